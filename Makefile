@@ -1,0 +1,37 @@
+# make env | demo | test | test-slow | lint | clean. Needs python3 >= 3.11 and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+OUT ?= demo-out
+export ORT_DISABLE_TELEMETRY := 1
+
+.PHONY: env demo test test-slow lint clean
+
+env: $(READY)
+
+# Every package comes from constraints.txt, the build's own ones too; the stamp is written last.
+$(READY): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "falcon-edge needs python3 >= 3.11; set PYTHON=" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt setuptools
+	$(BIN)/python -m pip install --quiet -c constraints.txt "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e ".[dev]"
+	touch $@
+
+demo: env
+	$(BIN)/falcon-edge demo -o $(OUT)
+
+test: env
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-slow: env
+	$(BIN)/python -m pytest -m slow
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache demo-out
