@@ -1,0 +1,1 @@
+"""Training and fine-tuning with distillation, on one machine."""

@@ -1,0 +1,114 @@
+"""What data teaches a network without labels: covariances of a layer's input, batch-normalisation statistics."""
+
+from collections.abc import Collection, Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from falcon_edge.falcon.cost import evaluating
+from falcon_edge.falcon.gep import PatchStatistics
+
+
+class _Moments:
+    """Running sums over a convolution's input patches, in float64."""
+
+    def __init__(self, conv: nn.Conv2d):
+        self.conv = conv
+        self.groups, self.channels = conv.groups, conv.weight.shape[1]
+        self.tap_count = conv.weight[0, 0].numel()
+        self.patches = 0
+        self.sum = torch.zeros(self.groups, self.channels, self.tap_count, dtype=torch.float64)
+        self.channel_products = torch.zeros(self.groups, self.channels, self.channels, dtype=torch.float64)
+        self.tap_products = torch.zeros(self.groups, self.tap_count, self.tap_count, dtype=torch.float64)
+
+    def add(self, x: Tensor) -> None:
+        """Take in one batch of the layer's input (B, groups * M, H, W)."""
+        taps = self._taps(x)  # (T, G, M, patches)
+        self.patches += taps.shape[-1]
+        self.sum += taps.sum(-1).permute(1, 2, 0).double()
+        for tap in taps:
+            self.channel_products += (tap @ tap.mT).double()
+        flat = taps.transpose(0, 1).flatten(2)  # (G, T, M * patches)
+        self.tap_products += (flat @ flat.mT).double()
+
+    def statistics(self) -> PatchStatistics:
+        """Mean, and both factors of the centred covariance: sums over taps, and over channels."""
+        mean = self.sum / self.patches
+        channels = self.channel_products / self.patches - mean @ mean.mT
+        taps = self.tap_products / self.patches - mean.mT @ mean
+        return PatchStatistics(mean, channels, taps)
+
+    def _taps(self, x: Tensor) -> Tensor:
+        """What every tap of the kernel sees: (T, G, M, B * H' * W')."""
+        conv = self.conv
+        mode = "constant" if conv.padding_mode == "zeros" else conv.padding_mode
+        # The layer's own padding, in F.pad's order; Conv2d keeps it for 'same' and for numbers alike.
+        x = functional.pad(x, conv._reversed_padding_repeated_twice, mode=mode)
+        (kh, kw), (sh, sw), (dh, dw) = conv.kernel_size, conv.stride, conv.dilation
+        height = (x.shape[2] - dh * (kh - 1) - 1) // sh + 1
+        width = (x.shape[3] - dw * (kw - 1) - 1) // sw + 1
+        views = [
+            x[:, :, i * dh : i * dh + sh * (height - 1) + 1 : sh, j * dw : j * dw + sw * (width - 1) + 1 : sw]
+            for i in range(kh)
+            for j in range(kw)
+        ]
+        stacked = torch.stack(views)  # (T, B, G * M, H', W')
+        return (
+            stacked.unflatten(2, (self.groups, self.channels)).permute(0, 2, 3, 1, 4, 5).flatten(3).contiguous()
+        )
+
+
+@torch.no_grad()
+def patch_statistics(
+    model: nn.Module, layers: Collection[str], batches: Iterable[Tensor]
+) -> dict[str, PatchStatistics]:
+    """Statistics of the input patches of the convolutions named in `layers`, over batches (B, C, H, W).
+
+    Centred: uncentred covariances spend the fit on the mean, which the bias corrects anyway.
+    """
+    moments = {}
+    hooks = []
+    for name in layers:
+        conv = model.get_submodule(name)
+        assert isinstance(conv, nn.Conv2d), f"{name} is no convolution"
+        moments[name] = _Moments(conv)
+        hooks.append(conv.register_forward_pre_hook(lambda _, args, name=name: moments[name].add(args[0])))
+    try:
+        with evaluating(model):
+            for batch in batches:
+                model(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: moment.statistics() for name, moment in moments.items() if moment.patches}
+
+
+@torch.no_grad()
+def reestimate_batchnorm(model: nn.Module, batches: Iterable[Tensor]) -> int:
+    """Replace the running statistics of every BN layer by the average over `batches`; returns how many layers.
+
+    After surgery a layer's output has another mean and variance than its BN layer has learned. Only the BN layers run
+    in training mode, so that Dropout stays off; modes and momenta are put back. Without batches nothing changes.
+    """
+    layers = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
+    ]
+    momenta = [layer.momentum for layer in layers]
+    started = False
+    with evaluating(model):
+        try:
+            for batch in batches:
+                if not started:
+                    for layer in layers:
+                        layer.reset_running_stats()
+                        layer.momentum = None  # a cumulative average
+                        layer.train()
+                    started = True
+                model(batch)
+        finally:
+            for layer, momentum in zip(layers, momenta, strict=True):
+                layer.momentum = momentum
+    return len(layers) if started else 0

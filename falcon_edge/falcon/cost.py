@@ -1,0 +1,143 @@
+"""What a network costs: parameters, multiply-accumulates (MACs) and bytes moved, per layer and in all.
+
+MACs are those of convolutions and linear layers, without bias additions; parameters are all of them.
+Bytes moved are what a layer reads and writes at least, once, in float32: weights, inputs and outputs (the traffic
+between a pointwise and a depthwise part counts as both are layers of their own).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+FLOAT32_BYTES = 4
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One leaf module and its cost for one image. A module used twice counts its MACs and bytes twice."""
+
+    name: str
+    kind: str
+    input_shape: Shape
+    output_shape: Shape
+    parameters: int
+    macs: int
+    bytes_moved: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of a network for one image of `input_shape` (C, H, W), layer by layer in order of execution."""
+
+    input_shape: Shape
+    layers: tuple[LayerCost, ...]
+    parameters: int
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all layers."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes read and written by all layers."""
+        return sum(layer.bytes_moved for layer in self.layers)
+
+
+def conv_macs(conv: nn.Conv2d, output_shape: Shape) -> int:
+    """H' W' N (M / groups) kh kw of an output (N, H', W')."""
+    channels, height, width = output_shape
+    return height * width * channels * conv.weight[0].numel()
+
+
+def cost(model: nn.Module, input_shape: Shape) -> Cost:
+    """Cost of `model` for one image (C, H, W), by one forward pass of zeros that records every layer's shapes.
+
+    The model's mode, statistics and gradients stay as they are.
+    """
+    rows: list[LayerCost] = []
+    names = {module: name for name, module in model.named_modules()}
+    counted: set[nn.Module] = set()
+
+    def record(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        own = list(module.parameters(recurse=False))
+        if not args or not isinstance(args[0], Tensor) or not isinstance(output, Tensor):
+            return
+        inputs, outputs = tuple(args[0].shape[1:]), tuple(output.shape[1:])
+        if isinstance(module, nn.Conv2d):
+            macs = conv_macs(module, outputs)
+        elif isinstance(module, nn.Linear):
+            macs = output[0].numel() * module.in_features
+        else:
+            macs = 0
+        weights = sum(parameter.numel() for parameter in own)
+        moved = weights + args[0][0].numel() + output[0].numel()
+        rows.append(
+            LayerCost(
+                names[module],
+                type(module).__name__,
+                inputs,
+                outputs,
+                0 if module in counted else weights,
+                macs,
+                FLOAT32_BYTES * moved,
+            )
+        )
+        counted.add(module)
+
+    leaves = [module for module in model.modules() if next(module.children(), None) is None]
+    hooks = [leaf.register_forward_hook(record) for leaf in leaves]
+    try:
+        forward_zeros(model, input_shape)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return Cost(input_shape, tuple(rows), sum(parameter.numel() for parameter in model.parameters()))
+
+
+def conv_shapes(model: nn.Module, input_shape: Shape) -> dict[str, tuple[Shape, Shape]]:
+    """Input and output shape (C, H, W) of every Conv2d that an image of `input_shape` reaches, by module path.
+
+    A convolution used several times is recorded at its largest input.
+    """
+    shapes: dict[str, tuple[Shape, Shape]] = {}
+    hooks = []
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+
+            def record(_: nn.Module, args: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
+                new = (tuple(args[0].shape[1:]), tuple(output.shape[1:]))
+                if name not in shapes or new[0][-2:] > shapes[name][0][-2:]:
+                    shapes[name] = new
+
+            hooks.append(module.register_forward_hook(record))
+    try:
+        forward_zeros(model, input_shape)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return shapes
+
+
+def forward_zeros(model: nn.Module, input_shape: Shape) -> Tensor:
+    """The output for one image (C, H, W) of zeros, in eval mode; every module's mode is put back afterwards."""
+    first = next(model.parameters(), None)
+    zeros = torch.zeros(1, *input_shape) if first is None else first.new_zeros(1, *input_shape)
+    with evaluating(model), torch.no_grad():
+        return model(zeros)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode inside the block; afterwards every module is in the mode that it was in."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training

@@ -1,0 +1,184 @@
+"""Which layer is replaced, at which rank, at what cost and error: decided before anything is changed."""
+
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import nn
+
+from falcon_edge.errors import BadInput
+from falcon_edge.falcon import gep
+from falcon_edge.falcon.cost import Shape, conv_macs, conv_shapes, cost
+from falcon_edge.falcon.gep import PatchStatistics
+from falcon_edge.falcon.layers import FalconConv2d, why_not
+
+
+class LayerPlan(BaseModel):
+    """What happens to one convolution, and why. Costs are per image; `error` is the fit's relative squared error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    action: Literal["keep", "falcon"]
+    rank: int | None = Field(default=None, ge=1)
+    reason: str
+    kernel: tuple[int, int, int, int]
+    parameters: int
+    macs: int
+    planned_parameters: int
+    planned_macs: int
+    error: float | None = None
+
+    @model_validator(mode="after")
+    def _rank_belongs_to_falcon(self) -> "LayerPlan":
+        if (self.action == "falcon") != (self.rank is not None):
+            raise ValueError(f"{self.name}: a rank belongs to 'falcon', and to nothing else")
+        return self
+
+
+class Plan(BaseModel):
+    """For every convolution of a network: keep it, or FALCON at rank k. Totals are of the whole network."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    input_shape: tuple[int, int, int]
+    layers: tuple[LayerPlan, ...]
+    parameters: int
+    macs: int
+    planned_parameters: int
+    planned_macs: int
+
+    @property
+    def replaced(self) -> dict[str, int]:
+        """Rank of every layer that becomes FALCON, by module path."""
+        return {layer.name: layer.rank for layer in self.layers if layer.rank is not None}
+
+
+def uniform_plan(
+    model: nn.Module,
+    input_shape: Shape,
+    rank: int,
+    *,
+    statistics: Mapping[str, PatchStatistics] | None = None,
+) -> Plan:
+    """Every layer that is replaced by default at the same rank, clamped at each layer's lossless rank.
+
+    Raises BadInput for a rank < 1, one that clamps in every layer, or a network without a layer to replace.
+    """
+    if rank < 1:
+        raise BadInput(f"rank {rank}: FALCON needs a rank of at least 1")
+    shapes = conv_shapes(model, input_shape)
+    chosen = default_layers(model, shapes)
+    ranks: dict[str, int] = {}
+    for name, reason in chosen.items():
+        if reason is None:
+            ranks[name] = min(rank, gep.lossless_rank(_conv(model, name).weight))
+    if not ranks:
+        raise BadInput("this network has no convolution that FALCON makes cheaper; nothing to compress")
+    if all(used < rank for used in ranks.values()):
+        raise BadInput(
+            f"rank {rank} is above the lossless rank of every layer (at most {max(ranks.values())}): choose a lower one"
+        )
+    reasons = {
+        name: reason or (f"clamped from rank {rank} to the lossless rank" if ranks[name] < rank else "uniform rank")
+        for name, reason in chosen.items()
+    }
+    return make_plan(model, input_shape, ranks, reasons=reasons, statistics=statistics)
+
+
+def make_plan(
+    model: nn.Module,
+    input_shape: Shape,
+    ranks: Mapping[str, int],
+    *,
+    reasons: Mapping[str, str] | None = None,
+    statistics: Mapping[str, PatchStatistics] | None = None,
+) -> Plan:
+    """The plan in which exactly the layers of `ranks` become FALCON. Raises BadInput for layers that cannot."""
+    shapes = conv_shapes(model, input_shape)
+    total = cost(model, input_shape)
+    unknown = [name for name in ranks if name not in shapes]
+    if unknown:
+        raise BadInput(f"the plan names {unknown[0]}, which is no convolution that the input reaches")
+    layers = []
+    for name, (inputs, outputs) in shapes.items():
+        conv = _conv(model, name)
+        parameters = sum(parameter.numel() for parameter in conv.parameters())
+        macs = conv_macs(conv, outputs)
+        planned_parameters, planned_macs, error, rank = parameters, macs, None, ranks.get(name)
+        reason = (reasons or {}).get(name, "as the plan says")
+        if rank is not None:
+            impossible = why_not(conv)
+            if impossible is not None:
+                raise BadInput(f"the plan replaces {name}, but {impossible}")
+            limit = gep.lossless_rank(conv.weight)
+            if rank > limit:
+                rank, reason = limit, f"clamped from rank {rank} to the lossless rank"
+            elif rank < 1:
+                raise BadInput(f"the plan gives {name} rank {rank}: FALCON needs a rank of at least 1")
+            planned_parameters = falcon_parameters(conv, rank)
+            planned_macs = falcon_macs(conv, rank, inputs, outputs)
+            error = gep.fit(conv.weight, rank, (statistics or {}).get(name)).relative_error
+        layers.append(
+            LayerPlan(
+                name=name,
+                action="keep" if rank is None else "falcon",
+                rank=rank,
+                reason=reason,
+                kernel=tuple(conv.weight.shape),
+                parameters=parameters,
+                macs=macs,
+                planned_parameters=planned_parameters,
+                planned_macs=planned_macs,
+                error=error,
+            )
+        )
+    return Plan(
+        input_shape=tuple(input_shape),
+        layers=tuple(layers),
+        parameters=total.parameters,
+        macs=total.macs,
+        planned_parameters=total.parameters + sum(layer.planned_parameters - layer.parameters for layer in layers),
+        planned_macs=total.macs + sum(layer.planned_macs - layer.macs for layer in layers),
+    )
+
+
+def default_layers(model: nn.Module, shapes: Mapping[str, tuple[Shape, Shape]]) -> dict[str, str | None]:
+    """For every convolution None if it is replaced by default, else the reason why it is kept.
+
+    A network may name its own in `falcon_layers` (those of the paper do); elsewhere every convolution is replaced whose
+    rank-1 FALCON form has fewer MACs.
+    """
+    own: Collection[str] | None = getattr(model, "falcon_layers", None)
+    chosen: dict[str, str | None] = {}
+    for name, (inputs, outputs) in shapes.items():
+        conv = _conv(model, name)
+        reason = why_not(conv)
+        if reason is None and own is not None:
+            reason = None if name in own else "the published network keeps it"
+        elif reason is None and falcon_macs(conv, 1, inputs, outputs) >= conv_macs(conv, outputs):
+            reason = "FALCON would not save MACs"
+        chosen[name] = reason
+    return chosen
+
+
+def falcon_macs(conv: nn.Conv2d, rank: int, inputs: Shape, outputs: Shape) -> int:
+    """k (H W (M / groups) N + H' W' kh kw N): the pointwise part runs at the input's resolution."""
+    count, channels, height, width = conv.weight.shape
+    pixels_in, pixels_out = inputs[1] * inputs[2], outputs[1] * outputs[2]
+    return rank * count * (pixels_in * channels + pixels_out * height * width)
+
+
+def falcon_parameters(conv: nn.Conv2d, rank: int) -> int:
+    """k ((M / groups) N + kh kw N), and one bias where the convolution has one."""
+    count, channels, height, width = conv.weight.shape
+    return rank * count * (channels + height * width) + (0 if conv.bias is None else count)
+
+
+def _conv(model: nn.Module, name: str) -> nn.Conv2d:
+    module = model.get_submodule(name)
+    if isinstance(module, nn.Conv2d):
+        return module
+    kind = "already a FALCON convolution" if isinstance(module, FalconConv2d) else "no convolution"
+    raise BadInput(f"{name} is {kind}")

@@ -1,0 +1,46 @@
+"""A data set's split as the tensors that a network eats."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from falcon_edge.data import Split
+from falcon_edge.preprocessing import InputSpec, batch_pixels, normalise
+
+PIXEL_CACHE_BYTES = 2 * 1024**3
+
+
+class Images:
+    """Labelled images under one input specification: pixels uint8 (N, H, W, C), inputs float32 (N, C, H, W).
+
+    The pixels of a split that fits in PIXEL_CACHE_BYTES are prepared once; a larger one is decoded batch by batch.
+    """
+
+    def __init__(self, split: Split, spec: InputSpec):
+        self.split, self.spec = split, spec
+        self.labels = torch.from_numpy(np.asarray(split.labels, dtype=np.int64))
+        channels, height, width = spec.shape
+        fits = len(split) * channels * height * width <= PIXEL_CACHE_BYTES
+        self._pixels = batch_pixels(split.images, spec) if fits else None
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def pixels(self, indices: np.ndarray) -> np.ndarray:
+        """uint8 (n, H, W, C) of the images at `indices`."""
+        if self._pixels is not None:
+            return self._pixels[indices]
+        return batch_pixels([self.split.images[int(index)] for index in indices], self.spec)
+
+    def inputs(self, pixels: np.ndarray) -> Tensor:
+        """float32 (n, C, H, W), channels last in memory, of pixels (n, H, W, C)."""
+        return torch.from_numpy(normalise(pixels, self.spec)).to(memory_format=torch.channels_last)
+
+    def batches(self, batch_size: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """(inputs, labels) in order, of the first `limit` images or all."""
+        count = len(self) if limit is None else min(limit, len(self))
+        for start in range(0, count, batch_size):
+            indices = np.arange(start, min(start + batch_size, count))
+            yield self.inputs(self.pixels(indices)), self.labels[indices]
