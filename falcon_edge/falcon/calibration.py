@@ -54,9 +54,7 @@ class _Moments:
             for j in range(kw)
         ]
         stacked = torch.stack(views)  # (T, B, G * M, H', W')
-        return (
-            stacked.unflatten(2, (self.groups, self.channels)).permute(0, 2, 3, 1, 4, 5).flatten(3).contiguous()
-        )
+        return stacked.unflatten(2, (self.groups, self.channels)).permute(0, 2, 3, 1, 4, 5).flatten(3).contiguous()
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """FalconConv2d: a convolution as `rank` pointwise -> depthwise branches, summed."""
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -105,9 +105,7 @@ class FalconConv2d(nn.Module):
         return layer.to(conv.weight.device, conv.weight.dtype).train(conv.training)
 
     @classmethod
-    def from_conv(
-        cls, conv: nn.Conv2d, rank: int, statistics: gep.PatchStatistics | None = None
-    ) -> "FalconConv2d":
+    def from_conv(cls, conv: nn.Conv2d, rank: int, statistics: gep.PatchStatistics | None = None) -> "FalconConv2d":
         """The FALCON convolution that is nearest to a trained one (see gep.fit).
 
         A mean shift found by a data-aware fit goes into the bias, which is made where there was none.
@@ -131,3 +129,10 @@ class FalconConv2d(nn.Module):
             first.bias.copy_(shift)
         elif bool(fit.bias_shift.any()):
             first.bias = nn.Parameter(shift.clone())
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        """Make the bias that a data-aware fit added, where the loaded weights have one."""
+        first = cast(nn.Conv2d, self.depthwise[0])
+        if first.bias is None and f"{prefix}depthwise.0.bias" in state_dict:
+            first.bias = nn.Parameter(first.weight.new_zeros(first.out_channels))
+        super()._load_from_state_dict(state_dict, prefix, *args)

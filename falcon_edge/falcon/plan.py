@@ -117,7 +117,8 @@ def make_plan(
                 rank, reason = limit, f"clamped from rank {rank} to the lossless rank"
             elif rank < 1:
                 raise BadInput(f"the plan gives {name} rank {rank}: FALCON needs a rank of at least 1")
-            planned_parameters = falcon_parameters(conv, rank)
+            biased = conv.bias is not None or name in (statistics or {})
+            planned_parameters = falcon_parameters(conv, rank, biased)
             planned_macs = falcon_macs(conv, rank, inputs, outputs)
             error = gep.fit(conv.weight, rank, (statistics or {}).get(name)).relative_error
         layers.append(
@@ -170,10 +171,10 @@ def falcon_macs(conv: nn.Conv2d, rank: int, inputs: Shape, outputs: Shape) -> in
     return rank * count * (pixels_in * channels + pixels_out * height * width)
 
 
-def falcon_parameters(conv: nn.Conv2d, rank: int) -> int:
-    """k ((M / groups) N + kh kw N), and one bias where the convolution has one."""
+def falcon_parameters(conv: nn.Conv2d, rank: int, biased: bool) -> int:
+    """k ((M / groups) N + kh kw N), and N of the bias (a data-aware fit makes one where there was none)."""
     count, channels, height, width = conv.weight.shape
-    return rank * count * (channels + height * width) + (0 if conv.bias is None else count)
+    return rank * count * (channels + height * width) + (count if biased else 0)
 
 
 def _conv(model: nn.Module, name: str) -> nn.Conv2d:

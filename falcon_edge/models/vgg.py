@@ -1,12 +1,13 @@
-"""VGG networks: VGG19 for 32x32 (FALCON paper), VGG16_BN for 224x224 (torchvision's layout), VGG6 for the demo."""
+"""VGG networks: VGG19 for 32x32 (FALCON paper), VGG16_BN for 224x224 (torchvision's layout), VGG8 for the demo."""
 
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from falcon_edge.models.initialise import initialise
 from falcon_edge.models.width import scaled
 
-VGG6 = ((32,), (64, 64), (128, 128))
+VGG8 = ((32,), (64, 64), (128, 128, 128))
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 VGG19 = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
 
@@ -55,25 +56,11 @@ class VGG(nn.Module):
         return self.classifier(self.avgpool(self.features(x)).flatten(1))
 
 
-def initialise(model: nn.Module) -> None:
-    """He initialisation (fan out) of convolutions, N(0, 0.01) of linear layers, as torchvision's VGG."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, 0, 0.01)
-            nn.init.zeros_(module.bias)
-
-
 def vgg19(*, num_classes: int = 10, in_channels: int = 3, width: float = 1.0) -> VGG:
     """VGG19 of the FALCON paper for 32x32 images: 16 biased 3x3 convolutions, head 512-512-classes."""
     groups = scaled(VGG19, width)
     last = groups[-1][-1]
-    head = nn.Sequential(
-        nn.Linear(last, last), nn.Dropout(0.3), nn.ReLU(inplace=True), nn.Linear(last, num_classes)
-    )
+    head = nn.Sequential(nn.Linear(last, last), nn.Dropout(0.3), nn.ReLU(inplace=True), nn.Linear(last, num_classes))
     return VGG(groups, head, in_channels=in_channels, pooled_groups=5, pool_to=None)
 
 
@@ -93,15 +80,9 @@ def vgg16_bn(*, num_classes: int = 1000, in_channels: int = 3, width: float = 1.
     return VGG(groups, head, in_channels=in_channels, pooled_groups=5, pool_to=7)
 
 
-def vgg6(*, num_classes: int = 10, in_channels: int = 1, width: float = 1.0) -> VGG:
-    """The demo's network for 28x28 or 32x32 images: five 3x3 convolutions, global average pool, linear."""
-    groups = scaled(VGG6, width)
-    return VGG(
-        groups,
-        nn.Linear(groups[-1][-1], num_classes),
-        in_channels=in_channels,
-        pooled_groups=2,
-        pool_to=1,
-        conv_bias=False,
-        published=False,
-    )
+def vgg8(*, num_classes: int = 10, in_channels: int = 1, width: float = 1.0) -> VGG:
+    """The demo's network for 28x28 or 32x32 images: six 3x3 convolutions, global average pool, head 128-128-classes."""
+    groups = scaled(VGG8, width)
+    last = groups[-1][-1]
+    head = nn.Sequential(nn.Linear(last, last), nn.ReLU(inplace=True), nn.Dropout(0.3), nn.Linear(last, num_classes))
+    return VGG(groups, head, in_channels=in_channels, pooled_groups=2, pool_to=1, conv_bias=False, published=False)

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from falcon_edge.errors import BadInput
+from falcon_edge.progress import Progress, silent
 from falcon_edge.training.augmentation import augment
 from falcon_edge.training.images import Images
 
@@ -73,10 +74,6 @@ class History:
     best: int | None = None
 
 
-Progress = Callable[[int, int, str], None]
-"""progress(done, total, text): steps done of all, and what to say about them."""
-
-
 def fit(
     model: nn.Module,
     train: Images,
@@ -85,7 +82,7 @@ def fit(
     *,
     teacher: nn.Module | None = None,
     checkpoint: Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> History:
     """Train `model` in place and leave it in eval mode with the weights of its best validation epoch.
 
@@ -108,9 +105,8 @@ def fit(
             history.best, best_weights = number, copy.deepcopy(model.state_dict())
         if checkpoint is not None:
             run.save(checkpoint, history, best_weights)
-        if progress is not None:
-            text = f"epoch {number}/{recipe.epochs}: loss {loss:.4f}, validation top-1 {100 * top1:.2f}%"
-            progress(number * run.steps_per_epoch, run.steps, text)
+        text = f"epoch {number}/{recipe.epochs}: loss {loss:.4f}, validation top-1 {100 * top1:.2f}%"
+        progress(number * run.steps_per_epoch, run.steps, text)
     model.load_state_dict(best_weights)
     model.to(memory_format=torch.contiguous_format).eval()
     if checkpoint is not None:
@@ -122,9 +118,7 @@ def fit(
 def accuracy(model: nn.Module, images: Images, batch_size: int = 500) -> float:
     """Top-1 accuracy in 0..1; leaves the model in eval mode."""
     model.eval()
-    correct = sum(
-        int((model(inputs).argmax(1) == labels).sum()) for inputs, labels in images.batches(batch_size)
-    )
+    correct = sum(int((model(inputs).argmax(1) == labels).sum()) for inputs, labels in images.batches(batch_size))
     return correct / len(images)
 
 
@@ -144,7 +138,7 @@ class _Run:
         )
         self.fingerprint = self._fingerprint()
 
-    def epoch(self, number: int, progress: Progress | None) -> float:
+    def epoch(self, number: int, progress: Progress) -> float:
         """One pass over the training images in an order that seed and epoch alone decide; the mean loss."""
         recipe = self.recipe
         random = np.random.default_rng((recipe.seed, number))
@@ -155,9 +149,7 @@ class _Run:
         for index in range(self.steps_per_epoch):
             step = (number - 1) * self.steps_per_epoch + index
             chosen = order[index * recipe.batch_size : (index + 1) * recipe.batch_size]
-            pixels = augment(
-                self.train.pixels(chosen), random, flip=recipe.flip, crop_padding=recipe.crop_padding
-            )
+            pixels = augment(self.train.pixels(chosen), random, flip=recipe.flip, crop_padding=recipe.crop_padding)
             for group in self.optimiser.param_groups:
                 group["lr"] = recipe.rate(step, self.steps)
             loss = self._loss(self.train.inputs(pixels), self.train.labels[chosen])
@@ -167,7 +159,7 @@ class _Run:
             total += float(loss.detach())
             if not math.isfinite(total):
                 raise BadInput(f"training diverged in epoch {number}: lower the learning rate")
-            if progress is not None and index % 20 == 0:
+            if index % 20 == 0:
                 progress(step, self.steps, f"epoch {number}/{recipe.epochs}")
         return total / self.steps_per_epoch
 

@@ -1,0 +1,86 @@
+"""falcon-edge compress."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from falcon_edge.cli import options
+from falcon_edge.cli.render import manifest_table, plan_table
+from falcon_edge.cli.session import Debug, Json, Quiet, session
+from falcon_edge.errors import BadInput
+
+
+class Init(StrEnum):
+    """Where the factors come from."""
+
+    svd = "svd"
+    whitened = "whitened"
+
+
+def compress(
+    model: options.Model,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="BUNDLE", help="The bundle to write.")
+    ] = None,
+    data: options.Data = None,
+    rank: Annotated[int | None, typer.Option("--rank", metavar="K", help="The same rank for every layer.")] = None,
+    plan: Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="A plan (as --dry-run prints).")] = None,
+    init: Annotated[Init, typer.Option("--init", help="Fit to the kernels, or to the outputs on DATA.")] = Init.svd,
+    finetune_epochs: Annotated[int, typer.Option("--finetune-epochs", min=0)] = 0,
+    lr: options.LearningRate = 0.05,
+    batch_size: options.BatchSize = 128,
+    weight_decay: options.WeightDecay = 5e-4,
+    temperature: Annotated[float, typer.Option("--temperature", help="Of the distillation.")] = 4.0,
+    distillation: Annotated[float, typer.Option("--distillation", help="Weight of the teacher, 0 to 1.")] = 0.9,
+    crop_padding: options.CropPadding = 0,
+    flip: options.Flip = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
+    weights: options.Weights = None,
+    input_shape: options.Input = None,
+    num_classes: options.Classes = None,
+    width: options.Width = 1.0,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    seed: options.Seed = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Replace a network's convolutions by FALCON, fitted to the trained kernels, and fine-tune the result."""
+    with session(as_json, debug, quiet) as out:
+        if output is None and not dry_run:
+            raise BadInput("name the bundle to write with -o, or ask for the plan alone with --dry-run")
+        from falcon_edge.steps.compress import compress as run
+        from falcon_edge.steps.compress import plan_compression
+        from falcon_edge.training.fit import Recipe
+
+        choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed)
+        if dry_run or output is None:
+            made = plan_compression(choice, rank=rank, plan_file=plan, init=init.value, data=data)[2]
+            out.result(made.model_dump(mode="json"), lambda: plan_table(made))
+            return
+        recipe = Recipe(
+            epochs=finetune_epochs,
+            learning_rate=lr,
+            batch_size=batch_size,
+            weight_decay=weight_decay,
+            temperature=temperature,
+            distillation=distillation,
+            crop_padding=crop_padding,
+            flip=flip,
+            seed=seed,
+        )
+        with out.progress() as progress:
+            manifest = run(
+                choice,
+                output,
+                data=data,
+                rank=rank,
+                plan_file=plan,
+                init=init.value,
+                recipe=recipe,
+                progress=progress,
+            )
+        out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))

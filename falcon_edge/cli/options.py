@@ -1,0 +1,91 @@
+"""Options that several verbs share, and how their texts are read."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from falcon_edge.errors import BadInput
+
+if TYPE_CHECKING:
+    from falcon_edge.steps.subject import Choice
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A bundle, or vgg19, resnet34, vgg16_bn, resnet18, vgg8, timm:NAME, torchvision:NAME, module:function.",
+    ),
+]
+Data = Annotated[
+    str | None,
+    typer.Option("--data", metavar="DATA", help="A folder (format recognised), a .npz, or 'sample' (ships with us)."),
+]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The bundle to write.")]
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", metavar="FILE", help="Trained weights: .safetensors, or .pt (a state dict)."),
+]
+Input = Annotated[
+    str | None,
+    typer.Option("--input", metavar="CxHxW", help="The network's input; by default from DATA or the paper."),
+]
+Classes = Annotated[int | None, typer.Option("--num-classes", min=1, help="By default from DATA or the paper.")]
+Width = Annotated[float, typer.Option("--width", min=0.01, help="Channel multiplier of our own networks.")]
+Mean = Annotated[
+    str | None,
+    typer.Option("--mean", metavar="M,...", help="Mean per channel, in 0..1; by default from DATA."),
+]
+Std = Annotated[str | None, typer.Option("--std", metavar="S,...", help="Standard deviation per channel.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of weights, batches and augmentation.")]
+
+LearningRate = Annotated[float, typer.Option("--lr", help="Peak learning rate.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=2)]
+WeightDecay = Annotated[float, typer.Option("--weight-decay", min=0.0)]
+CropPadding = Annotated[int, typer.Option("--crop-padding", min=0, help="Random shifts by up to so many pixels.")]
+Flip = Annotated[bool, typer.Option("--flip/--no-flip", help="Mirror half of the training images.")]
+
+
+def shape(text: str | None) -> tuple[int, int, int] | None:
+    """'3x32x32' as (3, 32, 32)."""
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) != 3 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise BadInput(f"--input {text}: write channels x height x width, as in 3x32x32")
+    return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+def numbers(text: str | None, option: str) -> tuple[float, ...] | None:
+    """'0.5,0.4,0.3' as floats."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise BadInput(f"{option} {text}: write numbers with commas between them") from error
+
+
+def choice(
+    model: str,
+    weights: Path | None,
+    input_shape: str | None,
+    num_classes: int | None,
+    width: float,
+    mean: str | None,
+    std: str | None,
+    seed: int,
+) -> "Choice":
+    """The options that say which network is meant, read."""
+    from falcon_edge.steps.subject import Choice
+
+    return Choice(
+        model,
+        weights,
+        shape(input_shape),
+        num_classes,
+        width,
+        numbers(mean, "--mean"),
+        numbers(std, "--std"),
+        seed,
+    )

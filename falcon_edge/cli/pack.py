@@ -1,0 +1,29 @@
+"""falcon-edge pack."""
+
+from falcon_edge.cli import options
+from falcon_edge.cli.render import manifest_table
+from falcon_edge.cli.session import Debug, Json, Quiet, session
+
+
+def pack(
+    model: options.Model,
+    output: options.Output,
+    data: options.Data = None,
+    weights: options.Weights = None,
+    input_shape: options.Input = None,
+    num_classes: options.Classes = None,
+    width: options.Width = 1.0,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    seed: options.Seed = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a bundle of a network as it is, uncompressed: what everything is compared with."""
+    with session(as_json, debug, quiet) as out:
+        from falcon_edge.steps.pack import pack as run
+
+        choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed)
+        manifest = run(choice, output, data=data)
+        out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))

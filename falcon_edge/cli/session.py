@@ -1,0 +1,107 @@
+"""What every verb shares: --json, --debug, -q, progress, and errors as one line and an exit code."""
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from falcon_edge.errors import FalconEdgeError
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; everything else on stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
+
+INTERRUPTED = 130
+
+
+class Session:
+    """Where one verb's output goes."""
+
+    def __init__(self, as_json: bool, quiet: bool):
+        self.as_json, self.quiet = as_json, quiet
+
+    def say(self, line: str) -> None:
+        """One line about what is going on, on stderr."""
+        if not self.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    def result(self, document: Any, render: Callable[[], Any]) -> None:
+        """The verb's result: `document` (plain JSON values) with --json, else what `render` makes, by rich."""
+        if self.as_json:
+            print(json.dumps(document, indent=2, ensure_ascii=False))
+            return
+        from rich.console import Console
+
+        width = None if sys.stdout.isatty() else 160
+        Console(width=width, highlight=False, soft_wrap=False).print(render())
+
+    @contextmanager
+    def progress(self) -> Iterator[Callable[[int, int, str], None]]:
+        """A bar on a terminal; in a pipe a plain line for every new text; nothing with -q."""
+        if self.quiet:
+            yield lambda done, total, text: None
+        elif sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
+            with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+                task = bar.add_task("")
+
+                def advance(done: int, total: int, text: str) -> None:
+                    bar.update(task, completed=done, total=total, description=text)
+
+                yield advance
+        else:
+            last = ""
+
+            def line(done: int, total: int, text: str) -> None:
+                nonlocal last
+                if text != last:
+                    last = text
+                    self.say(text)
+
+            yield line
+
+
+@contextmanager
+def session(as_json: bool, debug: bool, quiet: bool) -> Iterator[Session]:
+    """Run a verb: what a user can cause ends in one line on stderr and the exit code of its kind."""
+    try:
+        yield Session(as_json, quiet)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        code = exit_code(error)
+        if debug:
+            traceback.print_exc()
+        elif code is None:
+            name = type(error).__name__
+            print(f"error: unexpected {name}: {_line(error)} (run again with --debug)", file=sys.stderr)
+        else:
+            print(f"error: {_line(error)}", file=sys.stderr)
+        raise typer.Exit(1 if code is None else code) from None
+
+
+def exit_code(error: Exception) -> int | None:
+    """The exit code of an error that a user can act on, or None for a bug of ours."""
+    from converters.errors import ConversionError, ParityError
+    from runtime_bench.errors import BenchInputError, DeviceError
+
+    if isinstance(error, FalconEdgeError):
+        return error.exit_code
+    for kind, code in ((BenchInputError, 2), (DeviceError, 4), (ParityError, 1), (ConversionError, 2)):
+        if isinstance(error, kind):
+            return code
+    return 2 if isinstance(error, OSError) and error.filename is not None else None
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())

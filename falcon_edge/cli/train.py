@@ -1,0 +1,50 @@
+"""falcon-edge train."""
+
+from typing import Annotated
+
+import typer
+
+from falcon_edge.cli import options
+from falcon_edge.cli.render import manifest_table
+from falcon_edge.cli.session import Debug, Json, Quiet, session
+
+
+def train(
+    model: options.Model,
+    output: options.Output,
+    data: Annotated[str, typer.Option("--data", metavar="DATA", help="A folder, a .npz, or 'sample'.")],
+    epochs: Annotated[int, typer.Option("--epochs", min=1)] = 30,
+    lr: options.LearningRate = 0.1,
+    batch_size: options.BatchSize = 128,
+    weight_decay: options.WeightDecay = 5e-4,
+    crop_padding: options.CropPadding = 0,
+    flip: options.Flip = True,
+    weights: options.Weights = None,
+    input_shape: options.Input = None,
+    num_classes: options.Classes = None,
+    width: options.Width = 1.0,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    seed: options.Seed = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a standard network; a killed run goes on when it is started again."""
+    with session(as_json, debug, quiet) as out:
+        from falcon_edge.steps.train import train as run
+        from falcon_edge.training.fit import Recipe
+
+        recipe = Recipe(
+            epochs=epochs,
+            learning_rate=lr,
+            batch_size=batch_size,
+            weight_decay=weight_decay,
+            crop_padding=crop_padding,
+            flip=flip,
+            seed=seed,
+        )
+        choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed)
+        with out.progress() as progress:
+            manifest = run(choice, data, output, recipe, progress=progress)
+        out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))

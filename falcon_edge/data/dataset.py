@@ -1,0 +1,137 @@
+"""What a data set is, whatever format it came in."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from falcon_edge.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Split:
+    """Labelled images: `images` is an array (N, H, W, C) or a sequence of arrays (H, W, C), uint8; labels int64 (N,)."""
+
+    images: Sequence[np.ndarray] | np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, indices: np.ndarray) -> "Split":
+        """The images at `indices`, in that order."""
+        if isinstance(self.images, np.ndarray):
+            return Split(self.images[indices], self.labels[indices])
+        return Split(_Chosen(self.images, indices), self.labels[indices])
+
+    def sha256(self) -> str:
+        """Digest of shapes, pixels and labels: what a calibration set is known by."""
+        digest = hashlib.sha256(self.labels.astype("<i8").tobytes())
+        for index in range(len(self)):
+            image = np.ascontiguousarray(self.images[index])
+            digest.update(repr(image.shape).encode() + image.tobytes())
+        return digest.hexdigest()
+
+
+class _Chosen(Sequence[np.ndarray]):
+    """Some images of a lazily decoded sequence."""
+
+    def __init__(self, images: Sequence[np.ndarray], indices: np.ndarray):
+        self._images, self._indices = images, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> np.ndarray:  # type: ignore[override]  # slices are not needed
+        return self._images[int(self._indices[index])]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set: its name, the classes by label, and the splits that it has."""
+
+    name: str
+    class_names: tuple[str, ...]
+    source: Path
+    train: Split | None = None
+    val: Split | None = None
+    test: Split | None = None
+
+    def __post_init__(self) -> None:
+        if all(split is None for split in self.splits.values()):
+            raise BadInput(f"{self.source}: holds no images")
+        for name, split in self.splits.items():
+            if split is None:
+                continue
+            if len(split.images) != len(split.labels) or len(split) == 0:
+                raise BadInput(f"{self.source}: {name} has {len(split.images)} images and {len(split.labels)} labels")
+            if split.labels.min() < 0 or split.labels.max() >= len(self.class_names):
+                raise BadInput(
+                    f"{self.source}: {name} has labels {split.labels.min()} to {split.labels.max()}, "
+                    f"but there are {len(self.class_names)} classes"
+                )
+
+    @property
+    def splits(self) -> dict[str, Split | None]:
+        """The splits by name."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+    @property
+    def image_shape(self) -> tuple[int, int, int] | None:
+        """(height, width, channels), or None where the images differ in size."""
+        images = self._any().images
+        return tuple(images.shape[1:]) if isinstance(images, np.ndarray) else None  # type: ignore[return-value]
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images: 1 or 3."""
+        return int(self._any().images[0].shape[2])
+
+    def require(self, name: str) -> Split:
+        """A split by name. Raises BadInput if the data set lacks it."""
+        split = self.splits[name]
+        if split is None:
+            raise BadInput(
+                f"{self.source}: has no {name} split; an image folder needs {name}/, an .npz needs x_{name} and y_{name}"
+            )
+        return split
+
+    def train_and_val(self, *, fraction: float = 0.1, maximum: int = 5000, seed: int = 0) -> tuple[Split, Split]:
+        """Training and validation images; where there is no validation split, a seeded share of every class is cut off.
+
+        The test split is never touched.
+        """
+        train = self.require("train")
+        if self.val is not None:
+            return train, self.val
+        share = min(fraction, maximum / len(train))
+        random = np.random.default_rng(seed)
+        held_out = np.zeros(len(train), bool)
+        for label in np.unique(train.labels):
+            members = random.permutation(np.flatnonzero(train.labels == label))
+            held_out[members[: int(len(members) * share)]] = True
+        if not held_out.any():
+            raise BadInput(f"{self.source}: too few training images to hold some out for validation")
+        return train.subset(np.flatnonzero(~held_out)), train.subset(np.flatnonzero(held_out))
+
+    def with_name(self, name: str) -> "Dataset":
+        """The same under another name."""
+        return replace(self, name=name)
+
+    def _any(self) -> Split:
+        return next(split for split in self.splits.values() if split is not None)
+
+
+def channel_statistics(split: Split, samples: int = 5000) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel in 0..1, over at most `samples` images spread over the split."""
+    indices = np.unique(np.linspace(0, len(split) - 1, min(samples, len(split))).round().astype(int))
+    count, total, squares = 0, np.zeros(1), np.zeros(1)
+    for index in indices:
+        pixels = np.asarray(split.images[int(index)], np.float64).reshape(-1, split.images[int(index)].shape[2]) / 255
+        count, total, squares = count + len(pixels), total + pixels.sum(0), squares + np.square(pixels).sum(0)
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    # A constant channel carries nothing; 1/255 keeps the division defined.
+    return tuple(np.round(mean, 6).tolist()), tuple(np.round(np.maximum(std, 1 / 255), 6).tolist())

@@ -1,0 +1,45 @@
+"""Which format a data set is in, found from its files."""
+
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+from falcon_edge.data import cifar, folders, idx, npz, svhn
+from falcon_edge.data.dataset import Dataset
+from falcon_edge.errors import BadInput
+
+# Each format: is this folder one? and its loader. The first that recognises the folder is taken.
+FOLDER_FORMATS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Dataset]], ...] = (
+    (idx.recognise, idx.load),
+    (cifar.recognise, cifar.load),
+    (svhn.recognise, svhn.load),
+    (folders.recognise, folders.load),
+)
+SAMPLE = "sample"
+
+
+def open_dataset(data: str | Path) -> Dataset:
+    """Open DATA: a folder of a known format (or one such folder in it), an .npz file, or 'sample'.
+
+    Raises BadInput, naming the file, for anything that is missing, truncated or wrong.
+    """
+    if str(data) == SAMPLE:
+        shipped = resources.files("falcon_edge.data") / "sample" / "fashion-mnist.npz"
+        with resources.as_file(shipped) as path:
+            return npz.load(path).with_name("fashion-mnist sample")
+    path = Path(data)
+    if path.is_file():
+        if path.suffix != ".npz":
+            raise BadInput(f"{path}: a data set is a folder, an .npz file or 'sample'")
+        return npz.load(path)
+    if not path.is_dir():
+        raise BadInput(f"{path}: no such data set; give a folder, an .npz file or 'sample'")
+    inner = sorted(child for child in path.iterdir() if child.is_dir())
+    for folder in (path, *inner):
+        for recognise, load in FOLDER_FORMATS:
+            if recognise(folder):
+                return load(folder)
+    raise BadInput(
+        f"{path}: no data set found; known are IDX (train-images-idx3-ubyte...), CIFAR-10/100, SVHN (train_32x32.mat), "
+        "image folders (train/CLASS/*.jpg, with test/ or val/) and .npz"
+    )

@@ -1,0 +1,70 @@
+"""A NumPy archive: x_train, y_train[, x_val, y_val][, x_test, y_test][, labels]; x and y alone are a test set."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from falcon_edge.data.dataset import Dataset, Split
+from falcon_edge.errors import BadInput
+
+MAXIMUM_BYTES = 8 * 1024**3
+
+
+def load(path: Path) -> Dataset:
+    """Open an archive. x: uint8 (N, H, W) or (N, H, W, C) with 1 or 3 channels; y: integers (N,)."""
+    arrays = _read(path)
+    splits = {}
+    for name, suffix in (("train", "_train"), ("val", "_val"), ("test", "_test"), ("test", "")):
+        if f"x{suffix}" in arrays or f"y{suffix}" in arrays:
+            if name in splits:
+                raise BadInput(f"{path}: has x and x_test; keep one")
+            splits[name] = _split(path, arrays, suffix)
+    if not splits:
+        raise BadInput(f"{path}: has none of x_train, x_val, x_test and x")
+    shapes = {split.images.shape[1:] for split in splits.values() if isinstance(split.images, np.ndarray)}
+    if len(shapes) != 1:
+        raise BadInput(f"{path}: its splits have images of different shapes: {sorted(shapes)}")
+    count = max(int(split.labels.max()) for split in splits.values()) + 1
+    labels = arrays.get("labels")
+    names = tuple(map(str, range(count))) if labels is None else tuple(str(label) for label in labels.ravel())
+    return Dataset(path.stem, names, path, **splits)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAXIMUM_BYTES:
+                raise BadInput(f"{path}: unpacks to more than {MAXIMUM_BYTES // 1024**3} GiB")
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        zlib.error,
+        zipfile.BadZipFile,
+        NotImplementedError,
+        RuntimeError,
+        SyntaxError,
+    ) as error:
+        raise BadInput(f"{path}: not a readable .npz archive ({' '.join(str(error).split())})") from error
+
+
+def _split(path: Path, arrays: dict[str, np.ndarray], suffix: str) -> Split:
+    names = f"x{suffix}", f"y{suffix}"
+    for name in names:
+        if name not in arrays:
+            raise BadInput(f"{path}: {name} is missing beside {names[0] if name == names[1] else names[1]}")
+    images, labels = arrays[names[0]], arrays[names[1]]
+    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise BadInput(f"{path}: {names[0]} is {images.dtype} {images.shape}; it must be uint8 (N, H, W[, C])")
+    if images.ndim == 3:
+        images = images[:, :, :, None]
+    if images.shape[3] not in (1, 3) or 0 in images.shape:
+        raise BadInput(f"{path}: {names[0]} has shape {images.shape}; images have 1 or 3 channels, the last axis")
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+        raise BadInput(f"{path}: {names[1]} is {labels.dtype} {labels.shape}; it must be {len(images)} integers")
+    return Split(images, labels.astype(np.int64))

@@ -1,0 +1,161 @@
+"""Where a network comes from: our own by name, `timm:NAME`, `torchvision:NAME` or `module:function`; its weights."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from falcon_edge.errors import BadInput
+from falcon_edge.models.resnet import resnet18, resnet34
+from falcon_edge.models.vgg import vgg8, vgg16_bn, vgg19
+
+
+@dataclass(frozen=True)
+class Builtin:
+    """One of our own networks: how to make it, and the input and classes of its paper."""
+
+    make: Callable[..., nn.Module]
+    input_shape: tuple[int, int, int]
+    num_classes: int
+
+
+BUILTIN: Mapping[str, Builtin] = {
+    "vgg19": Builtin(vgg19, (3, 32, 32), 10),
+    "resnet34": Builtin(resnet34, (3, 32, 32), 10),
+    "vgg16_bn": Builtin(vgg16_bn, (3, 224, 224), 1000),
+    "resnet18": Builtin(resnet18, (3, 224, 224), 1000),
+    "vgg8": Builtin(vgg8, (1, 28, 28), 10),
+}
+KNOWN = f"{', '.join(BUILTIN)}, timm:NAME, torchvision:NAME or module:function"
+
+
+def build(
+    source: str, *, num_classes: int | None = None, in_channels: int | None = None, width: float = 1.0
+) -> nn.Module:
+    """A network with fresh weights, in eval mode. None leaves a choice to the network itself.
+
+    Raises BadInput for an unknown source, one whose package is missing, or a choice that the source does not offer.
+    """
+    if source in BUILTIN:
+        builtin = BUILTIN[source]
+        return builtin.make(
+            num_classes=num_classes or builtin.num_classes,
+            in_channels=in_channels or builtin.input_shape[0],
+            width=width,
+        ).eval()
+    kind, _, name = source.partition(":")
+    if not name:
+        raise BadInput(f"{source}: not a bundle and no known network; use {KNOWN}")
+    if width != 1.0:
+        raise BadInput(f"{source}: --width is for {', '.join(BUILTIN)}")
+    wanted = {"num_classes": num_classes, "in_channels": in_channels}
+    if kind == "timm":
+        factory, wanted = _timm(name), {"num_classes": num_classes, "in_chans": in_channels}
+    elif kind == "torchvision":
+        factory = _torchvision(name)
+        if in_channels in (None, 3):
+            wanted.pop("in_channels")
+    else:
+        factory = _function(kind, name)
+    return _call(source, factory, {key: value for key, value in wanted.items() if value is not None}).eval()
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load a state dict (.safetensors, or .pt/.pth by weights_only) that fits `model` exactly.
+
+    A state dict inside a training checkpoint ("state_dict" or "model") and the prefix "module." of data-parallel
+    training are understood. Raises BadInput, before the model is changed, for anything else.
+    """
+    state = {key.removeprefix("module."): value for key, value in read_state(path).items()}
+    own = model.state_dict()
+    missing = [key for key in own if key not in state]
+    unexpected = [key for key in state if key not in own]
+    if missing or unexpected:
+        word, key = ("lack", missing[0]) if missing else ("have the unknown", unexpected[0])
+        raise BadInput(f"{path}: these weights do not fit the network: they {word} {key}")
+    for key, tensor in own.items():
+        if tensor.shape != state[key].shape:
+            found, needed = tuple(state[key].shape), tuple(tensor.shape)
+            raise BadInput(f"{path}: these weights do not fit the network: {key} is {found}, not {needed}")
+    model.load_state_dict(state)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or .pt file by name. Raises BadInput if the file is not that."""
+    if not path.is_file():
+        raise BadInput(f"{path}: no such weights file")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise BadInput(
+            f"{path}: not a weights file; use .safetensors, or .pt made by torch.save(model.state_dict(), ...)"
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
+        raise BadInput(f"{path}: holds no state dict (names and tensors)")
+    return state
+
+
+def _timm(name: str) -> Callable[..., Any]:
+    try:
+        timm = importlib.import_module("timm")
+    except ImportError as error:
+        raise BadInput(f"timm:{name} needs timm: pip install 'falcon-edge[timm]'") from error
+    if not timm.is_model(name):
+        raise BadInput(f"timm:{name}: timm has no network of this name")
+    return lambda **choices: timm.create_model(name, pretrained=False, **choices)
+
+
+def _torchvision(name: str) -> Callable[..., Any]:
+    try:
+        models = importlib.import_module("torchvision.models")
+    except (ImportError, RuntimeError) as error:
+        raise BadInput(f"torchvision:{name} needs a torchvision that fits torch: pip install torchvision") from error
+    if name not in models.list_models():
+        raise BadInput(f"torchvision:{name}: torchvision has no network of this name")
+    return lambda **choices: models.get_model(name, weights=None, **choices)
+
+
+def _function(module: str, name: str) -> Callable[..., Any]:
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: users' networks lie in the folder they work in
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except Exception as error:
+        raise BadInput(f"{module}:{name} cannot be imported: {_line(error)}; use {KNOWN}") from error
+    if not callable(function):
+        raise BadInput(f"{module}:{name} is not a function that returns a network")
+    accepted = inspect.signature(function).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
+        return function
+    # A function without these parameters has fixed them itself; what it returns is checked by its first use.
+    return lambda **choices: function(**{key: value for key, value in choices.items() if key in accepted})
+
+
+def _call(source: str, factory: Callable[..., Any], choices: dict[str, Any]) -> nn.Module:
+    try:
+        model = factory(**choices)
+    except Exception as error:
+        raise BadInput(f"{source} cannot be built with {choices}: {_line(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise BadInput(f"{source} returned a {type(model).__name__}, not an nn.Module")
+    return model
+
+
+def _line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

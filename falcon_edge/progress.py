@@ -1,0 +1,14 @@
+"""How long work says where it is, without knowing who listens."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Called now and then by long work."""
+
+    def __call__(self, done: int, total: int, text: str) -> None:
+        """`done` of `total` units of work are finished; `text` says what is being done, or what came of it."""
+
+
+def silent(done: int, total: int, text: str) -> None:
+    """Nobody listens."""

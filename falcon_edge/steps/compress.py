@@ -1,0 +1,144 @@
+"""compress: a plan, the closed-form fit, BN statistics, and fine-tuning with the original as the teacher."""
+
+import hashlib
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor, nn
+
+from falcon_edge.bundle import Manifest, Parent, Step, read_document
+from falcon_edge.data import Dataset, open_dataset
+from falcon_edge.errors import BadInput
+from falcon_edge.falcon import surgery
+from falcon_edge.falcon.calibration import patch_statistics, reestimate_batchnorm
+from falcon_edge.falcon.gep import PatchStatistics
+from falcon_edge.falcon.plan import Plan, make_plan, uniform_plan
+from falcon_edge.progress import Progress, silent
+from falcon_edge.steps.pack import data_name
+from falcon_edge.steps.subject import Choice, Subject, open_subject, weights_bytes, write_subject
+from falcon_edge.steps.train import checkpoint_path, measured_accuracy
+from falcon_edge.training.fit import Recipe, fit
+from falcon_edge.training.images import Images
+
+Init = Literal["svd", "whitened"]
+STATISTICS_IMAGES = 512
+BATCHNORM_IMAGES = 4096
+BATCH = 256
+
+
+def plan_compression(
+    choice: Choice,
+    *,
+    rank: int | None = None,
+    plan_file: Path | None = None,
+    init: Init = "svd",
+    data: str | None = None,
+) -> tuple[Subject, Dataset | None, Plan, dict[str, PatchStatistics]]:
+    """The network, its data, the plan for it, and the statistics that `init` needs: all but the change itself.
+
+    Exactly one of `rank` and `plan_file` decides; `whitened` needs data.
+    """
+    if (rank is None) == (plan_file is None):
+        raise BadInput("give either --rank or --plan")
+    if rank is not None and rank < 1:
+        raise BadInput(f"rank {rank}: FALCON needs a rank of at least 1")
+    wanted = None if plan_file is None else read_document(plan_file, Plan)
+    dataset = None if data is None else open_dataset(data)
+    subject = open_subject(choice, dataset)
+    if subject.compressed:
+        raise BadInput(f"{choice.model}: is compressed already; compress the standard network that it came from")
+    network, shape = subject.network, subject.input.shape
+    statistics: dict[str, PatchStatistics] = {}
+    plan = _plan(network, shape, rank, wanted, statistics)
+    if init == "whitened":
+        if dataset is None:
+            raise BadInput("--init whitened needs --data")
+        statistics = patch_statistics(
+            network, plan.replaced, _inputs(_calibration(dataset, subject), STATISTICS_IMAGES)
+        )
+        plan = _plan(network, shape, rank, wanted, statistics)
+    return subject, dataset, plan, statistics
+
+
+def compress(
+    choice: Choice,
+    output: Path,
+    *,
+    data: str | None = None,
+    rank: int | None = None,
+    plan_file: Path | None = None,
+    init: Init = "svd",
+    recipe: Recipe | None = None,
+    progress: Progress = silent,
+) -> Manifest:
+    """Compress a network and write it as a bundle at `output`.
+
+    With data its BN statistics are re-estimated, and with a recipe it is fine-tuned with the original as the teacher;
+    without data it is the bare closed form. A killed run goes on from its last epoch when started again.
+    """
+    if recipe is not None and recipe.epochs > 0 and data is None:
+        raise BadInput("fine-tuning needs --data")
+    subject, dataset, plan, statistics = plan_compression(choice, rank=rank, plan_file=plan_file, init=init, data=data)
+    checkpoint = checkpoint_path(output)
+    teacher = subject.network
+    network = surgery.apply(teacher, plan.replaced, statistics=statistics)
+    compressed = replace(subject, network=network, plan=plan)
+    options = {"rank": rank, "plan": None if plan_file is None else plan_file.name, "init": init}
+    accuracy = ()
+    if dataset is not None:
+        reestimate_batchnorm(network, _inputs(_calibration(dataset, subject), BATCHNORM_IMAGES))
+        if recipe is not None and recipe.epochs > 0:
+            dataset.require("train")
+            training, validation = dataset.train_and_val(seed=recipe.seed)
+            history = fit(
+                network,
+                Images(training, subject.input),
+                Images(validation, subject.input),
+                recipe,
+                teacher=teacher,
+                checkpoint=checkpoint,
+                progress=progress,
+            )
+            options |= asdict(recipe) | {"best_epoch": history.best}
+        accuracy = measured_accuracy(compressed, dataset, data or "")
+    return write_subject(
+        output,
+        compressed,
+        step=Step(verb="compress", options=options, data=data_name(data)),
+        dataset=dataset,
+        accuracy=accuracy,
+        parent=_parent(subject),
+        earlier=() if subject.lineage is None else subject.lineage.steps,
+    )
+
+
+def _plan(
+    network: nn.Module,
+    shape: tuple[int, int, int],
+    rank: int | None,
+    wanted: Plan | None,
+    statistics: dict[str, PatchStatistics],
+) -> Plan:
+    if rank is not None:
+        return uniform_plan(network, shape, rank, statistics=statistics)
+    assert wanted is not None
+    reasons = {layer.name: layer.reason for layer in wanted.layers}
+    return make_plan(network, shape, wanted.replaced, reasons=reasons, statistics=statistics)
+
+
+def _calibration(dataset: Dataset, subject: Subject) -> Images:
+    """Training images if there are any: calibration never looks at the test split where it can be helped."""
+    split = dataset.train or dataset.val or dataset.test
+    assert split is not None
+    return Images(split, subject.input)
+
+
+def _inputs(images: Images, limit: int) -> list[Tensor]:
+    return [inputs for inputs, _ in images.batches(BATCH, limit)]
+
+
+def _parent(subject: Subject) -> Parent:
+    if subject.lineage is not None:
+        return Parent(name=subject.name, identity=subject.lineage.identity)
+    return Parent(name=subject.name, identity=hashlib.sha256(weights_bytes(subject.network)).hexdigest())

@@ -1,0 +1,25 @@
+"""pack: a network as it is, as a bundle: what everything is compared with."""
+
+from pathlib import Path
+
+from falcon_edge.bundle import Manifest, Step
+from falcon_edge.data import open_dataset
+from falcon_edge.errors import BadInput
+from falcon_edge.steps.subject import Choice, open_subject, write_subject
+
+
+def pack(choice: Choice, output: Path, *, data: str | None = None) -> Manifest:
+    """Write the network of `choice` as a bundle at `output`; DATA gives labels, normalisation and golden images."""
+    dataset = None if data is None else open_dataset(data)
+    subject = open_subject(choice, dataset)
+    if subject.lineage is not None:
+        raise BadInput(f"{choice.model}: is a bundle already")
+    options = {"weights": None if choice.weights is None else choice.weights.name, "seed": choice.seed}
+    return write_subject(
+        output, subject, step=Step(verb="pack", options=options, data=data_name(data)), dataset=dataset
+    )
+
+
+def data_name(data: str | None) -> str | None:
+    """What a bundle says about DATA: its last folder or file, not where it lay."""
+    return None if data is None else Path(data).name

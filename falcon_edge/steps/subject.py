@@ -1,0 +1,240 @@
+"""The network that a step works on: opened from a bundle or built by name, and written as a bundle."""
+
+import hashlib
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from falcon_edge.bundle import (
+    PLAN,
+    WEIGHTS,
+    Architecture,
+    Golden,
+    Lineage,
+    Manifest,
+    MeasuredAccuracy,
+    Output,
+    Parent,
+    Step,
+    bundle_path,
+    canonical_json,
+    create_bundle,
+    is_bundle,
+    open_bundle,
+    read_document,
+)
+from falcon_edge.data import Dataset, channel_statistics
+from falcon_edge.errors import BadInput
+from falcon_edge.falcon import surgery
+from falcon_edge.falcon.cost import cost, forward_zeros
+from falcon_edge.falcon.plan import Plan, make_plan
+from falcon_edge.models.sources import BUILTIN, build, load_weights
+from falcon_edge.preprocessing import InputSpec, input_spec_for
+from falcon_edge.steps.golden import golden_inputs
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PHOTO_SIZE = 160
+TOOLS = ("torch", "numpy", "onnx", "onnxruntime", "onnxsim", "ai-edge-litert", "safetensors")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user says about a network that is built by name; None is filled from the data or the paper."""
+
+    model: str
+    weights: Path | None = None
+    input_shape: tuple[int, int, int] | None = None
+    num_classes: int | None = None
+    width: float = 1.0
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network in eval mode and everything that a bundle says about it."""
+
+    network: nn.Module
+    name: str
+    architecture: Architecture
+    input: InputSpec
+    labels: tuple[str, ...]
+    plan: Plan | None = None
+    lineage: Lineage | None = None
+
+    @property
+    def compressed(self) -> bool:
+        """Whether a plan was applied to it."""
+        return self.lineage is not None and self.lineage.role == "compressed"
+
+
+def open_subject(choice: Choice, dataset: Dataset | None = None) -> Subject:
+    """The network of a bundle, or one built by name, with fresh seeded weights unless `weights` are given.
+
+    Raises BadInput for a bundle or network that is not there, weights that do not fit, an input that it refuses.
+    """
+    path = Path(choice.model)
+    if is_bundle(path) or path.suffix == ".falcon":
+        return _from_bundle(path)
+    if path.exists() and ":" not in choice.model:
+        raise BadInput(
+            f"{choice.model}: a file or folder, but not a bundle; give a network's name and --weights {path}"
+        )
+    return _from_source(choice, dataset)
+
+
+def _from_bundle(path: Path) -> Subject:
+    bundle = open_bundle(path)
+    manifest = bundle.manifest
+    architecture = manifest.architecture
+    network = build(
+        architecture.source,
+        num_classes=architecture.num_classes,
+        in_channels=architecture.in_channels,
+        width=architecture.width,
+    )
+    plan = read_document(bundle.file(PLAN), Plan)
+    network = surgery.apply(network, plan.replaced, fit=False, in_place=True)
+    try:
+        network.load_state_dict(_tensors(bundle.file(WEIGHTS)))
+    except (RuntimeError, ValueError) as error:
+        raise BadInput(
+            f"{path}: its weights do not fit {architecture.source}; was the network changed since?"
+        ) from error
+    return Subject(network.eval(), manifest.name, architecture, manifest.input, manifest.labels, plan, manifest.lineage)
+
+
+def _from_source(choice: Choice, dataset: Dataset | None) -> Subject:
+    builtin = BUILTIN.get(choice.model)
+    channels = None if dataset is None else dataset.channels
+    if choice.input_shape is not None:
+        shape = choice.input_shape
+    elif builtin is not None and dataset is not None and builtin.input_shape[1] < PHOTO_SIZE:
+        shape = (channels or builtin.input_shape[0], *builtin.input_shape[1:])
+    else:
+        shape = builtin.input_shape if builtin is not None else (3, 224, 224)
+    labels = () if dataset is None else dataset.class_names
+    num_classes = choice.num_classes or (len(labels) or None)
+    torch.manual_seed(choice.seed)
+    network = build(choice.model, num_classes=num_classes, in_channels=shape[0], width=choice.width)
+    if choice.weights is not None:
+        load_weights(network, choice.weights)
+    try:
+        classes = forward_zeros(network, shape).shape
+    except Exception as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(f"{choice.model} does not take an input of {'x'.join(map(str, shape))}: {text}") from error
+    if len(classes) != 2:
+        raise BadInput(
+            f"{choice.model} gives an output of shape {tuple(classes)}; a classifier gives (images, classes)"
+        )
+    if labels and classes[1] != len(labels):
+        raise BadInput(f"{choice.model} has {classes[1]} classes, but the data has {len(labels)}: use --num-classes")
+    mean, std = _normalisation(choice, shape, dataset)
+    image_shape = None if dataset is None else dataset.image_shape
+    spec = input_spec_for(
+        image_shape if dataset is not None else (shape[1], shape[2], shape[0]),
+        channels or shape[0],
+        shape,
+        mean,
+        std,
+    )
+    architecture = Architecture(source=choice.model, num_classes=num_classes, in_channels=shape[0], width=choice.width)
+    name = choice.model.replace(":", "-").replace("/", "-")
+    return Subject(network, name, architecture, spec, labels or tuple(str(index) for index in range(classes[1])))
+
+
+def _normalisation(
+    choice: Choice, shape: tuple[int, int, int], dataset: Dataset | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and std: what the user says; ImageNet's for photo networks; else the data's; else 0.5."""
+    if (choice.mean is None) != (choice.std is None):
+        raise BadInput("--mean and --std go together")
+    if choice.mean is not None and choice.std is not None:
+        if len(choice.mean) != shape[0] or len(choice.std) != shape[0] or min(choice.std) <= 0:
+            raise BadInput(f"--mean and --std need {shape[0]} numbers each, std above 0")
+        return choice.mean, choice.std
+    if shape[0] == 3 and min(shape[1:]) >= PHOTO_SIZE:
+        return IMAGENET_MEAN, IMAGENET_STD
+    if dataset is not None:
+        split = dataset.train or dataset.val or dataset.test
+        assert split is not None
+        mean, std = channel_statistics(split)
+        if len(mean) == shape[0]:
+            return mean, std
+        if len(mean) == 1:
+            return mean * shape[0], std * shape[0]
+    return (0.5,) * shape[0], (0.5,) * shape[0]
+
+
+def write_subject(
+    path: Path,
+    subject: Subject,
+    *,
+    step: Step,
+    dataset: Dataset | None,
+    accuracy: Sequence[MeasuredAccuracy] = (),
+    parent: Parent | None = None,
+    earlier: Sequence[Step] = (),
+) -> Manifest:
+    """Write a bundle of `subject` (weights, plan, golden inputs, manifest) and return its manifest."""
+    spec = subject.input
+    plan = subject.plan or make_plan(subject.network, spec.shape, {})
+    weights = weights_bytes(subject.network)
+    total = cost(subject.network, spec.shape)
+    vectors, files = golden_inputs(spec, dataset)
+    path = bundle_path(path)
+    with create_bundle(path) as draft:
+        draft.write(WEIGHTS, weights)
+        draft.write(PLAN, canonical_json(plan))
+        for name, data in files.items():
+            draft.write(name, data)
+        draft.manifest = Manifest(
+            name=path.stem,
+            architecture=subject.architecture,
+            input=spec,
+            labels=subject.labels,
+            outputs=(Output(shape=(len(subject.labels),)),),
+            lineage=Lineage(
+                identity=hashlib.sha256(weights).hexdigest(),
+                role="compressed" if plan.replaced else "standard",
+                parent=parent,
+                steps=(*earlier, step),
+            ),
+            parameters=total.parameters,
+            macs=total.macs,
+            accuracy=tuple(accuracy),
+            golden=Golden(vectors=vectors),
+            tools=tool_versions(),
+        )
+    return draft.manifest
+
+
+def weights_bytes(network: nn.Module) -> bytes:
+    """The state dict in safetensors' format: the same weights give the same bytes."""
+    from safetensors.torch import save
+
+    return save({name: tensor.detach().clone().contiguous() for name, tensor in network.state_dict().items()})
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of what made a bundle; a package that is not installed is left out."""
+    versions = {"python": platform.python_version()}
+    for package in ("falcon-edge", *TOOLS):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
