@@ -1,0 +1,99 @@
+"""A torch module as one self-contained ONNX file."""
+
+import contextlib
+import io
+import json
+import logging
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from onnx import ModelProto
+from torch import Tensor, nn
+
+from converters import onnx_graph
+from converters.errors import ConversionError
+from converters.onnx_graph import CARD_KEY
+from converters.passes.drop_identity import drop_identity
+from converters.passes.fold_batchnorm import fold_batchnorm
+from converters.simplify import simplify as run_simplifier
+
+OPSET = 17
+IR_VERSION = 8  # what runtimes of 2022 read
+
+
+@dataclass(frozen=True)
+class OnnxExport:
+    """What was written, and what the user should know about it."""
+
+    path: Path
+    notes: tuple[str, ...]
+
+
+def export_onnx(
+    model: nn.Module,
+    sample: Tensor,
+    path: Path,
+    *,
+    input_name: str = "input",
+    output_name: str = "logits",
+    dynamic_batch: bool = False,
+    card: dict[str, Any] | None = None,
+    simplify: bool = True,
+) -> OnnxExport:
+    """Write `model` in eval mode as ONNX (opset 17), batch normalisation folded, for inputs like `sample` (1, C, H, W).
+
+    The batch is 1, or free with `dynamic_batch`. `card` goes into the metadata as JSON under "falcon_edge.card".
+    The model is left as it was; the same model gives the same bytes. Raises ConversionError if torch cannot export it.
+    """
+    exported = fold_batchnorm(drop_identity(_trace(model, sample, input_name, output_name, dynamic_batch)))
+    notes: tuple[str, ...] = ()
+    if simplify:
+        result = run_simplifier(exported)
+        exported = result.model
+        notes = () if result.problem is None else (f"not simplified: {result.problem}",)
+    exported.ir_version = min(exported.ir_version, IR_VERSION)
+    exported.producer_name, exported.producer_version, exported.doc_string = "falcon-edge", "", ""
+    for node in exported.graph.node:
+        node.doc_string = ""
+    del exported.metadata_props[:]
+    if card is not None:
+        entry = exported.metadata_props.add()
+        entry.key, entry.value = CARD_KEY, json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    onnx_graph.save(exported, path)
+    return OnnxExport(path, notes)
+
+
+def _trace(model: nn.Module, sample: Tensor, input_name: str, output_name: str, dynamic_batch: bool) -> ModelProto:
+    """torch's own exporter, silenced; every module's mode is put back."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    axes = {input_name: {0: "batch"}, output_name: {0: "batch"}} if dynamic_batch else None
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+        target = Path(folder, "traced.onnx")
+        try:
+            with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+                warnings.simplefilter("ignore")
+                torch.onnx.export(
+                    model,
+                    (sample,),
+                    target,
+                    dynamo=False,
+                    opset_version=OPSET,
+                    input_names=[input_name],
+                    output_names=[output_name],
+                    dynamic_axes=axes,
+                )
+        except Exception as error:  # torch raises nearly anything for a module that it cannot trace
+            raise ConversionError(f"torch cannot export this network: {onnx_graph.first_line(error)}") from error
+        finally:
+            logger.setLevel(level)
+            for module, training in modes.items():
+                module.training = training
+        return onnx_graph.load(target)

@@ -1,0 +1,69 @@
+"""onnxsim in a child process: it has crashed on valid models, and a crash must not take the export with it."""
+
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from onnx import ModelProto
+
+from converters.errors import ConversionError
+from converters.onnx_graph import check
+
+MEMORY_LIMIT = 16 * 1024**3
+# Run by the child: read a model, simplify it, write it. argv: input, output.
+CHILD = (
+    sys.executable,
+    "-c",
+    "import sys, onnx, onnxsim; model, ok = onnxsim.simplify(onnx.load(sys.argv[1])); "
+    "onnx.save(model, sys.argv[2]); sys.exit(0 if ok else 'onnxsim found its result different')",
+)
+
+
+@dataclass(frozen=True)
+class Simplified:
+    """The model to go on with, and why it is the unsimplified one where it is (else None)."""
+
+    model: ModelProto
+    problem: str | None
+
+
+def simplify(model: ModelProto, *, timeout: float = 120.0, child: Sequence[str] = CHILD) -> Simplified:
+    """Simplify a model with onnxsim, within `timeout` seconds and MEMORY_LIMIT bytes.
+
+    A crash, a time-out or a result that the checker refuses is reported, and the model is handed back as it was.
+    """
+    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+        before, after = Path(folder, "before.onnx"), Path(folder, "after.onnx")
+        onnx.save(model, before)
+        try:
+            done = subprocess.run(
+                [*child, str(before), str(after)],
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=_limit_memory,
+            )
+        except subprocess.TimeoutExpired:
+            return Simplified(model, f"onnxsim did not finish within {timeout:g} s")
+        if done.returncode < 0:
+            return Simplified(model, f"onnxsim crashed ({signal.Signals(-done.returncode).name})")
+        if done.returncode or not after.exists():
+            lines = done.stderr.strip().splitlines()
+            return Simplified(model, f"onnxsim failed: {lines[-1] if lines else 'no message'}")
+        try:
+            simplified = onnx.load(after)
+            check(simplified, "onnxsim's result")
+        except ConversionError as error:
+            return Simplified(model, str(error))
+        return Simplified(simplified, None)
+
+
+def _limit_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
