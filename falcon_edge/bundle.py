@@ -116,6 +116,7 @@ class Export(Document):
     target: Target
     precision: Precision
     parity: MeasuredParity
+    macs: int
     notes: tuple[str, ...] = ()
 
 
@@ -228,6 +229,16 @@ def bundle_path(path: Path) -> Path:
 def is_bundle(path: Path) -> bool:
     """Whether `path` is meant as a bundle: a folder with a manifest or of the right name."""
     return path.is_dir() and (path.suffix == SUFFIX or (path / MANIFEST).exists())
+
+
+def find_bundle(path: Path | None) -> Path:
+    """`path`, or where it is left out the only bundle in the current folder. Raises BadInput if there is not just one."""
+    if path is not None:
+        return path
+    found = sorted(child for child in Path().glob(f"*{SUFFIX}") if child.is_dir())
+    if len(found) != 1:
+        raise BadInput(f"name the bundle: this folder holds {len(found)} (*{SUFFIX})")
+    return found[0]
 
 
 def open_bundle(path: Path) -> Bundle:

@@ -52,9 +52,7 @@ def _linear_producers(graph: OnnxGraph, name: str) -> list[NodeProto]:
     return []
 
 
-def _rescale(
-    model: ModelProto, graph: OnnxGraph, node: NodeProto, scale: np.ndarray, shift: np.ndarray | None
-) -> None:
+def _rescale(model: ModelProto, graph: OnnxGraph, node: NodeProto, scale: np.ndarray, shift: np.ndarray | None) -> None:
     """Multiply a node's output channels by `scale` and add `shift`, in its weights and bias."""
     given = attributes(node)
     weight = graph.constants[node.input[1]].astype(np.float64)

@@ -40,9 +40,7 @@ class Builder:
         buffer = self._buffer(np.ascontiguousarray(value).tobytes())
         return self._tensor(name, value.shape, TENSOR_TYPES[value.dtype], buffer)
 
-    def operator(
-        self, code: int, inputs: list[int], outputs: list[int], options: Any = None, version: int = 1
-    ) -> None:
+    def operator(self, code: int, inputs: list[int], outputs: list[int], options: Any = None, version: int = 1) -> None:
         """Append an operator; `options` is its options object of the schema, whose class names the union member."""
         operator = schema.OperatorT()
         operator.opcodeIndex = self._code(code, version)

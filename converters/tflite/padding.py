@@ -44,9 +44,7 @@ def window(context: Context, node: NodeProto, kernel: tuple[int, ...]) -> Window
         else:
             before = explicit[axis]
         pads.append((before, max(total - before, 0)))
-    return Window(
-        (kernel[0], kernel[1]), (stride[0], stride[1]), (dilation[0], dilation[1]), (pads[0], pads[1])
-    )
+    return Window((kernel[0], kernel[1]), (stride[0], stride[1]), (dilation[0], dilation[1]), (pads[0], pads[1]))
 
 
 def is_same(sizes: tuple[int, ...], window: Window) -> bool:

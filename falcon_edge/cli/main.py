@@ -4,7 +4,12 @@ import os
 
 import typer
 
+from falcon_edge.cli.bench import bench
+from falcon_edge.cli.compare import compare
 from falcon_edge.cli.compress import compress
+from falcon_edge.cli.demo import demo
+from falcon_edge.cli.export import export
+from falcon_edge.cli.inspect import inspect
 from falcon_edge.cli.pack import pack
 from falcon_edge.cli.train import train
 
@@ -15,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (train, pack, compress):
+for verb in (demo, train, pack, compress, export, inspect, bench, compare):
     app.command()(verb)
 
 

@@ -2,15 +2,22 @@
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
+if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
+    from collections.abc import Sequence
 
-if TYPE_CHECKING:
+    from rich.table import Table
+
+    from converters.inspect import Description
     from falcon_edge.bundle import Manifest
     from falcon_edge.falcon.plan import Plan
+    from runtime_bench.compare import Row
+    from runtime_bench.results import Entry, Results
 
 
-def manifest_table(manifest: "Manifest") -> Table:
+def manifest_table(manifest: "Manifest") -> "Table":
     """What a bundle is, in a few lines."""
+    from rich.table import Table
+
     table = Table(show_header=False, title=f"{manifest.name}.falcon", title_justify="left")
     table.add_row("network", manifest.architecture.source)
     lineage = manifest.lineage
@@ -28,8 +35,10 @@ def manifest_table(manifest: "Manifest") -> Table:
     return table
 
 
-def plan_table(plan: "Plan") -> Table:
+def plan_table(plan: "Plan") -> "Table":
     """Every layer of a plan, and the totals of the network."""
+    from rich.table import Table
+
     table = Table("layer", "kernel", "action", "MACs", "planned", "error", "reason")
     for layer in plan.layers:
         table.add_row(
@@ -46,3 +55,115 @@ def plan_table(plan: "Plan") -> Table:
     parameters = f"{plan.parameters:,} -> {plan.planned_parameters:,} parameters"
     table.add_row("network", "", "", f"{plan.macs:,}", f"{plan.planned_macs:,}", "", f"{ratio}, {parameters}")
     return table
+
+
+def results_table(results: "Results") -> "Table":
+    """Every entry's figures, or why it has none."""
+    from rich.table import Table
+
+    table = Table("model", "file", "runtime", "size", "load", "p50", "p90", "resident", "top-1", "golden")
+    for entry in results.entries:
+        if entry.failure is not None:
+            table.add_row(entry.model.name, entry.model.file, f"failed: {entry.failure.message}")
+            continue
+        table.add_row(
+            entry.model.name,
+            entry.model.file,
+            _runtime(entry),
+            _bytes(entry.model.bytes),
+            _milliseconds(entry.load_ns),
+            _milliseconds(entry.summary and entry.summary.p50_ns),
+            _milliseconds(entry.summary and entry.summary.p90_ns),
+            _bytes(entry.memory and entry.memory.after_load),
+            _accuracy(entry),
+            "" if entry.agreement is None else f"{entry.agreement.top1_equal}/{entry.agreement.vectors} agree",
+        )
+    return table
+
+
+def comparison_table(rows: "Sequence[Row]") -> "Table":
+    """Compressed beside standard."""
+    from rich.table import Table
+
+    table = Table(
+        "model", "runtime", "precision", "parameters", "MACs", "size", "top-1", "p50", "speedup", "MACs ratio",
+        "realised share",
+    )  # fmt: skip
+    for row in sorted(rows, key=lambda row: row.entry.model.target):
+        model, entry = row.entry.model, row.entry
+        if entry.failure is not None:
+            table.add_row(model.name, f"failed: {entry.failure.message}")
+            continue
+        table.add_row(
+            model.name,
+            _runtime(entry),
+            model.precision,
+            "" if model.parameters is None else f"{model.parameters:,}",
+            "" if model.macs is None else f"{model.macs:,}",
+            _bytes(model.bytes),
+            _accuracy(entry),
+            _milliseconds(entry.summary and entry.summary.p50_ns),
+            _ratio(row.speedup),
+            _ratio(row.macs_ratio),
+            "" if row.realised_share is None else f"{100 * row.realised_share:.0f}%",
+        )
+    return table
+
+
+def description_table(name: str, description: "Description", *, operators: bool = True) -> "Table":
+    """A model file: its operators one by one, or only how many of each."""
+    from rich.table import Table
+
+    inputs = ", ".join(f"{value.name} {_shape(value.shape)} {value.dtype}" for value in description.inputs)
+    outputs = ", ".join(f"{value.name} {_shape(value.shape)} {value.dtype}" for value in description.outputs)
+    title = f"{name}: {inputs} -> {outputs}"
+    totals = f"{_bytes(description.bytes)}, {description.macs:,} MACs, {description.parameters:,} parameters"
+    if description.card is not None:
+        lineage = description.card.get("lineage", {})
+        parent = lineage.get("parent") or {}
+        totals += f"; {description.card.get('name')}, {lineage.get('role')}"
+        totals += f" from {parent['name']}" if parent.get("name") else ""
+    if not operators:
+        table = Table("operator", "count", title=title, caption=totals, title_justify="left")
+        for kind, count in description.counts.items():
+            table.add_row(kind, str(count))
+        return table
+    table = Table("operator", "name", "inputs", "output", "precision", "MACs", "fused", title=title, caption=totals)
+    for operator in description.operators:
+        table.add_row(
+            operator.kind,
+            operator.name,
+            " ".join(map(_shape, operator.inputs)),
+            _shape(operator.output),
+            operator.dtype,
+            f"{operator.macs:,}" if operator.macs else "",
+            operator.activation or "",
+        )
+    return table
+
+
+def _runtime(entry: "Entry") -> str:
+    return "" if entry.runtime is None else f"{entry.runtime.package} {entry.runtime.version}"
+
+
+def _shape(shape: "tuple[int, ...]") -> str:
+    return "x".join(map(str, shape))
+
+
+def _bytes(count: int | None) -> str:
+    return "" if count is None else f"{count / 1e6:.2f} MB"
+
+
+def _milliseconds(nanoseconds: float | None) -> str:
+    return "" if nanoseconds is None else f"{nanoseconds / 1e6:.3f} ms"
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}x"
+
+
+def _accuracy(entry: "Entry") -> str:
+    if entry.accuracy is None:
+        return ""
+    low, high = entry.accuracy.interval
+    return f"{100 * entry.accuracy.top1:.2f}% ({100 * low:.1f}..{100 * high:.1f})"

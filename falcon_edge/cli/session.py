@@ -5,11 +5,14 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from falcon_edge.errors import FalconEdgeError
+
+if TYPE_CHECKING:
+    from runtime_bench.results import Results
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; everything else on stderr.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -38,6 +41,12 @@ class Session:
 
         width = None if sys.stdout.isatty() else 160
         Console(width=width, highlight=False, soft_wrap=False).print(render())
+
+    def flags(self, results: "Results") -> None:
+        """What makes figures doubtful, one line a flag, on stderr."""
+        for entry in results.entries:
+            for flag in entry.flags:
+                self.say(f"{entry.model.name} ({entry.model.target}): {flag.flag}: {flag.reason}; {flag.remedy}")
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[int, int, str], None]]:

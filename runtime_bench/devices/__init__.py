@@ -1,0 +1,1 @@
+"""Where a worker executes: one Protocol, one file a device."""

@@ -32,9 +32,7 @@ def convolution(context: Context, node: NodeProto) -> None:
     kernel = context.raw(node.input[1], np.ascontiguousarray(weight.transpose(order), np.float32))
     if depthwise:
         version = 2 if sliding.dilation != (1, 1) else 1  # version 2 brought dilation
-        context.operator(
-            schema.BuiltinOperator.DEPTHWISE_CONV_2D, [source, kernel, bias], [target], options, version
-        )
+        context.operator(schema.BuiltinOperator.DEPTHWISE_CONV_2D, [source, kernel, bias], [target], options, version)
     else:
         version = 6 if groups > 1 else 1  # version 6 brought groups
         context.operator(schema.BuiltinOperator.CONV_2D, [source, kernel, bias], [target], options, version)

@@ -42,9 +42,13 @@ def reshape(context: Context, node: NodeProto) -> None:
 
 def _only_linear_follows(context: Context, name: str) -> bool:
     users = context.graph.consumers[name]
-    return bool(users) and name not in context.graph.output_names and all(
-        user.op_type in ("Gemm", "MatMul") and user.input[0] == name and user.input[1] in context.graph.constants
-        for user in users
+    return (
+        bool(users)
+        and name not in context.graph.output_names
+        and all(
+            user.op_type in ("Gemm", "MatMul") and user.input[0] == name and user.input[1] in context.graph.constants
+            for user in users
+        )
     )
 
 

@@ -1,0 +1,27 @@
+"""falcon-edge demo."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from falcon_edge.cli.render import comparison_table
+from falcon_edge.cli.session import Debug, Json, Quiet, session
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to write.")] = Path("demo-out"),
+    as_json: Json = False,
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run the whole flow on the network and images that ship with us: at most 3 minutes on two cores."""
+    with session(as_json, debug, quiet) as out:
+        from falcon_edge.steps.demo import demo as run
+        from runtime_bench.compare import compare
+
+        with out.progress() as progress:
+            results = run(output, progress=progress)
+        out.result(results.model_dump(mode="json"), lambda: comparison_table(compare([results])))
+        out.flags(results)
+        out.say(f"written to {output}: standard.falcon, falcon.falcon, results.json")

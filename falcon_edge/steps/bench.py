@@ -1,0 +1,175 @@
+"""bench: exported files of bundles, or bare model files, measured on a device."""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from converters.inspect import Description, describe
+from falcon_edge.bundle import Bundle, Card, Export, is_bundle, open_bundle
+from falcon_edge.data import open_dataset
+from falcon_edge.errors import BadInput
+from falcon_edge.preprocessing import InputSpec, batch_pixels
+from falcon_edge.progress import Progress, silent
+from falcon_edge.steps.pack import data_name
+from runtime_bench.bench import Candidate, Evaluation, Protocol
+from runtime_bench.bench import bench as measure
+from runtime_bench.devices.device import Device
+from runtime_bench.devices.local import LocalDevice
+from runtime_bench.golden import GoldenVector, Tolerance
+from runtime_bench.results import Results
+from runtime_bench.runtimes import runtime_for, runtime_named
+
+
+def bench(
+    paths: Sequence[Path],
+    protocol: Protocol,
+    *,
+    device: str = "local",
+    runtimes: Sequence[str] = (),
+    targets: Sequence[str] = (),
+    precisions: Sequence[str] = (),
+    data: str | None = None,
+    samples: int | None = None,
+    progress: Progress = silent,
+) -> Results:
+    """Measure every exported file of the bundles, and every bare file, that the chosen runtimes can load.
+
+    With `data`, accuracy on its test split (the first `samples` images, or all). Raises BadInput for a file or bundle
+    that cannot be used; a model that fails while it is measured is an entry of the results.
+    """
+    wanted = {runtime_named(name).name for name in runtimes}
+    chosen = _device(device)
+    with ExitStack() as stack:
+        evaluations = None
+        if data is not None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="falcon-edge-")))
+            evaluations = _Evaluations(data, samples, folder)
+        candidates: list[Candidate] = []
+        for path in paths:
+            found = _of_bundle(path, evaluations) if is_bundle(path) else [_of_file(path, evaluations)]
+            candidates += [
+                candidate
+                for candidate in found
+                if (not wanted or candidate.runtime in wanted)
+                and (not targets or candidate.target in targets)
+                and (not precisions or candidate.precision in precisions)
+            ]
+        for candidate in candidates:
+            if runtime_named(candidate.runtime).installed is None:
+                raise BadInput(f"{candidate.path}: needs {candidate.runtime}, which is not installed")
+        return measure(candidates, chosen, protocol, progress=progress)
+
+
+def _device(name: str) -> Device:
+    if name != "local":
+        raise BadInput(f"--device {name}: this version measures on 'local' only")
+    return LocalDevice()
+
+
+class _Evaluations:
+    """The test images of DATA, prepared once for every kind of input."""
+
+    def __init__(self, data: str, samples: int | None, folder: Path):
+        dataset = open_dataset(data)
+        split = dataset.require("test")
+        self._split = split.subset(np.arange(min(samples or len(split), len(split))))
+        self._name, self._folder = data_name(data) or data, folder
+        self._classes = len(dataset.class_names)
+        self._files: dict[str, Path] = {}
+
+    def for_input(self, spec: InputSpec, classes: int, path: Path) -> Evaluation:
+        """What the worker needs to measure accuracy of a network with this input."""
+        if classes != self._classes:
+            raise BadInput(f"{path}: has {classes} classes, but the data has {self._classes}")
+        key = json.dumps([spec.shape, [step.model_dump() for step in spec.steps]])
+        if key not in self._files:
+            file = self._folder / f"pixels-{len(self._files)}.npy"
+            try:
+                np.save(file, batch_pixels(self._split.images, spec))
+            except ValueError as error:
+                raise BadInput(f"{path}: the data does not fit its input: {error}") from error
+            self._files[key] = file
+        return Evaluation(self._name, self._files[key], self._split.labels, spec.mean, spec.std)
+
+
+def _of_bundle(path: Path, evaluations: _Evaluations | None) -> list[Candidate]:
+    bundle = open_bundle(path)
+    if not bundle.manifest.exports:
+        raise BadInput(f"{path}: has no exported files; run falcon-edge export {path} first")
+    return [_exported(bundle, export, evaluations) for export in bundle.manifest.exports]
+
+
+def _exported(bundle: Bundle, export: Export, evaluations: _Evaluations | None) -> Candidate:
+    manifest = bundle.manifest
+    path, lineage = bundle.file(export.file), manifest.lineage
+    tolerance = manifest.golden.tolerances.get(export.file)
+    return Candidate(
+        path=path,
+        runtime=runtime_for(path.suffix).name,
+        name=manifest.name,
+        target=export.target,
+        precision=export.precision,
+        role=lineage.role,
+        identity=lineage.identity,
+        parent=None if lineage.parent is None else lineage.parent.identity,
+        parameters=manifest.parameters,
+        macs=manifest.macs,
+        golden=tuple(
+            GoldenVector(bundle.file(vector.input), bundle.file(vector.outputs[export.file]))
+            for vector in manifest.golden.vectors
+            if export.file in vector.outputs
+        ),
+        tolerance=None
+        if tolerance is None
+        else Tolerance(rtol=tolerance.rtol, max_lsb=tolerance.max_lsb, top1=tolerance.top1),
+        evaluation=None
+        if evaluations is None
+        else evaluations.for_input(manifest.input, len(manifest.labels), bundle.path),
+    )
+
+
+def _of_file(path: Path, evaluations: _Evaluations | None) -> Candidate:
+    """A bare file: what its card says, where it has one."""
+    description = describe(path)
+    card = read_card(path, description)
+    lineage = None if card is None else card.lineage
+    if evaluations is not None and card is None:
+        raise BadInput(f"{path}: carries no card that says how images become its input; measure it without --data")
+    return Candidate(
+        path=path,
+        runtime=runtime_for(path.suffix).name,
+        name=path.stem if card is None else card.name,
+        target=description.format,
+        precision=_precision(description),
+        role=None if lineage is None else lineage.role,
+        identity=None if lineage is None else lineage.identity,
+        parent=None if lineage is None or lineage.parent is None else lineage.parent.identity,
+        parameters=description.parameters,
+        macs=description.macs,
+        evaluation=None
+        if evaluations is None or card is None
+        else evaluations.for_input(card.input, len(card.labels), path),
+    )
+
+
+def read_card(path: Path, description: Description) -> Card | None:
+    """The card that a file carries. Raises BadInput if it is not one that this version reads."""
+    if description.card is None:
+        return None
+    try:
+        return Card.model_validate_json(json.dumps(description.card))
+    except ValidationError as error:
+        raise BadInput(f"{path}: its card cannot be read ({error.errors()[0]['msg']})") from error
+
+
+def _precision(description: Description) -> str:
+    kinds = {operator.dtype for operator in description.operators if operator.macs}
+    for kind, precision in (("int8", "int8"), ("float16", "fp16")):
+        if kind in kinds:
+            return precision
+    return "fp32"

@@ -1,0 +1,293 @@
+"""Measuring several models against each other: one worker process each, interleaved in shuffled rounds."""
+
+import hashlib
+import math
+import random
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runtime_bench.devices.device import Device, WorkerHandle
+from runtime_bench.errors import BenchInputError, WorkerError
+from runtime_bench.golden import GoldenVector, Tolerance, agreement
+from runtime_bench.results import (
+    Accuracy,
+    Burst,
+    Entry,
+    Failure,
+    Memory,
+    ModelInfo,
+    Results,
+    RuntimeInfo,
+    summarise,
+)
+from runtime_bench.validity import flags
+
+SECONDS_PER_BURST = 0.25
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Images for accuracy: a .npy file of uint8 (N, H, W, C) at the model's input size, and their classes."""
+
+    data: str
+    pixels: Path
+    labels: np.ndarray
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model file to measure, and what its results should say of it."""
+
+    path: Path
+    runtime: str
+    name: str
+    target: str
+    precision: str
+    role: Any = None
+    identity: str | None = None
+    parent: str | None = None
+    parameters: int | None = None
+    macs: int | None = None
+    golden: tuple[GoldenVector, ...] = ()
+    tolerance: Tolerance | None = None
+    evaluation: Evaluation | None = None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How it is measured: at least `runs` samples and `seconds` of them a model, spread over `rounds`.
+
+    A model is warmed up by at least `warm_up_runs` and `warm_up_seconds`. `timeout` bounds every answer of a worker in
+    seconds, `memory_limit` its address space in bytes (None: no limit).
+    """
+
+    threads: int = 1
+    runs: int = 50
+    seconds: float = 5.0
+    rounds: int = 10
+    warm_up_runs: int = 5
+    warm_up_seconds: float = 1.0
+    timeout: float = 300.0
+    memory_limit: int | None = None
+    cpus: tuple[int, ...] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.threads < 1 or self.runs < 1 or self.rounds < 1 or self.seconds < 0:
+            raise BenchInputError("threads, runs and rounds are at least 1, seconds at least 0")
+
+
+@dataclass
+class _Subject:
+    """A candidate under measurement."""
+
+    candidate: Candidate
+    info: ModelInfo
+    process: int
+    worker: WorkerHandle | None = None
+    loaded: dict[str, Any] = field(default_factory=dict)
+    burst_runs: int = 0
+    bursts: list[Burst] = field(default_factory=list)
+    memory: Memory | None = None
+    accuracy: Accuracy | None = None
+    agreement: Any = None
+    failure: Failure | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self.failure is None
+
+
+def bench(
+    candidates: Sequence[Candidate],
+    device: Device,
+    protocol: Protocol,
+    *,
+    progress: Progress = lambda done, total, text: None,
+) -> Results:
+    """Measure every candidate and return the results; a model that fails is an entry with its reason.
+
+    While one worker measures, the others and this process sleep. Accuracy and golden vectors come after the timing.
+    Ctrl-C ends the measurement and keeps what there is.
+    """
+    if not candidates:
+        raise BenchInputError("nothing to measure: no exported file that a runtime can load")
+    subjects = [_Subject(candidate, _describe(candidate), index) for index, candidate in enumerate(candidates)]
+    before = device.environment()
+    interrupted = False
+    total = len(subjects) * (protocol.rounds + 2)
+    with ExitStack() as stack:
+        stack.callback(device.close)
+        try:
+            for index, subject in enumerate(subjects):
+                progress(index, total, f"loading {subject.info.name} ({subject.candidate.runtime})")
+                _guard(subject, lambda subject=subject: _load(subject, device, protocol, stack))
+            order = random.Random(protocol.seed)
+            for number in range(protocol.rounds):
+                for place, subject in enumerate(order.sample(subjects, len(subjects))):
+                    if subject.alive:
+                        done = len(subjects) * (number + 1) + place
+                        progress(done, total, f"measuring, round {number + 1} of {protocol.rounds}")
+                        _guard(subject, lambda subject=subject, number=number: _measure(subject, protocol, number))
+            for index, subject in enumerate(subjects):
+                if subject.alive:
+                    done = len(subjects) * (protocol.rounds + 1) + index
+                    progress(done, total, f"checking {subject.info.name} ({subject.candidate.runtime})")
+                    _guard(subject, lambda subject=subject: _check(subject, device, protocol))
+        except KeyboardInterrupt:
+            interrupted = True
+        after = device.environment()
+        entries = tuple(_entry(subject, device, protocol, before.load_1min, before.cores) for subject in subjects)
+    progress(total, total, "measured")
+    return Results(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        options=asdict(protocol) | {"device": device.name},
+        before=before,
+        after=after,
+        interrupted=interrupted,
+        entries=entries,
+    )
+
+
+def _describe(candidate: Candidate) -> ModelInfo:
+    try:
+        data = candidate.path.read_bytes()
+    except OSError as error:
+        raise BenchInputError(f"{candidate.path}: cannot be read ({error.strerror})") from error
+    return ModelInfo(
+        name=candidate.name,
+        file=candidate.path.name,
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+        target=candidate.target,
+        precision=candidate.precision,
+        role=candidate.role,
+        identity=candidate.identity,
+        parent=candidate.parent,
+        parameters=candidate.parameters,
+        macs=candidate.macs,
+    )
+
+
+def _guard(subject: _Subject, action: Callable[[], None]) -> None:
+    """Run a step for one model; its failure is kept and costs nobody else anything."""
+    try:
+        action()
+    except WorkerError as error:
+        subject.failure = Failure(kind=error.kind, message=str(error), signal=error.signal)
+
+
+def _load(subject: _Subject, device: Device, protocol: Protocol, stack: ExitStack) -> None:
+    """Start the worker, load and warm up, and find out how many runs make a burst."""
+    remote = device.push(subject.candidate.path)
+    subject.worker = stack.enter_context(device.start_worker())
+    subject.loaded = _ask(
+        subject,
+        protocol,
+        "load",
+        path=remote,
+        runtime=subject.candidate.runtime,
+        threads=protocol.threads,
+        cpus=protocol.cpus,
+        memory_limit=protocol.memory_limit,
+    )
+    _ask(subject, protocol, "warm_up", runs=protocol.warm_up_runs, seconds=protocol.warm_up_seconds)
+    sample = float(np.median(_ask(subject, protocol, "measure", runs=5)["samples_ns"])) / 1e9
+    wanted = max(protocol.runs, math.ceil(protocol.seconds / max(sample, 1e-9)))
+    subject.burst_runs = math.ceil(wanted / protocol.rounds)
+
+
+def _measure(subject: _Subject, protocol: Protocol, number: int) -> None:
+    """One burst. The first two runs after another model had the caches are warm-up again."""
+    _ask(subject, protocol, "warm_up", runs=2, seconds=0)
+    samples = _ask(subject, protocol, "measure", runs=subject.burst_runs)["samples_ns"]
+    subject.bursts.append(Burst(process=subject.process, round=number, samples_ns=tuple(samples)))
+
+
+def _check(subject: _Subject, device: Device, protocol: Protocol) -> None:
+    """Memory, golden vectors and accuracy."""
+    memory = _ask(subject, protocol, "memory")
+    subject.memory = Memory(
+        before_load=subject.loaded["memory_before_load"],
+        after_load=subject.loaded["memory_after_load"],
+        peak=memory["peak"],
+    )
+    candidate = subject.candidate
+    if candidate.golden and candidate.tolerance is not None:
+        outputs = [f"{device.scratch()}/{subject.process}.{index}.bin" for index in range(len(candidate.golden))]
+        inputs = [device.push(vector.input) for vector in candidate.golden]
+        _ask(subject, protocol, "replay", inputs=inputs, outputs=outputs)
+        found = []
+        for remote in outputs:
+            local = Path(remote)
+            if not local.exists():
+                device.fetch(remote, local)
+            found.append(np.fromfile(local, subject.loaded["output"]["dtype"]))
+        subject.agreement = agreement(candidate.golden, found, candidate.tolerance)
+        if not subject.agreement.within_tolerance:
+            subject.failure = Failure(
+                kind="wrong-outputs",
+                message=f"its outputs differ from the golden ones by {subject.agreement.max_relative:.1e} of the largest",
+            )
+            return
+    if candidate.evaluation is not None:
+        subject.accuracy = _evaluate(subject, device, protocol, candidate.evaluation)
+
+
+def _evaluate(subject: _Subject, device: Device, protocol: Protocol, evaluation: Evaluation) -> Accuracy:
+    from scipy.stats import binomtest
+
+    reply = _ask(
+        subject,
+        protocol,
+        "evaluate",
+        pixels=device.push(evaluation.pixels),
+        mean=evaluation.mean,
+        std=evaluation.std,
+    )
+    correct = int((np.array(reply["classes"]) == evaluation.labels).sum())
+    samples = len(evaluation.labels)
+    interval = binomtest(correct, samples).proportion_ci(0.95, method="wilson")
+    return Accuracy(
+        data=evaluation.data,
+        samples=samples,
+        correct=correct,
+        top1=correct / samples,
+        interval=(float(interval.low), float(interval.high)),
+    )
+
+
+def _ask(subject: _Subject, protocol: Protocol, action: str, **request: Any) -> dict[str, Any]:
+    assert subject.worker is not None
+    return subject.worker.ask(action, timeout=protocol.timeout, **request)
+
+
+def _entry(subject: _Subject, device: Device, protocol: Protocol, load_before: float | None, cores: int) -> Entry:
+    loaded = subject.loaded
+    bursts = tuple(subject.bursts)
+    summary = summarise(bursts)
+    return Entry(
+        model=subject.info,
+        runtime=RuntimeInfo(**loaded["runtime"], threads=protocol.threads) if loaded else None,
+        device=device.name,
+        emulated=device.emulated,
+        cpus=tuple(loaded.get("cpus", ())),
+        load_ns=loaded.get("load_ns"),
+        first_inference_ns=loaded.get("first_inference_ns"),
+        bursts=bursts,
+        summary=summary,
+        memory=subject.memory,
+        accuracy=subject.accuracy,
+        agreement=subject.agreement,
+        flags=() if summary is None else flags(bursts, summary, protocol.runs, load_before, cores),
+        failure=subject.failure,
+    )

@@ -1,0 +1,47 @@
+"""What a device is: something that starts workers and holds files."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from runtime_bench.environment import Environment
+
+
+class WorkerHandle(Protocol):
+    """A running worker. It ends with its `with` block, whatever happens."""
+
+    def ask(self, action: str, *, timeout: float, **request: Any) -> dict[str, Any]:
+        """Send a request of worker.py and wait (asleep) for its reply, at most `timeout` seconds.
+
+        Raises WorkerError if the worker answers with an error, dies, or does not answer in time.
+        """
+
+    def __enter__(self) -> "WorkerHandle":
+        """The handle itself."""
+
+    def __exit__(self, *error: object) -> None:
+        """End the worker."""
+
+
+class Device(Protocol):
+    """Where models run. `name` is what the user called it."""
+
+    name: str
+    emulated: bool
+
+    def environment(self) -> Environment:
+        """The device's state now."""
+
+    def start_worker(self) -> WorkerHandle:
+        """A fresh worker process. Raises DeviceError if the device cannot start one."""
+
+    def push(self, path: Path) -> str:
+        """Bring a file to the device (once) and return its path there."""
+
+    def fetch(self, remote: str, path: Path) -> None:
+        """Bring a file that a worker wrote on the device back to `path`."""
+
+    def scratch(self) -> str:
+        """A folder on the device for what workers write."""
+
+    def close(self) -> None:
+        """Remove what was made on the device for this run."""

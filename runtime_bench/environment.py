@@ -1,0 +1,73 @@
+"""The state of a machine: what a measurement must say about where it was made. What cannot be read is null."""
+
+import os
+import platform
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+CPUINFO, CPUS, THERMAL = Path("/proc/cpuinfo"), Path("/sys/devices/system/cpu"), Path("/sys/class/thermal")
+
+
+class Environment(BaseModel):
+    """One moment of a machine. Frequencies in MHz, temperatures in degrees Celsius, by zone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    machine: str
+    cpu: str | None
+    cores: int
+    kernel: str
+    python: str
+    governor: str | None
+    frequencies_mhz: tuple[float, ...]
+    temperatures_c: dict[str, float]
+    load_1min: float | None
+
+
+def local_environment() -> Environment:
+    """This machine now."""
+    fields = _cpuinfo()
+    return Environment(
+        machine=platform.machine(),
+        cpu=next((fields[key][0] for key in ("model name", "Model", "Hardware") if key in fields), None),
+        cores=os.cpu_count() or 1,
+        kernel=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+        governor=_text(CPUS / "cpu0/cpufreq/scaling_governor"),
+        frequencies_mhz=_frequencies(fields),
+        temperatures_c=_temperatures(),
+        load_1min=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+    )
+
+
+def _cpuinfo() -> dict[str, list[str]]:
+    fields: dict[str, list[str]] = {}
+    for line in (_text(CPUINFO) or "").splitlines():
+        name, found, value = line.partition(":")
+        if found:
+            fields.setdefault(name.strip(), []).append(value.strip())
+    return fields
+
+
+def _frequencies(fields: dict[str, list[str]]) -> tuple[float, ...]:
+    current = [_text(path) for path in sorted(CPUS.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))]
+    if current:
+        return tuple(int(khz) / 1000 for khz in current if khz is not None)
+    return tuple(float(mhz) for mhz in fields.get("cpu MHz", []))
+
+
+def _temperatures() -> dict[str, float]:
+    found = {}
+    for zone in sorted(THERMAL.glob("thermal_zone*")):
+        value = _text(zone / "temp")
+        if value is not None:
+            found[f"{zone.name}:{_text(zone / 'type') or '?'}"] = int(value) / 1000
+    return found
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None

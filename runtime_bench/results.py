@@ -1,0 +1,204 @@
+"""The result: what was measured, with every raw sample. JSON, versioned; docs/formats.md has its schema."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from runtime_bench.environment import Environment
+from runtime_bench.errors import BenchInputError
+
+SCHEMA_VERSION = 1
+# Version n -> a function that turns a document of version n into one of n + 1.
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+class Part(BaseModel):
+    """A part of the result: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelInfo(Part):
+    """The measured file and what is known of the model in it. `identity` is the hash of the model's weights."""
+
+    name: str
+    file: str
+    sha256: str
+    bytes: int
+    target: str
+    precision: str
+    role: Literal["standard", "compressed"] | None = None
+    identity: str | None = None
+    parent: str | None = None
+    parameters: int | None = None
+    macs: int | None = None
+
+
+class RuntimeInfo(Part):
+    """What executed it: runtime, the package it came in, its version, and which kernels or provider ran."""
+
+    name: str
+    package: str
+    version: str
+    kernels: str
+    threads: int
+
+
+class Burst(Part):
+    """Samples that were taken in one go: which worker process, which round, nanoseconds each."""
+
+    process: int
+    round: int
+    samples_ns: tuple[int, ...]
+
+
+class Summary(Part):
+    """Order statistics of all samples, in nanoseconds (NumPy's linear interpolation)."""
+
+    count: int
+    min_ns: float
+    p50_ns: float
+    p90_ns: float
+    p99_ns: float
+    iqr_ns: float
+
+
+class Memory(Part):
+    """Resident set of the worker in bytes; null where the device does not tell."""
+
+    before_load: int | None
+    after_load: int | None
+    peak: int | None
+
+
+class Accuracy(Part):
+    """Top-1 in 0..1 on `samples` images, with its 95% Wilson interval."""
+
+    data: str
+    samples: int
+    correct: int
+    top1: float
+    interval: tuple[float, float]
+
+
+class Agreement(Part):
+    """How the outputs for the golden inputs agree with the golden ones; snr_db null: no difference."""
+
+    vectors: int
+    max_abs: float
+    max_relative: float
+    snr_db: float | None
+    top1_equal: int
+    within_tolerance: bool
+
+
+class Flag(Part):
+    """A reason to doubt a figure, and what to do about it."""
+
+    flag: str
+    reason: str
+    remedy: str
+
+
+class Failure(Part):
+    """Why a model has no figures. `kind`: runtime, memory, signal, timeout, exit, protocol, wrong-outputs, ..."""
+
+    kind: str
+    message: str
+    signal: str | None = None
+
+
+class Entry(Part):
+    """One model file on one runtime on one device."""
+
+    model: ModelInfo
+    runtime: RuntimeInfo | None = None
+    device: str
+    emulated: bool
+    cpus: tuple[int, ...] = ()
+    load_ns: int | None = None
+    first_inference_ns: int | None = None
+    bursts: tuple[Burst, ...] = ()
+    summary: Summary | None = None
+    memory: Memory | None = None
+    accuracy: Accuracy | None = None
+    agreement: Agreement | None = None
+    counts: None = Field(default=None, description="instruction counts of an emulated run; none yet")
+    flags: tuple[Flag, ...] = ()
+    failure: Failure | None = None
+
+    @model_validator(mode="after")
+    def _summary_is_of_the_samples(self) -> "Entry":
+        expected = summarise(self.bursts)
+        if self.summary is not None and (
+            expected is None
+            or any(
+                abs(getattr(self.summary, name) - value) > 1e-6 * abs(value)
+                for name, value in expected.model_dump().items()
+            )
+        ):
+            raise ValueError(f"{self.model.name}: the summary is not that of its samples")
+        return self
+
+
+class Results(Part):
+    """A results file: the machine before and after, how it was measured, and an entry per model file."""
+
+    schema_version: Literal[1] = 1
+    created: str
+    options: dict[str, Any]
+    before: Environment
+    after: Environment
+    interrupted: bool = False
+    entries: tuple[Entry, ...]
+
+
+def summarise(bursts: tuple[Burst, ...]) -> Summary | None:
+    """The summary of all samples, or None without any."""
+    samples = np.array([sample for burst in bursts for sample in burst.samples_ns], np.float64)
+    if samples.size == 0:
+        return None
+    p25, p50, p75, p90, p99 = np.percentile(samples, (25, 50, 75, 90, 99))
+    return Summary(count=samples.size, min_ns=samples.min(), p50_ns=p50, p90_ns=p90, p99_ns=p99, iqr_ns=p75 - p25)
+
+
+def save(results: Results, path: Path) -> None:
+    """Write a results file atomically. Raises BenchInputError if it cannot be written."""
+    data = results.model_dump_json(indent=1).encode() + b"\n"
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise BenchInputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def load(path: Path) -> Results:
+    """Read a results file of this or an older version. Raises BenchInputError for anything else."""
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise BenchInputError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise BenchInputError(f"{path}: not a results file (no JSON)") from error
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    while isinstance(version, int) and version in UPGRADES:
+        document = UPGRADES[version](document)
+        version = document["schema_version"]
+    if version != SCHEMA_VERSION:
+        raise BenchInputError(f"{path}: results of version {version}; this program reads up to {SCHEMA_VERSION}")
+    try:
+        return Results.model_validate_json(json.dumps(document))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise BenchInputError(f"{path}: not a valid results file: {place or 'it'}: {first['msg']}") from error

@@ -1,0 +1,53 @@
+"""The runtimes: their names, what they load, and what of them is installed on this host. The worker drives them."""
+
+import importlib.metadata
+import importlib.util
+from dataclasses import dataclass
+
+from runtime_bench.errors import BenchInputError
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A runtime by its name; `packages` (distribution, module) in the order in which the worker tries them."""
+
+    name: str
+    alias: str
+    suffixes: tuple[str, ...]
+    packages: tuple[tuple[str, str], ...]
+
+    @property
+    def installed(self) -> str | None:
+        """'package version' of what this host would run, or None."""
+        for package, module in self.packages:
+            if importlib.util.find_spec(module) is not None:
+                return f"{package} {importlib.metadata.version(package)}"
+        return None
+
+
+RUNTIMES = (
+    Runtime("onnxruntime", "ort", (".onnx", ".ort"), (("onnxruntime", "onnxruntime"),)),
+    Runtime(
+        "litert",
+        "tflite",
+        (".tflite",),
+        (("ai-edge-litert", "ai_edge_litert"), ("tflite-runtime", "tflite_runtime")),
+    ),
+)
+
+
+def runtime_named(name: str) -> Runtime:
+    """A runtime by name or alias. Raises BenchInputError."""
+    for runtime in RUNTIMES:
+        if name in (runtime.name, runtime.alias):
+            return runtime
+    known = ", ".join(f"{runtime.name} ({runtime.alias})" for runtime in RUNTIMES)
+    raise BenchInputError(f"{name}: no such runtime; known are {known}")
+
+
+def runtime_for(suffix: str) -> Runtime:
+    """The runtime that loads files of a suffix. Raises BenchInputError."""
+    for runtime in RUNTIMES:
+        if suffix in runtime.suffixes:
+            return runtime
+    raise BenchInputError(f"{suffix or 'a file without suffix'}: no runtime loads this; give .onnx, .ort or .tflite")
