@@ -20,7 +20,7 @@ SAME_VALUE_DB = 60.0
 
 @dataclass(frozen=True)
 class Parity:
-    """Differences over all samples; max_relative is max |difference| / max |output|; snr_db is inf for no difference."""
+    """Differences over all samples: max_relative is max |difference| / max |output|; snr_db is inf if there is none."""
 
     samples: int
     max_abs: float
@@ -60,8 +60,8 @@ def check_onnx(
     if parity.max_relative > max_relative or parity.snr_db < min_snr_db:
         layer = first_difference(model, samples[:1], path)
         raise ParityError(
-            f"{path.name} differs from torch by {parity.max_relative:.1e} of its largest output (SNR {parity.snr_db:.0f} dB); "
-            f"the first layer that differs is {layer}"
+            f"{path.name} differs from torch by {parity.max_relative:.1e} of its largest output "
+            f"(SNR {parity.snr_db:.0f} dB); the first layer that differs is {layer}"
         )
     return parity
 
@@ -117,7 +117,7 @@ def first_difference(model: nn.Module, sample: np.ndarray, path: Path) -> str:
         onnx.save(exported, opened)
         values = run_onnx(opened, sample, outputs=[node.output[0] for node in nodes])
     suspect = nodes[0]
-    for node, following, value in zip(nodes, [*nodes[1:], nodes[-1]], values, strict=True):
+    for following, value in zip([*nodes[1:], nodes[-1]], values, strict=True):
         same_shape = (known for known in recorder.values if known.shape == value.shape)
         if any(snr_db(known, value) > SAME_VALUE_DB for known in same_shape):
             suspect = following

@@ -232,7 +232,7 @@ def is_bundle(path: Path) -> bool:
 
 
 def find_bundle(path: Path | None) -> Path:
-    """`path`, or where it is left out the only bundle in the current folder. Raises BadInput if there is not just one."""
+    """`path`, or where it is left out the only bundle of the current folder. Raises BadInput if it is not alone."""
     if path is not None:
         return path
     found = sorted(child for child in Path().glob(f"*{SUFFIX}") if child.is_dir())
@@ -242,7 +242,7 @@ def find_bundle(path: Path | None) -> Path:
 
 
 def open_bundle(path: Path) -> Bundle:
-    """Open a bundle. Raises BadInput if it is not there, not whole, changed since it was written, or of another version."""
+    """Open a bundle. Raises BadInput if it is missing, damaged, changed since it was written, or of another version."""
     if not path.is_dir():
         raise BadInput(f"{path}: no such bundle")
     sums = path / SUMS

@@ -125,9 +125,7 @@ def to_pixels(image: np.ndarray, spec: InputSpec) -> np.ndarray:
         image = _apply(image, step)
     channels, height, width = spec.shape
     if image.shape != (height, width, channels):
-        raise ValueError(
-            f"an image came out of its steps as {image.shape}, not as {(height, width, channels)} (height, width, channels)"
-        )
+        raise ValueError(f"an image came out of its steps as {image.shape}, not as {(height, width, channels)}")
     return image
 
 
@@ -143,8 +141,8 @@ def batch_pixels(images: Sequence[np.ndarray] | np.ndarray, spec: InputSpec) -> 
 
 
 def normalise(pixels: np.ndarray, spec: InputSpec) -> np.ndarray:
-    """float32 (N, C, H, W) of pixels uint8 (N, H, W, C): p / 255, minus mean, divided by std, each rounded to float32."""
-    x = pixels.astype(np.float32) / np.float32(255)
+    """float32 (N, C, H, W) of uint8 (N, H, W, C): p / 255, minus mean, divided by std, each rounded to float32."""
+    x: np.ndarray = pixels.astype(np.float32) / np.float32(255)
     x = x - np.asarray(spec.mean, np.float32)
     x = x / np.asarray(spec.std, np.float32)
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,19 +131,19 @@ def bench(
         try:
             for index, subject in enumerate(subjects):
                 progress(index, total, f"loading {subject.info.name} ({subject.candidate.runtime})")
-                _guard(subject, lambda subject=subject: _load(subject, device, protocol, stack))
+                _guard(subject, partial(_load, subject, device, protocol, stack))
             order = random.Random(protocol.seed)
             for number in range(protocol.rounds):
                 for place, subject in enumerate(order.sample(subjects, len(subjects))):
                     if subject.alive:
                         done = len(subjects) * (number + 1) + place
                         progress(done, total, f"measuring, round {number + 1} of {protocol.rounds}")
-                        _guard(subject, lambda subject=subject, number=number: _measure(subject, protocol, number))
+                        _guard(subject, partial(_measure, subject, protocol, number))
             for index, subject in enumerate(subjects):
                 if subject.alive:
                     done = len(subjects) * (protocol.rounds + 1) + index
                     progress(done, total, f"checking {subject.info.name} ({subject.candidate.runtime})")
-                    _guard(subject, lambda subject=subject: _check(subject, device, protocol))
+                    _guard(subject, partial(_check, subject, device, protocol))
         except KeyboardInterrupt:
             interrupted = True
         after = device.environment()
@@ -236,7 +237,7 @@ def _check(subject: _Subject, device: Device, protocol: Protocol) -> None:
         if not subject.agreement.within_tolerance:
             subject.failure = Failure(
                 kind="wrong-outputs",
-                message=f"its outputs differ from the golden ones by {subject.agreement.max_relative:.1e} of the largest",
+                message=f"its outputs are {subject.agreement.max_relative:.1e} of the largest off the golden ones",
             )
             return
     if candidate.evaluation is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from runtime_bench.errors import BenchInputError
 from runtime_bench.results import Entry, Results
@@ -67,7 +68,7 @@ def _row(entry: Entry, standard: Entry | None) -> Row:
 
 
 def _refuse_mixtures(entries: Sequence[Entry]) -> None:
-    settings = {
+    settings: dict[str, set[Any]] = {
         "threads": {entry.runtime.threads for entry in entries if entry.runtime is not None},
         "device": {entry.device for entry in entries},
         "emulation": {entry.emulated for entry in entries},

@@ -18,6 +18,7 @@ import os
 import resource
 import sys
 import time
+from typing import Any
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
@@ -50,6 +51,7 @@ class OnnxRuntime:
         }
 
     def run(self, value):
+        """The first output for one input."""
         return self.session.run(self.output_names, {self.source_name: value})[0]
 
 
@@ -86,12 +88,14 @@ class LiteRT:
         }
 
     def run(self, value):
+        """A copy of the first output for one input."""
         self.interpreter.set_tensor(self.source_index, value)
         self.interpreter.invoke()
         return self.interpreter.get_tensor(self.target_index)
 
 
 def distribution_version(name):
+    """Version of an installed package."""
     from importlib import metadata
 
     return metadata.version(name)
@@ -107,10 +111,11 @@ class Worker:
     """Answers requests about one loaded file."""
 
     def __init__(self):
-        self.model = None
-        self.input = None
+        self.model: Any = None
+        self.input: Any = None
 
     def load(self, path, runtime, threads, cpus=None, memory_limit=None):
+        """Load a file and run it once on seeded noise."""
         import numpy
 
         if cpus:
@@ -120,7 +125,7 @@ class Worker:
         if runtime == "onnxruntime":
             import onnxruntime  # noqa: F401  # so that loading is timed without the import
 
-            make = OnnxRuntime
+            make: Any = OnnxRuntime
         else:
             make = LiteRT
             try:
@@ -156,6 +161,7 @@ class Worker:
         }
 
     def warm_up(self, runs, seconds):
+        """Run until both bounds are reached."""
         started, done = time.perf_counter(), 0
         while done < runs or time.perf_counter() - started < seconds:
             self.model.run(self.input)
@@ -163,6 +169,7 @@ class Worker:
         return {"runs": done}
 
     def measure(self, runs):
+        """Durations of `runs` inferences."""
         run, value, clock, samples = self.model.run, self.input, time.perf_counter_ns, []
         for _ in range(runs):
             started = clock()
@@ -171,6 +178,7 @@ class Worker:
         return {"samples_ns": samples}
 
     def evaluate(self, pixels, mean, std):
+        """Class of every image: normalised in float32 (docs/preprocessing.md), one at a time."""
         import numpy
 
         images = numpy.load(pixels, allow_pickle=False, mmap_mode="r")
@@ -185,6 +193,7 @@ class Worker:
         return {"classes": classes}
 
     def replay(self, inputs, outputs):
+        """Outputs of input files, as they come."""
         import numpy
 
         shape = self.model.shape
@@ -203,7 +212,7 @@ class Worker:
             x = x.transpose(0, 2, 3, 1)
         if self.model.dtype != "float32":
             if self.model.quantization is None:
-                raise ValueError("the file's input is %s without a scale" % self.model.dtype)
+                raise ValueError(f"the file's input is {self.model.dtype} without a scale")
             scale, zero_point = self.model.quantization
             limits = numpy.iinfo(self.model.dtype)
             x = numpy.rint(x / numpy.float32(scale)) + zero_point
@@ -211,6 +220,7 @@ class Worker:
         return numpy.ascontiguousarray(x)
 
     def memory(self):
+        """See memory() below."""
         return memory()
 
 
@@ -226,6 +236,7 @@ def memory():
 
 
 def main():
+    """Answer requests until the input ends."""
     # What native libraries print must not get between the replies: stdout becomes stderr for all but these.
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -237,7 +248,7 @@ def main():
             break
         try:
             if action not in ("load", "warm_up", "measure", "evaluate", "replay", "memory"):
-                raise ValueError("no such request: %s" % action)
+                raise ValueError(f"no such request: {action}")
             reply = getattr(worker, action)(**request)
         except MemoryError:
             reply = {"error": "out of memory", "kind": "memory"}

@@ -15,8 +15,8 @@ def drop_identity(model: ModelProto) -> ModelProto:
     for node in graph.nodes:
         for index, name in enumerate(node.input):
             node.input[index] = source.get(name, name)
-        if node.op_type in ("Identity", "Dropout") and len(node.output) == 1:
-            if node.output[0] not in graph.output_names:
-                source[node.output[0]] = node.input[0]
-                model.graph.node.remove(node)
+        removable = node.op_type in ("Identity", "Dropout") and len(node.output) == 1
+        if removable and node.output[0] not in graph.output_names:
+            source[node.output[0]] = node.input[0]
+            model.graph.node.remove(node)
     return model

@@ -115,7 +115,7 @@ def _activation(operator: Any) -> str | None:
     """The fused activation, for the operators whose options have one."""
     kind = operator.BuiltinOptionsType()
     name = next((name for name, value in vars(schema.BuiltinOptions).items() if value == kind), "NONE")
-    options_class = getattr(schema, name, None)
+    options_class: Any = getattr(schema, name, None)
     union = operator.BuiltinOptions()
     if union is None or not hasattr(options_class, "FusedActivationFunction"):
         return None

@@ -1,8 +1,7 @@
 """falcon-edge compress."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,12 +10,7 @@ from falcon_edge.cli.render import manifest_table, plan_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput
 
-
-class Init(StrEnum):
-    """Where the factors come from."""
-
-    svd = "svd"
-    whitened = "whitened"
+Init = Literal["svd", "whitened"]
 
 
 def compress(
@@ -27,7 +21,7 @@ def compress(
     data: options.Data = None,
     rank: Annotated[int | None, typer.Option("--rank", metavar="K", help="The same rank for every layer.")] = None,
     plan: Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="A plan (as --dry-run prints).")] = None,
-    init: Annotated[Init, typer.Option("--init", help="Fit to the kernels, or to the outputs on DATA.")] = Init.svd,
+    init: Annotated[Init, typer.Option("--init", help="Fit to the kernels, or to the outputs on DATA.")] = "svd",
     finetune_epochs: Annotated[int, typer.Option("--finetune-epochs", min=0)] = 0,
     lr: options.LearningRate = 0.05,
     batch_size: options.BatchSize = 128,
@@ -58,7 +52,7 @@ def compress(
 
         choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed)
         if dry_run or output is None:
-            made = plan_compression(choice, rank=rank, plan_file=plan, init=init.value, data=data)[2]
+            made = plan_compression(choice, rank=rank, plan_file=plan, init=init, data=data)[2]
             out.result(made.model_dump(mode="json"), lambda: plan_table(made))
             return
         recipe = Recipe(
@@ -79,7 +73,7 @@ def compress(
                 data=data,
                 rank=rank,
                 plan_file=plan,
-                init=init.value,
+                init=init,
                 recipe=recipe,
                 progress=progress,
             )

@@ -12,6 +12,7 @@ import typer
 from falcon_edge.errors import FalconEdgeError
 
 if TYPE_CHECKING:
+    from falcon_edge.progress import Progress
     from runtime_bench.results import Results
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; everything else on stderr.")]
@@ -49,16 +50,19 @@ class Session:
                 self.say(f"{entry.model.name} ({entry.model.target}): {flag.flag}: {flag.reason}; {flag.remedy}")
 
     @contextmanager
-    def progress(self) -> Iterator[Callable[[int, int, str], None]]:
+    def progress(self) -> Iterator["Progress"]:
         """A bar on a terminal; in a pipe a plain line for every new text; nothing with -q."""
         if self.quiet:
-            yield lambda done, total, text: None
-        elif sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+            from falcon_edge.progress import silent
 
-            columns = (BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
-            with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            yield silent
+        elif sys.stderr.isatty():
+            from rich import progress as rich_progress
+            from rich.console import Console
+
+            text = rich_progress.TextColumn("{task.description}", markup=False)
+            columns = (rich_progress.BarColumn(), rich_progress.TimeRemainingColumn(), text)
+            with rich_progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
                 task = bar.add_task("")
 
                 def advance(done: int, total: int, text: str) -> None:

@@ -12,7 +12,7 @@ from falcon_edge.errors import BadInput
 
 @dataclass(frozen=True)
 class Split:
-    """Labelled images: `images` is an array (N, H, W, C) or a sequence of arrays (H, W, C), uint8; labels int64 (N,)."""
+    """Labelled images: uint8, an array (N, H, W, C) or a sequence of arrays (H, W, C); labels int64 (N,)."""
 
     images: Sequence[np.ndarray] | np.ndarray
     labels: np.ndarray
@@ -82,7 +82,7 @@ class Dataset:
     def image_shape(self) -> tuple[int, int, int] | None:
         """(height, width, channels), or None where the images differ in size."""
         images = self._any().images
-        return tuple(images.shape[1:]) if isinstance(images, np.ndarray) else None  # type: ignore[return-value]
+        return tuple(images.shape[1:]) if isinstance(images, np.ndarray) else None
 
     @property
     def channels(self) -> int:
@@ -94,7 +94,7 @@ class Dataset:
         split = self.splits[name]
         if split is None:
             raise BadInput(
-                f"{self.source}: has no {name} split; an image folder needs {name}/, an .npz needs x_{name} and y_{name}"
+                f"{self.source}: has no {name} split; an image folder needs {name}/, an .npz x_{name} and y_{name}"
             )
         return split
 

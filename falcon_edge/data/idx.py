@@ -42,6 +42,7 @@ def load(folder: Path) -> Dataset:
         if len(pixels) != len(numbers):
             raise BadInput(f"{label_file}: {len(numbers)} labels for {len(pixels)} images")
         splits[name] = Split(pixels[:, :, :, None], numbers.astype(np.int64))
+    classes: tuple[str, ...]
     if "fashion" in folder.name.lower():
         classes = FASHION
     else:

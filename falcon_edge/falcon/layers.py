@@ -1,11 +1,13 @@
 """FalconConv2d: a convolution as `rank` pointwise -> depthwise branches, summed."""
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from falcon_edge.falcon import gep
+
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
 
 def why_not(conv: nn.Conv2d) -> str | None:
@@ -41,7 +43,7 @@ class FalconConv2d(nn.Module):
         dilation: int | tuple[int, int] = 1,
         groups: int = 1,
         bias: bool = True,
-        padding_mode: str = "zeros",
+        padding_mode: PaddingMode = "zeros",
         *,
         rank: int = 1,
     ):

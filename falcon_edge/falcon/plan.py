@@ -22,7 +22,7 @@ class LayerPlan(BaseModel):
     action: Literal["keep", "falcon"]
     rank: int | None = Field(default=None, ge=1)
     reason: str
-    kernel: tuple[int, int, int, int]
+    kernel: tuple[int, ...]
     parameters: int
     macs: int
     planned_parameters: int
@@ -57,7 +57,7 @@ class Plan(BaseModel):
 
 def uniform_plan(
     model: nn.Module,
-    input_shape: Shape,
+    input_shape: tuple[int, int, int],
     rank: int,
     *,
     statistics: Mapping[str, PatchStatistics] | None = None,
@@ -89,7 +89,7 @@ def uniform_plan(
 
 def make_plan(
     model: nn.Module,
-    input_shape: Shape,
+    input_shape: tuple[int, int, int],
     ranks: Mapping[str, int],
     *,
     reasons: Mapping[str, str] | None = None,
@@ -127,7 +127,7 @@ def make_plan(
                 action="keep" if rank is None else "falcon",
                 rank=rank,
                 reason=reason,
-                kernel=tuple(conv.weight.shape),
+                kernel=(*conv.weight.shape,),
                 parameters=parameters,
                 macs=macs,
                 planned_parameters=planned_parameters,
@@ -136,7 +136,7 @@ def make_plan(
             )
         )
     return Plan(
-        input_shape=tuple(input_shape),
+        input_shape=input_shape,
         layers=tuple(layers),
         parameters=total.parameters,
         macs=total.macs,

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from falcon_edge.bundle import Manifest, Parent, Step, read_document
+from falcon_edge.bundle import Manifest, MeasuredAccuracy, Parent, Step, read_document
 from falcon_edge.data import Dataset, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
@@ -85,7 +85,7 @@ def compress(
     network = surgery.apply(teacher, plan.replaced, statistics=statistics)
     compressed = replace(subject, network=network, plan=plan)
     options = {"rank": rank, "plan": None if plan_file is None else plan_file.name, "init": init}
-    accuracy = ()
+    accuracy: tuple[MeasuredAccuracy, ...] = ()
     if dataset is not None:
         reestimate_batchnorm(network, _inputs(_calibration(dataset, subject), BATCHNORM_IMAGES))
         if recipe is not None and recipe.epochs > 0:

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ from falcon_edge.steps.subject import Choice, Subject, open_subject
 FLOAT_TOLERANCE = Tolerance(rtol=1e-4)
 
 
-def export(path: Path, targets: Sequence[Target], *, progress: Progress = silent) -> Manifest:
+def export(path: Path, targets: Sequence[str], *, progress: Progress = silent) -> Manifest:
     """Add the fp32 files of `targets` to a bundle, after parity with torch was found; nothing is written otherwise.
 
     Raises ParityError (converters) below 90 dB or above 1e-4 of the largest output, BadInput for a bundle that cannot
@@ -88,7 +89,7 @@ def _onnx(subject: Subject, manifest: Manifest, samples: np.ndarray, path: Path)
 def _add(
     draft: Draft,
     file: Path,
-    target: Target,
+    target: str,
     parity: Parity,
     against: str,
     notes: tuple[str, ...],
@@ -106,7 +107,7 @@ def _add(
         vectors.append(vector.model_copy(update={"outputs": vector.outputs | {name: golden}}))
     made = Export(
         file=name,
-        target=target,
+        target=cast(Target, target),
         precision="fp32",
         parity=MeasuredParity(
             against=against,

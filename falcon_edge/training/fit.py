@@ -95,7 +95,7 @@ def fit(
     best_weights = copy.deepcopy(model.state_dict())
     if checkpoint is not None and checkpoint.exists():
         best_weights = run.resume(checkpoint, history)
-    model.to(memory_format=torch.channels_last)
+    _lay_out(model, torch.channels_last)
     for number in range(len(history.epochs) + 1, recipe.epochs + 1):
         loss = run.epoch(number, progress)
         top1 = accuracy(model, validation)
@@ -108,7 +108,10 @@ def fit(
         text = f"epoch {number}/{recipe.epochs}: loss {loss:.4f}, validation top-1 {100 * top1:.2f}%"
         progress(number * run.steps_per_epoch, run.steps, text)
     model.load_state_dict(best_weights)
-    model.to(memory_format=torch.contiguous_format).eval()
+    _lay_out(model, torch.contiguous_format)
+    model.eval()
+    if teacher is not None:
+        _lay_out(teacher, torch.contiguous_format)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return history
@@ -127,7 +130,9 @@ class _Run:
 
     def __init__(self, model: nn.Module, teacher: nn.Module | None, train: Images, recipe: Recipe):
         self.model, self.train, self.recipe = model, train, recipe
-        self.teacher = None if teacher is None else teacher.eval().to(memory_format=torch.channels_last)
+        self.teacher = teacher
+        if teacher is not None:
+            _lay_out(teacher.eval(), torch.channels_last)
         self.steps_per_epoch = max(1, len(train) // recipe.batch_size)
         self.steps = self.steps_per_epoch * recipe.epochs
         self.optimiser = torch.optim.SGD(
@@ -217,6 +222,11 @@ class _Run:
         digest.update(self.train.labels.numpy().tobytes())
         digest.update(self.train.spec.model_dump_json().encode())
         return digest.hexdigest()
+
+
+def _lay_out(model: nn.Module, memory_format: torch.memory_format) -> None:
+    """Channels last is what convolutions on a CPU are fastest in; torch's stubs do not know this form of `to`."""
+    model.to(memory_format=memory_format)  # type: ignore[call-overload]
 
 
 def _state(model: nn.Module | None) -> Sequence[Tensor]:

@@ -69,7 +69,7 @@ class LocalWorker:
     def __init__(self, command: Sequence[str]):
         environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         environment["ORT_DISABLE_TELEMETRY"] = "1"
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the worker
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -20,10 +20,10 @@ def mean(context: Context, node: NodeProto) -> None:
             raise context.unsupported(node, "axes other than height and width")
     name = node.output[0]
     follower = context.graph.only_consumer(name)
-    if keep and follower is not None and follower.op_type in ("Flatten", "Reshape", "Squeeze"):
-        if context.shapes[follower.output[0]] == shape[:2]:
-            context.absorb(follower)
-            name, keep = follower.output[0], False
+    flattens = follower is not None and follower.op_type in ("Flatten", "Reshape", "Squeeze")
+    if keep and follower is not None and flattens and context.shapes[follower.output[0]] == shape[:2]:
+        context.absorb(follower)
+        name, keep = follower.output[0], False
     target = context.output_as(name, nhwc((*shape[:2], 1, 1)) if keep else shape[:2])
     axes_tensor = context.raw(f"{name}.axes", np.array([1, 2], np.int32))
     options = schema.ReducerOptionsT()
