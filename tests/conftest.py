@@ -1,0 +1,39 @@
+"""What all tests share: settings of hypothesis and torch, and data small enough for a second."""
+
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, max_examples=40)
+hypothesis.settings.load_profile("tests")
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
+@pytest.fixture
+def stripes(tmp_path):
+    """An .npz of 12x12 grey images in three classes that a small network learns: horizontal, vertical, none."""
+    random = np.random.default_rng(0)
+
+    def make(count):
+        labels = np.arange(count) % 3
+        images = random.integers(0, 60, (count, 12, 12)).astype(np.uint8)
+        images[labels == 0, ::3, :] += 150
+        images[labels == 1, :, ::3] += 150
+        return images, labels
+
+    path = tmp_path / "stripes.npz"
+    splits = {name: make(count) for name, count in (("train", 240), ("val", 60), ("test", 90))}
+    arrays = {f"{axis}_{name}": split[place] for name, split in splits.items() for place, axis in enumerate("xy")}
+    np.savez(path, labels=np.array(["rows", "columns", "noise"]), **arrays)
+    return path
