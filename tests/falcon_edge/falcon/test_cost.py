@@ -99,5 +99,5 @@ def test_shuffle_interleaves_the_groups(groups, per_group):
 
 @pytest.mark.parametrize("make", [lambda: units.ShuffleUnit(8, 12), lambda: units.StConvBranch(8, 9)])
 def test_units_refuse_channels_that_do_not_divide(make):
-    with pytest.raises(ValueError, match="divide|halved"):
+    with pytest.raises(ValueError, match=r"divide|halved"):
         make()
