@@ -3,6 +3,7 @@
 import hashlib
 import math
 import random
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -14,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from runtime_bench.devices.device import Device, WorkerHandle
-from runtime_bench.errors import BenchInputError, WorkerError
+from runtime_bench.errors import BenchInputError, DeviceError, WorkerError
 from runtime_bench.golden import GoldenVector, Tolerance, agreement
 from runtime_bench.results import (
     Accuracy,
+    Agreement,
     Burst,
     Entry,
     Failure,
@@ -29,7 +31,7 @@ from runtime_bench.results import (
 )
 from runtime_bench.validity import flags
 
-SECONDS_PER_BURST = 0.25
+IMAGES_PER_REQUEST = 200
 Progress = Callable[[int, int, str], None]
 
 
@@ -68,7 +70,8 @@ class Protocol:
     """How it is measured: at least `runs` samples and `seconds` of them a model, spread over `rounds`.
 
     A model is warmed up by at least `warm_up_runs` and `warm_up_seconds`. `timeout` bounds every answer of a worker in
-    seconds, `memory_limit` its address space in bytes (None: no limit).
+    seconds, `memory_limit` its address space in bytes (None: no limit), `cpus` where it runs (None: wherever this
+    process may). Raises BenchInputError for values without a meaning.
     """
 
     threads: int = 1
@@ -83,8 +86,16 @@ class Protocol:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.threads < 1 or self.runs < 1 or self.rounds < 1 or self.seconds < 0:
-            raise BenchInputError("threads, runs and rounds are at least 1, seconds at least 0")
+        if min(self.threads, self.runs, self.rounds) < 1 or self.warm_up_runs < 0:
+            raise BenchInputError("threads, runs and rounds are at least 1, runs of warm-up at least 0")
+        if not all(0 <= seconds < math.inf for seconds in (self.seconds, self.warm_up_seconds)):
+            raise BenchInputError("seconds, also of warm-up, are at least 0 and finite")
+        if not 0 < self.timeout < math.inf:
+            raise BenchInputError("the time limit is more than 0 seconds and finite")
+        if self.memory_limit is not None and self.memory_limit < 1:
+            raise BenchInputError("the memory limit is at least 1 byte")
+        if self.cpus is not None and (not self.cpus or min(self.cpus) < 0 or len(set(self.cpus)) < len(self.cpus)):
+            raise BenchInputError("CPUs to run on are different numbers from 0, at least one")
 
 
 @dataclass
@@ -100,7 +111,7 @@ class _Subject:
     bursts: list[Burst] = field(default_factory=list)
     memory: Memory | None = None
     accuracy: Accuracy | None = None
-    agreement: Any = None
+    agreement: Agreement | None = None
     failure: Failure | None = None
 
     @property
@@ -118,12 +129,18 @@ def bench(
     """Measure every candidate and return the results; a model that fails is an entry with its reason.
 
     While one worker measures, the others and this process sleep. Accuracy and golden vectors come after the timing.
-    Ctrl-C ends the measurement and keeps what there is.
+    Ctrl-C ends the measurement and keeps what there is. Raises BenchInputError for a file that is missing, or CPUs that
+    the device does not have, before anything is measured.
     """
     if not candidates:
         raise BenchInputError("nothing to measure: no exported file that a runtime can load")
+    for candidate in candidates:
+        _check_files(candidate)
     subjects = [_Subject(candidate, _describe(candidate), index) for index, candidate in enumerate(candidates)]
     before = device.environment()
+    missing = [cpu for cpu in protocol.cpus or () if cpu >= before.cores]
+    if missing:
+        raise BenchInputError(f"there is no CPU {missing[0]}; {device.name} has CPUs 0 to {before.cores - 1}")
     interrupted = False
     total = len(subjects) * (protocol.rounds + 2)
     with ExitStack() as stack:
@@ -159,6 +176,22 @@ def bench(
     )
 
 
+def _check_files(candidate: Candidate) -> None:
+    """Golden vectors and images, before time is spent on measuring."""
+    for vector in candidate.golden:
+        for path in (vector.input, vector.output):
+            if not path.is_file():
+                raise BenchInputError(f"{path}: there is no such golden vector")
+    if candidate.evaluation is not None:
+        path, count = candidate.evaluation.pixels, len(candidate.evaluation.labels)
+        try:
+            images = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise BenchInputError(f"{path}: not a .npy file of images") from error
+        if images.dtype != np.uint8 or images.ndim != 4 or count == 0 or len(images) != count:
+            raise BenchInputError(f"{path}: {images.dtype} {images.shape} are not uint8 images for {count} labels")
+
+
 def _describe(candidate: Candidate) -> ModelInfo:
     try:
         data = candidate.path.read_bytes()
@@ -185,6 +218,8 @@ def _guard(subject: _Subject, action: Callable[[], None]) -> None:
         action()
     except WorkerError as error:
         subject.failure = Failure(kind=error.kind, message=str(error), signal=error.signal)
+    except DeviceError as error:
+        subject.failure = Failure(kind="device", message=str(error))
 
 
 def _load(subject: _Subject, device: Device, protocol: Protocol, stack: ExitStack) -> None:
@@ -224,39 +259,45 @@ def _check(subject: _Subject, device: Device, protocol: Protocol) -> None:
     )
     candidate = subject.candidate
     if candidate.golden and candidate.tolerance is not None:
-        outputs = [f"{device.scratch()}/{subject.process}.{index}.bin" for index in range(len(candidate.golden))]
-        inputs = [device.push(vector.input) for vector in candidate.golden]
-        _ask(subject, protocol, "replay", inputs=inputs, outputs=outputs)
-        found = []
-        for remote in outputs:
-            local = Path(remote)
-            if not local.exists():
-                device.fetch(remote, local)
-            found.append(np.fromfile(local, subject.loaded["output"]["dtype"]))
+        found = _replay(subject, device, protocol, candidate.golden)
         subject.agreement = agreement(candidate.golden, found, candidate.tolerance)
         if not subject.agreement.within_tolerance:
-            subject.failure = Failure(
-                kind="wrong-outputs",
-                message=f"its outputs are {subject.agreement.max_relative:.1e} of the largest off the golden ones",
-            )
+            subject.failure = Failure(kind="wrong-outputs", message=_disagreement(subject.agreement))
             return
     if candidate.evaluation is not None:
         subject.accuracy = _evaluate(subject, device, protocol, candidate.evaluation)
 
 
+def _replay(subject: _Subject, device: Device, protocol: Protocol, vectors: Sequence[GoldenVector]) -> list[np.ndarray]:
+    """The outputs (flat) of the golden inputs."""
+    outputs = [f"{device.scratch()}/{subject.process}.{index}.bin" for index in range(len(vectors))]
+    _ask(subject, protocol, "replay", inputs=[device.push(vector.input) for vector in vectors], outputs=outputs)
+    found = []
+    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+        for remote in outputs:
+            local = Path(folder, "output.bin")
+            device.fetch(remote, local)
+            found.append(np.fromfile(local, subject.loaded["output"]["dtype"]))
+    return found
+
+
+def _disagreement(found: Agreement) -> str:
+    if found.max_abs is None:
+        return "its outputs cannot be compared with the golden ones: more or fewer numbers, or some not finite"
+    off = f"{found.max_abs:.1e}" if found.max_relative is None else f"{found.max_relative:.1e} of the largest"
+    classes = f"{found.top1_equal} of {found.vectors} classes are the same"
+    return f"its outputs are up to {off} off the golden ones; {classes}"
+
+
 def _evaluate(subject: _Subject, device: Device, protocol: Protocol, evaluation: Evaluation) -> Accuracy:
     from scipy.stats import binomtest
 
-    reply = _ask(
-        subject,
-        protocol,
-        "evaluate",
-        pixels=device.push(evaluation.pixels),
-        mean=evaluation.mean,
-        std=evaluation.std,
-    )
-    correct = int((np.array(reply["classes"]) == evaluation.labels).sum())
-    samples = len(evaluation.labels)
+    pixels, samples, correct = device.push(evaluation.pixels), len(evaluation.labels), 0
+    for start in range(0, samples, IMAGES_PER_REQUEST):  # so that the time limit is for a piece, whatever DATA holds
+        stop = min(start + IMAGES_PER_REQUEST, samples)
+        piece = {"pixels": pixels, "mean": evaluation.mean, "std": evaluation.std, "start": start, "stop": stop}
+        classes = _ask(subject, protocol, "evaluate", **piece)["classes"]
+        correct += int((np.array(classes) == evaluation.labels[start:stop]).sum())
     interval = binomtest(correct, samples).proportion_ci(0.95, method="wilson")
     return Accuracy(
         data=evaluation.data,

@@ -25,14 +25,19 @@ class Row:
 def compare(results: Sequence[Results], *, baseline: str | None = None) -> tuple[Row, ...]:
     """Put every entry beside its standard: by lineage, else the entry named `baseline`.
 
-    Raises BenchInputError if entries differ in device, threads or emulation, or if no standard is found.
+    A standard of the same results file goes before one of another: only those two were measured interleaved.
+    Raises BenchInputError if entries differ in machine, device, threads or emulation, or if no standard is found.
     """
     entries = [entry for result in results for entry in result.entries]
-    _refuse_mixtures(entries)
+    _refuse_mixtures(results, entries)
     if baseline is not None and all(entry.model.name != baseline for entry in entries):
         names = ", ".join(sorted({entry.model.name for entry in entries}))
         raise BenchInputError(f"no model is called {baseline}; there are {names}")
-    rows = tuple(_row(entry, _standard(entry, entries, baseline)) for entry in entries)
+    rows = tuple(
+        _row(entry, _standard(entry, (*result.entries, *entries), baseline))
+        for result in results
+        for entry in result.entries
+    )
     if all(row.standard is None or row.standard is row.entry for row in rows):
         raise BenchInputError("nothing to compare with: measure the standard model too, or name it with --baseline")
     return rows
@@ -46,7 +51,8 @@ def _standard(entry: Entry, entries: Sequence[Entry], baseline: str | None) -> E
             if other.model.name == baseline:
                 return other
         elif other.model.role == "standard" and (
-            entry.model.parent == other.model.identity or entry.model.identity == other.model.identity
+            other is entry
+            or (other.model.identity is not None and other.model.identity in (entry.model.parent, entry.model.identity))
         ):
             return other
     return None
@@ -67,13 +73,14 @@ def _row(entry: Entry, standard: Entry | None) -> Row:
     return Row(entry, standard, speedup, macs_ratio, share)
 
 
-def _refuse_mixtures(entries: Sequence[Entry]) -> None:
+def _refuse_mixtures(results: Sequence[Results], entries: Sequence[Entry]) -> None:
     settings: dict[str, set[Any]] = {
+        "machine": {f"{result.before.machine}, {result.before.cpu}" for result in results},
         "threads": {entry.runtime.threads for entry in entries if entry.runtime is not None},
         "device": {entry.device for entry in entries},
         "emulation": {entry.emulated for entry in entries},
     }
     for what, values in settings.items():
         if len(values) > 1:
-            shown = ", ".join(sorted(map(str, values)))
+            shown = " and ".join(sorted(map(str, values)))
             raise BenchInputError(f"these results differ in {what} ({shown}); measure them alike to compare them")

@@ -1,5 +1,6 @@
 """The state of a machine: what a measurement must say about where it was made. What cannot be read is null."""
 
+import math
 import os
 import platform
 from pathlib import Path
@@ -12,7 +13,7 @@ CPUINFO, CPUS, THERMAL = Path("/proc/cpuinfo"), Path("/sys/devices/system/cpu"),
 class Environment(BaseModel):
     """One moment of a machine. Frequencies in MHz, temperatures in degrees Celsius, by zone."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     machine: str
     cpu: str | None
@@ -51,23 +52,38 @@ def _cpuinfo() -> dict[str, list[str]]:
 
 
 def _frequencies(fields: dict[str, list[str]]) -> tuple[float, ...]:
-    current = [_text(path) for path in sorted(CPUS.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))]
+    folders = sorted(CPUS.glob("cpu[0-9]*"), key=lambda folder: (len(folder.name), folder.name))  # cpu2 before cpu10
+    files = [folder / "cpufreq/scaling_cur_freq" for folder in folders]
+    current = [_number(path) for path in files if path.exists()]
     if current:
-        return tuple(int(khz) / 1000 for khz in current if khz is not None)
-    return tuple(float(mhz) for mhz in fields.get("cpu MHz", []))
+        return tuple(khz / 1000 for khz in current if khz is not None)
+    return tuple(mhz for mhz in map(_parsed, fields.get("cpu MHz", [])) if mhz is not None)
 
 
 def _temperatures() -> dict[str, float]:
     found = {}
     for zone in sorted(THERMAL.glob("thermal_zone*")):
-        value = _text(zone / "temp")
+        value = _number(zone / "temp")
         if value is not None:
-            found[f"{zone.name}:{_text(zone / 'type') or '?'}"] = int(value) / 1000
+            found[f"{zone.name}:{_text(zone / 'type') or '?'}"] = value / 1000
     return found
+
+
+def _number(path: Path) -> float | None:
+    return _parsed(_text(path) or "")
+
+
+def _parsed(text: str) -> float | None:
+    """A finite number, or None: the kernel writes "<unknown>" where a driver does not tell."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text().strip()
+        return path.read_text(errors="replace").strip()
     except OSError:
         return None

@@ -27,32 +27,27 @@ class Tolerance:
 
 
 def agreement(vectors: Sequence[GoldenVector], found: Sequence[np.ndarray], tolerance: Tolerance) -> Agreement:
-    """Compare the outputs found for each vector (flat arrays) with the golden ones."""
+    """Compare the outputs found for each vector (flat arrays, at least one) with the golden ones."""
     expected = [np.fromfile(vector.output, output.dtype) for vector, output in zip(vectors, found, strict=True)]
-    if any(one.shape != other.shape for one, other in zip(expected, found, strict=True)):
+    if not all(
+        one.shape == other.shape and np.isfinite(one).all() and np.isfinite(other).all()
+        for one, other in zip(expected, found, strict=True)
+    ):
         return Agreement(
-            vectors=len(found),
-            max_abs=np.inf,
-            max_relative=np.inf,
-            snr_db=-np.inf,
-            top1_equal=0,
-            within_tolerance=False,
+            vectors=len(found), max_abs=None, max_relative=None, snr_db=None, top1_equal=0, within_tolerance=False
         )
     reference, outputs = np.stack(expected).astype(np.float64), np.stack(list(found)).astype(np.float64)
-    noise = np.square(outputs - reference).sum()
-    finite = bool(np.isfinite(outputs).all())
-    max_abs = float(np.abs(outputs - reference).max()) if finite else np.inf
-    largest = float(np.abs(reference).max())
-    relative = 0.0 if max_abs == 0 else max_abs / largest if largest > 0 else np.inf
+    signal, noise = np.square(reference).sum(), np.square(outputs - reference).sum()
+    max_abs, largest = float(np.abs(outputs - reference).max()), float(np.abs(reference).max())
+    relative = 0.0 if max_abs == 0 else max_abs / largest if largest > 0 else None
     equal = int((outputs.argmax(1) == reference.argmax(1)).sum())
     return Agreement(
         vectors=len(found),
         max_abs=max_abs,
         max_relative=relative,
-        snr_db=None if noise == 0 else float(10 * np.log10(np.square(reference).sum() / noise)),
+        snr_db=None if noise == 0 or signal == 0 else float(10 * np.log10(signal / noise)),
         top1_equal=equal,
-        within_tolerance=finite
-        and (tolerance.rtol is None or relative <= tolerance.rtol)
+        within_tolerance=(tolerance.rtol is None or (relative is not None and relative <= tolerance.rtol))
         and (tolerance.max_lsb is None or max_abs <= tolerance.max_lsb)
         and (not tolerance.top1 or equal == len(found)),
     )

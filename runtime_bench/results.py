@@ -1,5 +1,6 @@
 """The result: what was measured, with every raw sample. JSON, versioned; docs/formats.md has its schema."""
 
+import errno
 import json
 import os
 import tempfile
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
@@ -19,9 +20,9 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
 class Part(BaseModel):
-    """A part of the result: unknown keys are refused."""
+    """A part of the result: unknown keys are refused, and numbers that JSON does not have."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelInfo(Part):
@@ -55,7 +56,7 @@ class Burst(Part):
 
     process: int
     round: int
-    samples_ns: tuple[int, ...]
+    samples_ns: tuple[PositiveInt, ...]
 
 
 class Summary(Part):
@@ -88,11 +89,15 @@ class Accuracy(Part):
 
 
 class Agreement(Part):
-    """How the outputs for the golden inputs agree with the golden ones; snr_db null: no difference."""
+    """How the outputs for the golden inputs agree with the golden ones.
+
+    max_abs null: they cannot be compared, being more or fewer numbers or not finite. max_relative is a share of the
+    largest golden output; null too where all of these are 0. snr_db null: no difference, or nothing to compare it with.
+    """
 
     vectors: int
-    max_abs: float
-    max_relative: float
+    max_abs: float | None
+    max_relative: float | None
     snr_db: float | None
     top1_equal: int
     within_tolerance: bool
@@ -107,7 +112,7 @@ class Flag(Part):
 
 
 class Failure(Part):
-    """Why a model has no figures. `kind`: runtime, memory, signal, timeout, exit, protocol, wrong-outputs, ..."""
+    """What failed. `kind`: runtime, missing-runtime, memory, signal, exit, timeout, protocol, start, wrong-outputs."""
 
     kind: str
     message: str
@@ -136,13 +141,15 @@ class Entry(Part):
     @model_validator(mode="after")
     def _summary_is_of_the_samples(self) -> "Entry":
         expected = summarise(self.bursts)
-        if self.summary is not None and (
-            expected is None
-            or any(
-                abs(getattr(self.summary, name) - value) > 1e-6 * abs(value)
+        same = (
+            self.summary is expected
+            if self.summary is None or expected is None
+            else all(
+                abs(getattr(self.summary, name) - value) <= 1e-6 * abs(value)
                 for name, value in expected.model_dump().items()
             )
-        ):
+        )
+        if not same:
             raise ValueError(f"{self.model.name}: the summary is not that of its samples")
         return self
 
@@ -168,16 +175,31 @@ def summarise(bursts: tuple[Burst, ...]) -> Summary | None:
     return Summary(count=samples.size, min_ns=samples.min(), p50_ns=p50, p90_ns=p90, p99_ns=p99, iqr_ns=p75 - p25)
 
 
+def check_writable(path: Path) -> None:
+    """Raise BenchInputError where `save` would, before time is spent on measuring."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise BenchInputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
 def save(results: Results, path: Path) -> None:
     """Write a results file atomically. Raises BenchInputError if it cannot be written."""
     data = results.model_dump_json(indent=1).encode() + b"\n"
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                os.fchmod(file.fileno(), 0o644)
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
     except OSError as error:
         raise BenchInputError(f"{path}: cannot be written ({error.strerror})") from error
 
@@ -188,13 +210,15 @@ def load(path: Path) -> Results:
         document = json.loads(path.read_bytes())
     except OSError as error:
         raise BenchInputError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BenchInputError(f"{path}: not a results file (no JSON)") from error
-    version = document.get("schema_version") if isinstance(document, dict) else None
-    while isinstance(version, int) and version in UPGRADES:
+    if not isinstance(document, dict) or "schema_version" not in document:
+        raise BenchInputError(f"{path}: not a results file (no schema_version)")
+    version = document["schema_version"]
+    while type(version) is int and version in UPGRADES:
         document = UPGRADES[version](document)
         version = document["schema_version"]
-    if version != SCHEMA_VERSION:
+    if type(version) is not int or version != SCHEMA_VERSION:  # JSON's true is not a version
         raise BenchInputError(f"{path}: results of version {version}; this program reads up to {SCHEMA_VERSION}")
     try:
         return Results.model_validate_json(json.dumps(document))

@@ -21,8 +21,17 @@ class Runtime:
         """'package version' of what this host would run, or None."""
         for package, module in self.packages:
             if importlib.util.find_spec(module) is not None:
-                return f"{package} {importlib.metadata.version(package)}"
+                return f"{package} {_version(package, module)}"
         return None
+
+
+def _version(package: str, module: str) -> str:
+    """The version of the distribution that brought a module, which may have another name (onnxruntime-gpu)."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        names = importlib.metadata.packages_distributions().get(module, ())
+        return importlib.metadata.version(names[0]) if names else "unknown"
 
 
 RUNTIMES = (

@@ -18,7 +18,7 @@ def flags(
             Flag(
                 flag="too-few-samples",
                 reason=f"{summary.count} samples of {wanted}",
-                remedy="let the run finish, or ask for more with --runs",
+                remedy="let the run finish",
             )
         )
     spread = summary.iqr_ns / summary.p50_ns

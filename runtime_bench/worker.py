@@ -6,47 +6,61 @@ JSON lines: a request on stdin, its reply on stdout; {"error": ...} where it fai
   load      path, runtime, threads, cpus, memory_limit    the file is loaded and run once
   warm_up   runs, seconds                                 at least so many runs and seconds
   measure   runs                                          durations of so many runs, in ns
-  evaluate  pixels, mean, std                             class of every image of a .npy file, uint8 (N, H, W, C)
+  evaluate  pixels, mean, std, start, stop                classes of these images of a .npy file, uint8 (N, H, W, C)
   replay    inputs, outputs                               runs files of float32 NCHW, writes outputs as they come
   memory                                                  resident set and its peak, in bytes
   quit
 A sample is the time of one inference with its input set and its output read, by the monotonic clock.
 """
 
+import ctypes
+import importlib
 import json
 import os
 import resource
+import signal
 import sys
 import time
 from typing import Any
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-
 FIRST_INPUT_SEED = 0
+PR_SET_PDEATHSIG = 1
+INPUT_TYPES = {"tensor(float)": "float32", "tensor(int8)": "int8", "tensor(uint8)": "uint8"}
+LITE_PACKAGES = (("ai-edge-litert", "ai_edge_litert"), ("tflite-runtime", "tflite_runtime"))
+REQUESTS = ("load", "warm_up", "measure", "evaluate", "replay", "memory")
+# What the runtimes say where memory ran out.
+OUT_OF_MEMORY = ("bad_alloc", "allocate memory")
 
 
 class OnnxRuntime:
     """ONNX Runtime, CPU provider, sequential execution."""
 
-    def __init__(self, path, threads):
-        import onnxruntime
+    def __init__(self):
+        self.library = importlib.import_module("onnxruntime")
 
-        options = onnxruntime.SessionOptions()
+    def load(self, path, threads):
+        """Make a session of a file."""
+        options = self.library.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.execution_mode = self.library.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.session = self.library.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         source, target = self.session.get_inputs()[0], self.session.get_outputs()[0]
         self.source_name, self.output_names = source.name, [target.name]
-        self.shape = [size if isinstance(size, int) else 1 for size in source.shape]
+        if source.type not in INPUT_TYPES:
+            raise ValueError(f"its input is {source.type}; known are {', '.join(INPUT_TYPES)}")
+        self.dtype = INPUT_TYPES[source.type]
+        batch, *sizes = source.shape
+        if not all(isinstance(size, int) for size in sizes):
+            raise ValueError(f"the size of its input is open {source.shape}; export it with a fixed one")
+        self.shape = [batch if isinstance(batch, int) else 1, *sizes]
         self.layout = "NCHW"
         self.quantization = None
-        self.dtype = {"tensor(float)": "float32", "tensor(int8)": "int8", "tensor(uint8)": "uint8"}[source.type]
         self.about = {
             "name": "onnxruntime",
             "package": "onnxruntime",
-            "version": onnxruntime.__version__,
+            "version": self.library.__version__,
             "kernels": ",".join(self.session.get_providers()),
         }
 
@@ -58,20 +72,24 @@ class OnnxRuntime:
 class LiteRT:
     """LiteRT, or tflite-runtime where only that is installed; XNNPACK by the interpreter's default."""
 
-    def __init__(self, path, threads):
-        try:
-            import ai_edge_litert as package
-            from ai_edge_litert.interpreter import Interpreter
+    def __init__(self):
+        for package, module in LITE_PACKAGES:
+            try:
+                self.library = importlib.import_module(module + ".interpreter")
+            except ModuleNotFoundError as error:
+                if error.name not in (module, module + ".interpreter"):
+                    raise  # it is installed, but something that it needs is not
+            else:
+                self.package = package
+                self.version = getattr(sys.modules[module], "__version__", None) or distribution_version(package)
+                return
+        raise ImportError("neither ai-edge-litert nor tflite-runtime is installed")
 
-            name = "ai-edge-litert"
-        except ImportError:
-            import tflite_runtime as package
-            from tflite_runtime.interpreter import Interpreter
-
-            name = "tflite-runtime"
+    def load(self, path, threads):
+        """Make an interpreter of a file."""
         with open(path, "rb") as file:
             self.data = file.read()  # the interpreter keeps a pointer to these bytes
-        self.interpreter = Interpreter(model_content=self.data, num_threads=threads)
+        self.interpreter = self.library.Interpreter(model_content=self.data, num_threads=threads)
         self.interpreter.allocate_tensors()
         source, target = self.interpreter.get_input_details()[0], self.interpreter.get_output_details()[0]
         self.source_index, self.target_index = source["index"], target["index"]
@@ -82,8 +100,8 @@ class LiteRT:
         self.quantization = (float(scale), int(zero_point)) if scale else None
         self.about = {
             "name": "litert",
-            "package": name,
-            "version": getattr(package, "__version__", None) or distribution_version(name),
+            "package": self.package,
+            "version": self.version,
             "kernels": "xnnpack" if xnnpack_ran(self.interpreter) else "built-in",
         }
 
@@ -95,16 +113,22 @@ class LiteRT:
 
 
 def distribution_version(name):
-    """Version of an installed package."""
+    """Version of an installed package; 'unknown' if it came without its metadata."""
     from importlib import metadata
 
-    return metadata.version(name)
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def xnnpack_ran(interpreter):
     """Whether the XNNPACK delegate took operators over: the interpreter then lists a DELEGATE operator."""
     details = getattr(interpreter, "_get_ops_details", None)
     return details is not None and any("delegate" in row["op_name"].lower() for row in details())
+
+
+RUNTIMES = {"onnxruntime": OnnxRuntime, "litert": LiteRT}
 
 
 class Worker:
@@ -116,26 +140,20 @@ class Worker:
 
     def load(self, path, runtime, threads, cpus=None, memory_limit=None):
         """Load a file and run it once on seeded noise."""
+        if runtime not in RUNTIMES:
+            raise ValueError(f"no such runtime: {runtime}")
+        if cpus:
+            pin(cpus)  # first: libraries count CPUs when they are imported, and start threads
         import numpy
 
-        if cpus:
-            os.sched_setaffinity(0, cpus)
+        model: Any = RUNTIMES[runtime]()  # before the limit and the clock: both are for the file alone
         if memory_limit:
             resource.setrlimit(resource.RLIMIT_AS, (memory_limit, memory_limit))
-        if runtime == "onnxruntime":
-            import onnxruntime  # noqa: F401  # so that loading is timed without the import
-
-            make: Any = OnnxRuntime
-        else:
-            make = LiteRT
-            try:
-                import ai_edge_litert.interpreter  # noqa: F401
-            except ImportError:
-                import tflite_runtime.interpreter  # noqa: F401
         before = memory()["resident"]
         started = time.perf_counter_ns()
-        self.model = make(path, threads)
+        model.load(path, threads)
         loaded = time.perf_counter_ns()
+        self.model = model
         after = memory()["resident"]
         random = numpy.random.RandomState(FIRST_INPUT_SEED)
         if self.model.dtype == "float32":
@@ -177,18 +195,14 @@ class Worker:
             samples.append(clock() - started)
         return {"samples_ns": samples}
 
-    def evaluate(self, pixels, mean, std):
-        """Class of every image: normalised in float32 (docs/preprocessing.md), one at a time."""
+    def evaluate(self, pixels, mean, std, start, stop):
+        """Classes of images [start, stop), one at a time."""
         import numpy
 
         images = numpy.load(pixels, allow_pickle=False, mmap_mode="r")
-        mean, std = numpy.asarray(mean, "float32"), numpy.asarray(std, "float32")
         classes = []
-        for image in images:
-            x = image.astype("float32") / numpy.float32(255)
-            x = x - mean
-            x = x / std
-            output = self.model.run(self.network_input(x[None].transpose(0, 3, 1, 2)))
+        for image in images[start:stop]:
+            output = self.model.run(self.network_input(normalised(image, mean, std)))
             classes.append(int(numpy.argmax(output)))
         return {"classes": classes}
 
@@ -224,6 +238,16 @@ class Worker:
         return memory()
 
 
+def normalised(image, mean, std):
+    """float32 (1, C, H, W) of uint8 (H, W, C): one rounding to float32 an operation (docs/preprocessing.md)."""
+    import numpy
+
+    x = image.astype("float32") / numpy.float32(255)
+    x = x - numpy.asarray(mean, "float32")
+    x = x / numpy.asarray(std, "float32")
+    return x[None].transpose(0, 3, 1, 2)
+
+
 def memory():
     """Resident set and its peak in bytes; Linux tells both, elsewhere only the peak is known."""
     try:
@@ -235,30 +259,56 @@ def memory():
         return {"resident": None, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale}
 
 
+def pin(cpus):
+    """Run on these CPUs only."""
+    if not hasattr(os, "sched_setaffinity"):
+        raise OSError("this system cannot pin a process to CPUs")
+    try:
+        os.sched_setaffinity(0, cpus)
+    except OSError as error:
+        raise OSError(f"cannot run on CPUs {', '.join(map(str, cpus))}: {error.strerror}") from error
+    missing = sorted(set(cpus) - os.sched_getaffinity(0))
+    if missing:
+        raise OSError(f"cannot run on CPUs {', '.join(map(str, missing))}: not given to this process")
+
+
+def die_with_parent():
+    """Have the kernel (Linux) kill this process, even in the middle of a run, if its parent dies without a word."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main():
     """Answer requests until the input ends."""
+    die_with_parent()
     # What native libraries print must not get between the replies: stdout becomes stderr for all but these.
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     worker = Worker()
     for line in sys.stdin:
-        request = json.loads(line)
-        action = request.pop("do")
-        if action == "quit":
-            break
         try:
-            if action not in ("load", "warm_up", "measure", "evaluate", "replay", "memory"):
+            request = json.loads(line)
+            action = request.pop("do")
+            if action == "quit":
+                break
+            if action not in REQUESTS:
                 raise ValueError(f"no such request: {action}")
+            if worker.model is None and action not in ("load", "memory"):
+                raise ValueError("no file is loaded")
             reply = getattr(worker, action)(**request)
         except MemoryError:
             reply = {"error": "out of memory", "kind": "memory"}
         except Exception as error:  # a runtime raises what it likes; the parent gets it as one line
             text = " ".join(str(error).split()) or type(error).__name__
             kind = "missing-runtime" if isinstance(error, ImportError) else "runtime"
-            reply = {"error": text[:500], "kind": "memory" if "bad_alloc" in text else kind}
+            reply = {"error": text[:500], "kind": "memory" if any(word in text for word in OUT_OF_MEMORY) else kind}
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
 
 
 if __name__ == "__main__":
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    # What lies beside this file must not pass for a module that a runtime imports.
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) != here]
     main()

@@ -20,8 +20,8 @@ def _seeded() -> None:
     np.random.seed(0)
 
 
-@pytest.fixture
-def stripes(tmp_path):
+@pytest.fixture(scope="session")
+def stripes(tmp_path_factory):
     """An .npz of 12x12 grey images in three classes that a small network learns: horizontal, vertical, none."""
     random = np.random.default_rng(0)
 
@@ -32,7 +32,7 @@ def stripes(tmp_path):
         images[labels == 1, :, ::3] += 150
         return images, labels
 
-    path = tmp_path / "stripes.npz"
+    path = tmp_path_factory.mktemp("stripes") / "stripes.npz"
     splits = {name: make(count) for name, count in (("train", 240), ("val", 60), ("test", 90))}
     arrays = {f"{axis}_{name}": split[place] for name, split in splits.items() for place, axis in enumerate("xy")}
     np.savez(path, labels=np.array(["rows", "columns", "noise"]), **arrays)

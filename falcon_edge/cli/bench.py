@@ -8,7 +8,7 @@ import typer
 from falcon_edge.cli import options
 from falcon_edge.cli.render import results_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
-from falcon_edge.errors import DeviceFailed
+from falcon_edge.errors import BadInput, DeviceFailed
 
 
 def bench(
@@ -18,6 +18,9 @@ def bench(
     target: Annotated[list[str] | None, typer.Option("--target", help="Only these formats.")] = None,
     precision: Annotated[list[str] | None, typer.Option("--precision", help="Only these precisions.")] = None,
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+    cpus: Annotated[
+        str | None, typer.Option("--cpus", metavar="N,...", help="Run on these CPUs only, as in 0,1.")
+    ] = None,
     data: options.Data = None,
     samples: Annotated[
         int | None, typer.Option("--samples", min=1, help="Images for accuracy; by default all.")
@@ -37,9 +40,19 @@ def bench(
         from falcon_edge.bundle import find_bundle
         from falcon_edge.steps.bench import bench as run
         from runtime_bench.bench import Protocol
-        from runtime_bench.results import save
+        from runtime_bench.results import check_writable, save
 
-        protocol = Protocol(threads=threads, runs=runs, seconds=seconds, rounds=rounds, timeout=timeout, seed=seed)
+        protocol = Protocol(
+            threads=threads,
+            runs=runs,
+            seconds=seconds,
+            rounds=rounds,
+            timeout=timeout,
+            cpus=_cpus(cpus),
+            seed=seed,
+        )
+        if output is not None:
+            check_writable(output)
         with out.progress() as progress:
             results = run(
                 models or [find_bundle(None)],
@@ -62,3 +75,13 @@ def bench(
         if failed and failed[0].failure is not None:
             more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
             raise DeviceFailed(f"{failed[0].model.file}: {failed[0].failure.message}{more}")
+
+
+def _cpus(text: str | None) -> tuple[int, ...] | None:
+    """'0,1' as (0, 1). Whether the device has them, the measurement finds out."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() for part in parts):
+        raise BadInput(f"--cpus {text}: write numbers of CPUs with commas between them, as in 0,1")
+    return tuple(map(int, parts))

@@ -1,9 +1,9 @@
 """This machine."""
 
 import contextlib
-import ctypes
 import json
 import os
+import re
 import selectors
 import shutil
 import signal
@@ -19,8 +19,9 @@ from runtime_bench import worker as worker_module
 from runtime_bench.environment import Environment, local_environment
 from runtime_bench.errors import WorkerError
 
-PR_SET_PDEATHSIG = 1
 QUIT_SECONDS = 2.0
+LAST_WORDS_BYTES = 4096
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT")
 
 
@@ -64,21 +65,29 @@ class LocalDevice:
 
 
 class LocalWorker:
-    """A worker process on this machine."""
+    """A worker process on this machine, in a process group of its own."""
 
     def __init__(self, command: Sequence[str]):
         environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         environment["ORT_DISABLE_TELEMETRY"] = "1"
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the worker
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=environment,
-            start_new_session=True,  # Ctrl-C is for the parent, which then ends its workers in order
-            preexec_fn=_die_with_parent,
-        )
+        try:
+            self._process = subprocess.Popen(
+                command,
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for the parent, which then ends its workers in order
+            )
+        except OSError as error:
+            self._errors.close()
+            raise WorkerError(f"{command[0]}: cannot be started ({error.strerror})", kind="start") from error
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._requests, self._replies = self._process.stdin, self._process.stdout
+        os.set_blocking(self._requests.fileno(), False)
         self._received = b""
 
     @property
@@ -88,19 +97,15 @@ class LocalWorker:
 
     def ask(self, action: str, *, timeout: float, **request: Any) -> dict[str, Any]:
         """See WorkerHandle.ask."""
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps({"do": action, **request}).encode() + b"\n")
-            self._process.stdin.flush()
-            line = self._line(action, timeout)
-        except BrokenPipeError:
-            raise self._death(action) from None
+        line = self._exchange(action, json.dumps({"do": action, **request}).encode() + b"\n", timeout)
         if not line:
             raise self._death(action)
         try:
             reply = json.loads(line)
-        except ValueError as error:
-            raise WorkerError(f"the worker's answer to {action} is damaged", kind="protocol") from error
+        except ValueError:
+            reply = None
+        if not isinstance(reply, dict):
+            raise WorkerError(f"the worker's answer to {action} is damaged", kind="protocol")
         if "error" in reply:
             raise WorkerError(f"{action}: {reply['error']}", kind=reply.get("kind", "runtime"))
         return reply
@@ -109,52 +114,73 @@ class LocalWorker:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()  # the worker ends at the end of its input
         try:
-            self._process.wait(QUIT_SECONDS if error[0] is None else 0)
-        except subprocess.TimeoutExpired:
+            self._requests.close()  # the worker ends at the end of its input
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(QUIT_SECONDS if error[0] is None else 0)
+        finally:
             self._kill()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        self._errors.close()
+            self._replies.close()
+            self._errors.close()
 
-    def _line(self, action: str, timeout: float) -> bytes:
-        """One line of the worker's output; empty at its end. Sleeps in the kernel until there is something."""
-        assert self._process.stdout is not None
+    def _exchange(self, action: str, request: bytes, timeout: float) -> bytes:
+        """Send a request and return the next line; empty if there will be none. Sleeps in the kernel meanwhile."""
         until = time.monotonic() + timeout
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            while b"\n" not in self._received:
-                if not selector.select(max(0.0, until - time.monotonic())):
+            selector.register(self._requests, selectors.EVENT_WRITE)
+            selector.register(self._replies, selectors.EVENT_READ)
+            while request or b"\n" not in self._received:
+                ready = selector.select(max(0.0, until - time.monotonic()))
+                if not ready:
                     self._kill()
-                    raise WorkerError(f"{action}: no answer within {timeout:g} s", kind="timeout")
-                chunk = os.read(self._process.stdout.fileno(), 1 << 16)
-                if not chunk:
-                    return b""
-                self._received += chunk
+                    raise WorkerError(f"{action}: no answer within {timeout:g} s (--timeout)", kind="timeout")
+                for key, _ in ready:
+                    if key.fileobj is self._requests:
+                        try:
+                            request = request[os.write(key.fd, request) :]
+                        except BrokenPipeError:
+                            request = b""  # whether it still has something to say, its output will tell
+                        if not request:
+                            selector.unregister(self._requests)
+                    else:
+                        chunk = os.read(key.fd, 1 << 16)
+                        if not chunk:
+                            return b""
+                        self._received += chunk
         line, _, self._received = self._received.partition(b"\n")
         return line
 
     def _death(self, action: str) -> WorkerError:
-        """What to say of a worker that is gone."""
-        code = self._process.wait()
-        self._errors.seek(0)
-        said = self._errors.read().decode(errors="replace").strip().splitlines()
-        last = f": {said[-1]}" if said else ""
+        """What to say of a worker that has ended its output."""
+        try:
+            code = self._process.wait(QUIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            return WorkerError(f"{action}: the worker closed its output without an answer", kind="protocol")
         if code < 0:
-            name = signal.Signals(-code).name
-            return WorkerError(f"{action}: the worker was killed by {name}{last}", kind="signal", signal=name)
-        return WorkerError(f"{action}: the worker ended with exit code {code}{last}", kind="exit")
+            name = _signal_name(-code)
+            return WorkerError(
+                f"{action}: the worker was killed by {name}{self._last_words()}", kind="signal", signal=name
+            )
+        return WorkerError(f"{action}: the worker ended with exit code {code}{self._last_words()}", kind="exit")
+
+    def _last_words(self) -> str:
+        """The last line on its stderr that is more than news."""
+        end = self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, end - LAST_WORDS_BYTES))
+        said = COLOUR.sub("", self._errors.read().decode(errors="replace"))
+        lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("INFO:")]
+        return f": {lines[-1]}" if lines else ""
 
     def _kill(self) -> None:
+        """Kill what there is of the process group: the worker, and whatever it may have started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel (Linux) to kill the worker if its parent dies without a word."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal between the first and the last has no name
+        return f"signal {number}"

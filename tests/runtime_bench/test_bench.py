@@ -1,0 +1,403 @@
+"""Measuring several models against each other, with real workers."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from networks import samples
+
+from converters.runtimes import run_onnx, run_tflite
+from falcon_edge.preprocessing import InputSpec, normalise
+from runtime_bench.bench import IMAGES_PER_REQUEST, Candidate, Evaluation, Protocol, bench
+from runtime_bench.devices.local import LocalDevice
+from runtime_bench.errors import BenchInputError
+from runtime_bench.golden import GoldenVector, Tolerance
+from runtime_bench.results import load as load_results
+from runtime_bench.results import save, summarise
+from runtime_bench.runtimes import runtime_for
+
+MEAN, STD = (0.4, 0.5, 0.3), (0.2, 0.25, 0.3)
+
+
+def quick(**options):
+    return Protocol(**{"runs": 12, "seconds": 0.0, "rounds": 4, "warm_up_runs": 1, "warm_up_seconds": 0.0, **options})
+
+
+def candidate(path, **options):
+    return Candidate(path, runtime_for(path.suffix).name, path.stem, path.suffix[1:], "fp32", **options)
+
+
+def directly(path, inputs):
+    return run_onnx(path, inputs)[0] if path.suffix == ".onnx" else run_tflite(path, inputs)
+
+
+class Watched(LocalDevice):
+    """This machine, with every request noted: (number of the worker, action, request)."""
+
+    def __init__(self):
+        super().__init__()
+        self.workers, self.requests, self.impatient_with = [], [], None
+
+    def start_worker(self):
+        worker = super().start_worker()
+        number, ask = len(self.workers), worker.ask
+
+        def noted(action, **request):
+            self.requests.append((number, action, dict(request)))
+            if number == self.impatient_with:
+                request["timeout"] = 0.2
+            return ask(action, **request)
+
+        worker.ask = noted
+        self.workers.append(worker)
+        return worker
+
+    @property
+    def order(self):
+        """Which workers measured, in which order, after each had told how long a run takes."""
+        measured = [number for number, action, _ in self.requests if action == "measure"]
+        return measured[len(self.workers) :]
+
+
+@pytest.fixture(scope="module")
+def three(files):
+    return [candidate(files[name]) for name in ("vgg.onnx", "falcon.onnx", "vgg.tflite")]
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory, files):
+    """Golden vectors of a file, as the runtime itself answers; `spoil` changes its outputs before they are written."""
+
+    def golden(name, spoil=lambda output: output):
+        folder = tmp_path_factory.mktemp("golden")
+        vectors = []
+        for index, value in enumerate(samples((3, 24, 24), 4)):
+            vector = GoldenVector(folder / f"{index}.input.bin", folder / f"{index}.output.bin")
+            value.astype("<f4").tofile(vector.input)
+            spoil(directly(files[name], value[None])[0]).tofile(vector.output)
+            vectors.append(vector)
+        return tuple(vectors)
+
+    return golden
+
+
+@pytest.fixture(scope="module")
+def pixels(tmp_path_factory, images):
+    path = tmp_path_factory.mktemp("pixels") / "pixels.npy"
+    np.save(path, images)
+    return path
+
+
+@pytest.fixture(scope="module")
+def measured(three):
+    """Three models measured once: the device, the results, and what progress said."""
+    device, told = Watched(), []
+    results = bench(three, device, quick(), progress=lambda *step: told.append(step))
+    return device, results, told
+
+
+# -- timing --
+
+
+def test_every_model_is_measured_in_every_round_and_every_sample_is_kept(three, measured):
+    device, results, _ = measured
+    assert [entry.model.name for entry in results.entries] == ["vgg", "falcon", "vgg"]
+    for number, entry in enumerate(results.entries):
+        assert entry.failure is None
+        assert [(burst.process, burst.round) for burst in entry.bursts] == [(number, round_) for round_ in range(4)]
+        assert [len(burst.samples_ns) for burst in entry.bursts] == [3] * 4
+        assert min(sample for burst in entry.bursts for sample in burst.samples_ns) > 0
+        assert entry.summary == summarise(entry.bursts)
+        assert entry.summary.count == 12
+        assert entry.load_ns > 0
+        assert entry.first_inference_ns > 0
+        assert 0 < entry.memory.before_load <= entry.memory.after_load <= entry.memory.peak
+        assert entry.model.bytes == three[number].path.stat().st_size
+    assert not results.interrupted
+    assert results.options["runs"] == 12
+    assert results.options["device"] == "local"
+    assert [sorted(device.order[start : start + 3]) for start in range(0, 12, 3)] == [[0, 1, 2]] * 4
+
+
+def test_the_order_in_a_round_is_shuffled_by_the_seed(three, measured):
+    def order(seed):
+        device = Watched()
+        bench(three, device, quick(seed=seed))
+        return device.order
+
+    first = measured[0].order
+    assert len({tuple(first[start : start + 3]) for start in range(0, 12, 3)}) > 1
+    assert order(0) == first
+    assert order(1) != first
+
+
+def test_progress_goes_from_the_first_to_the_last_step(measured):
+    told = measured[2]
+    assert [step[0] for step in told] == list(range(3 * 6 + 1))
+    assert {step[1] for step in told} == {18}
+    assert [text for _, _, text in told][::3] == [
+        "loading vgg (onnxruntime)",
+        *(f"measuring, round {number} of 4" for number in range(1, 5)),
+        "checking vgg (onnxruntime)",
+        "measured",
+    ]
+
+
+def test_no_worker_is_left(measured):
+    workers = measured[0].workers
+    assert len(workers) == 3
+    assert all(worker._process.poll() == 0 for worker in workers)
+
+
+def test_runs_are_added_until_they_fill_the_seconds(files):
+    entry = bench([candidate(files["vgg.onnx"])], LocalDevice(), quick(runs=1, rounds=2, seconds=0.2)).entries[0]
+    assert entry.summary.count > 10
+    assert len(entry.bursts) == 2
+
+
+def test_protocol_reaches_the_workers(files):
+    device = Watched()
+    cpu = min(os.sched_getaffinity(0))
+    protocol = quick(threads=2, cpus=(cpu,), memory_limit=8 << 30, timeout=77.0, warm_up_runs=3, warm_up_seconds=0.01)
+    results = bench([candidate(files["vgg.tflite"])], device, protocol)
+    entry = results.entries[0]
+    assert entry.failure is None
+    assert entry.runtime.threads == 2
+    assert entry.cpus == (cpu,)
+    requests = {action: request for _, action, request in reversed(device.requests)}
+    assert (requests["load"]["threads"], requests["load"]["memory_limit"]) == (2, 8 << 30)
+    assert (requests["warm_up"]["runs"], requests["warm_up"]["seconds"]) == (3, 0.01)
+    assert {request["timeout"] for _, _, request in device.requests} == {77.0}
+
+
+def test_workers_run_where_they_were_put(files):
+    cpu = max(os.sched_getaffinity(0))
+    device = Watched()
+    found = []
+
+    def progress(done, total, text):
+        if text.startswith("measuring"):
+            found.append(os.sched_getaffinity(device.workers[0].pid))
+
+    bench([candidate(files["vgg.onnx"])], device, quick(cpus=(cpu,)), progress=progress)
+    assert found == [{cpu}] * 4
+
+
+# -- answers --
+
+
+@pytest.mark.parametrize("name", ["vgg.onnx", "falcon.tflite"])
+def test_golden_vectors_agree(files, golden, name):
+    file = candidate(files[name], golden=golden(name), tolerance=Tolerance(rtol=1e-5, top1=True))
+    device = Watched()
+    entry = bench([file], device, quick()).entries[0]
+    assert entry.failure is None
+    outputs = next(request["outputs"] for _, action, request in device.requests if action == "replay")
+    assert len(outputs) == 4
+    assert not any(map(os.path.exists, (*outputs, os.path.dirname(outputs[0]))))
+    assert entry.agreement.model_dump() == {
+        "vectors": 4, "max_abs": 0.0, "max_relative": 0.0, "snr_db": None, "top1_equal": 4, "within_tolerance": True,
+    }  # fmt: skip
+
+
+def test_wrong_outputs_fail_their_model_and_keep_its_samples(tmp_path, files, golden):
+    planted = [
+        (lambda output: output * np.float32(1.01), Tolerance(rtol=1e-3), "of the largest off the golden ones; 4 of 4"),
+        (lambda output: -output, Tolerance(), "of the largest off the golden ones; 0 of 4"),
+        (lambda output: 0 * output, Tolerance(rtol=1.0, top1=False), "off the golden ones"),
+        (lambda output: output[:-1], Tolerance(rtol=1.0, top1=False), "cannot be compared"),
+        (lambda output: output * np.float32(np.nan), Tolerance(rtol=1.0, top1=False), "cannot be compared"),
+    ]
+    wrong = [
+        candidate(files["vgg.onnx"], golden=golden("vgg.onnx", spoil), tolerance=tolerance)
+        for spoil, tolerance, _ in planted
+    ]
+    results = bench([*wrong, candidate(files["falcon.onnx"])], LocalDevice(), quick())
+    *failed, other = results.entries
+    for entry, (_, _, said) in zip(failed, planted, strict=True):
+        assert entry.failure.kind == "wrong-outputs"
+        assert said in entry.failure.message
+        assert not entry.agreement.within_tolerance
+        assert entry.summary.count == 12
+    assert other.failure is None
+    path = tmp_path / "results.json"
+    save(results, path)
+    assert load_results(path).entries == results.entries
+
+
+@pytest.mark.parametrize("name", ["vgg.onnx", "vgg.tflite"])
+def test_accuracy_is_that_of_the_runtime_itself(files, images, pixels, name):
+    assert len(images) > IMAGES_PER_REQUEST  # so that they are asked for in pieces
+    expected = directly(files[name], normalise(images, InputSpec(shape=(3, 24, 24), mean=MEAN, std=STD))).argmax(1)
+    labels = expected.copy()
+    labels[::3] = (labels[::3] + 1) % 5
+    evaluation = Evaluation("data", pixels, labels, MEAN, STD)
+    accuracy = bench([candidate(files[name], evaluation=evaluation)], LocalDevice(), quick()).entries[0].accuracy
+    correct = len(images) - len(labels[::3])
+    assert (accuracy.data, accuracy.samples, accuracy.correct) == ("data", len(images), correct)
+    assert accuracy.top1 == correct / len(images)
+    # Wilson, Probable inference (1927), at 95%.
+    z, n, p = 1.959963984540054, len(images), correct / len(images)
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    assert accuracy.interval == pytest.approx((middle - half, middle + half), rel=1e-9)
+
+
+# -- failures --
+
+
+def test_a_broken_file_costs_only_its_own_entry(tmp_path, files):
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(files["vgg.tflite"].read_bytes()[:2000])
+    failed, other = bench([candidate(broken), candidate(files["vgg.tflite"])], LocalDevice(), quick()).entries
+    assert failed.failure.kind in ("runtime", "signal")
+    assert (failed.runtime, failed.bursts, failed.summary, failed.flags) == (None, (), None, ())
+    assert other.failure is None
+    assert other.summary.count == 12
+
+
+def test_a_worker_that_dies_on_the_way_costs_only_its_own_entry(three):
+    device = Watched()
+
+    def progress(done, total, text):
+        if text == "measuring, round 3 of 4" and device.workers[1]._process.poll() is None:
+            os.kill(device.workers[1].pid, signal.SIGKILL)
+            device.workers[1]._process.wait()
+
+    one, dead, other = bench(three, device, quick(), progress=progress).entries
+    assert (dead.failure.kind, dead.failure.signal) == ("signal", "SIGKILL")
+    assert [burst.round for burst in dead.bursts] == [0, 1]
+    assert "too-few-samples" in [flag.flag for flag in dead.flags]
+    assert [entry.summary.count for entry in (one, other)] == [12, 12]
+    assert one.failure is other.failure is None
+
+
+def test_a_slow_worker_is_ended_and_costs_only_its_own_entry(three):
+    device = Watched()
+
+    def progress(done, total, text):
+        if text == "measuring, round 2 of 4":
+            os.kill(device.workers[0].pid, signal.SIGSTOP)
+            device.impatient_with = 0
+
+    slow, one, other = bench(three, device, quick(), progress=progress).entries
+    assert slow.failure.kind == "timeout"
+    assert one.failure is other.failure is None
+
+
+def test_a_device_without_a_python_is_an_entry(files):
+    device = LocalDevice(("/no/python",))
+    entry = bench([candidate(files["vgg.onnx"])], device, quick()).entries[0]
+    assert (entry.failure.kind, entry.summary) == ("start", None)
+
+
+def test_a_memory_limit_is_an_entry(files):
+    entry = bench([candidate(files["vgg.onnx"])], LocalDevice(), quick(memory_limit=20 << 20)).entries[0]
+    assert entry.failure.kind in ("memory", "runtime")
+    assert len(entry.failure.message.splitlines()) == 1
+
+
+def test_ctrl_c_keeps_what_was_measured(tmp_path, files):
+    """As a terminal sends it: to the whole process group, from which the workers stand apart."""
+    output = tmp_path / "results.json"
+    script = f"""
+from pathlib import Path
+from runtime_bench.bench import Candidate, Protocol, bench
+from runtime_bench.devices.local import LocalDevice
+from runtime_bench.results import save
+
+paths = [Path({str(files["vgg.onnx"])!r}), Path({str(files["falcon.onnx"])!r})]
+candidates = [Candidate(path, "onnxruntime", path.stem, "onnx", "fp32") for path in paths]
+protocol = Protocol(runs=400_000, seconds=0, rounds=100_000, warm_up_runs=1, warm_up_seconds=0)
+results = bench(candidates, LocalDevice(), protocol, progress=lambda done, total, text: print(text, flush=True))
+save(results, Path({str(output)!r}))
+"""
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        for line in process.stdout:
+            if line.startswith("measuring, round 3"):
+                os.killpg(process.pid, signal.SIGINT)
+                break
+        process.stdout.read()
+        assert process.wait(60) == 0
+    results = load_results(output)
+    assert results.interrupted
+    for entry in results.entries:
+        assert entry.failure is None
+        assert 2 <= len(entry.bursts) < 100_000
+        assert "too-few-samples" in [flag.flag for flag in entry.flags]
+    lengths = [len(entry.bursts) for entry in results.entries]
+    assert all(abs(one - other) <= 1 for one, other in pairwise(lengths))
+
+
+# -- bad input --
+
+
+def test_nothing_to_measure():
+    with pytest.raises(BenchInputError, match="nothing to measure"):
+        bench([], LocalDevice(), quick())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"threads": 0},
+        {"runs": 0},
+        {"rounds": 0},
+        {"seconds": -1.0},
+        {"seconds": math.inf},
+        {"seconds": math.nan},
+        {"warm_up_runs": -1},
+        {"warm_up_seconds": math.nan},
+        {"timeout": 0.0},
+        {"timeout": math.inf},
+        {"memory_limit": 0},
+        {"cpus": ()},
+        {"cpus": (0, 0)},
+        {"cpus": (-1,)},
+    ],
+)
+def test_protocols_without_a_meaning(options):
+    with pytest.raises(BenchInputError) as caught:
+        Protocol(**options)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_cpus_that_the_machine_does_not_have(files):
+    count = os.cpu_count()
+    with pytest.raises(BenchInputError, match=f"there is no CPU {count}; local has CPUs 0 to {count - 1}"):
+        bench([candidate(files["vgg.onnx"])], LocalDevice(), quick(cpus=(0, count)))
+
+
+def test_files_that_are_missing_are_said_before_anything_is_measured(tmp_path, files, golden, pixels):
+    device = Watched()
+    (tmp_path / "empty.npy").touch()
+    np.save(tmp_path / "floats.npy", np.zeros((230, 24, 24, 3)))
+    missing = golden("vgg.onnx")
+    missing[2].output.unlink()
+    labels = np.zeros(230, int)
+    for options, said in (
+        ({"golden": missing, "tolerance": Tolerance()}, "2.output.bin: there is no such golden vector"),
+        ({"evaluation": Evaluation("data", tmp_path / "none.npy", labels, MEAN, STD)}, "none.npy: not a .npy file"),
+        ({"evaluation": Evaluation("data", tmp_path / "empty.npy", labels, MEAN, STD)}, "empty.npy: not a .npy file"),
+        ({"evaluation": Evaluation("data", tmp_path / "floats.npy", labels, MEAN, STD)}, "float64"),
+        ({"evaluation": Evaluation("data", pixels, labels[:7], MEAN, STD)}, "for 7 labels"),
+    ):
+        with pytest.raises(BenchInputError, match=said):
+            bench([candidate(files["vgg.onnx"], **options)], device, quick())
+    with pytest.raises(BenchInputError, match=r"none\.onnx: cannot be read"):
+        bench([candidate(tmp_path / "none.onnx")], device, quick())
+    assert device.workers == []
+
+
+def test_results_are_plain_json(files, tmp_path):
+    save(bench([candidate(files["vgg.onnx"])], LocalDevice(), quick(cpus=(0,))), tmp_path / "results.json")
+    document = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
+    assert document["options"]["cpus"] == [0]
+    assert document["entries"][0]["model"]["file"] == "vgg.onnx"

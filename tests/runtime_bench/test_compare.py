@@ -1,0 +1,109 @@
+"""Compressed beside standard: which entries belong together, and their ratios."""
+
+import pytest
+
+from runtime_bench.compare import compare
+from runtime_bench.errors import BenchInputError
+
+
+@pytest.fixture(scope="module")
+def compressed(entry):
+    def compressed(samples=(20, 22, 24), **options):
+        model = {"role": "compressed", "identity": "compressed", "parent": "standard", "macs": 100}
+        return entry(options.pop("name", "compressed"), samples, **{**model, **options})
+
+    return compressed
+
+
+def figures(row):
+    return row.speedup, row.macs_ratio, row.realised_share
+
+
+def test_speedup_macs_ratio_and_the_share_of_it_that_became_speed(entry, compressed, results):
+    standard, falcon = compare([results(entry(samples=(90, 110, 300)), compressed())])
+    assert figures(standard) == (1.0, 1.0, 1.0)
+    assert falcon.standard is standard.entry
+    assert figures(falcon) == (5.0, 10.0, 0.5)
+
+
+def test_lineage_keeps_formats_and_precisions_apart(entry, compressed, results):
+    entries = [
+        entry(samples=(100,)),
+        entry(samples=(200,), target="tflite"),
+        entry(samples=(300,), precision="int8"),
+        compressed((10,), target="tflite"),
+        compressed((10,), precision="int8"),
+        compressed((10,)),
+        compressed((10,), target="ort"),
+    ]
+    rows = compare([results(*entries)])
+    assert [row.speedup for row in rows] == [1.0, 1.0, 1.0, 20.0, 30.0, 10.0, None]
+    assert rows[-1].standard is None
+
+
+def test_lineage_goes_by_weights_and_not_by_names(entry, compressed, results):
+    rows = compare([results(entry(identity="other"), entry("twin"), compressed(parent="twin"))])
+    assert rows[2].standard.model.name == "twin"
+
+
+def test_models_without_lineage_do_not_belong_together(entry, compressed, results):
+    nameless = {"identity": None, "parent": None}
+    with pytest.raises(BenchInputError, match="--baseline"):
+        compare([results(entry(**nameless), compressed(**nameless), entry("third", role=None, **nameless))])
+
+
+def test_a_baseline_by_name_goes_before_lineage(entry, compressed, results):
+    entries = [entry(samples=(100,)), entry("base", (60,), role=None, identity=None), compressed((20,))]
+    rows = compare([results(*entries)], baseline="base")
+    assert [row.standard.model.name for row in rows] == ["base"] * 3
+    assert [row.speedup for row in rows] == [0.6, 1.0, 3.0]
+
+
+def test_a_baseline_that_is_not_there(entry, compressed, results):
+    with pytest.raises(BenchInputError, match="no model is called base; there are compressed, standard"):
+        compare([results(entry(), compressed())], baseline="base")
+
+
+def test_the_standard_of_the_same_run_goes_before_one_of_another(entry, compressed, results):
+    first, second = results(entry(samples=(100,)), compressed((10,))), results(entry(samples=(400,)), compressed((10,)))
+    assert [row.speedup for row in compare([first, second])] == [1.0, 10.0, 1.0, 40.0]
+    assert [row.speedup for row in compare([first, results(compressed((5,)))])] == [1.0, 10.0, 20.0]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"macs": None}, (5.0, None, None)),
+        ({"samples": ()}, (None, 10.0, None)),
+    ],
+)
+def test_figures_that_cannot_be_told_are_none(entry, compressed, results, options, expected):
+    assert figures(compare([results(entry(), compressed(**options))])[1]) == expected
+
+
+def test_a_standard_that_failed_leaves_the_macs_ratio(entry, compressed, results):
+    assert figures(compare([results(entry(samples=()), compressed())])[1]) == (None, 10.0, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"threads": 2}, r"threads \(1 and 2\)"),
+        ({"device": "arm64"}, r"device \(arm64 and local\)"),
+        ({"emulated": True}, r"emulation \(False and True\)"),
+    ],
+)
+def test_mixtures_are_refused(entry, compressed, results, options, what):
+    with pytest.raises(BenchInputError, match=f"differ in {what}; measure them alike"):
+        compare([results(entry(), compressed(**options))])
+
+
+def test_two_machines_are_not_compared_because_both_are_called_local(entry, compressed, results):
+    with pytest.raises(BenchInputError, match=r"differ in machine \(x86_64, a CPU and x86_64, another CPU\)"):
+        compare([results(entry()), results(compressed(), cpu="another CPU")])
+
+
+def test_nothing_to_compare_with(entry, compressed, results):
+    for entries in ((), (entry(),), (compressed(),), (entry(), compressed(parent="unknown"))):
+        with pytest.raises(BenchInputError, match="nothing to compare with"):
+            compare([results(*entries)])

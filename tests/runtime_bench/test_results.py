@@ -1,0 +1,259 @@
+"""Results files: what is saved is read again, and nothing else is."""
+
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from runtime_bench import results as results_module
+from runtime_bench.errors import BenchInputError
+from runtime_bench.results import (
+    Accuracy,
+    Agreement,
+    Burst,
+    Failure,
+    Flag,
+    Memory,
+    check_writable,
+    load,
+    save,
+    summarise,
+)
+
+durations = st.integers(1, 10**13)
+
+
+@pytest.fixture(scope="module")
+def full(entry, results):
+    """Results with every part in use."""
+    whole = entry(
+        cpus=(0, 1),
+        load_ns=5,
+        first_inference_ns=6,
+        memory=Memory(before_load=1, after_load=2, peak=None),
+        accuracy=Accuracy(data="d", samples=3, correct=2, top1=2 / 3, interval=(0.2, 0.9)),
+        agreement=Agreement(
+            vectors=1, max_abs=0.1, max_relative=None, snr_db=91.5, top1_equal=1, within_tolerance=True
+        ),
+        flags=(Flag(flag="load", reason="a reason", remedy="a remedy"),),
+    )
+    failed = entry("compressed", (), runtime=None, failure=Failure(kind="signal", message="died", signal="SIGSEGV"))
+    return results(whole, failed)
+
+
+@pytest.fixture
+def document(full):
+    return json.loads(full.model_dump_json())
+
+
+def written(document, folder):
+    path = folder / "results.json"
+    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    return path
+
+
+# -- round trip --
+
+
+def test_what_is_saved_is_read_again(tmp_path, full):
+    path = tmp_path / "results.json"
+    save(full, path)
+    assert load(path) == full
+    assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@given(st.lists(st.lists(durations, max_size=5), min_size=1, max_size=4))
+def test_samples_and_summary_survive_to_the_last_digit(tmp_path_factory, entry, results, bursts):
+    bursts = tuple(Burst(process=0, round=index, samples_ns=tuple(burst)) for index, burst in enumerate(bursts))
+    made = results(entry(samples=()).model_copy(update={"bursts": bursts, "summary": summarise(bursts)}))
+    path = tmp_path_factory.getbasetemp() / "survivors.json"
+    save(made, path)
+    assert load(path) == made
+
+
+def test_the_same_results_are_the_same_bytes(tmp_path, full):
+    save(full, tmp_path / "one.json")
+    save(full, tmp_path / "two.json")
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+
+
+# -- writing --
+
+
+def test_where_nothing_can_be_written(tmp_path, full):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "file").write_text("old")
+    for path, said in (
+        (tmp_path / "missing" / "results.json", "No such file or directory"),
+        (folder, "Is a directory"),
+        (folder / "file" / "results.json", "Not a directory"),
+    ):
+        for action in (check_writable, lambda path: save(full, path)):
+            with pytest.raises(BenchInputError, match=said):
+                action(path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+def test_asking_whether_a_file_can_be_written_leaves_it_alone(tmp_path):
+    path = tmp_path / "results.json"
+    check_writable(path)
+    assert list(tmp_path.iterdir()) == []
+    path.write_text("old")
+    check_writable(path)
+    assert path.read_text() == "old"
+
+
+def test_a_disk_that_is_full_half_way_leaves_the_old_file(tmp_path, full):
+    """A real limit on the size of files, in a process of its own."""
+    path, source = tmp_path / "results.json", tmp_path / "source.json"
+    path.write_text("old")
+    save(full, source)
+    script = f"""
+import resource, signal
+from pathlib import Path
+from runtime_bench.results import load, save
+
+full = load(Path({str(source)!r}))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+save(full, Path({str(path)!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (
+        done.stderr.splitlines()[-1]
+        == f"runtime_bench.errors.BenchInputError: {path}: cannot be written (File too large)"
+    )
+    assert path.read_text() == "old"
+    assert sorted(os.listdir(tmp_path)) == ["results.json", "source.json"]
+
+
+# -- what is no results file --
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no JSON"),
+        ("no JSON", "no JSON"),
+        ("[" * 100_000, "no JSON"),
+        ("\xff", "no JSON"),
+        ("[]", "no schema_version"),
+        ("{}", "no schema_version"),
+        ('{"name": "foreign", "version": 3}', "no schema_version"),
+    ],
+)
+def test_foreign_files(tmp_path, text, said):
+    path = tmp_path / "results.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(BenchInputError, match=f"results.json: not a results file \\({said}"):
+        load(path)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(BenchInputError, match=r"none\.json: cannot be read \(No such file"):
+        load(tmp_path / "none.json")
+
+
+def test_truncated_json_at_any_place(tmp_path, full):
+    text = full.model_dump_json()
+    for length in range(0, len(text) - 1, 97):
+        with pytest.raises(BenchInputError, match="no JSON"):
+            load(written(text[:length], tmp_path))
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None, True, 1.5, [1]])
+def test_another_version(tmp_path, document, version):
+    with pytest.raises(BenchInputError) as caught:
+        load(written(document | {"schema_version": version}, tmp_path))
+    assert f"results of version {version}; this program reads up to 1" in str(caught.value)
+
+
+def test_an_older_version_is_brought_up(tmp_path, monkeypatch, full, document):
+    old = {"broken" if key == "interrupted" else key: value for key, value in document.items()} | {"schema_version": 0}
+
+    def upgrade(document):
+        renamed = {"interrupted" if key == "broken" else key: value for key, value in document.items()}
+        return renamed | {"schema_version": 1}
+
+    monkeypatch.setitem(results_module.UPGRADES, 0, upgrade)
+    assert load(written(old, tmp_path)) == full
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("entries", 0, "accuracy", "top1"),
+        ("entries", 0, "agreement", "snr_db"),
+        ("entries", 0, "summary", "p50_ns"),
+        ("before", "load_1min"),
+    ],
+)
+@pytest.mark.parametrize("value", [math.nan, math.inf, "NaN"])
+def test_numbers_that_are_none_are_refused(tmp_path, document, path, value):
+    place = document
+    for key in path[:-1]:
+        place = place[key]
+    assert path[-1] in place
+    place[path[-1]] = value
+    with pytest.raises(BenchInputError, match=r"results\.json: not a valid results file: "):
+        load(written(document, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda entry: entry["summary"].update(p50_ns=109.0), "summary is not that of its samples"),
+        (lambda entry: entry["summary"].update(count=4), "summary is not that of its samples"),
+        (lambda entry: entry["bursts"][0]["samples_ns"].append(130), "summary is not that of its samples"),
+        (lambda entry: entry.update(bursts=[]), "summary is not that of its samples"),
+        (lambda entry: entry.update(summary=None), "summary is not that of its samples"),
+        (lambda entry: entry["bursts"][0].update(samples_ns=[0]), "greater than 0"),
+        (lambda entry: entry["bursts"][0].update(samples_ns=[-5]), "greater than 0"),
+        (lambda entry: entry["model"].update(role="teacher"), "standard"),
+        (lambda entry: entry.update(colour="red"), "Extra inputs"),
+        (lambda entry: entry.pop("device"), "Field required"),
+    ],
+)
+def test_entries_that_cannot_be(tmp_path, document, change, said):
+    change(document["entries"][0])
+    with pytest.raises(BenchInputError, match=said) as caught:
+        load(written(document, tmp_path))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_figures_that_are_no_numbers_are_not_made_either():
+    with pytest.raises(ValidationError):
+        Accuracy(data="d", samples=1, correct=1, top1=math.nan, interval=(0.0, 1.0))
+
+
+# -- summary --
+
+
+def test_no_samples_no_summary():
+    assert summarise(()) is None
+    assert summarise((Burst(process=0, round=0, samples_ns=()),)) is None
+
+
+@given(st.lists(durations, min_size=1, max_size=300), st.integers(1, 7))
+def test_the_summary_is_of_all_samples_whatever_the_bursts(samples, size):
+    pieces = [samples[start : start + size] for start in range(0, len(samples), size)]
+    bursts = tuple(Burst(process=0, round=index, samples_ns=tuple(piece)) for index, piece in enumerate(pieces))
+    found = summarise(bursts)
+    p25, p50, p75, p90, p99 = np.quantile(np.array(samples, float), [0.25, 0.5, 0.75, 0.9, 0.99])
+    assert found.count == len(samples)
+    assert found.min_ns == min(samples)
+    assert (found.p50_ns, found.p90_ns, found.p99_ns, found.iqr_ns) == (p50, p90, p99, p75 - p25)
+    assert found.min_ns <= found.p50_ns <= found.p90_ns <= found.p99_ns <= max(samples)
+    if len(samples) > 1:  # the standard library, which knows nothing of NumPy
+        cuts = statistics.quantiles(samples, n=100, method="inclusive")
+        assert [found.p50_ns, found.p90_ns, found.p99_ns] == pytest.approx([cuts[49], cuts[89], cuts[98]], rel=1e-12)
