@@ -11,14 +11,15 @@ The manifest's schema is in docs/formats.md. A bundle whose files do not match S
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from falcon_edge.errors import BadInput
 from falcon_edge.preprocessing import InputSpec
@@ -32,11 +33,23 @@ Precision = Literal["fp32", "fp16", "int8"]
 Role = Literal["standard", "compressed"]
 AnyDocument = TypeVar("AnyDocument", bound=BaseModel)
 
+# Folders and a name, none of which starts with a dot: neither absolute nor out of the bundle, on any system.
+INSIDE = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$"
+
+
+def _inside(name: str) -> str:
+    if not re.fullmatch(INSIDE, name):
+        raise ValueError(f"{name!r} is no path inside of the bundle")
+    return name
+
+
+BundlePath = Annotated[str, AfterValidator(_inside), Field(json_schema_extra={"pattern": INSIDE})]
+
 
 class Document(BaseModel):
-    """A part of a file that users see: unknown keys are refused."""
+    """A part of a file that users see: unknown keys are refused, and numbers that JSON does not have."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Architecture(Document):
@@ -112,7 +125,7 @@ class MeasuredParity(Document):
 class Export(Document):
     """One exported file, by its path in the bundle."""
 
-    file: str
+    file: BundlePath
     target: Target
     precision: Precision
     parity: MeasuredParity
@@ -131,17 +144,19 @@ class Tolerance(Document):
 class GoldenVector(Document):
     """One input (float32 little-endian, NCHW, normalised), the image it was made of, the output of every file."""
 
-    input: str
-    pixels: str | None = Field(default=None, description="raw uint8 image, height x width x channels")
+    input: BundlePath
+    pixels: BundlePath | None = Field(default=None, description="raw uint8 image, height x width x channels")
     pixels_shape: tuple[int, int, int] | None = None
-    outputs: dict[str, str] = Field(default={}, description="exported file -> its output, in its own dtype and layout")
+    outputs: dict[BundlePath, BundlePath] = Field(
+        default={}, description="exported file -> its output, in its own dtype and layout"
+    )
 
 
 class Golden(Document):
     """Inputs and the outputs that every exported file must reproduce on any device."""
 
     vectors: tuple[GoldenVector, ...] = ()
-    tolerances: dict[str, Tolerance] = {}
+    tolerances: dict[BundlePath, Tolerance] = {}
 
 
 class MeasuredAccuracy(Document):
@@ -183,6 +198,14 @@ class Manifest(Document):
             lineage=self.lineage,
         )
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that the manifest names."""
+        names = [export.file for export in self.exports]
+        for vector in self.golden.vectors:
+            names += [vector.input, *vector.outputs.values(), *([] if vector.pixels is None else [vector.pixels])]
+        return tuple(names)
+
 
 class Bundle:
     """A bundle on disk whose hashes were found right."""
@@ -202,11 +225,14 @@ class Draft:
         self.path, self.manifest = path, manifest
 
     def write(self, relative: str, data: bytes) -> None:
-        """Write one file, replacing it if it is there."""
+        """Write one file, replacing it if it is there. Raises BadInput if it cannot be written."""
         path = self.path / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)  # it may be a hard link into the bundle that is being changed
-        path.write_bytes(data)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)  # it may be a hard link into the bundle that is being changed
+            path.write_bytes(data)
+        except OSError as error:
+            raise BadInput(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def canonical_json(document: BaseModel) -> bytes:
@@ -222,7 +248,9 @@ def sha256(path: Path) -> str:
 
 
 def bundle_path(path: Path) -> Path:
-    """`path` with the suffix .falcon."""
+    """`path` with the suffix .falcon. Raises BadInput for a path that ends in no name."""
+    if path.name in ("", ".."):
+        raise BadInput(f"{path}: a folder; name the bundle to write")
     return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
 
 
@@ -242,17 +270,27 @@ def find_bundle(path: Path | None) -> Path:
 
 
 def open_bundle(path: Path) -> Bundle:
-    """Open a bundle. Raises BadInput if it is missing, damaged, changed since it was written, or of another version."""
+    """Open a bundle. Raises BadInput if it is missing, damaged, changed since it was written, or of another version.
+
+    Every byte of every file is read: none may be missing, changed or added, and there are no links.
+    """
     if not path.is_dir():
         raise BadInput(f"{path}: no such bundle")
     sums = path / SUMS
     if not sums.is_file() or not (path / MANIFEST).is_file():
         raise BadInput(f"{path}: not a bundle ({MANIFEST} or {SUMS} is missing)")
-    written, found = sums.read_bytes(), _sums(path)
+    try:
+        written, found = sums.read_bytes(), _sums(path)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
     if written != found:
         differing = sorted(_first_differences(written, found))
         raise BadInput(f"{path}: {differing[0]} does not match {SUMS}; make the bundle again")
-    return Bundle(path, read_document(path / MANIFEST, Manifest))
+    manifest = read_document(path / MANIFEST, Manifest)
+    lacking = next((name for name in manifest.files if not (path / name).is_file()), None)
+    if lacking is not None:
+        raise BadInput(f"{path}: lacks {lacking}, which its manifest names; make the bundle again")
+    return Bundle(path, manifest)
 
 
 def read_document(path: Path, kind: type[AnyDocument]) -> AnyDocument:
@@ -263,17 +301,29 @@ def read_document(path: Path, kind: type[AnyDocument]) -> AnyDocument:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{path}: not a valid {kind.__name__.lower()}: {place or 'it'}: {first['msg']}") from error
+        name, place = kind.__name__.lower(), ".".join(str(part) for part in first["loc"])
+        if place == "schema_version":
+            known = kind.model_fields[place].default
+            raise BadInput(f"{path}: a {name} of version {first['input']!r}; this program reads {known}") from error
+        problem = " ".join(f"{place or 'it'}: {first['msg']}".split())  # a place may be any text of the file
+        raise BadInput(f"{path}: not a valid {name}: {problem}") from error
+
+
+def check_place(path: Path) -> None:
+    """Raise BadInput if no bundle can be written at `path`: asked before the hours that lead to one. Leaves nothing."""
+    if path.exists() and not _replaceable(path):
+        raise BadInput(f"{path}: exists and is not a bundle; choose another name")
+    missing = [folder for folder in path.resolve().parents if not folder.exists()]
+    _temporary_beside(path).rmdir()
+    for folder in missing:
+        folder.rmdir()
 
 
 @contextmanager
 def create_bundle(path: Path) -> Iterator[Draft]:
     """Write a new bundle at `path`, or in the place of one; it appears whole at the end of the block or not at all."""
-    if path.exists() and not is_bundle(path):
-        raise BadInput(f"{path}: exists and is not a bundle; choose another name")
-    draft = Draft(_temporary_beside(path), None)
-    with _published(draft, path):
+    check_place(path)
+    with _published(path) as draft:
         yield draft
 
 
@@ -281,17 +331,19 @@ def create_bundle(path: Path) -> Iterator[Draft]:
 def edit_bundle(path: Path) -> Iterator[Draft]:
     """Change a bundle through a copy (hard links) that takes its place at the end of the block."""
     manifest = open_bundle(path).manifest
-    draft = Draft(_temporary_beside(path), manifest)
-    with _published(draft, path):
+    with _published(path) as draft:
         shutil.copytree(path, draft.path, dirs_exist_ok=True, copy_function=_link_or_copy)
+        draft.manifest = manifest
         yield draft
 
 
 @contextmanager
-def _published(draft: Draft, path: Path) -> Iterator[None]:
-    """Seal the draft and swap it in at the end of the block; leave nothing behind if the block fails."""
+def _published(path: Path) -> Iterator[Draft]:
+    """A draft that is sealed and swapped in at the end of the block; nothing is left behind if the block fails."""
+    draft = Draft(_temporary_beside(path), None)
+    target, old = path.resolve(), draft.path.with_name(draft.path.name + ".old")
     try:
-        yield
+        yield draft
         if draft.manifest is None:
             raise ValueError("a bundle needs a manifest")
         draft.write(MANIFEST, canonical_json(draft.manifest))
@@ -299,19 +351,28 @@ def _published(draft: Draft, path: Path) -> Iterator[None]:
         for file in draft.path.rglob("*"):
             if file.is_file():
                 _sync(file)
-        old = draft.path.with_name(draft.path.name + ".old")
-        if path.exists():
-            os.replace(path, old)
-        os.replace(draft.path, path)
+        if target.exists():
+            os.replace(target, old)
+        os.replace(draft.path, target)
         shutil.rmtree(old, ignore_errors=True)
+    except BaseException:
+        if old.exists() and not target.exists():
+            os.replace(old, target)
+        raise
     finally:
         shutil.rmtree(draft.path, ignore_errors=True)
 
 
+def _replaceable(path: Path) -> bool:
+    """Whether nothing is lost with `path` but a bundle."""
+    return path.is_dir() and ((path / MANIFEST).is_file() or next(path.iterdir(), None) is None)
+
+
 def _temporary_beside(path: Path) -> Path:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        parent = path.resolve().parent  # a link to a bundle stays, the bundle is replaced
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=parent, prefix=f".{path.name}."))
     except OSError as error:
         raise BadInput(f"{path}: cannot be written ({error.strerror})") from error
     folder.chmod(0o755)
@@ -331,9 +392,15 @@ def _sync(path: Path) -> None:
 
 
 def _sums(folder: Path) -> bytes:
-    """The bytes that SHA256SUMS must have: every file but itself, sorted by path."""
-    files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-    return "".join(f"{sha256(folder / file)}  {file}\n" for file in files if file != SUMS).encode()
+    """The bytes that SHA256SUMS must have: every file but itself, sorted by path. Raises BadInput for a link."""
+    lines = {}
+    for file in folder.rglob("*"):
+        if file.is_symlink() or not (file.is_file() or file.is_dir()):
+            raise BadInput(f"{file}: a bundle holds plain files and folders only")
+        if file.is_file() and file != folder / SUMS:
+            name = os.fsencode(file.relative_to(folder).as_posix())
+            lines[name] = sha256(file).encode() + b"  " + name + b"\n"
+    return b"".join(lines[name] for name in sorted(lines))
 
 
 def _first_differences(written: bytes, found: bytes) -> set[str]:

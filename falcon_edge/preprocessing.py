@@ -4,6 +4,7 @@ The steps work on uint8 and are exact in integers; the normalisation works in fl
 fixed order. So Python, Java and JavaScript can agree bit for bit (docs/conformance/preprocessing.json).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -78,10 +79,12 @@ class InputSpec(BaseModel):
 
     @model_validator(mode="after")
     def _one_mean_and_std_a_channel(self) -> "InputSpec":
-        if len(self.mean) != self.shape[0] or len(self.std) != self.shape[0] or min(self.std) <= 0:
-            raise ValueError(f"mean and std need {self.shape[0]} numbers each, std above 0")
         if min(self.shape) <= 0:
             raise ValueError("the shape must be positive")
+        if len(self.mean) != self.shape[0] or len(self.std) != self.shape[0]:
+            raise ValueError(f"mean and std need {self.shape[0]} numbers each")
+        if not (all(map(math.isfinite, self.mean)) and all(0 < number < math.inf for number in self.std)):
+            raise ValueError("mean and std are finite numbers, std above 0")
         return self
 
 

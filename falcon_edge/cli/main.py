@@ -1,9 +1,11 @@
 """The program falcon-edge: its verbs, and nothing else."""
 
 import os
+from typing import Annotated
 
 import typer
 
+from falcon_edge import __version__
 from falcon_edge.cli.bench import bench
 from falcon_edge.cli.compare import compare
 from falcon_edge.cli.compress import compress
@@ -15,11 +17,27 @@ from falcon_edge.cli.train import train
 
 app = typer.Typer(
     name="falcon-edge",
-    help="Compress a trained CNN with FALCON, export it, and prove on the device that it got faster.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"falcon-edge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def falcon_edge(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Compress a trained CNN with FALCON, export it, and prove on the device that it got faster."""
+
+
 for verb in (demo, train, pack, compress, export, inspect, bench, compare):
     app.command()(verb)
 

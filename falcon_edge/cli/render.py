@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
     from collections.abc import Sequence
 
+    from rich.console import Group
     from rich.table import Table
 
     from converters.inspect import Description
@@ -22,6 +23,8 @@ def manifest_table(manifest: "Manifest") -> "Table":
     table.add_row("network", manifest.architecture.source)
     lineage = manifest.lineage
     table.add_row("role", lineage.role + (f" from {lineage.parent.name}" if lineage.parent else ""))
+    steps = (step.verb + (f" on {step.data}" if step.data else "") for step in lineage.steps)
+    table.add_row("made by", ", ".join(steps))
     table.add_row("input", "x".join(map(str, manifest.input.shape)))
     table.add_row("classes", str(len(manifest.labels)))
     table.add_row("parameters", f"{manifest.parameters:,}")
@@ -110,8 +113,9 @@ def comparison_table(rows: "Sequence[Row]") -> "Table":
     return table
 
 
-def description_table(name: str, description: "Description", *, operators: bool = True) -> "Table":
-    """A model file: its operators one by one, or only how many of each."""
+def description_table(name: str, description: "Description", *, operators: bool = True) -> "Group":
+    """A model file: its inputs and outputs, its operators one by one or only how many of each, its totals."""
+    from rich.console import Group
     from rich.table import Table
 
     inputs = ", ".join(f"{value.name} {_shape(value.shape)} {value.dtype}" for value in description.inputs)
@@ -124,11 +128,11 @@ def description_table(name: str, description: "Description", *, operators: bool 
         totals += f"; {description.card.get('name')}, {lineage.get('role')}"
         totals += f" from {parent['name']}" if parent.get("name") else ""
     if not operators:
-        table = Table("operator", "count", title=title, caption=totals, title_justify="left")
+        table = Table("operator", "count")
         for kind, count in description.counts.items():
             table.add_row(kind, str(count))
-        return table
-    table = Table("operator", "name", "inputs", "output", "precision", "MACs", "fused", title=title, caption=totals)
+        return Group(title, table, totals)
+    table = Table("operator", "name", "inputs", "output", "precision", "MACs", "fused")
     for operator in description.operators:
         table.add_row(
             operator.kind,
@@ -139,7 +143,7 @@ def description_table(name: str, description: "Description", *, operators: bool 
             f"{operator.macs:,}" if operator.macs else "",
             operator.activation or "",
         )
-    return table
+    return Group(title, table, totals)
 
 
 def _runtime(entry: "Entry") -> str:

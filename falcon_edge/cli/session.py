@@ -1,6 +1,7 @@
 """What every verb shares: --json, --debug, -q, progress, and errors as one line and an exit code."""
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from falcon_edge.errors import FalconEdgeError
+from falcon_edge.errors import BadInput, FalconEdgeError
 
 if TYPE_CHECKING:
     from falcon_edge.progress import Progress
@@ -20,6 +21,8 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
 
 INTERRUPTED = 130
+PIPE_CLOSED = 141  # what a shell reports for a program that SIGPIPE ended, as in `falcon-edge inspect X | head`
+WIDTH_IN_A_PIPE = 160
 
 
 class Session:
@@ -35,13 +38,16 @@ class Session:
 
     def result(self, document: Any, render: Callable[[], Any]) -> None:
         """The verb's result: `document` (plain JSON values) with --json, else what `render` makes, by rich."""
-        if self.as_json:
-            print(json.dumps(document, indent=2, ensure_ascii=False))
-            return
-        from rich.console import Console
-
-        width = None if sys.stdout.isatty() else 160
-        Console(width=width, highlight=False, soft_wrap=False).print(render())
+        try:
+            if self.as_json:
+                print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False), flush=True)
+            else:
+                print(_text(render()), end="", flush=True)
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again when it ends
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise BadInput(f"the result cannot be written to standard output ({error.strerror})") from error
 
     def flags(self, results: "Results") -> None:
         """What makes figures doubtful, one line a flag, on stderr."""
@@ -89,6 +95,8 @@ def session(as_json: bool, debug: bool, quiet: bool) -> Iterator[Session]:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        raise typer.Exit(PIPE_CLOSED) from None
     except Exception as error:
         code = exit_code(error)
         if debug:
@@ -99,6 +107,17 @@ def session(as_json: bool, debug: bool, quiet: bool) -> Iterator[Session]:
         else:
             print(f"error: {_line(error)}", file=sys.stderr)
         raise typer.Exit(1 if code is None else code) from None
+
+
+def _text(renderable: Any) -> str:
+    """What rich makes for standard output: as wide and as coloured as it allows, plain in a pipe."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else WIDTH_IN_A_PIPE
+    console = Console(width=width, highlight=False, markup=False, emoji=False)  # texts mean what they say
+    with console.capture() as capture:
+        console.print(renderable)
+    return capture.get()
 
 
 def exit_code(error: Exception) -> int | None:

@@ -28,6 +28,8 @@ def open_dataset(data: str | Path) -> Dataset:
         with resources.as_file(shipped) as path:
             return npz.load(path).with_name("fashion-mnist sample")
     path = Path(data)
+    if path.name in ("", ".."):
+        path = path.resolve()  # a data set is known by the name of its folder
     if path.is_file():
         if path.suffix != ".npz":
             raise BadInput(f"{path}: a data set is a folder, an .npz file or 'sample'")

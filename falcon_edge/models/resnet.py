@@ -79,11 +79,11 @@ class ResNet(nn.Module):
 def resnet34(*, num_classes: int = 10, in_channels: int = 3, width: float = 1.0) -> ResNet:
     """ResNet34 of the FALCON paper for 32x32 images.
 
-    The first block of every stage has stride 2 (32, 16, 8, 4, 2), and the blocks' 3x3 convolutions have
-    biases, as published.
+    The first block of every stage has stride 2 (32, 16, 8, 4, 2), and the 3x3 convolutions have biases, as
+    published.
     """
     widths = scaled((WIDTHS,), width)[0]
-    stem = (nn.Conv2d(in_channels, widths[0], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[0]))
+    stem = (nn.Conv2d(in_channels, widths[0], 3, 1, 1), nn.BatchNorm2d(widths[0]))
     return ResNet(stem, (3, 4, 6, 3), (2, 2, 2, 2), widths, num_classes, block_bias=True)
 
 

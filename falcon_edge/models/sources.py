@@ -2,7 +2,9 @@
 
 import importlib
 import inspect
+import math
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,7 @@ BUILTIN: Mapping[str, Builtin] = {
     "resnet18": Builtin(resnet18, (3, 224, 224), 1000),
     "vgg8": Builtin(vgg8, (1, 28, 28), 10),
 }
+PARALLEL, BATCH_COUNTER = "module.", ".num_batches_tracked"
 KNOWN = f"{', '.join(BUILTIN)}, timm:NAME, torchvision:NAME or module:function"
 
 
@@ -42,13 +45,17 @@ def build(
 
     Raises BadInput for an unknown source, one whose package is missing, or a choice that the source does not offer.
     """
+    counts = [count for count in (num_classes, in_channels) if count is not None]
+    if min(counts, default=1) < 1 or not 0 < width < math.inf:
+        raise BadInput(f"{source}: classes and channels are at least 1, and the width is above 0")
     if source in BUILTIN:
         builtin = BUILTIN[source]
-        return builtin.make(
-            num_classes=num_classes or builtin.num_classes,
-            in_channels=in_channels or builtin.input_shape[0],
-            width=width,
-        ).eval()
+        choices = {
+            "num_classes": num_classes or builtin.num_classes,
+            "in_channels": in_channels or builtin.input_shape[0],
+            "width": width,
+        }
+        return _call(source, builtin.make, choices).eval()
     kind, _, name = source.partition(":")
     if not name:
         raise BadInput(f"{source}: not a bundle and no known network; use {KNOWN}")
@@ -69,11 +76,14 @@ def build(
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load a state dict (.safetensors, or .pt/.pth by weights_only) that fits `model` exactly.
 
-    A state dict inside a training checkpoint ("state_dict" or "model") and the prefix "module." of data-parallel
-    training are understood. Raises BadInput, before the model is changed, for anything else.
+    A state dict inside a training checkpoint ("state_dict" or "model"), the prefix "module." of data-parallel training
+    and the missing batch counters of torch before 0.4 are understood. Raises BadInput, before the model is changed, for
+    anything else.
     """
-    state = {key.removeprefix("module."): value for key, value in read_state(path).items()}
-    own = model.state_dict()
+    state, own = read_state(path), model.state_dict()
+    if state and all(key.startswith(PARALLEL) and key not in own for key in state):
+        state = {key.removeprefix(PARALLEL): value for key, value in state.items()}
+    state |= {key: value for key, value in own.items() if key.endswith(BATCH_COUNTER) and key not in state}
     missing = [key for key in own if key not in state]
     unexpected = [key for key in state if key not in own]
     if missing or unexpected:
@@ -83,6 +93,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
         if tensor.shape != state[key].shape:
             found, needed = tuple(state[key].shape), tuple(tensor.shape)
             raise BadInput(f"{path}: these weights do not fit the network: {key} is {found}, not {needed}")
+        if not torch.isfinite(state[key]).all():
+            raise BadInput(f"{path}: {key} holds values that are not finite")
     model.load_state_dict(state)
 
 
@@ -95,7 +107,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(path)
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the pickle that is refused next
+            state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise BadInput(
             f"{path}: not a weights file; use .safetensors, or .pt made by torch.save(model.state_dict(), ...)"
@@ -113,7 +127,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 def _timm(name: str) -> Callable[..., Any]:
     try:
         timm = importlib.import_module("timm")
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # RuntimeError: its torchvision is of another torch
         raise BadInput(f"timm:{name} needs timm: pip install 'falcon-edge[timm]'") from error
     if not timm.is_model(name):
         raise BadInput(f"timm:{name}: timm has no network of this name")
@@ -135,11 +149,12 @@ def _function(module: str, name: str) -> Callable[..., Any]:
         sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: users' networks lie in the folder they work in
     try:
         function = getattr(importlib.import_module(module), name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script without a guard may parse its arguments and end
         raise BadInput(f"{module}:{name} cannot be imported: {_line(error)}; use {KNOWN}") from error
-    if not callable(function):
-        raise BadInput(f"{module}:{name} is not a function that returns a network")
-    accepted = inspect.signature(function).parameters
+    try:
+        accepted = inspect.signature(function).parameters
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"{module}:{name} is not a function that returns a network") from error
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
         return function
     # A function without these parameters has fixed them itself; what it returns is checked by its first use.
@@ -156,6 +171,6 @@ def _call(source: str, factory: Callable[..., Any], choices: dict[str, Any]) -> 
     return model
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -39,8 +39,8 @@ def bench(
 ) -> Results:
     """Measure every exported file of the bundles, and every bare file, that the chosen runtimes can load.
 
-    With `data`, accuracy on its test split (the first `samples` images, or all). Raises BadInput for a file or bundle
-    that cannot be used; a model that fails while it is measured is an entry of the results.
+    With `data`, accuracy on its test split (`samples` images spread over it, or all). Raises BadInput for a file or
+    bundle that cannot be used; a model that fails while it is measured is an entry of the results.
     """
     wanted = {runtime_named(name).name for name in runtimes}
     chosen = _device(device)
@@ -77,8 +77,12 @@ class _Evaluations:
     def __init__(self, data: str, samples: int | None, folder: Path):
         dataset = open_dataset(data)
         split = dataset.require("test")
-        self._split = split.subset(np.arange(min(samples or len(split), len(split))))
-        self._name, self._folder = data_name(data) or data, folder
+        count = len(split) if samples is None else min(samples, len(split))
+        if count < 1:
+            raise BadInput(f"{samples} images: accuracy needs at least 1")
+        # Spread, not the first ones: image folders are sorted by class.
+        self._split = split.subset(np.linspace(0, len(split) - 1, count).round().astype(int))
+        self._name, self._folder = data_name(data), folder
         self._classes = len(dataset.class_names)
         self._files: dict[str, Path] = {}
 

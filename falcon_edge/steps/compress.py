@@ -1,13 +1,14 @@
 """compress: a plan, the closed-form fit, BN statistics, and fine-tuning with the original as the teacher."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
 from torch import Tensor, nn
 
-from falcon_edge.bundle import Manifest, MeasuredAccuracy, Parent, Step, read_document
+from falcon_edge.bundle import Manifest, MeasuredAccuracy, Parent, Step, bundle_path, read_document
 from falcon_edge.data import Dataset, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
@@ -48,6 +49,8 @@ def plan_compression(
     subject = open_subject(choice, dataset)
     if subject.compressed:
         raise BadInput(f"{choice.model}: is compressed already; compress the standard network that it came from")
+    if wanted is not None and not wanted.replaced:
+        raise BadInput(f"{plan_file}: this plan replaces no layer; nothing to compress")
     network, shape = subject.network, subject.input.shape
     statistics: dict[str, PatchStatistics] = {}
     plan = _plan(network, shape, rank, wanted, statistics)
@@ -80,6 +83,8 @@ def compress(
     if recipe is not None and recipe.epochs > 0 and data is None:
         raise BadInput("fine-tuning needs --data")
     subject, dataset, plan, statistics = plan_compression(choice, rank=rank, plan_file=plan_file, init=init, data=data)
+    if bundle_path(output).resolve() == Path(choice.model).resolve():
+        raise BadInput(f"{choice.model}: is the standard network, which is still needed; choose another output")
     checkpoint = checkpoint_path(output)
     teacher = subject.network
     network = surgery.apply(teacher, plan.replaced, statistics=statistics)
@@ -102,15 +107,17 @@ def compress(
             )
             options |= asdict(recipe) | {"best_epoch": history.best}
         accuracy = measured_accuracy(compressed, dataset, data or "")
-    return write_subject(
+    manifest = write_subject(
         output,
         compressed,
-        step=Step(verb="compress", options=options, data=data_name(data)),
+        step=Step(verb="compress", options=options, data=None if data is None else data_name(data)),
         dataset=dataset,
         accuracy=accuracy,
         parent=_parent(subject),
         earlier=() if subject.lineage is None else subject.lineage.steps,
     )
+    checkpoint.unlink(missing_ok=True)
+    return manifest
 
 
 def _plan(
@@ -134,8 +141,8 @@ def _calibration(dataset: Dataset, subject: Subject) -> Images:
     return Images(split, subject.input)
 
 
-def _inputs(images: Images, limit: int) -> list[Tensor]:
-    return [inputs for inputs, _ in images.batches(BATCH, limit)]
+def _inputs(images: Images, limit: int) -> Iterator[Tensor]:
+    return (inputs for inputs, _ in images.batches(BATCH, limit))
 
 
 def _parent(subject: Subject) -> Parent:

@@ -4,7 +4,7 @@ import shutil
 from importlib import resources
 from pathlib import Path
 
-from falcon_edge.bundle import bundle_path, is_bundle
+from falcon_edge.bundle import bundle_path, check_place
 from falcon_edge.data.formats import SAMPLE
 from falcon_edge.errors import BadInput
 from falcon_edge.progress import Progress, silent
@@ -37,8 +37,7 @@ def demo(folder: Path, *, progress: Progress = silent) -> Results:
 def copy_sample_network(path: Path) -> Path:
     """The shipped standard network as a bundle at `path`, whose earlier contents are replaced."""
     path = bundle_path(path)
-    if path.exists() and not is_bundle(path):
-        raise BadInput(f"{path}: exists and is not a bundle; choose another folder")
+    check_place(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():

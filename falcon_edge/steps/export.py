@@ -1,13 +1,15 @@
 """export: a bundle's network as files for the runtimes, each proved against the one before, with golden outputs."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
 
+from converters.errors import ConversionError, ParityError
 from converters.inspect import describe
 from converters.onnx_export import export_onnx
 from converters.parity import Parity, check_onnx, check_tflite
@@ -33,6 +35,7 @@ from falcon_edge.steps.subject import Choice, Subject, open_subject
 
 # What a device may differ from this host's runtime: other kernels add up in another order.
 FLOAT_TOLERANCE = Tolerance(rtol=1e-4)
+TARGETS = ("onnx", "tflite")
 
 
 def export(path: Path, targets: Sequence[str], *, progress: Progress = silent) -> Manifest:
@@ -41,10 +44,17 @@ def export(path: Path, targets: Sequence[str], *, progress: Progress = silent) -
     Raises ParityError (converters) below 90 dB or above 1e-4 of the largest output, BadInput for a bundle that cannot
     be opened, ConversionError for a network that cannot be exported.
     """
+    unknown = [target for target in targets if target not in TARGETS]
+    if unknown:
+        raise BadInput(f"the target {unknown[0]} cannot be exported yet; there are {' and '.join(TARGETS)}")
     bundle = open_bundle(path)
     subject = open_subject(Choice(str(path)))
     samples = golden_samples(bundle)
-    with edit_bundle(path) as draft, tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+    with (
+        edit_bundle(path) as draft,
+        tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder,
+        _naming(path, folder),
+    ):
         assert draft.manifest is not None
         onnx_path = Path(folder, "model.fp32.onnx")
         progress(0, len(targets), "exporting to ONNX")
@@ -53,25 +63,36 @@ def export(path: Path, targets: Sequence[str], *, progress: Progress = silent) -
             progress(index, len(targets), f"checking {target}")
             if target == "onnx":
                 file, outputs, against = onnx_path, run_onnx(onnx_path, samples)[0], "torch"
-            elif target == "tflite":
+            else:
                 file, against = Path(folder, "model.fp32.tflite"), "onnx"
                 emit_tflite(onnx_path, file, card=draft.manifest.card.model_dump(mode="json"))
                 parity = check_tflite(onnx_path, samples, file)
                 outputs = run_tflite(file, samples)
-            else:
-                raise BadInput(f"the target {target} cannot be exported yet; there are onnx and tflite")
             _add(draft, file, target, parity, against, notes, outputs)
     progress(len(targets), len(targets), f"exported to {', '.join(targets)}")
     return draft.manifest
 
 
+@contextmanager
+def _naming(path: Path, folder: str) -> Iterator[None]:
+    """Let errors name the bundle in the place of the temporary folder."""
+    try:
+        yield
+    except (ConversionError, ParityError) as error:
+        error.args = (f"{path}: {str(error).replace(f'{folder}/', '')}",)
+        raise
+
+
 def golden_samples(bundle: Bundle) -> np.ndarray:
-    """The golden inputs of a bundle: float32 (N, C, H, W)."""
+    """The golden inputs of a bundle: float32 (N, C, H, W). Raises BadInput if it has none, or of another size."""
     shape = bundle.manifest.input.shape
-    vectors = [
-        np.fromfile(bundle.file(vector.input), "<f4").reshape(shape) for vector in bundle.manifest.golden.vectors
-    ]
-    return np.stack(vectors).astype(np.float32)
+    try:
+        vectors = [
+            np.fromfile(bundle.file(vector.input), "<f4").reshape(shape) for vector in bundle.manifest.golden.vectors
+        ]
+        return np.stack(vectors).astype(np.float32)
+    except ValueError as error:
+        raise BadInput(f"{bundle.path}: its golden inputs are not {shape}; make the bundle again") from error
 
 
 def _onnx(subject: Subject, manifest: Manifest, samples: np.ndarray, path: Path) -> tuple[tuple[str, ...], Parity]:
@@ -119,9 +140,10 @@ def _add(
         macs=describe(file).macs,
         notes=notes,
     )
+    others = (export for export in manifest.exports if export.file != name)
     draft.manifest = manifest.model_copy(
         update={
-            "exports": (*(export for export in manifest.exports if export.file != name), made),
+            "exports": tuple(sorted((*others, made), key=lambda export: export.file)),
             "golden": Golden(vectors=tuple(vectors), tolerances=manifest.golden.tolerances | {name: FLOAT_TOLERANCE}),
         }
     )

@@ -4,6 +4,7 @@ import numpy as np
 
 from falcon_edge.bundle import GOLDEN, GoldenVector
 from falcon_edge.data import Dataset
+from falcon_edge.errors import BadInput
 from falcon_edge.preprocessing import InputSpec, normalise, to_pixels
 
 COUNT = 8
@@ -29,8 +30,14 @@ def golden_inputs(spec: InputSpec, dataset: Dataset | None) -> tuple[tuple[Golde
 
 
 def golden_input(image: np.ndarray, spec: InputSpec) -> np.ndarray:
-    """The network's input (1, C, H, W) float32 of a raw image (height, width, channels) uint8."""
-    return normalise(to_pixels(image, spec)[None], spec)
+    """The network's input (1, C, H, W) float32 of a raw image (height, width, channels) uint8.
+
+    Raises BadInput for an image that does not fit.
+    """
+    try:
+        return normalise(to_pixels(image, spec)[None], spec)
+    except ValueError as error:
+        raise BadInput(f"the data does not fit the network's input: {error}") from error
 
 
 def _images(spec: InputSpec, dataset: Dataset | None) -> list[np.ndarray]:

@@ -15,11 +15,10 @@ def pack(choice: Choice, output: Path, *, data: str | None = None) -> Manifest:
     if subject.lineage is not None:
         raise BadInput(f"{choice.model}: is a bundle already")
     options = {"weights": None if choice.weights is None else choice.weights.name, "seed": choice.seed}
-    return write_subject(
-        output, subject, step=Step(verb="pack", options=options, data=data_name(data)), dataset=dataset
-    )
+    step = Step(verb="pack", options=options, data=None if data is None else data_name(data))
+    return write_subject(output, subject, step=step, dataset=dataset)
 
 
-def data_name(data: str | None) -> str | None:
+def data_name(data: str) -> str:
     """What a bundle says about DATA: its last folder or file, not where it lay."""
-    return None if data is None else Path(data).name
+    return Path(data).name or Path(data).resolve().name

@@ -2,9 +2,10 @@
 
 import hashlib
 import importlib.metadata
+import math
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 
 from falcon_edge.bundle import (
     PLAN,
+    SUFFIX,
     WEIGHTS,
     Architecture,
     Golden,
@@ -33,12 +35,13 @@ from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cost import cost, forward_zeros
 from falcon_edge.falcon.plan import Plan, make_plan
-from falcon_edge.models.sources import BUILTIN, build, load_weights
+from falcon_edge.models.sources import BUILTIN, build, load_weights, read_state
 from falcon_edge.preprocessing import InputSpec, input_spec_for
 from falcon_edge.steps.golden import golden_inputs
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PHOTO_SIZE = 160
+PHOTO_SOURCES = ("timm:", "torchvision:")
 TOOLS = ("torch", "numpy", "onnx", "onnxruntime", "onnxsim", "ai-edge-litert", "safetensors")
 
 
@@ -77,21 +80,26 @@ class Subject:
 def open_subject(choice: Choice, dataset: Dataset | None = None) -> Subject:
     """The network of a bundle, or one built by name, with fresh seeded weights unless `weights` are given.
 
-    Raises BadInput for a bundle or network that is not there, weights that do not fit, an input that it refuses.
+    Raises BadInput for a bundle or network that is not there, weights or data that do not fit, an input that it
+    refuses.
     """
     path = Path(choice.model)
-    if is_bundle(path) or path.suffix == ".falcon":
-        return _from_bundle(path)
-    if path.exists() and ":" not in choice.model:
+    if is_bundle(path) or path.suffix == SUFFIX:
+        if replace(choice, seed=0) != Choice(choice.model):
+            raise BadInput(f"{path}: a bundle has its own weights, input and normalisation; leave those options out")
+        return _from_bundle(path, dataset)
+    if path.exists() and choice.model not in BUILTIN and ":" not in choice.model:
         raise BadInput(
             f"{choice.model}: a file or folder, but not a bundle; give a network's name and --weights {path}"
         )
     return _from_source(choice, dataset)
 
 
-def _from_bundle(path: Path) -> Subject:
+def _from_bundle(path: Path, dataset: Dataset | None) -> Subject:
     bundle = open_bundle(path)
     manifest = bundle.manifest
+    if dataset is not None and len(dataset.class_names) != len(manifest.labels):
+        raise BadInput(f"{path}: has {len(manifest.labels)} classes, but the data has {len(dataset.class_names)}")
     architecture = manifest.architecture
     network = build(
         architecture.source,
@@ -102,7 +110,7 @@ def _from_bundle(path: Path) -> Subject:
     plan = read_document(bundle.file(PLAN), Plan)
     network = surgery.apply(network, plan.replaced, fit=False, in_place=True)
     try:
-        network.load_state_dict(_tensors(bundle.file(WEIGHTS)))
+        network.load_state_dict(read_state(bundle.file(WEIGHTS)))
     except (RuntimeError, ValueError) as error:
         raise BadInput(
             f"{path}: its weights do not fit {architecture.source}; was the network changed since?"
@@ -112,15 +120,19 @@ def _from_bundle(path: Path) -> Subject:
 
 def _from_source(choice: Choice, dataset: Dataset | None) -> Subject:
     builtin = BUILTIN.get(choice.model)
-    channels = None if dataset is None else dataset.channels
+    image_shape = None if dataset is None else dataset.image_shape
     if choice.input_shape is not None:
         shape = choice.input_shape
     elif builtin is not None and dataset is not None and builtin.input_shape[1] < PHOTO_SIZE:
-        shape = (channels or builtin.input_shape[0], *builtin.input_shape[1:])
+        shape = (dataset.channels, *builtin.input_shape[1:])
+    elif builtin is not None:
+        shape = builtin.input_shape
+    elif image_shape is not None and not choice.model.startswith(PHOTO_SOURCES):
+        shape = (image_shape[2], *image_shape[:2])
     else:
-        shape = builtin.input_shape if builtin is not None else (3, 224, 224)
+        shape = (3, 224, 224)
     labels = () if dataset is None else dataset.class_names
-    num_classes = choice.num_classes or (len(labels) or None)
+    num_classes = choice.num_classes if choice.num_classes is not None else len(labels) or None
     torch.manual_seed(choice.seed)
     network = build(choice.model, num_classes=num_classes, in_channels=shape[0], width=choice.width)
     if choice.weights is not None:
@@ -137,14 +149,11 @@ def _from_source(choice: Choice, dataset: Dataset | None) -> Subject:
     if labels and classes[1] != len(labels):
         raise BadInput(f"{choice.model} has {classes[1]} classes, but the data has {len(labels)}: use --num-classes")
     mean, std = _normalisation(choice, shape, dataset)
-    image_shape = None if dataset is None else dataset.image_shape
-    spec = input_spec_for(
-        image_shape if dataset is not None else (shape[1], shape[2], shape[0]),
-        channels or shape[0],
-        shape,
-        mean,
-        std,
-    )
+    channels = shape[0] if dataset is None else dataset.channels
+    try:
+        spec = input_spec_for(shape[1:] + shape[:1] if dataset is None else image_shape, channels, shape, mean, std)
+    except ValueError as error:
+        raise BadInput(f"{choice.model} and the data do not fit: {error}") from error
     architecture = Architecture(source=choice.model, num_classes=num_classes, in_channels=shape[0], width=choice.width)
     name = choice.model.replace(":", "-").replace("/", "-")
     return Subject(network, name, architecture, spec, labels or tuple(str(index) for index in range(classes[1])))
@@ -157,8 +166,10 @@ def _normalisation(
     if (choice.mean is None) != (choice.std is None):
         raise BadInput("--mean and --std go together")
     if choice.mean is not None and choice.std is not None:
-        if len(choice.mean) != shape[0] or len(choice.std) != shape[0] or min(choice.std) <= 0:
-            raise BadInput(f"--mean and --std need {shape[0]} numbers each, std above 0")
+        if len(choice.mean) != shape[0] or len(choice.std) != shape[0]:
+            raise BadInput(f"--mean and --std need {shape[0]} numbers each")
+        if not (all(map(math.isfinite, choice.mean)) and all(0 < number < math.inf for number in choice.std)):
+            raise BadInput("--mean and --std are finite numbers, std above 0")
         return choice.mean, choice.std
     if shape[0] == 3 and min(shape[1:]) >= PHOTO_SIZE:
         return IMAGENET_MEAN, IMAGENET_STD
@@ -221,12 +232,6 @@ def weights_bytes(network: nn.Module) -> bytes:
     from safetensors.torch import save
 
     return save({name: tensor.detach().clone().contiguous() for name, tensor in network.state_dict().items()})
-
-
-def _tensors(path: Path) -> dict[str, torch.Tensor]:
-    from safetensors.torch import load_file
-
-    return load_file(path)
 
 
 def tool_versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from falcon_edge.bundle import Manifest, MeasuredAccuracy, Step, bundle_path
+from falcon_edge.bundle import Manifest, MeasuredAccuracy, Parent, Step, bundle_path, check_place
 from falcon_edge.data import Dataset, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.progress import Progress, silent
@@ -14,9 +14,10 @@ from falcon_edge.training.images import Images
 
 
 def train(choice: Choice, data: str, output: Path, recipe: Recipe, *, progress: Progress = silent) -> Manifest:
-    """Train a network built by name and write it as a bundle; the best epoch on the validation split is kept.
+    """Train a network, built by name or from a bundle, and write it as a bundle.
 
-    A killed run goes on from its last epoch when it is started again with the same words.
+    The best epoch on the validation split is kept. A killed run goes on from its last epoch when it is started again
+    with the same words.
     """
     dataset = open_dataset(data)
     dataset.require("train")
@@ -34,13 +35,18 @@ def train(choice: Choice, data: str, output: Path, recipe: Recipe, *, progress: 
         progress=progress,
     )
     options = asdict(recipe) | {"best_epoch": history.best}
-    return write_subject(
+    before = subject.lineage
+    manifest = write_subject(
         output,
         subject,
         step=Step(verb="train", options=options, data=data_name(data)),
         dataset=dataset,
         accuracy=measured_accuracy(subject, dataset, data),
+        parent=None if before is None else Parent(name=subject.name, identity=before.identity),
+        earlier=() if before is None else before.steps,
     )
+    checkpoint.unlink(missing_ok=True)
+    return manifest
 
 
 def measured_accuracy(subject: Subject, dataset: Dataset, data: str) -> tuple[MeasuredAccuracy, ...]:
@@ -48,15 +54,11 @@ def measured_accuracy(subject: Subject, dataset: Dataset, data: str) -> tuple[Me
     if dataset.test is None:
         return ()
     top1 = accuracy(subject.network, Images(dataset.test, subject.input))
-    name = data_name(data) or data
-    return (MeasuredAccuracy(data=name, split="test", samples=len(dataset.test), top1=top1),)
+    return (MeasuredAccuracy(data=data_name(data), split="test", samples=len(dataset.test), top1=top1),)
 
 
 def checkpoint_path(output: Path) -> Path:
-    """Where a run that writes the bundle `output` keeps its state until it ends."""
+    """Where a run keeps its state until its bundle `output` is written. Raises BadInput if that could not be."""
     bundle = bundle_path(output)
-    try:
-        bundle.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{bundle}: cannot be written ({error.strerror})") from error
+    check_place(bundle)
     return bundle.with_name(f".{bundle.stem}.checkpoint")

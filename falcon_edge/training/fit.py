@@ -5,8 +5,7 @@ import hashlib
 import json
 import math
 import os
-import tempfile
-from collections.abc import Sequence
+import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,10 +43,14 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.epochs < 0 or self.batch_size < 2 or not self.learning_rate > 0:
+        if self.epochs < 0 or self.batch_size < 2 or not 0 < self.learning_rate < math.inf:
             raise BadInput("training needs epochs >= 0, a batch size >= 2 and a learning rate > 0")
-        if not (0 <= self.distillation <= 1 and self.temperature > 0 and 0 <= self.warm_up < 1):
+        if not (0 <= self.distillation <= 1 and 0 < self.temperature < math.inf and 0 <= self.warm_up < 1):
             raise BadInput("distillation weight lies in 0..1, temperature above 0, warm-up in 0..1")
+        if not (0 <= self.momentum < 1 and 0 <= self.weight_decay < math.inf and self.crop_padding >= 0):
+            raise BadInput("momentum lies in 0..1, weight decay and crop padding are at least 0")
+        if not 0 <= self.seed < 2**32:
+            raise BadInput("a seed lies in 0..4294967295")
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of one step (from 0) of `steps` in all."""
@@ -86,11 +89,11 @@ def fit(
 ) -> History:
     """Train `model` in place and leave it in eval mode with the weights of its best validation epoch.
 
-    With `checkpoint`, the state after every epoch is kept there, a killed run goes on from its last epoch to the
-    very bytes that an unbroken one gives, and the file is removed at the end. Raises BadInput if the loss
-    is no longer finite.
+    With `checkpoint`, the state after every epoch is kept there, and a killed run goes on from its last epoch to the
+    very bytes that an unbroken one gives; the file is the caller's to remove once the result is safe. Raises BadInput
+    if loss or outputs are no longer finite, or if the checkpoint is damaged or of another run.
     """
-    run = _Run(model, teacher, train, recipe)
+    run = _Run(model, teacher, train, validation, recipe)
     history = History()
     best_weights = copy.deepcopy(model.state_dict())
     if checkpoint is not None and checkpoint.exists():
@@ -112,23 +115,26 @@ def fit(
     model.eval()
     if teacher is not None:
         _lay_out(teacher, torch.contiguous_format)
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
     return history
 
 
 @torch.no_grad()
 def accuracy(model: nn.Module, images: Images, batch_size: int = 500) -> float:
-    """Top-1 accuracy in 0..1; leaves the model in eval mode."""
+    """Top-1 accuracy in 0..1; leaves the model in eval mode. Raises BadInput for outputs that are not finite."""
     model.eval()
-    correct = sum(int((model(inputs).argmax(1) == labels).sum()) for inputs, labels in images.batches(batch_size))
+    correct = 0
+    for inputs, labels in images.batches(batch_size):
+        logits = model(inputs)
+        if not torch.isfinite(logits).all():
+            raise BadInput("the network's outputs are not finite; if it was just trained, lower the learning rate")
+        correct += int((logits.argmax(1) == labels).sum())
     return correct / len(images)
 
 
 class _Run:
     """The state of one training run: optimiser, step count, fingerprint."""
 
-    def __init__(self, model: nn.Module, teacher: nn.Module | None, train: Images, recipe: Recipe):
+    def __init__(self, model: nn.Module, teacher: nn.Module | None, train: Images, validation: Images, recipe: Recipe):
         self.model, self.train, self.recipe = model, train, recipe
         self.teacher = teacher
         if teacher is not None:
@@ -141,7 +147,7 @@ class _Run:
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
         )
-        self.fingerprint = self._fingerprint()
+        self.fingerprint = self._fingerprint(validation)
 
     def epoch(self, number: int, progress: Progress) -> float:
         """One pass over the training images in an order that seed and epoch alone decide; the mean loss."""
@@ -193,41 +199,52 @@ class _Run:
             "best_model": best_weights,
             "optimiser": self.optimiser.state_dict(),
         }
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            torch.save(state, file)
-        os.replace(file.name, path)
+        part = path.with_name(f"{path.name}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                torch.save(state, part)
+                os.replace(part, path)
+            finally:
+                part.unlink(missing_ok=True)
+        except (OSError, RuntimeError) as error:
+            raise BadInput(f"{path}: cannot be written ({' '.join(str(error).split())})") from error
 
     def resume(self, path: Path, history: History) -> dict[str, Tensor]:
         """Load the state after the last whole epoch; returns the best weights so far."""
         advice = "remove it to start over"
         try:
+            with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums
+                damaged = archive.testzip()
+                if damaged is not None:
+                    raise zipfile.BadZipFile(damaged)
             state: dict[str, Any] = torch.load(path, weights_only=True)
-            found = state["fingerprint"]
+            same = state["fingerprint"] == self.fingerprint
+            if same:
+                self.model.load_state_dict(state["model"])
+                self.optimiser.load_state_dict(state["optimiser"])
+                history.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+                history.best = state["best"]
+                best_weights = state["best_model"]
         except Exception as error:
-            raise BadInput(f"{path}: not a training checkpoint; {advice}") from error
-        if found != self.fingerprint:
+            raise BadInput(f"{path}: not a whole training checkpoint; {advice}") from error
+        if not same:
             raise BadInput(f"{path}: belongs to a run with another network, data or recipe; {advice}")
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        history.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
-        history.best = state["best"]
-        return state["best_model"]
+        return best_weights
 
-    def _fingerprint(self) -> str:
-        """What must be equal for a run to go on: recipe, starting weights, teacher, labels."""
+    def _fingerprint(self, validation: Images) -> str:
+        """What must be equal for a run to go on: recipe, starting weights, teacher, images."""
         digest = hashlib.sha256(json.dumps(asdict(self.recipe), sort_keys=True).encode())
         for network in (self.model, self.teacher):
-            for tensor in _state(network):
+            state = {} if network is None else network.state_dict()
+            for name, tensor in state.items():
+                digest.update(f"{name} {tuple(tensor.shape)}".encode())
                 digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        digest.update(self.train.labels.numpy().tobytes())
-        digest.update(self.train.spec.model_dump_json().encode())
+        for images in (self.train, validation):
+            digest.update(images.digest().encode())
         return digest.hexdigest()
 
 
 def _lay_out(model: nn.Module, memory_format: torch.memory_format) -> None:
     """Channels last is what convolutions on a CPU are fastest in; torch's stubs do not know this form of `to`."""
     model.to(memory_format=memory_format)  # type: ignore[call-overload]
-
-
-def _state(model: nn.Module | None) -> Sequence[Tensor]:
-    return [] if model is None else list(model.state_dict().values())

@@ -1,21 +1,25 @@
 """A data set's split as the tensors that a network eats."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from falcon_edge.data import Split
+from falcon_edge.errors import BadInput
 from falcon_edge.preprocessing import InputSpec, batch_pixels, normalise
 
 PIXEL_CACHE_BYTES = 2 * 1024**3
+DIGEST_IMAGES = 256
 
 
 class Images:
     """Labelled images under one input specification: pixels uint8 (N, H, W, C), inputs float32 (N, C, H, W).
 
     The pixels of a split that fits in PIXEL_CACHE_BYTES are prepared once; a larger one is decoded batch by batch.
+    Raises BadInput, at once or when they are read, for images that do not fit the specification.
     """
 
     def __init__(self, split: Split, spec: InputSpec):
@@ -23,7 +27,7 @@ class Images:
         self.labels = torch.from_numpy(np.asarray(split.labels, dtype=np.int64))
         channels, height, width = spec.shape
         fits = len(split) * channels * height * width <= PIXEL_CACHE_BYTES
-        self._pixels = batch_pixels(split.images, spec) if fits else None
+        self._pixels = self._prepare(split.images) if fits else None
 
     def __len__(self) -> int:
         return len(self.split)
@@ -32,7 +36,7 @@ class Images:
         """uint8 (n, H, W, C) of the images at `indices`."""
         if self._pixels is not None:
             return self._pixels[indices]
-        return batch_pixels([self.split.images[int(index)] for index in indices], self.spec)
+        return self._prepare([self.split.images[int(index)] for index in indices])
 
     def inputs(self, pixels: np.ndarray) -> Tensor:
         """float32 (n, C, H, W), channels last in memory, of pixels (n, H, W, C)."""
@@ -44,3 +48,16 @@ class Images:
         for start in range(0, count, batch_size):
             indices = np.arange(start, min(start + batch_size, count))
             yield self.inputs(self.pixels(indices)), self.labels[indices]
+
+    def digest(self) -> str:
+        """SHA-256 of the specification, the labels and up to DIGEST_IMAGES images spread over the split."""
+        digest = hashlib.sha256(self.spec.model_dump_json().encode() + self.labels.numpy().tobytes())
+        spread = np.linspace(0, len(self) - 1, min(DIGEST_IMAGES, len(self))).round().astype(int)
+        digest.update(np.ascontiguousarray(self.pixels(spread)).tobytes())
+        return digest.hexdigest()
+
+    def _prepare(self, images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+        try:
+            return batch_pixels(images, self.spec)
+        except ValueError as error:
+            raise BadInput(f"the data does not fit the network's input: {error}") from error

@@ -204,6 +204,9 @@ def test_batches():
     [
         {"mean": (0.5,)},
         {"std": (0.5, 0.5, 0.0)},
+        {"std": (0.5, 0.5, math.inf)},
+        {"std": (math.nan, 0.5, 0.5)},
+        {"mean": (0.5, math.nan, 0.5)},
         {"shape": (3, 0, 4)},
         {"steps": [{"op": "rotate"}]},
         {"steps": [{"op": "crop", "height": 0, "width": 4}]},

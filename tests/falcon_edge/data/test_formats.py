@@ -55,6 +55,13 @@ def test_one_folder_down_and_fashion_names(tmp_path):
     assert dataset.class_names[0] == "T-shirt/top"
 
 
+def test_the_current_folder_has_its_name(tmp_path, monkeypatch):
+    write_idx(tmp_path / "fashion-mnist")
+    monkeypatch.chdir(tmp_path / "fashion-mnist")
+    dataset = open_dataset(".")
+    assert (dataset.name, dataset.class_names[1]) == ("fashion-mnist", "Trouser")
+
+
 @given(st.integers(0, 200), st.booleans())
 def test_truncated_idx_is_one_line(tmp_path_factory, length, packed):
     folder = tmp_path_factory.mktemp("idx")

@@ -1,0 +1,49 @@
+"""Standard against FALCON on this machine: VGG19 and ResNet34 for 32x32, both runtimes, one interleaved run a network.
+
+    python benchmarks/speedup.py [--networks vgg19 resnet34] [--rank 1] [--precision fp32]
+
+Fresh weights: a convolution takes the same time whatever its weights are. Prints falcon-edge's own comparison.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from falcon_edge.bundle import bundle_path
+from falcon_edge.cli.render import comparison_table
+from falcon_edge.steps.bench import bench
+from falcon_edge.steps.compress import compress
+from falcon_edge.steps.export import export
+from falcon_edge.steps.pack import pack
+from falcon_edge.steps.subject import Choice
+from runtime_bench.bench import Protocol
+from runtime_bench.compare import compare
+from runtime_bench.results import save
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", nargs="+", default=["vgg19", "resnet34"])
+    parser.add_argument("--rank", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of samples a model file")
+    parser.add_argument("--output", type=Path, help="a folder for the results, NETWORK.json each")
+    options = parser.parse_args()
+    for network in options.networks:
+        with tempfile.TemporaryDirectory() as folder:
+            standard, falcon = (bundle_path(Path(folder, name)) for name in (network, f"{network}-k{options.rank}"))
+            pack(Choice(network), standard)
+            compress(Choice(str(standard)), falcon, rank=options.rank)
+            for bundle in (standard, falcon):
+                export(bundle, ("onnx", "tflite"))
+            results = bench((standard, falcon), Protocol(seconds=options.seconds, rounds=20))
+        if options.output is not None:
+            options.output.mkdir(parents=True, exist_ok=True)
+            save(results, options.output / f"{network}.json")
+        print(f"{network}, rank {options.rank}, 1 thread, {results.before.cpu}")
+        Console(width=160).print(comparison_table(compare([results])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""bench: what of a bundle or a bare file goes into the measurement, and what comes out."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from converters.inspect import describe
+from falcon_edge.bundle import open_bundle
+from falcon_edge.data import open_dataset
+from falcon_edge.errors import BadInput
+from falcon_edge.falcon.cost import cost
+from falcon_edge.steps.bench import bench
+from falcon_edge.steps.subject import Choice, open_subject
+from falcon_edge.training.images import Images
+from runtime_bench.bench import Protocol
+from runtime_bench.errors import BenchInputError
+
+pytestmark = pytest.mark.xdist_group("exported")  # one process makes the exported bundles
+QUICK = Protocol(runs=3, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0)
+ONNX, TFLITE = "exports/model.fp32.onnx", "exports/model.fp32.tflite"
+
+
+@pytest.fixture(scope="module")
+def measured(exported, stripes):
+    return bench(exported, QUICK, data=str(stripes)).entries
+
+
+@pytest.fixture(scope="module")
+def bare(exported, tmp_path_factory):
+    """The files of the compressed network, away from their bundle."""
+    folder = tmp_path_factory.mktemp("bare")
+    return [Path(shutil.copy(exported[1] / name, folder / f"a{Path(name).suffix}")) for name in (ONNX, TFLITE)]
+
+
+@pytest.fixture(scope="module")
+def measured_bare(bare, stripes):
+    return bench(bare, QUICK, data=str(stripes)).entries
+
+
+def right(bundle, stripes):
+    """How many of the test images the torch network gets right."""
+    subject, test = open_subject(Choice(str(bundle))), open_dataset(stripes).test
+    with torch.no_grad():
+        inputs, labels = next(Images(test, subject.input).batches(len(test)))
+        return int((subject.network(inputs).argmax(1) == labels).sum())
+
+
+def test_every_file_of_every_bundle_is_measured(measured, exported):
+    assert [(entry.model.name, entry.model.target, entry.runtime.name) for entry in measured] == [
+        ("standard", "onnx", "onnxruntime"),
+        ("standard", "tflite", "litert"),
+        ("compressed", "onnx", "onnxruntime"),
+        ("compressed", "tflite", "litert"),
+    ]
+    for entry in measured:
+        assert entry.failure is None
+        assert entry.device == "local"
+        assert entry.summary.count >= 3
+        assert entry.summary.count == sum(len(burst.samples_ns) for burst in entry.bursts)
+        assert entry.runtime.threads == 1
+        assert entry.memory.peak > 0
+
+
+def test_entries_say_what_the_bundles_say(measured, exported):
+    for entry, (path, file) in zip(measured, [(p, f) for p in exported for f in (ONNX, TFLITE)], strict=True):
+        manifest = open_bundle(path).manifest
+        data = (path / file).read_bytes()
+        model = entry.model
+        assert (model.sha256, model.bytes) == (hashlib.sha256(data).hexdigest(), len(data))
+        assert (model.role, model.identity) == (manifest.lineage.role, manifest.lineage.identity)
+        assert (model.parameters, model.macs, model.precision) == (manifest.parameters, manifest.macs, "fp32")
+        network = cost(open_subject(Choice(str(path))).network, (1, 28, 28))
+        assert (model.parameters, model.macs) == (network.parameters, network.macs)
+    standard, compressed = measured[0].model, measured[2].model
+    assert compressed.parent == standard.identity
+    assert compressed.macs < standard.macs
+
+
+def test_golden_vectors_are_replayed(measured):
+    for entry in measured:
+        assert entry.agreement.vectors == entry.agreement.top1_equal == 8
+        assert entry.agreement.within_tolerance
+
+
+def test_accuracy_is_that_of_torch(measured, exported, stripes):
+    for entry in measured:
+        expected = right(exported[entry.model.role == "compressed"], stripes)
+        assert (entry.accuracy.data, entry.accuracy.samples) == ("stripes.npz", 90)
+        assert entry.accuracy.correct == expected
+        assert entry.accuracy.top1 == expected / 90
+
+
+def test_a_bare_file_is_known_by_its_card(measured, measured_bare, exported):
+    lineage = open_bundle(exported[1]).manifest.lineage
+    for entry, with_bundle in zip(measured_bare, measured[2:], strict=True):
+        model = entry.model
+        assert entry.failure is None
+        assert (model.name, model.role, model.identity) == ("compressed", "compressed", lineage.identity)
+        assert (model.parent, model.target) == (lineage.parent.identity, with_bundle.model.target)
+        assert (model.macs, model.precision) == (with_bundle.model.macs, "fp32")
+        assert entry.accuracy == with_bundle.accuracy
+        assert entry.agreement is None
+
+
+def without_card(source, path):
+    model = onnx.load(source)
+    del model.metadata_props[:]
+    onnx.save(model, path)
+    return path
+
+
+def test_a_file_without_a_card(bare, tmp_path, stripes):
+    path = without_card(bare[0], tmp_path / "plain.onnx")
+    with pytest.raises(BadInput, match=r"plain\.onnx: carries no card"):
+        bench([path], QUICK, data=str(stripes))
+    (entry,) = bench([path], QUICK).entries
+    assert entry.failure is None
+    model = entry.model
+    assert (model.name, model.role, model.identity, model.parent) == ("plain", None, None, None)
+    assert model.macs == describe(bare[0]).macs
+    assert entry.accuracy is None
+
+
+@pytest.mark.parametrize("card", [{"schema_version": 2}, {"hue": 1}, {"input": None}])
+def test_a_card_that_cannot_be_read(bare, tmp_path, card):
+    model = onnx.load(bare[0])
+    entry = next(entry for entry in model.metadata_props if entry.key == "falcon_edge.card")
+    entry.value = json.dumps(json.loads(entry.value) | card)
+    onnx.save(model, tmp_path / "a.onnx")
+    with pytest.raises(BadInput, match=r"a\.onnx: its card cannot be read") as caught:
+        bench([tmp_path / "a.onnx"], QUICK)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "targets"),
+    [
+        ({"runtimes": ["litert"]}, ["tflite"]),
+        ({"runtimes": ["ort"]}, ["onnx"]),
+        ({"targets": ["tflite"]}, ["tflite"]),
+        ({"precisions": ["fp32"], "targets": ["onnx"]}, ["onnx"]),
+    ],
+)
+def test_what_is_measured_can_be_narrowed(exported, words, targets):
+    results = bench(exported[:1], QUICK, **words)
+    assert [entry.model.target for entry in results.entries] == targets
+
+
+@pytest.mark.parametrize(
+    "words", [{"precisions": ["int8"]}, {"targets": ["ort"]}, {"runtimes": ["ort"], "targets": ["tflite"]}]
+)
+def test_nothing_left_to_measure(exported, words):
+    with pytest.raises(BenchInputError, match="nothing to measure"):
+        bench(exported, QUICK, **words)
+
+
+def test_fewer_images_are_spread_over_the_test_split(exported, tmp_path, stripes):
+    """Sorted by class, as image folders are: the first ones would all be of one class."""
+    arrays = dict(np.load(stripes))
+    order = np.argsort(arrays["y_test"], kind="stable")
+    arrays["x_test"], arrays["y_test"] = arrays["x_test"][order], arrays["y_test"][order]
+    np.savez(tmp_path / "sorted.npz", **arrays)
+    words = {"targets": ["onnx"], "data": str(tmp_path / "sorted.npz")}
+    (entry,) = bench(exported[:1], QUICK, samples=9, **words).entries
+    chosen = np.linspace(0, 89, 9).round().astype(int)
+    np.savez(tmp_path / "chosen.npz", **(arrays | {name: arrays[name][chosen] for name in ("x_test", "y_test")}))
+    assert sorted(arrays["y_test"][chosen]) == [0] * 3 + [1] * 3 + [2] * 3
+    assert (entry.accuracy.samples, entry.accuracy.correct) == (9, right(exported[0], tmp_path / "chosen.npz"))
+    for count in (0, -3):
+        with pytest.raises(BadInput, match="needs at least 1"):
+            bench(exported[:1], QUICK, samples=count, **words)
+
+
+def test_what_cannot_be_measured(exported, standard, tmp_path, stripes):
+    np.savez(tmp_path / "other.npz", x=np.zeros((4, 12, 12), np.uint8), y=np.arange(4))
+    np.savez(tmp_path / "train.npz", x_train=np.zeros((4, 12, 12), np.uint8), y_train=np.arange(4) % 3)
+    tests = (
+        ([standard], {}, r"standard\.falcon: has no exported files; run falcon-edge export"),
+        ([tmp_path / "nothing.falcon"], {}, r"nothing\.falcon"),
+        (exported, {"device": "arm64"}, "--device arm64: this version measures on 'local' only"),
+        (exported, {"data": "nothing"}, "no such data set"),
+        (exported, {"data": str(tmp_path / "other.npz")}, "has 3 classes, but the data has 4"),
+        (exported, {"data": str(tmp_path / "train.npz")}, "has no test split"),
+        (exported, {"runtimes": ["tensorrt"]}, "tensorrt: no such runtime"),
+    )
+    for paths, words, said in tests:
+        with pytest.raises(Exception, match=said) as caught:
+            bench(paths, QUICK, **words)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_bundle_is_not_measured(exported, tmp_path):
+    path = Path(shutil.copytree(exported[0], tmp_path / "net.falcon"))
+    data = bytearray((path / TFLITE).read_bytes())
+    data[len(data) // 2] ^= 1
+    (path / TFLITE).write_bytes(data)
+    with pytest.raises(BadInput, match=r"model\.fp32\.tflite does not match SHA256SUMS"):
+        bench([path], QUICK)
+
+
+def test_nothing_is_left_beside_the_bundles(measured, exported):
+    assert sorted(os.listdir(exported[0].parent)) == ["compressed.falcon", "standard.falcon"]

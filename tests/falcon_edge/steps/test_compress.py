@@ -1,0 +1,329 @@
+"""compress: the plan applied, BN statistics renewed, fine-tuned with the original as the teacher."""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from falcon_edge.bundle import open_bundle
+from falcon_edge.data import open_dataset
+from falcon_edge.errors import BadInput
+from falcon_edge.falcon.layers import FalconConv2d
+from falcon_edge.falcon.plan import Plan
+from falcon_edge.steps.compress import compress, plan_compression
+from falcon_edge.steps.pack import pack
+from falcon_edge.steps.subject import Choice, open_subject
+from falcon_edge.training.fit import Recipe, accuracy
+from falcon_edge.training.images import Images
+
+RECIPE = Recipe(epochs=2, learning_rate=0.05, batch_size=32, flip=False, temperature=3.0, distillation=0.7)
+
+
+def contents(bundle):
+    return {file.name: file.read_bytes() for file in bundle.rglob("*") if file.is_file()}
+
+
+def network(bundle):
+    return open_subject(Choice(str(bundle))).network
+
+
+def layers(bundle):
+    return {name: module for name, module in network(bundle).named_modules() if isinstance(module, FalconConv2d)}
+
+
+def kernel(layer):
+    """What the branches amount to: the sum of their products, (N, M, kh, kw)."""
+    return sum(
+        pointwise.weight * depthwise.weight
+        for pointwise, depthwise in zip(layer.pointwise, layer.depthwise, strict=True)
+    ).detach()
+
+
+def best_error(conv, rank):
+    """Relative squared error of the truncated SVD of every output channel's kernel."""
+    values = torch.linalg.svdvals(conv.weight.detach().double().flatten(2))
+    return float((values[:, rank:] ** 2).sum() / (values**2).sum())
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_every_layer_is_the_best_of_its_rank(standard, tmp_path, rank):
+    manifest = compress(Choice(str(standard)), tmp_path / "net", rank=rank)
+    original = dict(network(standard).named_modules())
+    found = layers(tmp_path / "net.falcon")
+    assert sorted(found) == sorted(
+        name for name, module in original.items() if isinstance(module, nn.Conv2d) and name != "features.0"
+    )
+    plan = Plan.model_validate_json((tmp_path / "net.falcon" / "plan.json").read_bytes())
+    errors = {layer.name: layer.error for layer in plan.layers}
+    for name, layer in found.items():
+        weight = original[name].weight.detach()
+        error = float((kernel(layer) - weight).double().square().sum() / weight.double().square().sum())
+        assert error == pytest.approx(best_error(original[name], rank), abs=1e-6)
+        assert errors[name] == pytest.approx(error, abs=1e-6)
+    assert (manifest.parameters, manifest.macs) == (plan.planned_parameters, plan.planned_macs)
+    assert manifest.accuracy == ()
+
+
+def test_the_lineage_leads_back_to_the_standard_network(standard, compressed):
+    before, after = open_bundle(standard).manifest.lineage, open_bundle(compressed).manifest.lineage
+    assert after.role == "compressed"
+    assert (after.parent.name, after.parent.identity) == ("standard", before.identity)
+    assert after.steps[:-1] == before.steps
+    step = after.steps[-1]
+    assert (step.verb, step.data) == ("compress", "stripes.npz")
+    assert step.options == {"rank": 2, "plan": None, "init": "svd"}
+
+
+def test_a_network_by_name_has_a_parent_too(tmp_path, choice):
+    """The same as if it had been packed first."""
+    packed = pack(choice, tmp_path / "packed")
+    direct = compress(choice, tmp_path / "direct", rank=1)
+    compress(Choice(str(tmp_path / "packed.falcon")), tmp_path / "by bundle", rank=1)
+    assert direct.lineage.parent.identity == packed.lineage.identity
+    files = [contents(tmp_path / f"{name}.falcon") for name in ("direct", "by bundle")]
+    assert files[0]["weights.safetensors"] == files[1]["weights.safetensors"]
+    assert files[0]["plan.json"] == files[1]["plan.json"]
+
+
+def test_same_words_same_bytes(compressed, standard, tmp_path, stripes):
+    compress(Choice(str(standard)), tmp_path / "compressed", data=str(stripes), rank=2)
+    assert contents(tmp_path / "compressed.falcon") == contents(compressed)
+    assert os.listdir(tmp_path) == ["compressed.falcon"]
+
+
+def test_the_original_is_left_as_it_was(standard, tmp_path, stripes):
+    before = contents(standard)
+    compress(Choice(str(standard)), tmp_path / "net", data=str(stripes), rank=1, recipe=RECIPE)
+    assert contents(standard) == before
+
+
+def test_batchnorm_statistics_are_those_of_the_data(standard, compressed, tmp_path, stripes):
+    """All 240 training images fit in one batch, so that the statistics can be taken from one pass."""
+    compress(Choice(str(standard)), tmp_path / "bare", rank=2)
+    bare, renewed = network(tmp_path / "bare.falcon"), network(compressed)
+    subject = open_subject(Choice(str(compressed)))
+    inputs, _ = next(Images(open_dataset(stripes).train, subject.input).batches(240))
+    seen = {}
+    for name, module in bare.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.register_forward_pre_hook(lambda _, args, name=name: seen.__setitem__(name, args[0]))
+            module.train()
+    with torch.no_grad():
+        bare(inputs)
+    old, new = network(standard).state_dict(), renewed.state_dict()
+    assert len(seen) == 6
+    for name, values in seen.items():
+        mean, variance = values.mean((0, 2, 3)), values.var((0, 2, 3))
+        assert torch.allclose(new[f"{name}.running_mean"], mean, atol=1e-4)
+        assert torch.allclose(new[f"{name}.running_var"], variance, rtol=1e-3)
+        assert torch.equal(new[f"{name}.weight"], old[f"{name}.weight"])
+    assert not torch.allclose(old["features.5.running_var"], new["features.5.running_var"], rtol=1e-2)
+
+
+def test_accuracy_is_measured_on_the_test_images(compressed, stripes):
+    subject = open_subject(Choice(str(compressed)))
+    (measured,) = open_bundle(compressed).manifest.accuracy
+    assert measured.samples == 90
+    assert measured.top1 == accuracy(subject.network, Images(open_dataset(stripes).test, subject.input))
+
+
+def test_whitened_fits_the_outputs_on_the_data(standard, tmp_path, stripes):
+    """Against the plain fit, on the first layer that both replace: its inputs are the original's."""
+    for init in ("svd", "whitened"):
+        compress(Choice(str(standard)), tmp_path / init, data=str(stripes), rank=1, init=init)
+    subject = open_subject(Choice(str(standard)))
+    inputs, _ = next(Images(open_dataset(stripes).train, subject.input).batches(240))
+    modules = dict(subject.network.named_modules())
+    seen = []
+    modules["features.4"].register_forward_hook(lambda module, args, output: seen.append((args[0], output)))
+    with torch.no_grad():
+        subject.network(inputs)
+        ((x, y),) = seen
+        errors = {
+            init: float((layers(tmp_path / f"{init}.falcon")["features.4"](x) - y).square().mean())
+            for init in ("svd", "whitened")
+        }
+    assert errors["whitened"] < 0.9 * errors["svd"]
+    biases = {init: layers(tmp_path / f"{init}.falcon")["features.4"].depthwise[0].bias for init in errors}
+    assert biases["svd"] is None
+    assert biases["whitened"].abs().max() > 0
+    manifest = open_bundle(tmp_path / "whitened.falcon").manifest
+    assert manifest.lineage.steps[-1].options["init"] == "whitened"
+    assert manifest.parameters == sum(p.numel() for p in network(tmp_path / "whitened.falcon").parameters())
+
+
+def test_fine_tuning_helps_and_is_recorded(standard, tmp_path, stripes):
+    bare = compress(Choice(str(standard)), tmp_path / "bare", data=str(stripes), rank=1)
+    tuned = compress(Choice(str(standard)), tmp_path / "tuned", data=str(stripes), rank=1, recipe=RECIPE)
+    assert tuned.accuracy[0].top1 > bare.accuracy[0].top1
+    assert (tuned.parameters, tuned.macs) == (bare.parameters, bare.macs)
+    options = tuned.lineage.steps[-1].options
+    assert options.pop("best_epoch") in (1, 2)
+    assert options == {"rank": 1, "plan": None, "init": "svd", **asdict(RECIPE)}
+    assert sorted(os.listdir(tmp_path)) == ["bare.falcon", "tuned.falcon"]
+
+
+def test_the_test_images_decide_nothing(standard, tmp_path, stripes):
+    arrays = dict(np.load(stripes))
+    arrays["y_test"] = (arrays["y_test"] + 1) % 3
+    np.savez(tmp_path / "stripes.npz", **arrays)
+    made = [
+        compress(Choice(str(standard)), tmp_path / name, data=str(data), rank=1, recipe=RECIPE)
+        for name, data in (("one", stripes), ("other", tmp_path / "stripes.npz"))
+    ]
+    assert made[0].lineage == made[1].lineage
+    assert made[0].accuracy != made[1].accuracy
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_in_epoch_2(done, total, text):
+    if text.startswith("epoch 2/"):
+        raise Stopped
+
+
+def test_a_stopped_run_goes_on_to_the_same_bytes(standard, tmp_path, stripes):
+    words = {"data": str(stripes), "rank": 1, "recipe": RECIPE}
+    with pytest.raises(Stopped):
+        compress(Choice(str(standard)), tmp_path / "a" / "net", **words, progress=stop_in_epoch_2)
+    assert os.listdir(tmp_path / "a") == [".net.checkpoint"]
+    for folder in ("a", "b"):
+        compress(Choice(str(standard)), tmp_path / folder / "net", **words)
+        assert os.listdir(tmp_path / folder) == ["net.falcon"]
+    assert contents(tmp_path / "a" / "net.falcon") == contents(tmp_path / "b" / "net.falcon")
+
+
+# Plans
+
+
+def written(path, plan):
+    path.write_text(plan.model_dump_json() if isinstance(plan, Plan) else json.dumps(plan))
+    return path
+
+
+def test_a_plan_file_decides_layer_by_layer(standard, tmp_path):
+    plan = plan_compression(Choice(str(standard)), rank=3)[2]
+    document = plan.model_dump(mode="json")
+    for layer, rank in zip(document["layers"][1:], (1, 2, None, 99, 1), strict=True):
+        layer["rank"], layer["action"] = rank, "keep" if rank is None else "falcon"
+        layer["reason"] = f"because {rank}"
+    path = written(tmp_path / "my plan.json", document)
+    manifest = compress(Choice(str(standard)), tmp_path / "net", plan_file=path)
+    assert [layer.rank for layer in layers(tmp_path / "net.falcon").values()] == [1, 2, 9, 1]
+    made = Plan.model_validate_json((tmp_path / "net.falcon" / "plan.json").read_bytes())
+    reasons = [layer.reason for layer in made.layers]
+    assert reasons[1:4] == ["because 1", "because 2", "because None"]
+    assert reasons[4] == "clamped from rank 99 to the lossless rank"
+    assert manifest.lineage.steps[-1].options == {"rank": None, "plan": "my plan.json", "init": "svd"}
+
+
+def test_a_plan_alone_changes_nothing(standard, tmp_path):
+    before = contents(standard)
+    subject, data, plan, statistics = plan_compression(Choice(str(standard)), rank=1)
+    assert plan.planned_macs < plan.macs
+    assert (data, statistics) == (None, {})
+    assert not any(isinstance(module, FalconConv2d) for module in subject.network.modules())
+    assert contents(standard) == before
+
+
+def kept(plan):
+    return {**plan, "layers": [{**layer, "action": "keep", "rank": None} for layer in plan["layers"]]}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda plan: kept(plan), "replaces no layer; nothing to compress"),
+        (lambda plan: {**plan, "layers": [{**plan["layers"][1], "name": "features.99"}]}, "names features.99"),
+        (lambda plan: {**plan, "layers": [{**plan["layers"][1], "name": "classifier.0"}]}, "names classifier.0"),
+        (lambda plan: {**plan, "layers": [{**plan["layers"][1], "rank": 0}]}, r"layers\.0\.rank"),
+        (lambda plan: {**plan, "schema_version": 2}, "a plan of version 2; this program reads 1"),
+        (lambda plan: [], "not a valid plan"),
+    ],
+)
+def test_plans_that_cannot_be_used(standard, tmp_path, change, said):
+    plan = plan_compression(Choice(str(standard)), rank=1)[2].model_dump(mode="json")
+    path = written(tmp_path / "plan.json", change(plan))
+    with pytest.raises(BadInput, match=said) as caught:
+        compress(Choice(str(standard)), tmp_path / "net", plan_file=path)
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path) == ["plan.json"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({}, "give either --rank or --plan"),
+        ({"rank": 1, "plan_file": "plan.json"}, "give either --rank or --plan"),
+        ({"plan_file": "plan.json"}, "cannot be read"),
+        ({"rank": 0}, "rank 0: FALCON needs a rank of at least 1"),
+        ({"rank": -1}, "rank -1"),
+        ({"rank": 10}, "above the lossless rank of every layer"),
+        ({"rank": 1, "init": "whitened"}, "--init whitened needs --data"),
+        ({"rank": 1, "recipe": RECIPE}, "fine-tuning needs --data"),
+        ({"rank": 1, "data": "nothing"}, "no such data set"),
+    ],
+)
+def test_words_that_are_bad_input(standard, tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    words = {key: tmp_path / value if key == "plan_file" else value for key, value in words.items()}
+    with pytest.raises(BadInput, match=said) as caught:
+        compress(Choice(str(standard)), tmp_path / "net", **words)
+    assert "\n" not in str(caught.value)
+    assert not os.listdir(tmp_path)
+
+
+def test_what_cannot_be_compressed(standard, compressed, tmp_path, user_module, stripes):
+    with pytest.raises(BadInput, match="is compressed already"):
+        compress(Choice(str(compressed)), tmp_path / "net", rank=1)
+    user_module("def net(): return nn.Sequential(nn.Conv2d(1, 4, 1), nn.Flatten(), nn.Linear(576, 3))")
+    with pytest.raises(BadInput, match="nothing to compress"):
+        compress(Choice("users_own:net", input_shape=(1, 12, 12)), tmp_path / "net", rank=1)
+    assert os.listdir(tmp_path) == ["user"]
+
+
+def test_the_standard_network_is_not_written_over(standard, tmp_path):
+    path = tmp_path / "net.falcon"
+    shutil.copytree(standard, path)
+    before = contents(path)
+    with pytest.raises(BadInput, match=r"net\.falcon: is the standard network, which is still needed"):
+        compress(Choice(str(path)), tmp_path / "net", rank=1)
+    assert contents(path) == before
+
+
+def test_data_that_does_not_fit_is_one_line(tmp_path, user_module):
+    user_module("""
+    def net():
+        return nn.Sequential(nn.Conv2d(1, 16, 3), nn.Conv2d(16, 16, 3, padding=1), nn.Flatten(), nn.Linear(144, 16))
+    """)
+    pack(Choice("users_own:net", input_shape=(1, 5, 5)), tmp_path / "net")
+    np.savez(tmp_path / "x.npz", x_train=np.zeros((32, 9, 9), np.uint8), y_train=np.arange(32) % 16)
+    source = Choice(str(tmp_path / "net.falcon"))
+    with pytest.raises(BadInput, match="the data does not fit the network's input"):
+        compress(source, tmp_path / "out", data=str(tmp_path / "x.npz"), rank=1)
+    np.savez(tmp_path / "y.npz", x_train=np.zeros((32, 5, 5), np.uint8), y_train=np.arange(32) % 8)
+    with pytest.raises(BadInput, match="has 16 classes, but the data has 8"):
+        compress(source, tmp_path / "out", data=str(tmp_path / "y.npz"), rank=1)
+    assert not (tmp_path / "out.falcon").exists()
+
+
+def test_calibration_images_are_of_the_training_split(standard, tmp_path, stripes):
+    """The same network from data that has other validation and test images."""
+    arrays = dict(np.load(stripes))
+    arrays["x_test"], arrays["x_val"] = 255 - arrays["x_test"], 255 - arrays["x_val"]
+    np.savez(tmp_path / "stripes.npz", **arrays)
+    for name, data in (("one", stripes), ("other", tmp_path / "stripes.npz")):
+        compress(Choice(str(standard)), tmp_path / name, data=str(data), rank=1, init="whitened")
+    digests = {
+        hashlib.sha256((tmp_path / f"{name}.falcon" / "weights.safetensors").read_bytes()).hexdigest()
+        for name in ("one", "other")
+    }
+    assert len(digests) == 1

@@ -1,0 +1,457 @@
+"""Training: what it learns, which epoch it keeps, and that a killed run ends in the same bytes."""
+
+import copy
+import inspect
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from falcon_edge.data import Split, open_dataset
+from falcon_edge.errors import BadInput
+from falcon_edge.preprocessing import InputSpec
+from falcon_edge.training.fit import Recipe, accuracy, fit
+from falcon_edge.training.images import Images
+
+SPEC = InputSpec(shape=(1, 12, 12), mean=(0.3,), std=(0.3,))
+RECIPE = Recipe(epochs=3, learning_rate=0.05, batch_size=32, flip=False)
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    conv = nn.Conv2d(1, 8, 3, padding=1, bias=False)
+    head = [nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Dropout(0.1), nn.Linear(8, 3)]
+    return nn.Sequential(conv, nn.BatchNorm2d(8), nn.ReLU(), *head)
+
+
+@pytest.fixture
+def splits(stripes):
+    dataset = open_dataset(stripes)
+    return {name: Images(split, SPEC) for name, split in dataset.splits.items()}
+
+
+def state(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def trained(splits, recipe=RECIPE, model=None, **options):
+    model = model or network()
+    history = fit(model, splits["train"], splits["val"], recipe, **options)
+    return model, history
+
+
+# The learning rate
+
+
+@given(st.integers(1, 500), st.floats(0, 0.9), st.floats(1e-4, 10))
+def test_the_rate_rises_in_a_line_and_falls_as_a_cosine(steps, warm_up, peak):
+    recipe = Recipe(epochs=1, learning_rate=peak, warm_up=warm_up)
+    rates = [recipe.rate(step, steps) for step in range(steps)]
+    rising = warm_up * steps
+    for step, rate in enumerate(rates):
+        if step < rising:
+            assert rate == pytest.approx(peak * (step + 1) / (rising + 1))
+        else:
+            share = (step - rising) / (steps - rising)
+            assert rate == pytest.approx(peak * (1 + math.cos(math.pi * share)) / 2)
+    assert all(0 < rate <= peak for rate in rates)
+    turn = math.ceil(rising)
+    assert all(one <= other for one, other in pairwise(rates[:turn]))
+    assert all(one >= other for one, other in pairwise(rates[turn:]))
+
+
+def test_the_rate_reaches_its_peak_and_nearly_zero():
+    rates = [RECIPE.rate(step, 1000) for step in range(1000)]
+    assert max(rates) == pytest.approx(RECIPE.learning_rate)
+    assert rates[-1] < 1e-4 * RECIPE.learning_rate
+    assert Recipe(epochs=1, learning_rate=0.5, warm_up=0.0).rate(0, 10) == 0.5
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": -1},
+        {"batch_size": 1},
+        {"learning_rate": 0.0},
+        {"learning_rate": math.nan},
+        {"learning_rate": math.inf},
+        {"distillation": 1.1},
+        {"distillation": math.nan},
+        {"temperature": 0.0},
+        {"temperature": math.inf},
+        {"warm_up": 1.0},
+        {"momentum": 1.0},
+        {"momentum": -0.1},
+        {"weight_decay": -1e-9},
+        {"weight_decay": math.nan},
+        {"crop_padding": -1},
+        {"seed": -1},
+        {"seed": 2**32},
+    ],
+)
+def test_recipes_that_are_bad_input(wrong):
+    with pytest.raises(BadInput):
+        Recipe(**{"epochs": 1} | wrong)
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1])
+def test_every_seed_that_is_allowed_trains(splits, seed):
+    assert trained(splits, replace(RECIPE, epochs=1, seed=seed))[1].best == 1
+
+
+# What is learned, and what is kept
+
+
+def test_accuracy_rises(splits):
+    untrained = accuracy(network(), splits["test"])
+    model, history = trained(splits, replace(RECIPE, epochs=6))
+    assert untrained < 0.5
+    assert accuracy(model, splits["test"]) > 0.9
+    assert [epoch.number for epoch in history.epochs] == [1, 2, 3, 4, 5, 6]
+    assert history.epochs[-1].loss < history.epochs[0].loss / 2
+
+
+def test_accuracy_is_the_share_of_right_first_classes(splits):
+    model = network().eval()
+    with torch.no_grad():
+        found = model(splits["test"].inputs(splits["test"].pixels(np.arange(90)))).argmax(1)
+    expected = float((found == splits["test"].labels).float().mean())
+    model.train()
+    assert accuracy(model, splits["test"], batch_size=7) == pytest.approx(expected)
+    assert not model.training
+
+
+def every_epoch(splits, recipe):
+    """Train, and look at the network at the end of every epoch from outside."""
+    seen, model = [], network()
+
+    def look(done, total, text):
+        if "validation top-1" in text:
+            shown = copy.deepcopy(model).eval()
+            seen.append((accuracy(shown, splits["val"]), state(model)))
+
+    return seen, *trained(splits, recipe, model, progress=look)
+
+
+def test_the_earliest_of_the_best_validation_epochs_is_kept(splits):
+    """The validation labels are turned, so that learning makes it worse: the last epoch is not the best."""
+    labels = splits["val"].labels.numpy()
+    turned = Images(Split(splits["val"].split.images, np.where(labels == 2, 2, 1 - labels)), SPEC)
+    recipe = replace(RECIPE, epochs=6, learning_rate=0.02)
+    seen, model, history = every_epoch(splits | {"val": turned}, recipe)
+    figures = [figure for figure, _ in seen]
+    assert [epoch.validation_top1 for epoch in history.epochs] == figures
+    best = figures.index(max(figures))
+    assert history.best == best + 1 < 6
+    assert same(state(model), seen[best][1])
+    assert not same(state(model), seen[-1][1])
+
+
+def test_ties_go_to_the_earlier_epoch(splits):
+    one_image = Images(splits["val"].split.subset(np.array([2])), SPEC)
+    _, history = trained(splits | {"val": one_image}, replace(RECIPE, epochs=5))
+    figures = [epoch.validation_top1 for epoch in history.epochs]
+    assert len(set(figures)) < 5
+    assert history.best == figures.index(max(figures)) + 1
+
+
+def test_it_ends_in_eval_mode_and_plain_memory_layout(splits):
+    teacher = network(1)
+    model, _ = trained(splits, teacher=teacher)
+    assert not any(module.training for module in (*model.modules(), *teacher.modules()))
+    assert all(parameter.is_contiguous() for parameter in (*model.parameters(), *teacher.parameters()))
+
+
+def test_no_epochs_change_nothing(splits):
+    before = state(network())
+    model, history = trained(splits, replace(RECIPE, epochs=0))
+    assert same(state(model), before)
+    assert history.best is None
+    assert not model.training
+
+
+def test_seeds_decide(splits):
+    recipe = replace(RECIPE, flip=True, crop_padding=1)
+    one, again, other = (state(trained(splits, replace(recipe, seed=seed))[0]) for seed in (1, 1, 2))
+    assert same(one, again)
+    assert not same(one, other)
+
+
+def test_random_state_of_the_caller_does_not_matter(splits):
+    one = state(trained(splits)[0])
+    torch.manual_seed(99)
+    np.random.seed(99)
+    assert same(state(trained(splits, model=network())[0]), one)
+
+
+def test_frozen_parameters_stay(splits):
+    model = network()
+    model[0].weight.requires_grad_(False)
+    before = model[0].weight.clone()
+    trained(splits, model=model)
+    assert torch.equal(model[0].weight, before)
+
+
+def test_fewer_images_than_a_batch(splits):
+    few = Images(splits["train"].split.subset(np.arange(9)), SPEC)
+    _, history = trained(splits | {"train": few})
+    assert len(history.epochs) == 3
+
+
+def test_progress_says_what_came_of_each_epoch(splits):
+    said = []
+    trained(splits, progress=lambda done, total, text: said.append((done, total, text)))
+    assert said[0][:2] == (0, 21)
+    assert said[-1][:2] == (21, 21)
+    assert [text for _, _, text in said if "loss" in text][-1].startswith("epoch 3/3: loss ")
+    assert all(0 <= done <= total for done, total, _ in said)
+
+
+# Distillation
+
+
+def by_hand(logits, target, labels, temperature, weight):
+    """(1 - w) CE + w T^2 KL(teacher || student), number by number."""
+    total = 0.0
+    for row, goal, label in zip(logits.tolist(), target.tolist(), labels.tolist(), strict=True):
+        plain = [math.exp(value) for value in row]
+        soft = [math.exp(value / temperature) for value in row]
+        wanted = [math.exp(value / temperature) for value in goal]
+        divergence = sum(
+            p / sum(wanted) * (math.log(p / sum(wanted)) - math.log(q / sum(soft)))
+            for p, q in zip(wanted, soft, strict=True)
+        )
+        total += (1 - weight) * -math.log(plain[label] / sum(plain)) + weight * temperature**2 * divergence
+    return total / len(logits)
+
+
+def first_loss(splits, teacher, **choices):
+    """The loss of one step over all training images, and the logits (student's, teacher's) and labels it is of."""
+    student = network()
+    student[-2].p = 0.0
+    inputs, labels = next(splits["train"].batches(240))
+    with torch.no_grad():
+        logits = copy.deepcopy(student).train()(inputs)
+        target = logits if teacher is None else teacher.eval()(inputs)
+    recipe = replace(RECIPE, epochs=1, batch_size=240, **choices)
+    _, history = trained(splits, recipe, student, teacher=teacher)
+    return history.epochs[0].loss, (logits, target, labels)
+
+
+@pytest.mark.parametrize(("temperature", "weight"), [(4.0, 0.9), (1.0, 0.5), (2.0, 1.0), (3.0, 0.0)])
+def test_the_loss_is_that_of_hinton(splits, temperature, weight):
+    found, logits = first_loss(splits, network(1), temperature=temperature, distillation=weight)
+    assert found == pytest.approx(by_hand(*logits, temperature, weight), rel=1e-5)
+
+
+def test_without_a_teacher_the_loss_is_cross_entropy(splits):
+    found, logits = first_loss(splits, None, temperature=2.0, distillation=0.9)
+    assert found == pytest.approx(by_hand(*logits, 2.0, 0.0), rel=1e-5)
+
+
+def test_a_student_learns_from_its_teacher_alone(splits):
+    """All weight on the teacher: the labels of the training images do not matter."""
+    teacher, _ = trained(splits, replace(RECIPE, epochs=6))
+    before = state(teacher)
+    images = splits["train"].split.images
+    wrong = Images(Split(images, np.zeros(len(images), np.int64)), SPEC)
+    recipe = replace(RECIPE, epochs=6, distillation=1.0)
+    student, _ = trained(splits | {"train": wrong}, recipe, network(5), teacher=teacher)
+    assert accuracy(student, splits["test"]) > 0.9
+    assert same(state(teacher), before)
+
+
+# Going on after a kill
+
+
+def run(data, checkpoint, progress):
+    """Self-contained: the child that is killed runs this source too."""
+    import torch
+    from torch import nn
+
+    from falcon_edge.data import open_dataset
+    from falcon_edge.preprocessing import InputSpec
+    from falcon_edge.training.fit import Recipe, fit
+    from falcon_edge.training.images import Images
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    head = [nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(8, 3)]
+    model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), *head)
+    spec = InputSpec(shape=(1, 12, 12), mean=(0.3,), std=(0.3,))
+    dataset = open_dataset(data)
+    recipe = Recipe(epochs=5, batch_size=32, learning_rate=0.05, flip=True, crop_padding=1)
+    history = fit(
+        model, Images(dataset.train, spec), Images(dataset.val, spec), recipe, checkpoint=checkpoint, progress=progress
+    )
+    return model, history
+
+
+CHILD = f"""
+import sys, time
+from pathlib import Path
+
+{inspect.getsource(run)}
+
+def stall(done, total, text):
+    if text.startswith("epoch 3/"):
+        time.sleep(120)
+
+run(sys.argv[1], Path(sys.argv[2]), stall)
+"""
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(stripes, tmp_path):
+    checkpoint, texts = tmp_path / "state", []
+    with subprocess.Popen([sys.executable, "-c", CHILD, str(stripes), str(checkpoint)]) as child:
+        deadline = time.monotonic() + 60
+        while not checkpoint.exists():
+            assert child.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        child.kill()
+        assert child.wait() == -signal.SIGKILL
+    resumed, history = run(stripes, checkpoint, lambda done, total, text: texts.append(text))
+    unbroken, expected = run(stripes, tmp_path / "other", lambda done, total, text: None)
+    assert same(state(resumed), state(unbroken))
+    assert history == expected
+    assert not any(text.startswith("epoch 1/") for text in texts)
+    assert any(text.startswith("epoch 5/") for text in texts)
+
+
+class Stopped(Exception):
+    pass
+
+
+def stopped_in(epoch):
+    def stop(done, total, text):
+        if text.startswith(f"epoch {epoch}/"):
+            raise Stopped
+
+    return stop
+
+
+@pytest.mark.parametrize("epoch", [2, 3])
+@pytest.mark.parametrize("taught", [True, False])
+def test_a_stopped_run_goes_on_from_its_last_whole_epoch(splits, tmp_path, epoch, taught):
+    recipe, teacher = replace(RECIPE, flip=True, crop_padding=2), network(3) if taught else None
+    with pytest.raises(Stopped):
+        trained(splits, recipe, teacher=teacher, checkpoint=tmp_path / "state", progress=stopped_in(epoch))
+    resumed, history = trained(splits, recipe, teacher=teacher, checkpoint=tmp_path / "state")
+    unbroken, expected = trained(splits, recipe, teacher=teacher)
+    assert same(state(resumed), state(unbroken))
+    assert history == expected
+
+
+def test_a_finished_run_is_not_trained_again(splits, tmp_path):
+    """Its checkpoint stays until what comes of it is safe."""
+    first, history = trained(splits, checkpoint=tmp_path / "state")
+    assert [name for name in os.listdir(tmp_path) if name.startswith(("state", ".state"))] == ["state"]
+    second, again = trained(splits, checkpoint=tmp_path / "state", progress=stopped_in(3))
+    assert same(state(first), state(second))
+    assert history == again
+
+
+def fewer(images):
+    return Images(images.split.subset(np.arange(len(images) - 1)), SPEC)
+
+
+def inverted(images):
+    return Images(Split(255 - images.split.images, images.split.labels), SPEC)
+
+
+def shifted(images):
+    return Images(images.split, SPEC.model_copy(update={"mean": (0.4,)}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda splits: {"recipe": replace(RECIPE, learning_rate=0.06)},
+        lambda splits: {"recipe": replace(RECIPE, seed=1)},
+        lambda splits: {"recipe": replace(RECIPE, epochs=4)},
+        lambda splits: {"model": network(1)},
+        lambda splits: {"teacher": network(1)},
+        lambda splits: {"splits": splits | {"train": fewer(splits["train"])}},
+        lambda splits: {"splits": splits | {"train": inverted(splits["train"])}},
+        lambda splits: {"splits": splits | {"train": shifted(splits["train"])}},
+        lambda splits: {"splits": splits | {"val": splits["test"]}},
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(splits, tmp_path, change):
+    checkpoint = tmp_path / "state"
+    with pytest.raises(Stopped):
+        trained(splits, checkpoint=checkpoint, progress=stopped_in(2))
+    before = checkpoint.read_bytes()
+    changed = {"splits": splits} | change(splits)
+    with pytest.raises(BadInput, match=r"state: belongs to a run with another network, data or recipe; remove it"):
+        trained(**changed, checkpoint=checkpoint)
+    assert checkpoint.read_bytes() == before
+
+
+def test_damaged_checkpoints_are_one_line(splits, tmp_path):
+    checkpoint = tmp_path / "state"
+    with pytest.raises(Stopped):
+        trained(splits, checkpoint=checkpoint, progress=stopped_in(2))
+    whole = checkpoint.read_bytes()
+    torch.save({"fingerprint": torch.load(checkpoint, weights_only=True)["fingerprint"]}, tmp_path / "partial")
+    damages = [(tmp_path / "partial").read_bytes(), b"PK", b"x" * 1000]
+    damages += [whole[: len(whole) * share // 10] for share in range(10)]
+    with zipfile.ZipFile(checkpoint) as archive:
+        contents = [archive.read(name) for name in archive.namelist()]
+    for content in contents:
+        if len(content) >= 12:  # a tensor, or what says where they are
+            place = whole.index(content) + len(content) // 2
+            damages.append(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
+    assert len(damages) > 20
+    for damaged in damages:
+        checkpoint.write_bytes(damaged)
+        with pytest.raises(BadInput) as caught:
+            trained(splits, checkpoint=checkpoint)
+        assert str(caught.value) == f"{checkpoint}: not a whole training checkpoint; remove it to start over"
+
+
+def test_a_checkpoint_that_cannot_be_written_is_one_line(splits, tmp_path):
+    (tmp_path / "nowhere").write_text("a file")
+    with pytest.raises(BadInput, match=r"nowhere/state: cannot be written") as caught:
+        trained(splits, checkpoint=tmp_path / "nowhere" / "state")
+    assert "\n" not in str(caught.value)
+
+
+# Divergence
+
+
+def test_divergence_is_one_line(splits):
+    with pytest.raises(BadInput) as caught:
+        trained(splits, replace(RECIPE, learning_rate=1e30, warm_up=0.0))
+    assert str(caught.value) == "training diverged in epoch 1: lower the learning rate"
+
+
+def test_a_last_step_that_diverges_is_found_too(splits):
+    """One step: its loss was taken before the step that broke the weights."""
+    few = Images(splits["train"].split.subset(np.arange(32)), SPEC)
+    with pytest.raises(BadInput, match="not finite; if it was just trained, lower the learning rate"):
+        trained(splits | {"train": few}, replace(RECIPE, epochs=1, learning_rate=1e38, warm_up=0.0))
+
+
+def test_accuracy_of_a_broken_network_is_not_a_figure(splits):
+    model = network()
+    model[-1].bias.data[1] = math.nan
+    with pytest.raises(BadInput, match="not finite"):
+        accuracy(model, splits["test"])

@@ -1,0 +1,38 @@
+"""The published schemas and examples (docs/schemas, docs/examples) are what the program reads and writes."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from falcon_edge.bundle import Card, Manifest, read_document
+from falcon_edge.falcon.plan import Plan
+from runtime_bench.results import Results, load
+
+DOCS = Path(__file__).parents[1] / "docs"
+KINDS = {"manifest": Manifest, "plan": Plan, "card": Card, "results": Results}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_schema_is_that_of_the_types(name):
+    path = DOCS / "schemas" / f"{name}.json"
+    schema = json.dumps(KINDS[name].model_json_schema(), indent=1, sort_keys=True) + "\n"
+    if os.environ.get("FALCON_EDGE_REGENERATE"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(schema)
+    assert path.read_text() == schema
+
+
+@pytest.mark.parametrize("name", ["manifest", "plan"])
+def test_example_is_read(name):
+    path = DOCS / "examples" / f"{name}.json"
+    document = read_document(path, KINDS[name])
+    assert document.model_dump(mode="json", exclude_unset=True) == json.loads(path.read_text())
+
+
+def test_example_of_results_is_read():
+    path = DOCS / "examples" / "results.json"
+    results = load(path)
+    assert [entry.model.role for entry in results.entries] == ["standard", "standard", "compressed", "compressed"]
+    assert results.model_dump(mode="json", exclude_unset=True) == json.loads(path.read_text())
