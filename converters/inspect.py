@@ -1,12 +1,22 @@
-"""What is inside an .onnx or .tflite file: operators, shapes, precision, cost, card. No runtime is loaded."""
+"""What is inside an .onnx or .tflite file: operators, shapes, precision, cost, card. No runtime is loaded.
+
+`describe` is for files that we have made; `describe_apart` is for any others: the same in a child process under limits,
+for the ONNX checker is native code, and a small file can keep it busy for ever or want all memory.
+"""
 
 import json
+import resource
+import signal
+import subprocess
+import sys
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 
 from converters import onnx_graph
@@ -15,6 +25,13 @@ from converters.onnx_graph import CARD_KEY, OnnxGraph, attributes
 from converters.tflite.reader import read_tflite
 
 Shape = tuple[int, ...]
+SUFFIXES = (".onnx", ".tflite")
+MAXIMUM_CARD, MAXIMUM_CARD_DEPTH = 16 * 1024**2, 32
+# What reading files apart may take. A 553 MB .onnx took 4 s on two busy cores and twice its size.
+SECONDS, BYTES_PER_SECOND = 15.0, 10_000_000
+MEMORY, MEMORY_PER_BYTE = 1024**3, 6
+REFUSED = b"refused: "
+CHILD = (sys.executable, "-P", "-m", "converters.inspect")
 
 
 @dataclass(frozen=True)
@@ -38,6 +55,16 @@ class Operator:
     parameters: int
     macs: int
     activation: str | None = None
+
+
+@dataclass(frozen=True)
+class Transpose:
+    """A transpose, and the bytes that it reads and writes."""
+
+    name: str
+    input: Shape
+    output: Shape
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -66,26 +93,112 @@ class Description:
         """Operators by kind, the most frequent first."""
         return dict(Counter(operator.kind for operator in self.operators).most_common())
 
+    @property
+    def transposes(self) -> tuple[Transpose, ...]:
+        """The operators that do nothing but move data from one layout to another."""
+        return tuple(
+            Transpose(
+                operator.name, operator.inputs[0], operator.output, 2 * prod(operator.output) * _width(operator.dtype)
+            )
+            for operator in self.operators
+            if operator.kind.upper() == "TRANSPOSE" and operator.inputs
+        )
+
 
 def describe(path: Path) -> Description:
     """Describe a file by its suffix. Raises ConversionError for one that is missing, truncated or something else."""
     if not path.is_file():
         raise ConversionError(f"{path}: no such model file")
-    if path.suffix == ".onnx":
-        return _describe_onnx(path)
-    if path.suffix == ".tflite":
-        return _describe_tflite(path)
-    raise ConversionError(f"{path}: neither .onnx nor .tflite")
+    if path.suffix not in SUFFIXES:
+        raise ConversionError(f"{path}: neither .onnx nor .tflite")
+    try:
+        return _describe_onnx(path) if path.suffix == ".onnx" else _describe_tflite(path)
+    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+        # What passes the checks may still not fit together: a damaged file can make any of these.
+        reason = onnx_graph.first_line(error)
+        raise ConversionError(f"{path}: a damaged model; export it again ({reason})") from error
+
+
+def describe_apart(paths: Sequence[Path]) -> list[Description]:
+    """`describe` files from anywhere, in a child process that is limited in memory and time, by their size.
+
+    Raises ConversionError for the first that cannot be described, also where the child crashed on it.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    size = sum(path.stat().st_size for path in paths if path.is_file())
+    seconds, memory = SECONDS + size / BYTES_PER_SECOND, MEMORY + MEMORY_PER_BYTE * size
+    if not paths:
+        return []
+    command = [*CHILD, str(memory), str(int(seconds)), *map(str, paths)]
+    try:
+        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=2 * seconds)
+        code, lines = done.returncode, done.stdout.splitlines()
+    except subprocess.TimeoutExpired as error:
+        code, lines = -signal.SIGXCPU, (error.stdout or b"").splitlines()
+    if lines and lines[-1].startswith(REFUSED):
+        raise ConversionError(lines[-1].removeprefix(REFUSED).decode(errors="replace"))
+    if code == 0 and len(lines) == len(paths):
+        try:
+            return [TypeAdapter(Description).validate_json(line) for line in lines]
+        except ValidationError as error:
+            raise ConversionError(f"{paths[0]}: cannot be described ({error.errors()[0]['msg']})") from error
+    path = paths[min(len(lines), len(paths) - 1)]
+    if code == -signal.SIGXCPU:
+        raise ConversionError(f"{path}: a damaged model: checking it took more than {seconds:.0f} s")
+    raise ConversionError(f"{path}: a damaged model: checking it {_ending(code)}")
+
+
+def _ending(code: int) -> str:
+    return f"ended with {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+def main() -> None:
+    """The child: limits itself, then describes files. argv: bytes of memory, seconds of CPU, files.
+
+    Each is a line of JSON on stdout; REFUSED and a reason for one that cannot be described ends it.
+    """
+    memory, seconds, *paths = sys.argv[1:]
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 5))  # at the second one it is killed
+    resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
+    for path in paths:
+        try:
+            print(json.dumps(asdict(describe(Path(path)))), flush=True)
+        except (ConversionError, MemoryError) as error:
+            full = f"{path}: describing it takes more than {int(memory) >> 20} MiB"
+            out_of_memory = isinstance(error, MemoryError) or "std::bad_alloc" in str(error)
+            reason = full if out_of_memory else " ".join(str(error).split())
+            sys.stdout.buffer.write(REFUSED + reason.encode(errors="replace") + b"\n")
+            return
 
 
 def _card(path: Path, text: str | bytes | None) -> dict[str, Any] | None:
+    """The embedded card: an object of JSON as others can read it, too, not deeper than any card is."""
     if text is None:
         return None
     try:
+        if len(text) > MAXIMUM_CARD:
+            raise ValueError("too large")
         card = json.loads(text)
-    except ValueError as error:
+        json.dumps(card, allow_nan=False, ensure_ascii=False).encode()
+        level = [card]
+        for _ in range(MAXIMUM_CARD_DEPTH):
+            level = [part for parts in level if isinstance(parts, dict | list) for part in _parts(parts)]
+        if level:
+            raise ValueError("too deep")
+    except (ValueError, RecursionError) as error:
         raise ConversionError(f"{path}: its embedded card is damaged") from error
     return card if isinstance(card, dict) else None
+
+
+def _width(dtype: str) -> int:
+    """Bytes of one number."""
+    return np.dtype("float32" if dtype == "float" else dtype).itemsize
+
+
+def _parts(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _describe_onnx(path: Path) -> Description:
@@ -97,18 +210,24 @@ def _describe_onnx(path: Path) -> Description:
     for node in graph.nodes:
         if node.op_type == "Constant":
             continue
-        weights = [graph.constants[name] for name in node.input if name in graph.constants]
+        if node.op_type == "DequantizeLinear" and node.input[0] in kinds:
+            kinds[node.output[0]] = kinds[node.input[0]]  # a stored weight, as its user sees it
+            continue
+        weights = [name for name in node.input if name in kinds]
         output = shapes.get(node.output[0], ())
-        kind = next((kinds[name] for name in node.input if name in kinds), onnx.TensorProto.FLOAT)
+        kind = kinds[weights[0]] if weights else onnx.TensorProto.FLOAT
+        macs = _onnx_macs(node, shapes.get(weights[0]) if weights else None, shapes, output)
         operators.append(
             Operator(
                 node.name or node.output[0],
                 node.op_type,
-                tuple(shapes.get(name, ()) for name in node.input if name and name not in graph.constants),
+                tuple(shapes.get(name, ()) for name in node.input if name and name not in kinds),
                 output,
                 onnx.TensorProto.DataType.Name(kind).lower(),
-                sum(weight.size for weight in weights if weight.dtype.kind == "f"),
-                _onnx_macs(node, weights[0].shape if weights else None, shapes, output),
+                sum(prod(shapes[name]) for name in weights if kinds[name] != onnx.TensorProto.INT64)
+                if node.op_type != "QuantizeLinear"
+                else 0,
+                macs,
             )
         )
     card = next((entry.value for entry in model.metadata_props if entry.key == CARD_KEY), None)
@@ -128,9 +247,14 @@ def _onnx_value(value: onnx.ValueInfoProto, shapes: dict[str, Shape]) -> Value:
 
 
 def _onnx_macs(node: onnx.NodeProto, weight: Shape | None, shapes: dict[str, Shape], output: Shape) -> int:
-    """Conv: outputs times weights per output channel; Gemm and MatMul: outputs times the inner dimension."""
+    """Conv: outputs times weights per output channel; Gemm and MatMul: outputs times the inner dimension.
+
+    ConvTranspose: inputs times weights per input channel, padding counted.
+    """
     if node.op_type == "Conv" and weight is not None:
         return prod(output) * prod(weight[1:])
+    if node.op_type == "ConvTranspose" and weight is not None:
+        return prod(shapes.get(node.input[0], (0,))) * prod(weight[1:])
     if node.op_type in ("Gemm", "MatMul"):
         inner = shapes.get(node.input[0], (0,))
         return prod(output) * (inner[-2] if attributes(node).get("transA", 0) else inner[-1])
@@ -140,8 +264,15 @@ def _onnx_macs(node: onnx.NodeProto, weight: Shape | None, shapes: dict[str, Sha
 def _describe_tflite(path: Path) -> Description:
     model = read_tflite(path)
     operators = []
+    expanded: dict[str, str] = {}  # weights that are stored in another type: that type
     for index, operator in enumerate(model.operators):
-        weights = [tensor for tensor in operator.inputs if tensor.constant]
+        if operator.kind == "DEQUANTIZE" and operator.inputs[0].constant:
+            expanded[operator.outputs[0].name] = operator.inputs[0].dtype
+            continue
+        weights = [tensor for tensor in operator.inputs if tensor.constant or tensor.name in expanded]
+        if operator.kind == "TRANSPOSE_CONV":
+            del weights[:1]  # the size of its result
+        values = [tensor.shape for tensor in operator.inputs if not tensor.constant and tensor.name not in expanded]
         output = operator.outputs[0]
         macs = 0
         if operator.kind == "CONV_2D" and weights:
@@ -150,13 +281,17 @@ def _describe_tflite(path: Path) -> Description:
             macs = prod(output.shape) * prod(weights[0].shape[1:3])
         elif operator.kind == "FULLY_CONNECTED" and weights:
             macs = prod(output.shape) * weights[0].shape[-1]
+        elif operator.kind == "TRANSPOSE_CONV" and weights and values:
+            macs = prod(values[0]) * prod(weights[0].shape[:3])
+        elif operator.kind == "BATCH_MATMUL" and values:
+            macs = output.shape[-1] * prod(operator.inputs[0].shape)
         operators.append(
             Operator(
                 f"{index}:{output.name}",
                 operator.kind,
-                tuple(tensor.shape for tensor in operator.inputs if not tensor.constant),
+                tuple(values),
                 output.shape,
-                output.dtype,
+                expanded.get(weights[0].name, output.dtype) if weights else output.dtype,
                 sum(prod(weight.shape) for weight in weights) if macs else 0,
                 macs,
                 operator.activation,
@@ -170,3 +305,7 @@ def _describe_tflite(path: Path) -> Description:
         tuple(operators),
         _card(path, model.metadata.get(CARD_KEY)),
     )
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import logging
 import tempfile
 import warnings
@@ -16,9 +15,8 @@ from torch import Tensor, nn
 
 from converters import onnx_graph
 from converters.errors import ConversionError
-from converters.onnx_graph import CARD_KEY
-from converters.passes.drop_identity import drop_identity
-from converters.passes.fold_batchnorm import fold_batchnorm
+from converters.passes import tidy
+from converters.silence import STDOUT, silenced
 from converters.simplify import simplify as run_simplifier
 
 OPSET = 17
@@ -49,7 +47,7 @@ def export_onnx(
     The batch is 1, or free with `dynamic_batch`. `card` goes into the metadata as JSON under "falcon_edge.card".
     The model is left as it was; the same model gives the same bytes. Raises ConversionError if torch cannot export it.
     """
-    exported = fold_batchnorm(drop_identity(_trace(model, sample, input_name, output_name, dynamic_batch)))
+    exported = tidy(_trace(model, sample, input_name, output_name, dynamic_batch))
     notes: tuple[str, ...] = ()
     if simplify:
         result = run_simplifier(exported)
@@ -59,10 +57,7 @@ def export_onnx(
     exported.producer_name, exported.producer_version, exported.doc_string = "falcon-edge", "", ""
     for node in exported.graph.node:
         node.doc_string = ""
-    del exported.metadata_props[:]
-    if card is not None:
-        entry = exported.metadata_props.add()
-        entry.key, entry.value = CARD_KEY, json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    onnx_graph.embed_card(exported, card)
     onnx_graph.save(exported, path)
     return OnnxExport(path, notes)
 
@@ -78,7 +73,7 @@ def _trace(model: nn.Module, sample: Tensor, input_name: str, output_name: str, 
     with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
         target = Path(folder, "traced.onnx")
         try:
-            with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), silenced(STDOUT):
                 warnings.simplefilter("ignore")
                 torch.onnx.export(
                     model,

@@ -1,19 +1,57 @@
 """An ONNX model as passes, emitter and inspection read it: constants, shapes, who produces and who consumes."""
 
+import json
 import os
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
+from converters import onnx_verify
 from converters.errors import ConversionError
 
 MAXIMUM_BYTES = 2**31 - 1
 CARD_KEY = "falcon_edge.card"
+# Shape inference looks into constants (the target of a Reshape), but never into weights, which are larger.
+SHAPE_NUMBERS = 1024
+ONNX_DOMAINS = frozenset(("", "ai.onnx"))
+
+Dimensions = tuple[int | None, ...]
+
+
+class Constants(Mapping[str, np.ndarray]):
+    """Stored tensors by name. Each is decoded when it is asked for: a walk over a graph copies no weights."""
+
+    def __init__(self, tensors: Iterable[TensorProto]):
+        self._values: dict[str, TensorProto | np.ndarray] = {tensor.name: tensor for tensor in tensors}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        value = self._values[name]
+        return value if isinstance(value, np.ndarray) else numpy_helper.to_array(value)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one, without its values."""
+        value = self._values[name]
+        return tuple(value.shape if isinstance(value, np.ndarray) else value.dims)
+
+    def add(self, name: str, value: TensorProto | np.ndarray) -> None:
+        """One more, or another value for one that is there."""
+        self._values[name] = value
 
 
 class OnnxGraph:
@@ -23,14 +61,12 @@ class OnnxGraph:
         self.model = model
         graph = model.graph
         self.nodes: list[NodeProto] = list(graph.node)
-        self.constants: dict[str, np.ndarray] = {
-            tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer
-        }
+        self.constants = Constants(graph.initializer)
         for node in self.nodes:
             if node.op_type == "Constant":
                 value = attributes(node).get("value")
                 if isinstance(value, TensorProto):
-                    self.constants[node.output[0]] = numpy_helper.to_array(value)
+                    self.constants.add(node.output[0], value)
         self.inputs = [value for value in graph.input if value.name not in self.constants]
         self.outputs = list(graph.output)
         self.consumers: dict[str, list[NodeProto]] = defaultdict(list)
@@ -41,20 +77,13 @@ class OnnxGraph:
             for name in node.output:
                 self.producer[name] = node
         self.output_names = {value.name for value in graph.output}
+        self.opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Static shape of every value that shape inference finds; an unknown dimension (the batch) is 1."""
-        try:
-            inferred = shape_inference.infer_shapes(self.model, strict_mode=True, data_prop=True)
-        except Exception as error:  # onnx raises RuntimeError and its own kinds
-            raise ConversionError(f"the graph's shapes cannot be inferred: {first_line(error)}") from error
-        values = [*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output]
-        shapes = {name: tuple(array.shape) for name, array in self.constants.items()}
-        for value in values:
-            shapes[value.name] = tuple(
-                dimension.dim_value if dimension.HasField("dim_value") else 1
-                for dimension in value.type.tensor_type.shape.dim
-            )
+        shapes = {name: self.constants.shape(name) for name in self.constants}
+        for name, sizes in dimensions(self.model).items():
+            shapes[name] = tuple(1 if size is None else size for size in sizes)
         return shapes
 
     def only_consumer(self, name: str) -> NodeProto | None:
@@ -66,6 +95,81 @@ class OnnxGraph:
 def attributes(node: NodeProto) -> dict[str, Any]:
     """A node's attributes as Python values."""
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def subgraphs(node: NodeProto) -> list[GraphProto]:
+    """The graphs that a node holds (If, Loop, Scan)."""
+    single = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+    return [*single, *(graph for attribute in node.attribute for graph in attribute.graphs)]
+
+
+def dimensions(model: ModelProto) -> dict[str, Dimensions]:
+    """Shape of every value that shape inference finds, None where a dimension is free. Weights are not copied.
+
+    What the file itself says of shapes is believed only for operators of other domains: exporters err. Raises
+    ConversionError if the graph contradicts itself.
+    """
+    graph = model.graph
+    outline = ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
+    outline.graph.name = graph.name
+    outline.graph.node.extend(graph.node)
+    outline.graph.output.extend(graph.output)
+    foreign = {name for node in graph.node if node.domain not in ONNX_DOMAINS for name in node.output}
+    outline.graph.value_info.extend(value for value in graph.value_info if value.name in foreign)
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    outline.graph.input.extend(value for value in graph.input if value.name not in weights)
+    for name, tensor in weights.items():
+        if prod(tensor.dims) <= SHAPE_NUMBERS:
+            outline.graph.initializer.append(tensor)
+        else:
+            outline.graph.input.append(helper.make_tensor_value_info(name, tensor.data_type, tensor.dims))
+    try:
+        inferred = shape_inference.infer_shapes(outline, strict_mode=True, data_prop=True)
+    except Exception as error:  # onnx raises RuntimeError and its own kinds
+        raise ConversionError(f"the graph's shapes cannot be inferred: {first_line(error)}") from error
+    found: dict[str, Dimensions] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    for value in (*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output):
+        if value.type.tensor_type.HasField("shape"):
+            found[value.name] = tuple(
+                dimension.dim_value if dimension.HasField("dim_value") else None
+                for dimension in value.type.tensor_type.shape.dim
+            )
+    return found
+
+
+def forget_shapes(model: ModelProto) -> None:
+    """Let the shapes of intermediate values and results be inferred anew; a free first dimension stays free."""
+    del model.graph.value_info[:]
+    for value in model.graph.output:
+        for dimension in list(value.type.tensor_type.shape.dim):
+            if dimension.HasField("dim_value"):
+                dimension.Clear()
+    found = dimensions(model)
+    for value in model.graph.output:
+        for dimension, size in zip(value.type.tensor_type.shape.dim, found.get(value.name, ()), strict=False):
+            if size is not None:
+                dimension.dim_value = size
+
+
+def drop_unused(model: ModelProto) -> None:
+    """Remove the nodes and initializers whose values nobody reads."""
+    graph = model.graph
+    read = {value.name for value in graph.output}
+    for index in reversed(range(len(graph.node))):
+        if read.intersection(graph.node[index].output):
+            read.update(_names_read(graph.node[index]))
+        else:
+            del graph.node[index]
+    for index in reversed(range(len(graph.initializer))):  # by index: remove() would compare weights
+        if graph.initializer[index].name not in read:
+            del graph.initializer[index]
+
+
+def _names_read(node: NodeProto) -> set[str]:
+    return set(node.input).union(
+        *(_names_read(inner) for graph in subgraphs(node) for inner in graph.node),
+        *({value.name for value in graph.output} for graph in subgraphs(node)),
+    )
 
 
 def load(path: Path) -> ModelProto:
@@ -80,16 +184,17 @@ def load(path: Path) -> ModelProto:
         raise ConversionError(f"{path}: not an ONNX model ({first_line(error)})") from error
     if not model.graph.node or not model.opset_import:
         raise ConversionError(f"{path}: not an ONNX model (it has no nodes)")
-    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
-        raise ConversionError(f"{path}: keeps its weights in other files; save it as one file")
+    problem = onnx_verify.problem(model)
+    if problem is not None:
+        raise ConversionError(f"{path}: {problem}")
     check(model, str(path))
     return model
 
 
 def check(model: ModelProto, name: str) -> None:
-    """Run the ONNX checker. Raises ConversionError with its first line."""
+    """Run the ONNX checker on all but the weights. Raises ConversionError with its first line."""
     try:
-        onnx.checker.check_model(model, full_check=True)
+        onnx.checker.check_model(onnx_verify.without_weights(model), full_check=True)
     except Exception as error:  # the checker raises its own kind and those of shape inference
         raise ConversionError(f"{name}: refused by the ONNX checker: {first_line(error)}") from error
 
@@ -100,6 +205,14 @@ def save(model: ModelProto, path: Path) -> None:
         raise ConversionError(f"{path}: larger than 2 GiB, which ONNX's own format does not hold")
     check(model, str(path))
     write_atomically(path, model.SerializeToString(deterministic=True))
+
+
+def embed_card(model: ModelProto, card: dict[str, Any] | None) -> None:
+    """Make a card (or nothing) the only metadata of a model, as JSON under CARD_KEY; changed in place."""
+    del model.metadata_props[:]
+    if card is not None:
+        entry = model.metadata_props.add()
+        entry.key, entry.value = CARD_KEY, json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -66,19 +66,15 @@ def check_onnx(
     return parity
 
 
-def check_tflite(
-    onnx_path: Path,
-    samples: np.ndarray,
-    tflite_path: Path,
-    *,
-    max_relative: float = 1e-4,
-    min_snr_db: float = 90.0,
+def check_same(
+    reference: Path, samples: np.ndarray, path: Path, *, max_relative: float = 1e-4, min_snr_db: float = 90.0
 ) -> Parity:
-    """The TFLite runtime against ONNX Runtime on the file that the .tflite was emitted from. Raises ParityError."""
-    parity = measure(run_onnx(onnx_path, samples)[0], run_tflite(tflite_path, samples))
+    """An .ort or .tflite against ONNX Runtime on the .onnx that it was made from. Raises ParityError."""
+    outputs = run_tflite(path, samples) if path.suffix == ".tflite" else run_onnx(path, samples)[0]
+    parity = measure(run_onnx(reference, samples)[0], outputs)
     if parity.max_relative > max_relative or parity.snr_db < min_snr_db:
         raise ParityError(
-            f"{tflite_path.name} differs from {onnx_path.name} by {parity.max_relative:.1e} of its largest output "
+            f"{path.name} differs from {reference.name} by {parity.max_relative:.1e} of its largest output "
             f"(SNR {parity.snr_db:.0f} dB)"
         )
     return parity

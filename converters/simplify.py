@@ -13,7 +13,7 @@ import onnx
 from onnx import ModelProto
 
 from converters.errors import ConversionError
-from converters.onnx_graph import check
+from converters.onnx_graph import load
 
 MEMORY_LIMIT = 16 * 1024**3
 # Run by the child: read a model, simplify it, write it. argv: input, output.
@@ -58,11 +58,9 @@ def simplify(model: ModelProto, *, timeout: float = 120.0, child: Sequence[str] 
             lines = done.stderr.strip().splitlines()
             return Simplified(model, f"onnxsim failed: {lines[-1] if lines else 'no message'}")
         try:
-            simplified = onnx.load(after)
-            check(simplified, "onnxsim's result")
+            return Simplified(load(after), None)
         except ConversionError as error:
-            return Simplified(model, str(error))
-        return Simplified(simplified, None)
+            return Simplified(model, f"onnxsim's result cannot be used: {error}")
 
 
 def _limit_memory() -> None:

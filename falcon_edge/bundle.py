@@ -27,6 +27,8 @@ from falcon_edge.preprocessing import InputSpec
 SUFFIX = ".falcon"
 MANIFEST, SUMS, WEIGHTS, PLAN = "manifest.json", "SHA256SUMS", "weights.safetensors", "plan.json"
 EXPORTS, GOLDEN = "exports", "golden"
+# The manifest of a network of 20,000 classes has less than 1 MiB.
+MAXIMUM_DOCUMENT = 16 * 1024**2
 
 Target = Literal["onnx", "ort", "tflite"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -92,12 +94,24 @@ class Output(Document):
     shape: tuple[int, ...]
 
 
-class Quantization(Document):
-    """How an int8 file was calibrated."""
+class IntegerValue(Document):
+    """real = scale (q - zero_point) with q in -128..127; a uint8 counts 128 more, at the same scale."""
 
-    calibration: str
-    data_sha256: str
+    scale: float
+    zero_point: int
+
+
+class Quantization(Document):
+    """How the int8 files were made: both runtimes have the same scales."""
+
+    calibration: str = Field(description="how ranges were chosen: minmax, percentile, entropy or mse")
+    data: str
+    data_sha256: str = Field(description="of the calibration images and labels")
     samples: int
+    input: IntegerValue
+    output: IntegerValue
+    kept: dict[str, str] = Field(default={}, description="nodes left in float, by the name of their output: why")
+    islands: tuple[str, ...] = Field(default=(), description="nodes that ONNX Runtime computes in float")
 
 
 class Card(Document):
@@ -131,6 +145,16 @@ class Export(Document):
     parity: MeasuredParity
     macs: int
     notes: tuple[str, ...] = ()
+
+
+class Advice(Document):
+    """What int8 costs one file: top-1 in 0..1 on `samples` validation images, beside float32, and a word on it."""
+
+    file: str
+    samples: int
+    top1_float: float
+    top1: float
+    text: str
 
 
 class Tolerance(Document):
@@ -182,19 +206,19 @@ class Manifest(Document):
     macs: int
     accuracy: tuple[MeasuredAccuracy, ...] = ()
     quantization: Quantization | None = None
+    advice: tuple[Advice, ...] = ()
     exports: tuple[Export, ...] = ()
     golden: Golden = Golden()
     tools: dict[str, str] = {}
 
-    @property
-    def card(self) -> Card:
-        """The part that exported files carry."""
+    def card(self, quantization: Quantization | None = None) -> Card:
+        """The part that an exported file carries; an int8 file's with its quantization."""
         return Card(
             name=self.name,
             input=self.input,
             labels=self.labels,
             outputs=self.outputs,
-            quantization=self.quantization,
+            quantization=quantization,
             lineage=self.lineage,
         )
 
@@ -280,7 +304,7 @@ def open_bundle(path: Path) -> Bundle:
     if not sums.is_file() or not (path / MANIFEST).is_file():
         raise BadInput(f"{path}: not a bundle ({MANIFEST} or {SUMS} is missing)")
     try:
-        written, found = sums.read_bytes(), _sums(path)
+        written, found = read_at_most(sums, MAXIMUM_DOCUMENT), _sums(path)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
     if written != found:
@@ -293,10 +317,23 @@ def open_bundle(path: Path) -> Bundle:
     return Bundle(path, manifest)
 
 
+def read_at_most(path: Path, limit: int) -> bytes:
+    """The bytes of a small file. Raises BadInput if it is larger than `limit`, OSError if it cannot be read."""
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise BadInput(f"{path}: larger than {limit >> 20} MiB, which no file of this kind is")
+    return data
+
+
 def read_document(path: Path, kind: type[AnyDocument]) -> AnyDocument:
     """A JSON file as a pydantic document. Raises BadInput with the first thing that is wrong."""
     try:
-        return kind.model_validate_json(path.read_bytes())
+        data = read_at_most(path, MAXIMUM_DOCUMENT)
+        document = kind.model_validate_json(data)
+        # Neither numbers of more than 64 bits, nor 1e999, nor half a character: what can be read can be written again.
+        json.dumps(json.loads(data, parse_int=_integer), allow_nan=False, ensure_ascii=False).encode()
+        return document
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:
@@ -307,6 +344,15 @@ def read_document(path: Path, kind: type[AnyDocument]) -> AnyDocument:
             raise BadInput(f"{path}: a {name} of version {first['input']!r}; this program reads {known}") from error
         problem = " ".join(f"{place or 'it'}: {first['msg']}".split())  # a place may be any text of the file
         raise BadInput(f"{path}: not a valid {name}: {problem}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: not a valid {kind.__name__.lower()}: {error}") from error
+
+
+def _integer(text: str) -> int:
+    number = int(text)
+    if not -(2**63) <= number < 2**64:
+        raise ValueError("a number has more than 64 bits")
+    return number
 
 
 def check_place(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How an image becomes a network's input: the normative specification of docs/preprocessing.md, executed.
+"""How an image becomes a network's input: the normative specification of docs/formats.md, executed.
 
 The steps work on uint8 and are exact in integers; the normalisation works in float32, one rounding per operation, in a
 fixed order. So Python, Java and JavaScript can agree bit for bit (docs/conformance/preprocessing.json).
@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PHOTO_SIZE = 160
 CROP_SHARE = 0.875
+# What a manifest may ask for: images of 2,300 x 2,300 pixels, and steps of 32,768. More would only fill the memory.
+MAXIMUM_VALUES, MAXIMUM_PIXELS = 2**24, 2**15
 
 
 class _Step(BaseModel):
@@ -81,6 +83,9 @@ class InputSpec(BaseModel):
     def _one_mean_and_std_a_channel(self) -> "InputSpec":
         if min(self.shape) <= 0:
             raise ValueError("the shape must be positive")
+        numbers = [number for step in self.steps for number in step.model_dump().values() if isinstance(number, int)]
+        if math.prod(self.shape) > MAXIMUM_VALUES or max(numbers, default=0) > MAXIMUM_PIXELS:
+            raise ValueError("images of this size are too large")
         if len(self.mean) != self.shape[0] or len(self.std) != self.shape[0]:
             raise ValueError(f"mean and std need {self.shape[0]} numbers each")
         if not (all(map(math.isfinite, self.mean)) and all(0 < number < math.inf for number in self.std)):

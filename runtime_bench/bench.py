@@ -70,8 +70,9 @@ class Protocol:
     """How it is measured: at least `runs` samples and `seconds` of them a model, spread over `rounds`.
 
     A model is warmed up by at least `warm_up_runs` and `warm_up_seconds`. `timeout` bounds every answer of a worker in
-    seconds, `memory_limit` its address space in bytes (None: no limit), `cpus` where it runs (None: wherever this
-    process may). Raises BenchInputError for values without a meaning.
+    seconds (and that times `threads` its time on the CPUs), `memory_limit` its address space in bytes (None: three
+    quarters of the device's memory for each file), `cpus` where it runs (None: wherever this process may). Raises
+    BenchInputError for values without a meaning.
     """
 
     threads: int = 1
@@ -310,7 +311,8 @@ def _evaluate(subject: _Subject, device: Device, protocol: Protocol, evaluation:
 
 def _ask(subject: _Subject, protocol: Protocol, action: str, **request: Any) -> dict[str, Any]:
     assert subject.worker is not None
-    return subject.worker.ask(action, timeout=protocol.timeout, **request)
+    cpu_seconds = protocol.timeout * protocol.threads
+    return subject.worker.ask(action, timeout=protocol.timeout, cpu_seconds=cpu_seconds, **request)
 
 
 def _entry(subject: _Subject, device: Device, protocol: Protocol, load_before: float | None, cores: int) -> Entry:

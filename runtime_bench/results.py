@@ -15,6 +15,7 @@ from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
 
 SCHEMA_VERSION = 1
+MAXIMUM_BYTES = 256 * 1024**2  # ten million samples
 # Version n -> a function that turns a document of version n into one of n + 1.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
@@ -207,7 +208,11 @@ def save(results: Results, path: Path) -> None:
 def load(path: Path) -> Results:
     """Read a results file of this or an older version. Raises BenchInputError for anything else."""
     try:
-        document = json.loads(path.read_bytes())
+        with path.open("rb") as file:
+            data = file.read(MAXIMUM_BYTES + 1)
+        if len(data) > MAXIMUM_BYTES:
+            raise BenchInputError(f"{path}: larger than {MAXIMUM_BYTES >> 20} MiB, which no results file is")
+        document = json.loads(data, parse_int=_integer)
     except OSError as error:
         raise BenchInputError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
@@ -221,8 +226,17 @@ def load(path: Path) -> Results:
     if type(version) is not int or version != SCHEMA_VERSION:  # JSON's true is not a version
         raise BenchInputError(f"{path}: results of version {version}; this program reads up to {SCHEMA_VERSION}")
     try:
-        return Results.model_validate_json(json.dumps(document))
+        return Results.model_validate_json(json.dumps(document, allow_nan=False))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise BenchInputError(f"{path}: not a valid results file: {place or 'it'}: {first['msg']}") from error
+    except (ValueError, RecursionError) as error:  # 1e999, or lists without end
+        raise BenchInputError(f"{path}: not a valid results file: {error}") from error
+
+
+def _integer(text: str) -> int:
+    number = int(text)
+    if not -(2**63) <= number < 2**64:
+        raise ValueError("a number has more than 64 bits")
+    return number

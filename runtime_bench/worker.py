@@ -10,6 +10,7 @@ JSON lines: a request on stdin, its reply on stdout; {"error": ...} where it fai
   replay    inputs, outputs                               runs files of float32 NCHW, writes outputs as they come
   memory                                                  resident set and its peak, in bytes
   quit
+Any of them may say cpu_seconds: what it may take of the CPUs before the kernel ends this process.
 A sample is the time of one inference with its input set and its output read, by the monotonic clock.
 """
 
@@ -147,8 +148,7 @@ class Worker:
         import numpy
 
         model: Any = RUNTIMES[runtime]()  # before the limit and the clock: both are for the file alone
-        if memory_limit:
-            resource.setrlimit(resource.RLIMIT_AS, (memory_limit, memory_limit))
+        limit_memory(memory_limit)
         before = memory()["resident"]
         started = time.perf_counter_ns()
         model.load(path, threads)
@@ -239,7 +239,7 @@ class Worker:
 
 
 def normalised(image, mean, std):
-    """float32 (1, C, H, W) of uint8 (H, W, C): one rounding to float32 an operation (docs/preprocessing.md)."""
+    """float32 (1, C, H, W) of uint8 (H, W, C): one rounding to float32 an operation (docs/formats.md)."""
     import numpy
 
     x = image.astype("float32") / numpy.float32(255)
@@ -257,6 +257,31 @@ def memory():
     except OSError:
         scale = 1 if sys.platform == "darwin" else 1024
         return {"resident": None, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale}
+
+
+def limit_memory(limit):
+    """Address space in bytes; None: three quarters of this device's memory beside what is mapped already (Linux)."""
+    if limit is None:
+        try:
+            with open("/proc/self/statm") as file:
+                mapped = int(file.read().split()[0])
+            limit = (mapped + os.sysconf("SC_PHYS_PAGES") * 3 // 4) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, ValueError):
+            return
+    set_limit(resource.RLIMIT_AS, limit, limit)
+
+
+def limit_cpu(seconds):
+    """End this process once it has taken so many more seconds of the CPUs: also where nobody is left to stop it."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    set_limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + min(seconds, 1e9)) + 1, resource.RLIM_INFINITY)
+
+
+def set_limit(kind, soft, hard):
+    """Set a limit of this process, within the one that is set already."""
+    most, free = resource.getrlimit(kind)[1], resource.RLIM_INFINITY
+    soft, hard = (value if most == free else most if value == free else min(value, most) for value in (soft, hard))
+    resource.setrlimit(kind, (soft, hard))
 
 
 def pin(cpus):
@@ -281,6 +306,7 @@ def die_with_parent():
 def main():
     """Answer requests until the input ends."""
     die_with_parent()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a runtime that crashes leaves nothing behind
     # What native libraries print must not get between the replies: stdout becomes stderr for all but these.
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -288,13 +314,15 @@ def main():
     for line in sys.stdin:
         try:
             request = json.loads(line)
-            action = request.pop("do")
+            action, seconds = request.pop("do"), request.pop("cpu_seconds", None)
             if action == "quit":
                 break
             if action not in REQUESTS:
                 raise ValueError(f"no such request: {action}")
             if worker.model is None and action not in ("load", "memory"):
                 raise ValueError("no file is loaded")
+            if seconds is not None:
+                limit_cpu(seconds)
             reply = getattr(worker, action)(**request)
         except MemoryError:
             reply = {"error": "out of memory", "kind": "memory"}

@@ -8,7 +8,7 @@ added before the normalisation, folds as a single convolution does.
 import numpy as np
 from onnx import ModelProto, NodeProto, numpy_helper
 
-from converters.onnx_graph import OnnxGraph, attributes
+from converters.onnx_graph import OnnxGraph, attributes, drop_unused
 
 LINEAR = ("Conv", "ConvTranspose", "Gemm")
 
@@ -35,7 +35,7 @@ def fold_batchnorm(model: ModelProto) -> ModelProto:
         model.graph.node.remove(norm)
         for value in [value for value in model.graph.value_info if value.name == old]:
             model.graph.value_info.remove(value)
-    _drop_unused_constants(model)
+    drop_unused(model)
     return model
 
 
@@ -72,8 +72,9 @@ def _rescale(model: ModelProto, graph: OnnxGraph, node: NodeProto, scale: np.nda
 def _set_input(model: ModelProto, graph: OnnxGraph, node: NodeProto, index: int, value: np.ndarray) -> None:
     """Give a node a constant of its own: exporters let nodes share equal ones."""
     name = f"{node.output[0]}.folded_{'weight' if index == 1 else 'bias'}"
-    graph.constants[name] = value.astype(np.float32)
-    tensor = numpy_helper.from_array(graph.constants[name], name)
+    folded = value.astype(np.float32)
+    graph.constants.add(name, folded)
+    tensor = numpy_helper.from_array(folded, name)
     for existing in [existing for existing in model.graph.initializer if existing.name == name]:
         model.graph.initializer.remove(existing)
     model.graph.initializer.append(tensor)
@@ -81,9 +82,3 @@ def _set_input(model: ModelProto, graph: OnnxGraph, node: NodeProto, index: int,
         node.input[index] = name
     else:
         node.input.append(name)
-
-
-def _drop_unused_constants(model: ModelProto) -> None:
-    used = {name for node in model.graph.node for name in node.input} | {value.name for value in model.graph.output}
-    for tensor in [tensor for tensor in model.graph.initializer if tensor.name not in used]:
-        model.graph.initializer.remove(tensor)

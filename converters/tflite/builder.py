@@ -9,11 +9,14 @@ from ai_edge_litert import schema_py_generated as schema
 TENSOR_TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
     np.dtype(np.int32): schema.TensorType.INT32,
+    np.dtype(np.int8): schema.TensorType.INT8,
+    np.dtype(np.float16): schema.TensorType.FLOAT16,
 }
 IDENTIFIER = b"TFL3"
 SIGNATURE = "serving_default"
 # An operator's older field holds codes up to this one; newer codes stand in builtinCode alone.
 PLACEHOLDER_CODE = 127
+ABSENT = -1  # an optional input that is not given
 
 
 class Builder:
@@ -30,30 +33,88 @@ class Builder:
         self._graph.name = "main"
         self._graph.tensors, self._graph.operators = [], []
         self._codes: dict[tuple[int, int], int] = {}
+        self._origins: list[str] = []
+        self.origin = ""  # the ONNX node that operators are now emitted for, by the name of its first output
 
     def activation(self, name: str, shape: tuple[int, ...]) -> int:
         """A float32 tensor that is computed."""
         return self._tensor(name, shape, schema.TensorType.FLOAT32, 0)
 
     def constant(self, name: str, value: np.ndarray) -> int:
-        """A tensor that is stored in the file (float32 or int32)."""
+        """A tensor that is stored in the file (a type of TENSOR_TYPES)."""
         buffer = self._buffer(np.ascontiguousarray(value).tobytes())
         return self._tensor(name, value.shape, TENSOR_TYPES[value.dtype], buffer)
 
     def operator(self, code: int, inputs: list[int], outputs: list[int], options: Any = None, version: int = 1) -> None:
         """Append an operator; `options` is its options object of the schema, whose class names the union member."""
         operator = schema.OperatorT()
-        operator.opcodeIndex = self._code(code, version)
+        operator.opcodeIndex = self.code(code, version)
         operator.inputs, operator.outputs = inputs, outputs
         if options is not None:
             kind = type(options).__name__.removesuffix("T")
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
             operator.builtinOptions = options
+        self.append(operator, self.origin)
+
+    def append(self, operator: Any, origin: str) -> None:
+        """Append an operator that there is already."""
         self._graph.operators.append(operator)
+        self._origins.append(origin)
+
+    def take_operators(self) -> list[tuple[Any, str]]:
+        """All operators and their origins, which are taken out of the graph: to be changed and appended again."""
+        taken = list(zip(self._graph.operators, self._origins, strict=True))
+        self._graph.operators, self._origins = [], []
+        return taken
+
+    def code(self, code: int, version: int) -> int:
+        """The index of an operator's code and version in the model's table."""
+        key = (code, version)
+        if key not in self._codes:
+            entry = schema.OperatorCodeT()
+            entry.builtinCode, entry.version = code, version
+            entry.deprecatedBuiltinCode = min(code, PLACEHOLDER_CODE)
+            self._codes[key] = len(self._model.operatorCodes)
+            self._model.operatorCodes.append(entry)
+        return self._codes[key]
+
+    def code_of(self, operator: Any) -> tuple[int, int]:
+        """(code, version) of an operator."""
+        entry = self._model.operatorCodes[operator.opcodeIndex]
+        return entry.builtinCode, entry.version
 
     def shape(self, tensor: int) -> tuple[int, ...]:
         """Shape of a tensor."""
         return tuple(self._graph.tensors[tensor].shape)
+
+    def name(self, tensor: int) -> str:
+        """Name of a tensor."""
+        return self._graph.tensors[tensor].name
+
+    def is_computed(self, tensor: int) -> bool:
+        """Whether a tensor is computed, not stored."""
+        return self._graph.tensors[tensor].buffer == 0
+
+    def is_float(self, tensor: int) -> bool:
+        """Whether a tensor is float32."""
+        return self._graph.tensors[tensor].type == schema.TensorType.FLOAT32
+
+    def value(self, tensor: int) -> np.ndarray:
+        """What a stored tensor holds."""
+        stored = self._graph.tensors[tensor]
+        dtype = next(dtype for dtype, kind in TENSOR_TYPES.items() if kind == stored.type)
+        return self._model.buffers[stored.buffer].data.view(dtype).reshape(stored.shape)
+
+    def quantize(self, tensor: int, scales: np.ndarray, zero_points: np.ndarray, axis: int = 0) -> None:
+        """Say how the integers of a tensor are meant; a computed one becomes int8."""
+        entry = self._graph.tensors[tensor]
+        if self.is_computed(tensor):
+            entry.type = schema.TensorType.INT8
+        quantization = schema.QuantizationParametersT()
+        quantization.scale = np.asarray(scales, np.float32).reshape(-1)
+        quantization.zeroPoint = np.asarray(zero_points, np.int64).reshape(-1)
+        quantization.quantizedDimension = axis
+        entry.quantization = quantization
 
     def metadata(self, name: str, data: bytes) -> None:
         """Attach a named blob."""
@@ -64,6 +125,9 @@ class Builder:
     def finish(self, inputs: dict[str, int], outputs: dict[str, int]) -> bytes:
         """The file: inputs and outputs by the names of its serving signature."""
         self._graph.inputs, self._graph.outputs = list(inputs.values()), list(outputs.values())
+        place = self._drop_unused()
+        inputs = {name: place[tensor] for name, tensor in inputs.items()}
+        outputs = {name: place[tensor] for name, tensor in outputs.items()}
         signature = schema.SignatureDefT()
         signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
         signature.inputs = [self._named(name, tensor) for name, tensor in inputs.items()]
@@ -73,6 +137,31 @@ class Builder:
         flat = flatbuffers.Builder(1 << 20)
         flat.Finish(self._model.Pack(flat), IDENTIFIER)
         return bytes(flat.Output())
+
+    def _drop_unused(self) -> dict[int, int]:
+        """Leave out the tensors, buffers and codes that nothing uses any more; returns the tensors' new indices."""
+        graph, model = self._graph, self._model
+        used = {*graph.inputs, *graph.outputs}
+        for operator in graph.operators:
+            used.update(operator.inputs, operator.outputs)
+        used.discard(ABSENT)
+        place = {tensor: index for index, tensor in enumerate(sorted(used))}
+        place[ABSENT] = ABSENT
+        graph.tensors = [graph.tensors[tensor] for tensor in sorted(used)]
+        graph.inputs, graph.outputs = ([place[tensor] for tensor in side] for side in (graph.inputs, graph.outputs))
+        for operator in graph.operators:
+            operator.inputs = [place[tensor] for tensor in operator.inputs]
+            operator.outputs = [place[tensor] for tensor in operator.outputs]
+        holders = [*graph.tensors, *model.metadata]
+        buffers = sorted({0, *(holder.buffer for holder in holders)})
+        model.buffers = [model.buffers[index] for index in buffers]
+        for holder in holders:
+            holder.buffer = buffers.index(holder.buffer)
+        codes = sorted({operator.opcodeIndex for operator in graph.operators})
+        model.operatorCodes = [model.operatorCodes[index] for index in codes]
+        for operator in graph.operators:
+            operator.opcodeIndex = codes.index(operator.opcodeIndex)
+        return place
 
     def _tensor(self, name: str, shape: tuple[int, ...], kind: int, buffer: int) -> int:
         tensor = schema.TensorT()
@@ -86,16 +175,6 @@ class Builder:
         buffer.data = np.frombuffer(data, np.uint8)  # an array packs at once, bytes one by one
         self._model.buffers.append(buffer)
         return len(self._model.buffers) - 1
-
-    def _code(self, code: int, version: int) -> int:
-        key = (code, version)
-        if key not in self._codes:
-            entry = schema.OperatorCodeT()
-            entry.builtinCode, entry.version = code, version
-            entry.deprecatedBuiltinCode = min(code, PLACEHOLDER_CODE)
-            self._codes[key] = len(self._model.operatorCodes)
-            self._model.operatorCodes.append(entry)
-        return self._codes[key]
 
     @staticmethod
     def _named(name: str, tensor: int) -> Any:

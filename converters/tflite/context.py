@@ -1,15 +1,19 @@
-"""What an operator's emitter sees of the graph around it: tensors in NHWC, constants, fused activations."""
+"""What an operator's emitter sees of the graph around it: tensors, their layouts, constants, fused activations."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
-from converters.errors import ConversionError, UnsupportedOperator
-from converters.onnx_graph import OnnxGraph, attributes
+from converters.errors import ConversionError, Unsupported
+from converters.onnx_graph import ONNX_DOMAINS, OnnxGraph, attributes
 from converters.tflite.builder import Builder
+from converters.tflite.layout import Layout, Order, Shape, usual_order
+from converters.tflite.ranges import non_negative
+from converters.tflite.rearrange import rearrange, reshaped
 
 Emitter = Callable[["Context", NodeProto], None]
 EMITTERS: dict[str, Emitter] = {}
@@ -25,99 +29,205 @@ def emits(*operators: str) -> Callable[[Emitter], Emitter]:
     return register
 
 
-def nhwc(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A 4-D NCHW shape as NHWC; any other as it is."""
-    return (shape[0], shape[2], shape[3], shape[1]) if len(shape) == 4 else tuple(shape)
+class NoForm(Exception):
+    """Raised by an emitter for a node that it cannot emit; the emission goes on, to find all such nodes."""
+
+    def __init__(self, unsupported: Unsupported):
+        super().__init__(unsupported)
+        self.unsupported = unsupported
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A value as it is: a tensor, and how the ONNX value lies in its memory (its shape may be any that fits)."""
+
+    tensor: int
+    layout: Layout
 
 
 class Context:
-    """The state of one emission. ONNX values of four dimensions live in NHWC, all others as they are."""
+    """The state of one emission.
 
-    def __init__(self, graph: OnnxGraph, builder: Builder):
-        self.graph, self.builder = graph, builder
-        self.shapes = graph.shapes()
-        self.tensors: dict[str, int] = {}
-        self.non_negative: set[str] = set()
-        # Values that were flattened from NHWC memory: their (H, W, C), for the weights of what follows.
-        self.flattened: dict[str, tuple[int, int, int]] = {}
+    Every computed value has one tensor, in the layout that its operator gave it. An operator asks for its inputs in
+    the layout that it needs: what lies otherwise is rearranged there, once.
+    """
+
+    def __init__(self, graph: OnnxGraph, shapes: dict[str, Shape], builder: Builder):
+        self.graph, self.shapes, self.builder = graph, shapes, builder
+        self.non_negative = non_negative(graph)
+        self.unsupported: list[Unsupported] = []
+        self._stored: dict[str, Stored] = {}
+        self._arranged: dict[tuple[str, Layout, Shape], int] = {}
         self._done: set[str] = set()
 
     def emit(self, node: NodeProto) -> None:
-        """Emit one node, unless an earlier one has taken it in."""
-        if node.op_type == "Constant" or node.output[0] in self._done:
+        """Emit one node, unless an earlier one has taken it in; one that has no form is noted in `unsupported`."""
+        if node.output[0] in self._done:
             return
-        emitter = EMITTERS.get(node.op_type)
-        if emitter is None:
-            raise self.unsupported(node)
-        emitter(self, node)
-        if node.op_type in ("Relu", "MaxPool", "AveragePool") and (
-            node.op_type == "Relu" or node.input[0] in self.non_negative
-        ):
-            self.non_negative.add(node.output[0])
+        self.builder.origin = node.output[0]
+        emitter = EMITTERS.get(node.op_type) if node.domain in ONNX_DOMAINS else None
+        try:
+            if emitter is None:
+                raise self.no_form(node)
+            emitter(self, node)
+        except NoForm as problem:
+            self.unsupported.append(problem.unsupported)
+            for name in node.output:
+                self.output_as(name, usual_order(len(self.shape(name))))
 
-    def unsupported(self, node: NodeProto, detail: str = "") -> UnsupportedOperator:
-        """The error that names a node, what of it is not known, and the operators that are."""
-        return UnsupportedOperator(node.op_type, node.name or node.output[0], EMITTERS, detail)
+    def no_form(self, node: NodeProto, detail: str = "") -> NoForm:
+        """The error that names a node and what of it is not known."""
+        return NoForm(Unsupported(node.op_type, node.name or node.output[0], detail))
 
-    def tensor(self, name: str) -> int:
-        """The tensor of an ONNX value; a constant is stored, in NHWC where it has four dimensions."""
-        if name not in self.tensors:
-            if name not in self.graph.constants:
+    # What there is.
+
+    def shape(self, name: str) -> Shape:
+        """The ONNX shape of a value."""
+        return self.shapes.get(name, ())
+
+    def is_constant(self, name: str) -> bool:
+        """Whether a value is stored in the file."""
+        return name in self.graph.constants
+
+    def weight(self, node: NodeProto, index: int = 1) -> np.ndarray:
+        """An input of a node that must be constant."""
+        if not self.is_constant(node.input[index]):
+            raise self.no_form(node, f"an input {index} that is computed")
+        return self.graph.constants[node.input[index]]
+
+    def optional(self, node: NodeProto, index: int) -> np.ndarray | None:
+        """An input of a node that must be constant where it is given."""
+        return self.weight(node, index) if len(node.input) > index and node.input[index] else None
+
+    def stored(self, name: str) -> Stored:
+        """The tensor of a value, as it is; a constant is stored in the usual order of its rank."""
+        if name not in self._stored:
+            if not self.is_constant(name):
                 raise ConversionError(f"the value {name} is used before it is computed")
-            self.tensors[name] = self.constant(name, self.graph.constants[name])
-        return self.tensors[name]
+            order = usual_order(len(self.shape(name)))
+            self._stored[name] = Stored(self.arranged(name, order), Layout.of(self.shape(name), order))
+        return self._stored[name]
 
-    def constant(self, name: str, value: np.ndarray) -> int:
-        """Store a constant; float values as float32, four dimensions as NHWC."""
-        if value.ndim == 4:
-            value = value.transpose(0, 2, 3, 1)
-        return self.raw(name, value.astype(np.float32))
+    def order(self, name: str) -> Order:
+        """The order of axes in which a value is had most cheaply."""
+        axes = None if self.is_constant(name) else self.stored(name).layout.axes()
+        return usual_order(len(self.shape(name))) if axes is None else axes
+
+    def arranged(self, name: str, order: Order) -> int:
+        """A value as the tensor value.transpose(order). One of lower rank gets axes of size 1 in front first."""
+        shape = (1,) * (len(order) - len(self.shape(name))) + self.shape(name)
+        layout, shown = Layout.of(shape, order), tuple(shape[axis] for axis in order)
+        key = (name, layout, shown)
+        if key not in self._arranged:
+            if self.is_constant(name):
+                value = self.graph.constants[name].astype(np.float32).reshape(shape)
+                self._arranged[key] = self.raw(name, value.transpose(order))
+            else:
+                stored = self.stored(name)
+                given = Stored(stored.tensor, stored.layout.expand_rank(len(order)))
+                self._arranged[key] = self._rearranged(name, given, layout, shown)
+        return self._arranged[key]
+
+    def gathered(self, name: str, order: Order) -> tuple[int, np.ndarray | None]:
+        """(tensor, index): `arranged`, but its last axis may be in another order, which weights make up for.
+
+        The tensor then is value.transpose(order)[..., index]; without an index it is as arranged.
+        """
+        if not self.is_constant(name):
+            stored = self.stored(name)
+            index = stored.layout.last_axis_index(order)
+            if index is not None and not np.array_equal(index, np.arange(index.size)):
+                shown = tuple(self.shape(name)[axis] for axis in order)
+                key = (name, stored.layout, shown)
+                if key not in self._arranged:
+                    self._arranged[key] = self.reshaped(name, stored.tensor, shown)
+                return self._arranged[key], index
+        return self.arranged(name, order), None
+
+    def opened(self, name: str) -> tuple[int, tuple[tuple[int, ...], ...]]:
+        """A value, nothing moved, with the axes of the tensor over which every ONNX axis is spread."""
+        stored = self.stored(name)
+        order = stored.layout.axes()
+        if order is not None:
+            return self.arranged(name, order), tuple((order.index(axis),) for axis in range(len(order)))
+        sizes = [size for axis in stored.layout.factors for size in axis]
+        shown = tuple(sizes[factor] for factor in stored.layout.order)
+        key = (name, stored.layout, shown)
+        if key not in self._arranged:
+            self._arranged[key] = self.reshaped(name, stored.tensor, shown)
+        place = {factor: index for index, factor in enumerate(stored.layout.order)}
+        numbers = iter(range(len(sizes)))
+        return self._arranged[key], tuple(tuple(place[next(numbers)] for _ in axis) for axis in stored.layout.factors)
+
+    def beside(self, name: str, value: np.ndarray, stored: Stored) -> int:
+        """Store a constant so that it broadcasts over a tensor as it does over the ONNX value in it.
+
+        What is equal along an axis of the tensor is stored once.
+        """
+        full = np.broadcast_to(value.astype(np.float32), stored.layout.shape)
+        lying = stored.layout.arrange(full).reshape(self.builder.shape(stored.tensor))
+        for axis in range(lying.ndim):
+            first = lying.take([0], axis)
+            if (lying == first).all():
+                lying = first
+        return self.raw(name, lying.reshape(1) if lying.size == 1 else lying)
+
+    def reshaped(self, name: str, tensor: int, shown: Shape) -> int:
+        """A tensor under another shape; itself where it has it."""
+        return reshaped(self.builder, name, tensor, shown)
 
     def raw(self, name: str, value: np.ndarray) -> int:
         """Store a constant exactly as it is."""
         return self.builder.constant(name, value)
 
-    def weight(self, node: NodeProto, index: int = 1) -> np.ndarray:
-        """An input of a node that must be constant."""
-        name = node.input[index]
-        if name not in self.graph.constants:
-            raise self.unsupported(node, f"an input {index} that is computed")
-        return self.graph.constants[name]
+    # What a node makes.
 
-    def bias(self, node: NodeProto, channels: int) -> np.ndarray:
-        """A node's third input as float32 (channels,), or zeros."""
-        if len(node.input) > 2 and node.input[2]:
-            return self.weight(node, 2).astype(np.float32)
-        return np.zeros(channels, np.float32)
+    def view(self, node: NodeProto, layout: Layout) -> None:
+        """A node that moves nothing: its output is its input under another layout."""
+        self.put(node.output[0], Stored(self.stored(node.input[0]).tensor, layout))
+
+    def put(self, name: str, stored: Stored) -> None:
+        """A value that is in a tensor that there is already."""
+        self._stored[name] = stored
 
     def alias(self, node: NodeProto) -> None:
         """A node that changes nothing: its output is its input."""
-        source, target = node.input[0], node.output[0]
-        self.tensors[target] = self.tensor(source)
-        if source in self.flattened:
-            self.flattened[target] = self.flattened[source]
-        if source in self.non_negative:
-            self.non_negative.add(target)
+        self.view(node, self.stored(node.input[0]).layout)
 
-    def output(self, node: NodeProto) -> int:
-        """A new tensor for a node's output."""
-        return self._new(node.output[0], nhwc(self.shapes[node.output[0]]))
+    def output(self, node: NodeProto, order: Order | None = None) -> int:
+        """A new tensor for a node's first output, its axes in this order (by default the usual one)."""
+        return self.output_as(node.output[0], usual_order(len(self.shape(node.output[0]))) if order is None else order)
 
-    def output_as(self, name: str, shape: tuple[int, ...]) -> int:
-        """A new tensor for a value under a shape of its own."""
-        return self._new(name, shape)
+    def output_as(self, name: str, order: Order) -> int:
+        """A new tensor for a value, its axes in this order."""
+        shape = self.shape(name)
+        return self.store(name, Layout.of(shape, order), tuple(shape[axis] for axis in order))
 
-    def fused_output(self, node: NodeProto) -> tuple[int, int]:
-        """(tensor, activation): the node's output, or that of the Relu or Clip(0, 6) that alone follows it."""
+    def store(self, name: str, layout: Layout, shown: Shape) -> int:
+        """A new tensor for a value, of any shape that fits its layout."""
+        tensor = self.builder.activation(name, shown)
+        self._stored[name] = Stored(tensor, layout)
+        return tensor
+
+    def step(self, node: NodeProto, suffix: str, shown: Shape) -> int:
+        """A new tensor for what is computed on the way to a node's output."""
+        return self.builder.activation(f"{node.output[0]}.{suffix}", shown)
+
+    def fused(self, node: NodeProto) -> tuple[str, int]:
+        """(name, activation): the node's output, or that of the activation that alone follows and is taken in."""
         name = node.output[0]
         follower = self.graph.only_consumer(name)
         if follower is not None:
             activation = activation_of(self.graph, follower)
             if activation is not None:
                 self.absorb(follower)
-                self.non_negative.add(follower.output[0])
-                return self._new(follower.output[0], nhwc(self.shapes[name])), activation
-        return self.output(node), schema.ActivationFunctionType.NONE
+                return follower.output[0], activation
+        return name, schema.ActivationFunctionType.NONE
+
+    def fused_output(self, node: NodeProto, order: Order | None = None) -> tuple[int, int]:
+        """(tensor, activation) of `fused`, its axes in this order (by default the usual one)."""
+        name, activation = self.fused(node)
+        return self.output_as(name, usual_order(len(self.shape(name))) if order is None else order), activation
 
     def absorb(self, node: NodeProto) -> None:
         """Mark a node as emitted together with an earlier one."""
@@ -127,25 +237,45 @@ class Context:
         """Append a TFLite operator."""
         self.builder.operator(code, inputs, outputs, options, version)
 
-    def _new(self, name: str, shape: tuple[int, ...]) -> int:
-        self.tensors[name] = self.builder.activation(name, shape)
-        return self.tensors[name]
+    def _rearranged(self, name: str, stored: Stored, layout: Layout, shown: Shape) -> int:
+        move = stored.layout.moves_to(layout)
+        tensor = stored.tensor
+        if move is None:  # two splits of one axis that have nothing in common: through the plain order
+            plain = Layout.of(layout.shape)
+            tensor = self._rearranged(name, stored, plain, layout.shape)
+            move = plain.moves_to(layout)
+            assert move is not None
+        return rearrange(self.builder, name, tensor, *move, shown)
 
 
 def activation_of(graph: OnnxGraph, node: NodeProto) -> int | None:
     """The activation function that a node is, if TFLite can fuse it."""
     if node.op_type == "Relu":
         return schema.ActivationFunctionType.RELU
-    if node.op_type == "Clip" and clip_bounds(graph, node) == (0.0, 6.0):
-        return schema.ActivationFunctionType.RELU6
+    if node.op_type == "Clip":
+        bounds = clip_bounds(graph, node)
+        return None if bounds is None else FUSED_BOUNDS.get(bounds)
     return None
+
+
+FUSED_BOUNDS = {
+    (0.0, np.inf): schema.ActivationFunctionType.RELU,
+    (0.0, 6.0): schema.ActivationFunctionType.RELU6,
+    (-1.0, 1.0): schema.ActivationFunctionType.RELU_N1_TO_1,
+}
 
 
 def clip_bounds(graph: OnnxGraph, node: NodeProto) -> tuple[float, float] | None:
-    """Lower and upper bound of a Clip with constant ones."""
+    """Lower and upper bound of a Clip, infinite where it has none; None if they are computed."""
     given = attributes(node)
-    if "min" in given and "max" in given:  # opset 6
-        return float(given["min"]), float(given["max"])
-    if len(node.input) == 3 and all(name in graph.constants for name in node.input[1:]):
-        return float(graph.constants[node.input[1]]), float(graph.constants[node.input[2]])
-    return None
+    bounds = []
+    for index, (name, missing) in enumerate((("min", -np.inf), ("max", np.inf)), start=1):
+        if len(node.input) > index and node.input[index]:
+            if node.input[index] not in graph.constants:
+                return None
+            bounds.append(float(graph.constants[node.input[index]].reshape(())))
+        else:
+            bounds.append(float(given.get(name, missing)))  # attributes until opset 6
+    low, high = bounds
+    largest = float(np.finfo(np.float32).max)  # how some exporters write "no bound"
+    return (-np.inf if low <= -largest else low), (np.inf if high >= largest else high)

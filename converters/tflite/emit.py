@@ -6,13 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from onnx import ModelProto
 
 from converters import onnx_graph
-from converters.errors import ConversionError
+from converters.errors import ConversionError, UnsupportedOperator
 from converters.onnx_graph import CARD_KEY, OnnxGraph
+from converters.passes import tidy
+from converters.passes.name_functions import name_functions
+from converters.passes.one_image import one_image
+from converters.quantization.rules import check
+from converters.quantization.spec import QuantizationSpec
 from converters.tflite import operators  # noqa: F401  # registers the emitters
 from converters.tflite.builder import Builder
-from converters.tflite.context import Context, nhwc
+from converters.tflite.context import Context
+from converters.tflite.half import halve_constants
+from converters.tflite.int8 import quantize_operators
+from converters.tflite.layout import usual_order
 
 
 @dataclass(frozen=True)
@@ -23,28 +32,85 @@ class TfliteExport:
     bytes: int
 
 
-def emit_tflite(source: Path, path: Path, *, card: dict[str, Any] | None = None) -> TfliteExport:
-    """Emit the float32 TFLite model of an ONNX file (a free batch becomes 1).
+def emit_tflite(
+    source: Path | ModelProto,
+    path: Path,
+    *,
+    card: dict[str, Any] | None = None,
+    quantization: QuantizationSpec | None = None,
+    integer_io: bool = False,
+    half: bool = False,
+) -> TfliteExport:
+    """Emit the TFLite model of an ONNX file or graph (a free batch becomes 1): float32, or int8 by `quantization`.
 
-    Images are NHWC throughout, the file's own input included; its serving signature has the names of the ONNX graph.
-    Raises UnsupportedOperator for an operator that no emitter knows, ConversionError for a file that is not ONNX.
+    Images are NHWC throughout, the file's own input and output included; its serving signature has the names of the
+    ONNX graph. With `integer_io` input and output of an int8 model are int8 too; with `half` the constants of a float
+    model are stored in float16.
+
+    Raises UnsupportedOperator, which lists every node that has no form in TFLite, NoInt8Form for nodes that cannot be
+    int8 there, QuantizationError for a quantization that breaks a rule, ConversionError for a file that is not ONNX.
     """
-    graph = OnnxGraph(onnx_graph.load(source))
-    if len(graph.inputs) != 1:
-        raise ConversionError(f"{source}: has {len(graph.inputs)} inputs; one image is expected")
-    for value in (*graph.inputs, *graph.outputs):
-        if value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
-            raise ConversionError(f"{source}: {value.name} is not float32")
-    builder = Builder("falcon-edge")
-    context = Context(graph, builder)
-    name = graph.inputs[0].name
-    context.tensors[name] = builder.activation(name, nhwc(context.shapes[name]))
-    for node in graph.nodes:
-        context.emit(node)
-    if card is not None:
-        builder.metadata(CARD_KEY, json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
-    data = builder.finish(
-        {name: context.tensors[name]}, {value.name: context.tensor(value.name) for value in graph.outputs}
-    )
+    data = tflite_bytes(source, card=card, quantization=quantization, integer_io=integer_io, half=half)
     onnx_graph.write_atomically(path, data)
     return TfliteExport(path, len(data))
+
+
+def tflite_bytes(
+    source: Path | ModelProto,
+    *,
+    card: dict[str, Any] | None = None,
+    quantization: QuantizationSpec | None = None,
+    integer_io: bool = False,
+    half: bool = False,
+) -> bytes:
+    """What emit_tflite writes; `source` is left as it was."""
+    name = "the graph" if isinstance(source, ModelProto) else str(source)
+    if isinstance(source, ModelProto):
+        model = ModelProto()
+        model.CopyFrom(source)
+    else:
+        model = onnx_graph.load(source)
+    if quantization is not None:
+        check(OnnxGraph(model), quantization)
+    return _emitted(_prepared(model, name), name, card, quantization, integer_io, half)
+
+
+def _emitted(
+    model: ModelProto,
+    source: str,
+    card: dict[str, Any] | None,
+    quantization: QuantizationSpec | None,
+    integer_io: bool,
+    half: bool,
+) -> bytes:
+    shapes = OnnxGraph(model).shapes()
+    graph, builder = OnnxGraph(name_functions(model)), Builder("falcon-edge")
+    context = Context(graph, shapes, builder)
+    name = graph.inputs[0].name
+    context.output_as(name, usual_order(len(context.shape(name))))
+    image = context.stored(name).tensor
+    for node in graph.nodes:
+        context.emit(node)
+    if context.unsupported:
+        raise UnsupportedOperator(source, context.unsupported)
+    results = {
+        value.name: context.arranged(value.name, usual_order(len(context.shape(value.name)))) for value in graph.outputs
+    }
+    if card is not None:
+        builder.metadata(CARD_KEY, json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+    if quantization is not None:
+        results = quantize_operators(builder, quantization, {name: image}, results, integer_io=integer_io)
+    elif half:
+        halve_constants(builder)
+    return builder.finish({name: image}, results)
+
+
+def _prepared(model: ModelProto, source: str) -> ModelProto:
+    """The graph as the operators are emitted from it."""
+    inputs = OnnxGraph(model).inputs
+    if len(inputs) != 1:
+        raise ConversionError(f"{source}: has {len(inputs)} inputs; one image is expected")
+    for value in (*inputs, *model.graph.output):
+        if value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+            raise ConversionError(f"{source}: {value.name} is not float32")
+    return tidy(one_image(model, source))

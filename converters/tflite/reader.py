@@ -1,24 +1,15 @@
-"""A TFLite file read defensively: Python's flatbuffers has no verifier, and a damaged file crashes native loaders."""
+"""A TFLite file read defensively: all of it is checked (verify.py) before anything is made of it."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from ai_edge_litert import schema_py_generated as schema
 
 from converters.errors import ConversionError
-from converters.tflite.builder import IDENTIFIER
+from converters.tflite.flatbuffer import Damaged, Table
+from converters.tflite.schema import schema
+from converters.tflite.verify import IDENTIFIER, MAXIMUM_BYTES, TYPES, operator_name, stored_bytes, verified
 
-MAXIMUM_BYTES = 2**31 - 1
-
-
-def _names(kind: type) -> dict[int, str]:
-    return {value: name for name, value in vars(kind).items() if isinstance(value, int)}
-
-
-OPERATORS = _names(schema.BuiltinOperator)
-TYPES = _names(schema.TensorType)
-ACTIVATIONS = _names(schema.ActivationFunctionType)
+MAXIMUM_METADATA = 64 * 1024**2
+ACTIVATIONS = {value: name for name, value in vars(schema.ActivationFunctionType).items() if isinstance(value, int)}
 
 
 @dataclass(frozen=True)
@@ -52,7 +43,7 @@ class TfliteModel:
 
 
 def read_tflite(path: Path) -> TfliteModel:
-    """Read a file. Raises ConversionError if anything in it points outside of it or makes no sense."""
+    """Read a file. Raises ConversionError if it is not one that converters.tflite.verify accepts."""
     try:
         if path.stat().st_size > MAXIMUM_BYTES:
             raise ConversionError(f"{path}: larger than 2 GiB")
@@ -62,64 +53,52 @@ def read_tflite(path: Path) -> TfliteModel:
     if data[4:8] != IDENTIFIER:
         raise ConversionError(f"{path}: not a TFLite model")
     try:
-        return _model(schema.Model.GetRootAs(data, 0), len(data))
-    except Exception as error:  # a damaged buffer makes struct, numpy and the schema raise nearly anything
-        raise ConversionError(f"{path}: a damaged TFLite model; export it again") from error
+        return _model(verified(data), data)
+    except (Damaged, UnicodeDecodeError) as error:
+        reason = str(error) if isinstance(error, Damaged) else "a name is no text"
+        raise ConversionError(f"{path}: a damaged TFLite model: {reason}; export it again") from error
 
 
-def _model(model: Any, size: int) -> TfliteModel:
-    if model.SubgraphsLength() < 1 or model.SubgraphsLength() > size:
-        raise ValueError("no subgraph")
-    graph = model.Subgraphs(0)
-    if max(graph.TensorsLength(), graph.OperatorsLength(), model.BuffersLength()) > size:
-        raise ValueError("more parts than bytes")
-    tensors = [_tensor(model, graph.Tensors(index)) for index in range(graph.TensorsLength())]
-    operators = []
-    for index in range(graph.OperatorsLength()):
-        operator = graph.Operators(index)
-        code = model.OperatorCodes(operator.OpcodeIndex())
-        kind = OPERATORS[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
-        operators.append(
-            Operator(
-                kind,
-                tuple(tensors[operator.Inputs(i)] for i in range(operator.InputsLength()) if operator.Inputs(i) >= 0),
-                tuple(tensors[operator.Outputs(i)] for i in range(operator.OutputsLength())),
-                _activation(operator),
-            )
-        )
-        if not operators[-1].outputs:
-            raise ValueError("an operator without outputs")
-    metadata = {}
-    for index in range(model.MetadataLength()):
-        entry = model.Metadata(index)
-        blob = model.Buffers(entry.Buffer())
-        metadata[entry.Name().decode()] = blob.DataAsNumpy().tobytes() if blob.DataLength() else b""
+def _model(model: Table, data: bytes) -> TfliteModel:
+    graph = model["Subgraphs"][0]
+    tensors = [_tensor(tensor, model["Buffers"][tensor["Buffer"]]) for tensor in graph["Tensors"] or ()]
+    kinds = [operator_name(code) for code in model["OperatorCodes"] or ()]
     return TfliteModel(
-        tuple(tensors[graph.Inputs(index)] for index in range(graph.InputsLength())),
-        tuple(tensors[graph.Outputs(index)] for index in range(graph.OutputsLength())),
-        tuple(operators),
-        metadata,
+        _chosen(tensors, graph["Inputs"]),
+        _chosen(tensors, graph["Outputs"]),
+        tuple(_operator(operator, kinds, tensors) for operator in graph["Operators"] or ()),
+        _metadata(model, data),
     )
 
 
-def _tensor(model: Any, tensor: Any) -> Tensor:
-    buffer = model.Buffers(tensor.Buffer())
-    stored = buffer.DataLength()
-    if stored:
-        buffer.Data(stored - 1)  # raises if the values end outside of the file
-    shape = tuple(int(tensor.Shape(index)) for index in range(tensor.ShapeLength()))
-    return Tensor(tensor.Name().decode(), shape, TYPES[tensor.Type()].lower(), stored > 0)
+def _metadata(model: Table, data: bytes) -> dict[str, bytes]:
+    found, room = {}, MAXIMUM_METADATA
+    for entry in model["Metadata"] or ():
+        buffer = model["Buffers"][entry["Buffer"]]
+        room -= stored_bytes(buffer)
+        if room < 0:
+            raise Damaged(f"it has more than {MAXIMUM_METADATA} bytes of metadata")
+        behind = data[buffer["Offset"] : buffer["Offset"] + buffer["Size"]] if buffer["Offset"] > 1 else b""
+        found[entry["Name"] or ""] = behind if buffer["Data"] is None else buffer["Data"].tobytes()
+    return found
 
 
-def _activation(operator: Any) -> str | None:
-    """The fused activation, for the operators whose options have one."""
-    kind = operator.BuiltinOptionsType()
-    name = next((name for name, value in vars(schema.BuiltinOptions).items() if value == kind), "NONE")
-    options_class: Any = getattr(schema, name, None)
-    union = operator.BuiltinOptions()
-    if union is None or not hasattr(options_class, "FusedActivationFunction"):
-        return None
-    options = options_class()
-    options.Init(union.Bytes, union.Pos)
-    activation = ACTIVATIONS[options.FusedActivationFunction()]
-    return None if activation == "NONE" else activation
+def _tensor(tensor: Table, buffer: Table) -> Tensor:
+    shape = () if tensor["Shape"] is None else tuple(tensor["Shape"].tolist())
+    return Tensor(tensor["Name"] or "", shape, TYPES[tensor["Type"]].lower(), stored_bytes(buffer) > 0)
+
+
+def _operator(operator: Table, kinds: list[str], tensors: list[Tensor]) -> Operator:
+    options = operator["BuiltinOptions"] or {}
+    activation = ACTIVATIONS.get(options.get("FusedActivationFunction", schema.ActivationFunctionType.NONE))
+    return Operator(
+        kinds[operator["OpcodeIndex"]],
+        _chosen(tensors, operator["Inputs"]),
+        _chosen(tensors, operator["Outputs"]),
+        None if activation == "NONE" else activation,
+    )
+
+
+def _chosen(tensors: list[Tensor], indices: list[int] | None) -> tuple[Tensor, ...]:
+    """The tensors of some indices; -1 stands for one that is left out."""
+    return () if indices is None else tuple(tensors[index] for index in indices if index >= 0)

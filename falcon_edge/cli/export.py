@@ -6,14 +6,17 @@ from typing import Annotated
 
 import typer
 
+from falcon_edge.cli import options
 from falcon_edge.cli.render import manifest_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
+from falcon_edge.errors import BadInput
 
 
 class Target(StrEnum):
     """Formats that can be exported."""
 
     onnx = "onnx"
+    ort = "ort"
     tflite = "tflite"
 
 
@@ -21,22 +24,74 @@ class Precision(StrEnum):
     """Precisions that can be exported."""
 
     fp32 = "fp32"
+    fp16 = "fp16"
+    int8 = "int8"
+
+
+class Calibration(StrEnum):
+    """How ranges are chosen from what was observed."""
+
+    minmax = "minmax"
+    percentile = "percentile"
+    entropy = "entropy"
+    mse = "mse"
+
+
+class InputOutput(StrEnum):
+    """Types of an int8 file's input and output."""
+
+    float = "float"
+    int8 = "int8"
+
+
+class Activations(StrEnum):
+    """Types of the activations in an int8 .onnx."""
+
+    uint8 = "uint8"
+    int8 = "int8"
 
 
 def export(
     bundle: Annotated[Path | None, typer.Argument(metavar="[BUNDLE]", help="By default the only one here.")] = None,
-    target: Annotated[list[Target] | None, typer.Option("--target", help="Repeat for several; by default all.")] = None,
-    precision: Annotated[list[Precision] | None, typer.Option("--precision", help="Repeat for several.")] = None,
+    target: Annotated[
+        list[Target] | None, typer.Option("--target", help="Repeat for several; by default onnx and tflite.")
+    ] = None,
+    precision: Annotated[
+        list[Precision] | None, typer.Option("--precision", help="Repeat for several; by default fp32.")
+    ] = None,
+    data: options.Data = None,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Images of DATA that int8 is calibrated on.")] = 512,
+    calibration: Annotated[Calibration, typer.Option("--calibration", help="Of the int8 ranges.")] = Calibration.minmax,
+    io: Annotated[InputOutput, typer.Option("--io", help="Input and output of int8 files.")] = InputOutput.float,
+    activations: Annotated[
+        Activations, typer.Option("--activations", help="Of an int8 .onnx; int8 where a device is faster with it.")
+    ] = Activations.uint8,
+    keep_accuracy: Annotated[
+        float | None,
+        typer.Option("--keep-accuracy", metavar="POINTS", min=0.0, help="Keep layers in float until no more is lost."),
+    ] = None,
+    dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch of .onnx free.")] = False,
     as_json: Json = False,
     debug: Debug = False,
     quiet: Quiet = False,
 ) -> None:
-    """Add the network as ONNX and TFLite files to its bundle, after their answers were found equal."""
+    """Add the network as files for the runtimes to its bundle, after their answers were found equal."""
     with session(as_json, debug, quiet) as out:
+        precisions = [chosen.value for chosen in dict.fromkeys(precision or [Precision.fp32])]
+        if "int8" in precisions and data is None:
+            raise BadInput("--precision int8 needs images to calibrate with: --data DATA")
         from falcon_edge.bundle import find_bundle
         from falcon_edge.steps.export import export as run
+        from falcon_edge.steps.quantize import Int8
 
-        targets = [chosen.value for chosen in dict.fromkeys(target or list(Target))]
+        targets = [chosen.value for chosen in dict.fromkeys(target or [Target.onnx, Target.tflite])]
+        int8 = None
+        if data is not None:
+            int8 = Int8(data, samples, calibration.value, io is InputOutput.int8, activations.value, keep_accuracy)
         with out.progress() as progress:
-            manifest = run(find_bundle(bundle), targets, progress=progress)
+            manifest = run(
+                find_bundle(bundle), targets, precisions, int8=int8, dynamic_batch=dynamic_batch, progress=progress
+            )
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))
+        for advice in manifest.advice:
+            out.say(f"{advice.file}: {advice.text}")

@@ -22,15 +22,17 @@ def inspect(
     with session(as_json, debug, quiet) as out:
         from rich.console import Group
 
-        from converters.inspect import describe
+        from converters.inspect import describe_apart
         from falcon_edge.bundle import PLAN, find_bundle, is_bundle, open_bundle, read_document
-        from falcon_edge.falcon.plan import Plan
 
         chosen = find_bundle(path)
         if is_bundle(chosen):
+            from falcon_edge.falcon.plan import Plan  # torch comes with it: a second that a bare file does not need
+
             bundle = open_bundle(chosen)
             plan = read_document(bundle.file(PLAN), Plan)
-            files = {export.file: describe(bundle.file(export.file)) for export in bundle.manifest.exports}
+            names = [export.file for export in bundle.manifest.exports]
+            files = dict(zip(names, describe_apart([bundle.file(name) for name in names]), strict=True))
             out.result(
                 {
                     "manifest": bundle.manifest.model_dump(mode="json"),
@@ -44,6 +46,6 @@ def inspect(
                 ),
             )
         else:
-            description = describe(chosen)
+            (description,) = describe_apart([chosen])
             totals = {"macs": description.macs, "parameters": description.parameters}
             out.result(asdict(description) | totals, lambda: description_table(chosen.name, description))

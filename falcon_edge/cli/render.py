@@ -127,11 +127,12 @@ def description_table(name: str, description: "Description", *, operators: bool 
         parent = lineage.get("parent") or {}
         totals += f"; {description.card.get('name')}, {lineage.get('role')}"
         totals += f" from {parent['name']}" if parent.get("name") else ""
+    moves = [_transposes_table(description)] if description.transposes else []
     if not operators:
         table = Table("operator", "count")
         for kind, count in description.counts.items():
             table.add_row(kind, str(count))
-        return Group(title, table, totals)
+        return Group(title, table, *moves, totals)
     table = Table("operator", "name", "inputs", "output", "precision", "MACs", "fused")
     for operator in description.operators:
         table.add_row(
@@ -143,7 +144,16 @@ def description_table(name: str, description: "Description", *, operators: bool 
             f"{operator.macs:,}" if operator.macs else "",
             operator.activation or "",
         )
-    return Group(title, table, totals)
+    return Group(title, table, *moves, totals)
+
+
+def _transposes_table(description: "Description") -> "Table":
+    from rich.table import Table
+
+    table = Table("transpose", "from", "to", "bytes moved")
+    for move in description.transposes:
+        table.add_row(move.name, _shape(move.input), _shape(move.output), f"{move.bytes:,}")
+    return table
 
 
 def _runtime(entry: "Entry") -> str:

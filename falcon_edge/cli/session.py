@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import traceback
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,8 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout;
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
 
+LONGEST_ERROR = 1000
+STEERING = ("Cc", "Cs")
 INTERRUPTED = 130
 PIPE_CLOSED = 141  # what a shell reports for a program that SIGPIPE ended, as in `falcon-edge inspect X | head`
 WIDTH_IN_A_PIPE = 160
@@ -113,8 +116,14 @@ def _text(renderable: Any) -> str:
     """What rich makes for standard output: as wide and as coloured as it allows, plain in a pipe."""
     from rich.console import Console
 
+    class PrintableConsole(Console):
+        """Texts come from files: what would steer a terminal is shown, not done."""
+
+        def render_str(self, text: str, **options: Any) -> Any:
+            return super().render_str(_printable(text), **options)
+
     width = None if sys.stdout.isatty() else WIDTH_IN_A_PIPE
-    console = Console(width=width, highlight=False, markup=False, emoji=False)  # texts mean what they say
+    console = PrintableConsole(width=width, highlight=False, markup=False, emoji=False)  # texts mean what they say
     with console.capture() as capture:
         console.print(renderable)
     return capture.get()
@@ -136,4 +145,13 @@ def exit_code(error: Exception) -> int | None:
 def _line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+    line = _printable(" ".join(str(error).split()))
+    return line if len(line) <= LONGEST_ERROR else f"{line[:LONGEST_ERROR]} ..."
+
+
+def _printable(text: str) -> str:
+    """A text without what would steer a terminal, and without halves of characters."""
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if sign not in "\n\t" and unicodedata.category(sign) in STEERING else sign
+        for sign in text
+    )

@@ -5,6 +5,7 @@ import inspect
 import math
 import sys
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,9 @@ BUILTIN: Mapping[str, Builtin] = {
     "resnet18": Builtin(resnet18, (3, 224, 224), 1000),
     "vgg8": Builtin(vgg8, (1, 28, 28), 10),
 }
+# A weights file may hold more than the weights (an optimizer's moments, 64-bit numbers), but not without end.
+TIMES_NEEDED, BESIDES = 8, 64 * 1024**2
+MAXIMUM_NETWORK, MAXIMUM_COUNT = 8 * 1024**3, 1_000_000
 PARALLEL, BATCH_COUNTER = "module.", ".num_batches_tracked"
 KNOWN = f"{', '.join(BUILTIN)}, timm:NAME, torchvision:NAME or module:function"
 
@@ -46,8 +50,8 @@ def build(
     Raises BadInput for an unknown source, one whose package is missing, or a choice that the source does not offer.
     """
     counts = [count for count in (num_classes, in_channels) if count is not None]
-    if min(counts, default=1) < 1 or not 0 < width < math.inf:
-        raise BadInput(f"{source}: classes and channels are at least 1, and the width is above 0")
+    if min(counts, default=1) < 1 or max(counts, default=1) > MAXIMUM_COUNT or not 0 < width < math.inf:
+        raise BadInput(f"{source}: classes and channels are at least 1 (at most {MAXIMUM_COUNT}), the width is above 0")
     if source in BUILTIN:
         builtin = BUILTIN[source]
         choices = {
@@ -55,6 +59,10 @@ def build(
             "in_channels": in_channels or builtin.input_shape[0],
             "width": width,
         }
+        with torch.device("meta"):  # counted before it takes memory: a manifest may ask for anything
+            needed = sum(tensor.nbytes for tensor in _call(source, builtin.make, choices).state_dict().values())
+        if needed > MAXIMUM_NETWORK:
+            raise BadInput(f"{source} with {choices} would be larger than {MAXIMUM_NETWORK >> 30} GiB")
         return _call(source, builtin.make, choices).eval()
     kind, _, name = source.partition(":")
     if not name:
@@ -80,7 +88,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     and the missing batch counters of torch before 0.4 are understood. Raises BadInput, before the model is changed, for
     anything else.
     """
-    state, own = read_state(path), model.state_dict()
+    state, own = read_state(path, largest_file(model)), model.state_dict()
     if state and all(key.startswith(PARALLEL) and key not in own for key in state):
         state = {key.removeprefix(PARALLEL): value for key, value in state.items()}
     state |= {key: value for key, value in own.items() if key.endswith(BATCH_COUNTER) and key not in state}
@@ -93,16 +101,27 @@ def load_weights(model: nn.Module, path: Path) -> None:
         if tensor.shape != state[key].shape:
             found, needed = tuple(state[key].shape), tuple(tensor.shape)
             raise BadInput(f"{path}: these weights do not fit the network: {key} is {found}, not {needed}")
-        if not torch.isfinite(state[key]).all():
+        if not torch.isfinite(state[key].to(tensor.dtype)).all():
             raise BadInput(f"{path}: {key} holds values that are not finite")
     model.load_state_dict(state)
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or .pt file by name. Raises BadInput if the file is not that."""
+def largest_file(model: nn.Module) -> int:
+    """Bytes that a file of weights for `model` may have."""
+    return TIMES_NEEDED * sum(tensor.nbytes for tensor in model.state_dict().values()) + BESIDES
+
+
+def read_state(path: Path, largest: int | None = None) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or .pt file by name.
+
+    Raises BadInput if the file is not that, or if it holds (also when it is unpacked) more than `largest` bytes.
+    """
     if not path.is_file():
         raise BadInput(f"{path}: no such weights file")
     try:
+        held = path.stat().st_size if path.suffix == ".safetensors" else max(path.stat().st_size, _unpacked(path))
+        if largest is not None and held > largest:
+            raise BadInput(f"{path}: holds more than {largest >> 20} MiB, far more than this network has weights")
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
@@ -110,6 +129,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the pickle that is refused next
             state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except BadInput:
+        raise
     except Exception as error:
         raise BadInput(
             f"{path}: not a weights file; use .safetensors, or .pt made by torch.save(model.state_dict(), ...)"
@@ -121,7 +142,24 @@ def read_state(path: Path) -> dict[str, Tensor]:
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
         raise BadInput(f"{path}: holds no state dict (names and tensors)")
+    strange = next((name for name, tensor in state.items() if not _plain(tensor)), None)
+    if strange is not None:
+        raise BadInput(f"{path}: {strange} is no plain tensor of real numbers")
     return state
+
+
+def _unpacked(path: Path) -> int:
+    """Bytes that a zip file, which a .pt is, says to hold; 0 for anything else."""
+    if not zipfile.is_zipfile(path):
+        return 0
+    with zipfile.ZipFile(path) as archive:
+        return sum(entry.file_size for entry in archive.infolist())
+
+
+def _plain(tensor: Tensor) -> bool:
+    """Whether a tensor has its numbers here, one a place."""
+    here = tensor.layout is torch.strided and tensor.device.type == "cpu"
+    return here and not (tensor.is_complex() or tensor.is_quantized)
 
 
 def _timm(name: str) -> Callable[..., Any]:
@@ -145,6 +183,8 @@ def _torchvision(name: str) -> Callable[..., Any]:
 
 
 def _function(module: str, name: str) -> Callable[..., Any]:
+    if module.partition(".")[0] in sys.stdlib_module_names:  # os:abort in a manifest is no network either
+        raise BadInput(f"{module}:{name}: {module} is a module of Python itself and makes no network; use {KNOWN}")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: users' networks lie in the folder they work in
     try:

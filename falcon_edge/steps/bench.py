@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from converters.inspect import Description, describe
+from converters.inspect import SUFFIXES, Description, describe_apart
 from falcon_edge.bundle import Bundle, Card, Export, is_bundle, open_bundle
 from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput
@@ -52,13 +52,16 @@ def bench(
         candidates: list[Candidate] = []
         for path in paths:
             found = _of_bundle(path, evaluations) if is_bundle(path) else [_of_file(path, evaluations)]
-            candidates += [
+            found = [
                 candidate
                 for candidate in found
                 if (not wanted or candidate.runtime in wanted)
                 and (not targets or candidate.target in targets)
                 and (not precisions or candidate.precision in precisions)
             ]
+            if is_bundle(path):  # it may come from anywhere, too: no runtime sees a file that was not checked
+                describe_apart([candidate.path for candidate in found if candidate.path.suffix in SUFFIXES])
+            candidates += found
         for candidate in candidates:
             if runtime_named(candidate.runtime).installed is None:
                 raise BadInput(f"{candidate.path}: needs {candidate.runtime}, which is not installed")
@@ -139,7 +142,7 @@ def _exported(bundle: Bundle, export: Export, evaluations: _Evaluations | None) 
 
 def _of_file(path: Path, evaluations: _Evaluations | None) -> Candidate:
     """A bare file: what its card says, where it has one."""
-    description = describe(path)
+    (description,) = describe_apart([path])
     card = read_card(path, description)
     lineage = None if card is None else card.lineage
     if evaluations is not None and card is None:

@@ -4,15 +4,20 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import numpy as np
 import torch
 
+from converters import onnx_graph
 from converters.errors import ConversionError, ParityError
 from converters.inspect import describe
 from converters.onnx_export import export_onnx
-from converters.parity import Parity, check_onnx, check_tflite
+from converters.ort import convert_to_ort
+from converters.parity import Parity, check_onnx, check_same, measure
+from converters.quantization.qdq import UNSIGNED_SHIFT, as_unsigned, write_qdq
+from converters.quantization.quantize import Quantized
+from converters.quantization.spec import TensorQuantization
 from converters.runtimes import run_onnx, run_tflite
 from converters.tflite.emit import emit_tflite
 from falcon_edge.bundle import (
@@ -22,8 +27,11 @@ from falcon_edge.bundle import (
     Draft,
     Export,
     Golden,
+    IntegerValue,
     Manifest,
     MeasuredParity,
+    Precision,
+    Quantization,
     Target,
     Tolerance,
     edit_bundle,
@@ -31,22 +39,47 @@ from falcon_edge.bundle import (
 )
 from falcon_edge.errors import BadInput
 from falcon_edge.progress import Progress, silent
+from falcon_edge.steps.quantize import Int8, Quantizer
 from falcon_edge.steps.subject import Choice, Subject, open_subject
 
+# What can be exported. ONNX Runtime computes float16 in float32 on a CPU, so that only TFLite has a use for it.
+FORMS: tuple[tuple[Target, Precision], ...] = (
+    ("onnx", "fp32"),
+    ("ort", "fp32"),
+    ("tflite", "fp32"),
+    ("tflite", "fp16"),
+    ("onnx", "int8"),
+    ("ort", "int8"),
+    ("tflite", "int8"),
+)
 # What a device may differ from this host's runtime: other kernels add up in another order.
-FLOAT_TOLERANCE = Tolerance(rtol=1e-4)
-TARGETS = ("onnx", "tflite")
+FLOAT_RELATIVE, FLOAT_SNR_DB = 1e-4, 90.0
+HALF_RELATIVE, HALF_SNR_DB = 1e-2, 50.0
+FLOAT_TOLERANCE, HALF_TOLERANCE = Tolerance(rtol=FLOAT_RELATIVE), Tolerance(rtol=HALF_RELATIVE)
+INT8_STEPS = 2
 
 
-def export(path: Path, targets: Sequence[str], *, progress: Progress = silent) -> Manifest:
-    """Add the fp32 files of `targets` to a bundle, after parity with torch was found; nothing is written otherwise.
+def export(
+    path: Path,
+    targets: Sequence[str],
+    precisions: Sequence[str] = ("fp32",),
+    *,
+    int8: Int8 | None = None,
+    dynamic_batch: bool = False,
+    progress: Progress = silent,
+) -> Manifest:
+    """Add the files of `targets` in `precisions` to a bundle, each proved against the one before.
 
-    Raises ParityError (converters) below 90 dB or above 1e-4 of the largest output, BadInput for a bundle that cannot
-    be opened, ConversionError for a network that cannot be exported.
+    fp32 is compared with torch, .ort and .tflite with the .onnx of their precision, fp16 with fp32; int8 needs `int8`,
+    and both runtimes get one quantization. dynamic_batch leaves the batch of .onnx files free.
+
+    Nothing is written if anything fails. Raises ParityError (converters) where answers differ by more than is allowed,
+    BadInput for a bundle that cannot be opened or combinations that do not exist, ConversionError for a network that
+    cannot be exported.
     """
-    unknown = [target for target in targets if target not in TARGETS]
-    if unknown:
-        raise BadInput(f"the target {unknown[0]} cannot be exported yet; there are {' and '.join(TARGETS)}")
+    forms = _chosen(targets, precisions)
+    if any(precision == "int8" for _, precision in forms) and int8 is None:
+        raise BadInput("int8 needs images to calibrate with: --data DATA")
     bundle = open_bundle(path)
     subject = open_subject(Choice(str(path)))
     samples = golden_samples(bundle)
@@ -55,22 +88,215 @@ def export(path: Path, targets: Sequence[str], *, progress: Progress = silent) -
         tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder,
         _naming(path, folder),
     ):
-        assert draft.manifest is not None
-        onnx_path = Path(folder, "model.fp32.onnx")
-        progress(0, len(targets), "exporting to ONNX")
-        notes, parity = _onnx(subject, draft.manifest, samples, onnx_path)
-        for index, target in enumerate(targets):
-            progress(index, len(targets), f"checking {target}")
-            if target == "onnx":
-                file, outputs, against = onnx_path, run_onnx(onnx_path, samples)[0], "torch"
-            else:
-                file, against = Path(folder, "model.fp32.tflite"), "onnx"
-                emit_tflite(onnx_path, file, card=draft.manifest.card.model_dump(mode="json"))
-                parity = check_tflite(onnx_path, samples, file)
-                outputs = run_tflite(file, samples)
-            _add(draft, file, target, parity, against, notes, outputs)
-    progress(len(targets), len(targets), f"exported to {', '.join(targets)}")
+        exporter = _Exporter(subject, draft, samples, Path(folder), int8, dynamic_batch)
+        for index, (target, precision) in enumerate(forms):
+            progress(index, len(forms), f"exporting {target} {precision}")
+            exporter.export(target, precision)
+    assert draft.manifest is not None
+    done = ", ".join(f"{target} {precision}" for target, precision in forms)
+    progress(len(forms), len(forms), f"exported {done}")
     return draft.manifest
+
+
+def _chosen(targets: Sequence[str], precisions: Sequence[str]) -> list[tuple[Target, Precision]]:
+    """The forms that were asked for. Raises BadInput for a word that is none, or a precision without a form."""
+    for word, given, place in (("target", targets, 0), ("precision", precisions, 1)):
+        known = dict.fromkeys(form[place] for form in FORMS)
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            raise BadInput(f"{unknown[0]}: no such {word}; there are {', '.join(known)}")
+    forms = [form for form in FORMS if form[0] in targets and form[1] in precisions]
+    for precision in precisions:
+        if all(form[1] != precision for form in forms):
+            having = ", ".join(form[0] for form in FORMS if form[1] == precision)
+            raise BadInput(f"{precision} is for the target {having}")
+    return forms
+
+
+class _Exporter:
+    """One export: files are made in a temporary folder, proved, and put into the draft of the bundle."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        draft: Draft,
+        samples: np.ndarray,
+        folder: Path,
+        int8: Int8 | None,
+        dynamic_batch: bool,
+    ):
+        assert draft.manifest is not None
+        self.subject, self.draft, self.samples, self.folder = subject, draft, samples, folder
+        self.int8, self.dynamic_batch = int8, dynamic_batch
+        self.manifest: Manifest = draft.manifest
+        self._float: tuple[Path, Parity, tuple[str, ...]] | None = None
+        self._integer: tuple[Path, Quantized, Quantizer] | None = None
+
+    def export(self, target: Target, precision: Precision) -> None:
+        """Make, prove and add one file."""
+        make = self._export_int8 if precision == "int8" else self._export_float
+        make(target, precision)
+        self.draft.manifest = self.manifest
+
+    def _export_float(self, target: Target, precision: Precision) -> None:
+        source, parity, notes = self._float_onnx()
+        against, tolerance = "torch", FLOAT_TOLERANCE
+        file = self.folder / f"model.{precision}.{target}"
+        if target == "ort":
+            self._convert_to_ort(source, file)
+            parity, against = check_same(source, self.samples, file), source.name
+        elif target == "tflite":
+            half = precision == "fp16"
+            emit_tflite(source, file, card=self._card(), half=half)
+            tolerance = HALF_TOLERANCE if half else FLOAT_TOLERANCE
+            limits = (HALF_RELATIVE, HALF_SNR_DB) if half else (FLOAT_RELATIVE, FLOAT_SNR_DB)
+            parity = check_same(source, self.samples, file, max_relative=limits[0], min_snr_db=limits[1])
+            against = source.name
+        self._add(file, target, precision, parity, against, notes, tolerance, self._answers(file, self.samples))
+
+    def _float_onnx(self) -> tuple[Path, Parity, tuple[str, ...]]:
+        """model.fp32.onnx, from which all others are made."""
+        if self._float is None:
+            path = self.folder / "model.fp32.onnx"
+            written = export_onnx(
+                self.subject.network,
+                torch.from_numpy(self.samples[:1]),
+                path,
+                input_name=self.manifest.input.name,
+                output_name=self.manifest.outputs[0].name,
+                dynamic_batch=self.dynamic_batch,
+                card=self._card(),
+            )
+            self._float = path, check_onnx(self.subject.network, self.samples, path), written.notes
+        return self._float
+
+    def _export_int8(self, target: Target, precision: Precision) -> None:
+        source, quantized, quantizer = self._int8_onnx()
+        about, options = self.manifest.quantization, quantizer.options
+        assert about is not None
+        file = self.folder / f"model.{precision}.{target}"
+        if target == "ort":
+            self._convert_to_ort(source, file)
+        elif target == "tflite":
+            spec, card = quantized.spec, self._card(about)
+            emit_tflite(quantized.model, file, card=card, quantization=spec, integer_io=options.integer_io)
+        outputs = self._answers(file, self._int8_inputs(target, about, options))
+        real = real_outputs(outputs, about.output)
+        exact = real_outputs(self._answers(source, self._int8_inputs("onnx", about, options)), about.output)
+        loss = measure(self._answers(self._float_onnx()[0], self.samples), exact)
+        parity = loss if target == "onnx" else measure(exact, real)
+        if target != "onnx" and parity.snr_db < loss.snr_db:
+            raise ParityError(
+                f"{file.name} differs from {source.name} (SNR {parity.snr_db:.0f} dB) by more than int8 does from "
+                f"float32 ({loss.snr_db:.0f} dB)"
+            )
+        largest = float(np.abs(exact).max())
+        tolerance = (
+            Tolerance(max_lsb=INT8_STEPS)
+            if options.integer_io
+            else Tolerance(rtol=INT8_STEPS * about.output.scale / largest if largest > 0 else 0.0)
+        )
+        against = "model.fp32.onnx" if target == "onnx" else source.name
+        self._add(file, target, precision, parity, against, (), tolerance, outputs)
+        if target != "ort":
+            self._advise(file, target, quantized, quantizer)
+
+    def _int8_onnx(self) -> tuple[Path, Quantized, Quantizer]:
+        """model.int8.onnx and the quantization behind it, which the others share."""
+        if self._integer is None:
+            assert self.int8 is not None
+            source = self._float_onnx()[0]
+            quantizer = Quantizer(self.int8, self.manifest.input, len(self.manifest.labels))
+            quantized, about = quantizer.quantize(source)
+            self.manifest = self.manifest.model_copy(update={"quantization": about, "advice": ()})
+            path = self.folder / "model.int8.onnx"
+            options = self.int8
+            model = write_qdq(
+                quantized.model, quantized.spec, activations=options.activations, quantized_io=options.integer_io
+            )
+            onnx_graph.embed_card(model, self._card(about))
+            onnx_graph.save(model, path)
+            self._integer = path, quantized, quantizer
+        return self._integer
+
+    def _int8_inputs(self, target: Target, about: Quantization, options: Int8) -> np.ndarray:
+        """The golden inputs in the type of an int8 file's input."""
+        if not options.integer_io:
+            return self.samples
+        stored = TensorQuantization(about.input.scale, about.input.zero_point).quantize(self.samples)
+        return stored if target == "tflite" or options.activations == "int8" else as_unsigned(stored)
+
+    def _advise(self, file: Path, target: Target, quantized: Quantized, quantizer: Quantizer) -> None:
+        before = quantizer.top1(self._float_onnx()[0])
+        if target == "onnx":
+            after = quantizer.top1(write_qdq(quantized.model, quantized.spec))
+        else:
+            plain = self.folder / "float-io.tflite"
+            emit_tflite(quantized.model, plain, quantization=quantized.spec)
+            after = quantizer.top1(plain)
+        advice = quantizer.advice(f"{EXPORTS}/{file.name}", before, after)
+        self.manifest = self.manifest.model_copy(update={"advice": (*self.manifest.advice, advice)})
+
+    def _convert_to_ort(self, source: Path, file: Path) -> None:
+        made = convert_to_ort(source, file)
+        self.draft.write(f"{EXPORTS}/{file.name}.operators.config", made.config.encode())
+
+    def _card(self, quantization: Quantization | None = None) -> dict[str, Any]:
+        return self.manifest.card(quantization).model_dump(mode="json")
+
+    def _answers(self, file: Path, inputs: np.ndarray) -> np.ndarray:
+        return run_tflite(file, inputs) if file.suffix == ".tflite" else run_onnx(file, inputs)[0]
+
+    def _add(
+        self,
+        file: Path,
+        target: Target,
+        precision: Precision,
+        parity: Parity,
+        against: str,
+        notes: tuple[str, ...],
+        tolerance: Tolerance,
+        outputs: np.ndarray,
+    ) -> None:
+        """Put a file and its golden outputs into the bundle, in the place of an earlier one of its name."""
+        name = f"{EXPORTS}/{file.name}"
+        self.draft.write(name, file.read_bytes())
+        vectors = []
+        for index, vector in enumerate(self.manifest.golden.vectors):
+            golden = f"{GOLDEN}/{index:02d}.{file.name}.output.bin"
+            self.draft.write(golden, np.ascontiguousarray(outputs[index]).tobytes())
+            vectors.append(vector.model_copy(update={"outputs": vector.outputs | {name: golden}}))
+        source = file if target != "ort" else self.folder / f"model.{precision}.onnx"
+        made = Export(
+            file=name,
+            target=target,
+            precision=precision,
+            parity=MeasuredParity(
+                against=against,
+                samples=parity.samples,
+                max_abs=parity.max_abs,
+                max_relative=parity.max_relative,
+                snr_db=None if np.isinf(parity.snr_db) else parity.snr_db,
+            ),
+            macs=describe(source).macs,
+            notes=notes,
+        )
+        others = (export for export in self.manifest.exports if export.file != name)
+        tolerances = self.manifest.golden.tolerances | {name: tolerance}
+        self.manifest = self.manifest.model_copy(
+            update={
+                "exports": tuple(sorted((*others, made), key=lambda export: export.file)),
+                "golden": Golden(vectors=tuple(vectors), tolerances=tolerances),
+            }
+        )
+
+
+def real_outputs(outputs: np.ndarray, meaning: IntegerValue) -> np.ndarray:
+    """float32 of a file's outputs, which may be int8 or uint8."""
+    if outputs.dtype == np.float32:
+        return outputs
+    signed = outputs if outputs.dtype == np.int8 else (outputs.astype(np.int16) - UNSIGNED_SHIFT).astype(np.int8)
+    return TensorQuantization(meaning.scale, meaning.zero_point).dequantize(signed)
 
 
 @contextmanager
@@ -93,57 +319,3 @@ def golden_samples(bundle: Bundle) -> np.ndarray:
         return np.stack(vectors).astype(np.float32)
     except ValueError as error:
         raise BadInput(f"{bundle.path}: its golden inputs are not {shape}; make the bundle again") from error
-
-
-def _onnx(subject: Subject, manifest: Manifest, samples: np.ndarray, path: Path) -> tuple[tuple[str, ...], Parity]:
-    written = export_onnx(
-        subject.network,
-        torch.from_numpy(samples[:1]),
-        path,
-        input_name=manifest.input.name,
-        output_name=manifest.outputs[0].name,
-        card=manifest.card.model_dump(mode="json"),
-    )
-    return written.notes, check_onnx(subject.network, samples, path)
-
-
-def _add(
-    draft: Draft,
-    file: Path,
-    target: str,
-    parity: Parity,
-    against: str,
-    notes: tuple[str, ...],
-    outputs: np.ndarray,
-) -> None:
-    """Put an exported file and its golden outputs into the bundle, in the place of an earlier export of the target."""
-    manifest = draft.manifest
-    assert manifest is not None
-    name = f"{EXPORTS}/{file.name}"
-    draft.write(name, file.read_bytes())
-    vectors = []
-    for index, vector in enumerate(manifest.golden.vectors):
-        golden = f"{GOLDEN}/{index:02d}.{file.name}.output.bin"
-        draft.write(golden, np.ascontiguousarray(outputs[index]).tobytes())
-        vectors.append(vector.model_copy(update={"outputs": vector.outputs | {name: golden}}))
-    made = Export(
-        file=name,
-        target=cast(Target, target),
-        precision="fp32",
-        parity=MeasuredParity(
-            against=against,
-            samples=parity.samples,
-            max_abs=parity.max_abs,
-            max_relative=parity.max_relative,
-            snr_db=None if np.isinf(parity.snr_db) else parity.snr_db,
-        ),
-        macs=describe(file).macs,
-        notes=notes,
-    )
-    others = (export for export in manifest.exports if export.file != name)
-    draft.manifest = manifest.model_copy(
-        update={
-            "exports": tuple(sorted((*others, made), key=lambda export: export.file)),
-            "golden": Golden(vectors=tuple(vectors), tolerances=manifest.golden.tolerances | {name: FLOAT_TOLERANCE}),
-        }
-    )

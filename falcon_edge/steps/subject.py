@@ -35,7 +35,7 @@ from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cost import cost, forward_zeros
 from falcon_edge.falcon.plan import Plan, make_plan
-from falcon_edge.models.sources import BUILTIN, build, load_weights, read_state
+from falcon_edge.models.sources import BUILTIN, build, largest_file, load_weights, read_state
 from falcon_edge.preprocessing import InputSpec, input_spec_for
 from falcon_edge.steps.golden import golden_inputs
 
@@ -110,7 +110,7 @@ def _from_bundle(path: Path, dataset: Dataset | None) -> Subject:
     plan = read_document(bundle.file(PLAN), Plan)
     network = surgery.apply(network, plan.replaced, fit=False, in_place=True)
     try:
-        network.load_state_dict(read_state(bundle.file(WEIGHTS)))
+        network.load_state_dict(read_state(bundle.file(WEIGHTS), largest_file(network)))
     except (RuntimeError, ValueError) as error:
         raise BadInput(
             f"{path}: its weights do not fit {architecture.source}; was the network changed since?"

@@ -548,5 +548,5 @@ def test_documents_are_canonical(bundle):
 
 
 def test_the_card_has_no_measurements():
-    card = manifest().card.model_dump()
+    card = manifest().card().model_dump()
     assert set(card) == {"schema_version", "name", "input", "labels", "outputs", "quantization", "lineage"}

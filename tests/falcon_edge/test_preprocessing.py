@@ -1,4 +1,4 @@
-"""Pre-processing against the written specification (docs/preprocessing.md), which is executed here without Pillow."""
+"""Pre-processing against the written specification (docs/formats.md), which is executed here without Pillow."""
 
 import base64
 import json
@@ -46,7 +46,7 @@ def resize_rows(image, height):
 
 
 def reference_pixels(image, spec):
-    """The steps as docs/preprocessing.md states them."""
+    """The steps as docs/formats.md states them."""
     for step in spec.steps:
         height, width, channels = image.shape
         if step.op == "channels" and channels != step.to:

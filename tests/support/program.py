@@ -11,7 +11,7 @@ from pathlib import Path
 PROGRAM = (sys.executable, "-m", "falcon_edge")
 # One thread for torch: the tests share the machine's cores.
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-LIMIT = 300
+LIMIT = 600
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,16 @@ def run(command, folder, *, program=PROGRAM, **environment):
     return Done(command, done.returncode, done.stdout, done.stderr)
 
 
-def start(command, folder, **pipes):
-    """Start `falcon-edge COMMAND` and hand back the running process."""
+def start(command, folder):
+    """Start `falcon-edge COMMAND` and hand back the running process, its stdout and stderr in pipes."""
     return subprocess.Popen(
-        [*PROGRAM, *shlex.split(command)], cwd=folder, env=ENVIRONMENT, stdin=subprocess.DEVNULL, text=True, **pipes
+        [*PROGRAM, *shlex.split(command)],
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 

@@ -1,21 +1,118 @@
-"""Relu and Clip(0, 6), where no operator before them could take them in."""
+"""Activations that TFLite has in certain forms only, or not as one operator."""
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
-from converters.tflite.context import Context, activation_of, emits
+from converters.onnx_graph import attributes
+from converters.tflite.context import Context, clip_bounds, emits
+from converters.tflite.operators.broadcast import binary_options
+
+CLIPS = {
+    (0.0, np.inf): schema.BuiltinOperator.RELU,
+    (0.0, 6.0): schema.BuiltinOperator.RELU6,
+    (-1.0, 1.0): schema.BuiltinOperator.RELU_N1_TO_1,
+    (0.0, 1.0): schema.BuiltinOperator.RELU_0_TO_1,
+}
 
 
-@emits("Relu", "Clip")
-def activation(context: Context, node: NodeProto) -> None:
-    """RELU or RELU6; other bounds of Clip are not known."""
-    kind = activation_of(context.graph, node)
-    if kind is None:
-        raise context.unsupported(node, "bounds other than 0 and 6")
-    relu = kind == schema.ActivationFunctionType.RELU
-    code = schema.BuiltinOperator.RELU if relu else schema.BuiltinOperator.RELU6
-    source = context.tensor(node.input[0])
-    if node.input[0] in context.flattened:
-        context.flattened[node.output[0]] = context.flattened[node.input[0]]
-    context.operator(code, [source], [context.output(node)])
-    context.non_negative.add(node.output[0])
+@emits("Clip")
+def clip(context: Context, node: NodeProto) -> None:
+    """RELU, RELU6, RELU_N1_TO_1 or RELU_0_TO_1; MAXIMUM and MINIMUM for other bounds."""
+    bounds = clip_bounds(context.graph, node)
+    if bounds is None:
+        raise context.no_form(node, "bounds that are computed")
+    if bounds == (-np.inf, np.inf):
+        context.alias(node)
+        return
+    stored = context.stored(node.input[0])
+    shown = context.builder.shape(stored.tensor)
+    target = context.store(node.output[0], stored.layout, shown)
+    if bounds in CLIPS:
+        context.operator(CLIPS[bounds], [stored.tensor], [target])
+        return
+    tensor = stored.tensor
+    codes = (schema.BuiltinOperator.MAXIMUM, schema.BuiltinOperator.MINIMUM)
+    sides = [(code, bound) for code, bound in zip(codes, bounds, strict=True) if np.isfinite(bound)]
+    for index, (code, bound) in enumerate(sides):
+        result = target if index == len(sides) - 1 else context.step(node, "above", shown)
+        limit = context.raw(f"{node.output[0]}.bound{index}", np.array([bound], np.float32))
+        context.operator(code, [tensor, limit], [result], schema.MaximumMinimumOptionsT())
+        tensor = result
+
+
+@emits("PRelu")
+def prelu(context: Context, node: NodeProto) -> None:
+    """PRELU with a slope per channel, the last axis in memory; LEAKY_RELU with one for all.
+
+    Kernels take the number of slopes for the number of channels and read past the end of fewer.
+    """
+    slope = context.weight(node)
+    stored = context.stored(node.input[0])
+    shown = context.builder.shape(stored.tensor)
+    target = context.store(node.output[0], stored.layout, shown)
+    if (slope == slope.reshape(-1)[0]).all():
+        options = schema.LeakyReluOptionsT()
+        options.alpha = float(slope.reshape(-1)[0])
+        context.operator(schema.BuiltinOperator.LEAKY_RELU, [stored.tensor], [target], options)
+        return
+    slopes = context.beside(f"{node.output[0]}.slope", slope, stored)
+    if context.builder.shape(slopes) != (*(1 for _ in shown[1:]), shown[-1]):
+        raise context.no_form(node, "slopes that are not one for each channel")
+    context.operator(schema.BuiltinOperator.PRELU, [stored.tensor, slopes], [target])
+
+
+@emits("HardSigmoid")
+def hard_sigmoid(context: Context, node: NodeProto) -> None:
+    """min(max(alpha x + beta, 0), 1) as relu6(6 alpha x + 6 beta) / 6: TFLite fuses RELU6, and no clip to 1."""
+    given = attributes(node)
+    slope, offset = 6 * given.get("alpha", 0.2), 6 * given.get("beta", 0.5)
+    stored = context.stored(node.input[0])
+    shown, tensor = context.builder.shape(stored.tensor), stored.tensor
+    if not np.isclose(slope, 1, rtol=1e-6):
+        tensor = _with_number(
+            context, node, schema.BuiltinOperator.MUL, tensor, slope, context.step(node, "scaled", shown)
+        )
+    clipped = context.step(node, "clipped", shown)
+    _with_number(
+        context, node, schema.BuiltinOperator.ADD, tensor, offset, clipped, schema.ActivationFunctionType.RELU6
+    )
+    target = context.store(node.output[0], stored.layout, shown)
+    _with_number(context, node, schema.BuiltinOperator.MUL, clipped, 1 / 6, target)
+
+
+@emits("Softplus")
+def softplus(context: Context, node: NodeProto) -> None:
+    """log(1 + exp(x)) as max(x, 0) + log(1 + exp(-|x|)), which does not overflow."""
+    stored = context.stored(node.input[0])
+    shown = context.builder.shape(stored.tensor)
+    tensor = stored.tensor
+    for suffix, code in (
+        ("abs", schema.BuiltinOperator.ABS),
+        ("neg", schema.BuiltinOperator.NEG),
+        ("exp", schema.BuiltinOperator.EXP),
+    ):
+        result = context.step(node, suffix, shown)
+        context.operator(code, [tensor], [result])
+        tensor = result
+    more, log, positive = (context.step(node, suffix, shown) for suffix in ("more", "log", "positive"))
+    _with_number(context, node, schema.BuiltinOperator.ADD, tensor, 1, more)
+    context.operator(schema.BuiltinOperator.LOG, [more], [log])
+    context.operator(schema.BuiltinOperator.RELU, [stored.tensor], [positive])
+    target = context.store(node.output[0], stored.layout, shown)
+    options = binary_options(schema.BuiltinOperator.ADD)
+    context.operator(schema.BuiltinOperator.ADD, [positive, log], [target], options)
+
+
+def _with_number(
+    context: Context,
+    node: NodeProto,
+    code: int,
+    tensor: int,
+    number: float,
+    target: int,
+    activation: int = schema.ActivationFunctionType.NONE,
+) -> int:
+    constant = context.raw(f"{node.output[0]}.{number:g}", np.array([number], np.float32))
+    context.operator(code, [tensor, constant], [target], binary_options(code, activation))
+    return target

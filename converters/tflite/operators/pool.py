@@ -1,47 +1,89 @@
 """MaxPool and AveragePool."""
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
 from converters.onnx_graph import attributes
 from converters.tflite.context import Context, emits
-from converters.tflite.padding import LOWEST, is_same, pad, padded_input, window
+from converters.tflite.operators.broadcast import binary_options
+from converters.tflite.padding import (
+    LOWEST,
+    Pair,
+    Window,
+    image,
+    image_output,
+    is_same,
+    pad,
+    padded_input,
+    spatial,
+    window,
+)
 
 
 @emits("MaxPool", "AveragePool")
 def pool(context: Context, node: NodeProto) -> None:
-    """MAX_POOL_2D or AVERAGE_POOL_2D; a 1x1 window of stride 1 is nothing at all.
-
-    A maximum is padded with zeros where its input cannot be negative, else with the lowest float. An average that does
-    not count its padding is TFLite's SAME; one that counts it is a PAD and VALID.
-    """
-    given = attributes(node)
-    maximum = node.op_type == "MaxPool"
-    kernel = tuple(given["kernel_shape"])
+    """MAX_POOL_2D or AVERAGE_POOL_2D; a 1x1 window of stride 1 is nothing at all."""
+    kernel = tuple(attributes(node)["kernel_shape"])
     sliding = window(context, node, kernel)
-    if sliding.dilation != (1, 1) or len(node.output) > 1:
-        raise context.unsupported(node, "dilation or indices")
-    if kernel == (1, 1) and sliding.stride == (1, 1):
+    if sliding.dilation != (1, 1):
+        raise context.no_form(node, "dilation")
+    if len(node.output) > 1 and node.output[1]:
+        raise context.no_form(node, "indices")
+    if sliding.kernel == (1, 1) and sliding.stride == (1, 1) and not sliding.padded:
         context.alias(node)
-        return
-    padded = any(amount for pads in sliding.pads for amount in pads)
-    if maximum:
-        # Behind SAME, TFLite ignores the padding, as ONNX does; only an explicit PAD needs a value.
-        fill = 0.0 if node.input[0] in context.non_negative else LOWEST
-        source, padding = padded_input(context, node, sliding, fill)
-    elif padded and given.get("count_include_pad", 0):
-        if given.get("ceil_mode", 0):
-            raise context.unsupported(node, "ceil_mode and counted padding")
-        (top, bottom), (left, right) = sliding.pads
-        amounts = ((0, 0), (top, bottom), (left, right), (0, 0))
-        source, padding = pad(context, node, context.tensor(node.input[0]), amounts), schema.Padding.VALID
-    elif padded and not is_same(context.shapes[node.input[0]][2:], sliding):
-        raise context.unsupported(node, "uneven padding that is not counted")
+    elif node.op_type == "MaxPool":
+        _maximum(context, node, sliding)
     else:
-        source, padding = context.tensor(node.input[0]), schema.Padding.SAME if padded else schema.Padding.VALID
+        _average(context, node, sliding)
+
+
+def _maximum(context: Context, node: NodeProto, sliding: Window) -> None:
+    """Behind SAME, TFLite ignores the padding, as ONNX does; a PAD needs a value that is never the largest."""
+    fill = 0.0 if node.input[0] in context.non_negative else LOWEST
+    source, padding = padded_input(context, node, image(context, node.input[0]), sliding, fill)
+    _emit(context, schema.BuiltinOperator.MAX_POOL_2D, source, padding, sliding, image_output(context, node.output[0]))
+
+
+def _average(context: Context, node: NodeProto, sliding: Window) -> None:
+    """TFLite's SAME divides by the pixels that are there, PAD and VALID by the whole window.
+
+    Elsewhere a MUL comes behind PAD and VALID, with a map of the ratios between the two.
+    """
+    code, name = schema.BuiltinOperator.AVERAGE_POOL_2D, node.output[0]
+    source = image(context, node.input[0])
+    sizes = spatial(context.shape(node.input[0]))
+    counted = bool(attributes(node).get("count_include_pad", 0))
+    if not sliding.padded or (not counted and is_same(sizes, sliding)):
+        padding = schema.Padding.SAME if sliding.padded else schema.Padding.VALID
+        _emit(context, code, source, padding, sliding, image_output(context, name))
+        return
+    (top, bottom), (left, right) = sliding.pads
+    padded = pad(context, node, source, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    if counted:
+        _emit(context, code, padded, schema.Padding.VALID, sliding, image_output(context, name))
+        return
+    batch, channels = context.shape(name)[:2]
+    ratios = sliding.kernel[0] * sliding.kernel[1] / _pixels(sliding, sizes, spatial(context.shape(name)))
+    averages = context.step(node, "averages", (batch, *ratios.shape, channels))
+    _emit(context, code, padded, schema.Padding.VALID, sliding, averages)
+    ratio = context.raw(f"{name}.ratios", ratios[None, :, :, None].astype(np.float32))
+    options = binary_options(schema.BuiltinOperator.MUL)
+    context.operator(schema.BuiltinOperator.MUL, [averages, ratio], [image_output(context, name)], options)
+
+
+def _pixels(sliding: Window, sizes: Pair, outputs: Pair) -> np.ndarray:
+    """How many pixels of the image each window has, (H, W)."""
+    sides = []
+    for axis in range(2):
+        starts = np.arange(outputs[axis]) * sliding.stride[axis] - sliding.pads[axis][0]
+        sides.append(np.minimum(starts + sliding.kernel[axis], sizes[axis]) - np.maximum(starts, 0))
+    return np.outer(*sides)
+
+
+def _emit(context: Context, code: int, source: int, padding: int, sliding: Window, target: int) -> None:
     options = schema.Pool2DOptionsT()
     options.padding = padding
-    options.filterHeight, options.filterWidth = kernel
+    options.filterHeight, options.filterWidth = sliding.kernel
     options.strideH, options.strideW = sliding.stride
-    code = schema.BuiltinOperator.MAX_POOL_2D if maximum else schema.BuiltinOperator.AVERAGE_POOL_2D
-    context.operator(code, [source], [context.output(node)], options)
+    context.operator(code, [source], [target], options)

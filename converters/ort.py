@@ -1,0 +1,98 @@
+"""ONNX to ONNX Runtime's own format (.ort): optimised beforehand, loaded without a protobuf parser."""
+
+import ctypes
+import os
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from converters import onnx_graph
+from converters.errors import ConversionError
+
+# Nodes of any other domain are bound to the machine that saved the file (com.microsoft.nchwc on x86).
+PORTABLE_DOMAINS = frozenset(("ai.onnx", "com.microsoft"))
+SECONDS = 300.0
+ADDR_NO_RANDOMIZE = 0x0040000
+# Run by the child in the folder where the files go. argv: the model.
+PROGRAM = """
+import sys
+import onnxruntime
+for kind in ("ORT", "ONNX"):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = "model." + kind.lower()
+    options.add_session_config_entry("session.save_model_format", kind)
+    onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+"""
+
+
+@dataclass(frozen=True)
+class OrtExport:
+    """What was written, and the operators that a reduced build of ONNX Runtime needs for it, by (domain, opset)."""
+
+    path: Path
+    operators: dict[tuple[str, int], tuple[str, ...]]
+
+    @property
+    def config(self) -> str:
+        """The operators in the format of ONNX Runtime's --include_ops_by_config."""
+        lines = [f"{domain};{opset};{','.join(names)}" for (domain, opset), names in sorted(self.operators.items())]
+        return "\n".join(lines) + "\n"
+
+
+def convert_to_ort(source: Path, path: Path) -> OrtExport:
+    """Write an ONNX file as .ort, with the optimisations that are valid on every CPU (level "extended").
+
+    The highest level writes NCHWc nodes on x86, with which a file does not load on arm64. Raises ConversionError if
+    ONNX Runtime cannot load the file.
+    """
+    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+        _save_optimised(source, Path(folder))
+        operators = _operators(onnx.load(Path(folder, "model.onnx")))
+        foreign = [domain for domain, _ in operators if domain not in PORTABLE_DOMAINS]
+        if foreign:
+            raise ConversionError(f"{path}: holds operators of {foreign[0]}, which only this machine has")
+        onnx_graph.write_atomically(path, Path(folder, "model.ort").read_bytes())
+    return OrtExport(path, operators)
+
+
+def _save_optimised(source: Path, folder: Path) -> None:
+    """Have a child process write model.ort and model.onnx to `folder`, both optimised alike."""
+    environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1", "PYTHONHASHSEED": "0"}
+    command = (sys.executable, "-c", PROGRAM, source.resolve())
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            preexec_fn=_fix_addresses,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ConversionError(f"{source}: ONNX Runtime did not save it within {SECONDS:g} s") from error
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        raise ConversionError(f"{source}: ONNX Runtime cannot load it: {lines[-1] if lines else 'it crashed'}")
+
+
+def _fix_addresses() -> None:
+    """ONNX Runtime writes its hash tables in the order of their addresses: fixed ones (Linux) give the same bytes."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).personality(ADDR_NO_RANDOMIZE)
+
+
+def _operators(model: onnx.ModelProto) -> dict[tuple[str, int], tuple[str, ...]]:
+    versions = {entry.domain: entry.version for entry in model.opset_import}
+    names: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for node in model.graph.node:
+        names[node.domain or "ai.onnx", versions[node.domain]].add(node.op_type)
+    return {key: tuple(sorted(found)) for key, found in names.items()}

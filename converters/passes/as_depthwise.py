@@ -1,0 +1,65 @@
+"""What is a depthwise convolution by another name, written as one: scaling channels by constants, averaging windows.
+
+The kernels for it round a half in different directions in the two runtimes, and a constant operand of a Mul has one
+scale for all channels; as a convolution it has one per channel, and both runtimes round alike. For int8 only.
+"""
+
+import numpy as np
+from onnx import ModelProto, NodeProto, helper, numpy_helper
+
+from converters.onnx_graph import OnnxGraph, attributes, drop_unused
+
+
+def as_depthwise(model: ModelProto) -> ModelProto:
+    """Replace Mul by constants per channel and AveragePool with one divisor by Conv; the model is changed in place."""
+    graph = OnnxGraph(model)
+    shapes = graph.shapes()
+    for node in graph.nodes:
+        kernel = None
+        if node.op_type == "Mul":
+            kernel = _scaling(graph, node, shapes)
+        elif node.op_type == "AveragePool":
+            kernel = _averaging(node, shapes)
+        if kernel is None:
+            continue
+        name, given = f"{node.output[0]}.kernel", attributes(node)
+        model.graph.initializer.append(numpy_helper.from_array(kernel, name))
+        source = next(value for value in node.input if value not in graph.constants)
+        made = helper.make_node(
+            "Conv",
+            [source, name],
+            list(node.output),
+            node.name,
+            group=len(kernel),
+            kernel_shape=list(kernel.shape[2:]),
+            strides=list(given.get("strides", (1, 1))),
+            pads=list(given.get("pads", (0, 0, 0, 0))),
+        )
+        node.CopyFrom(made)
+    drop_unused(model)
+    return model
+
+
+def _scaling(graph: OnnxGraph, node: NodeProto, shapes: dict[str, tuple[int, ...]]) -> np.ndarray | None:
+    """Kernel (C, 1, 1, 1) of a Mul of an image by one number or one per channel."""
+    constants = [name for name in node.input if name in graph.constants]
+    shape = shapes[node.output[0]]
+    if len(constants) != 1 or len(shape) != 4:
+        return None
+    value = graph.constants[constants[0]]
+    source = next(name for name in node.input if name not in graph.constants)
+    per_channel = value.ndim in (3, 4) and value.shape[-2:] == (1, 1) and (value.ndim == 3 or value.shape[0] == 1)
+    if shapes[source] != shape or not (value.size == 1 or per_channel):
+        return None
+    return np.broadcast_to(value.reshape(-1), (shape[1],)).reshape(-1, 1, 1, 1).astype(np.float32)
+
+
+def _averaging(node: NodeProto, shapes: dict[str, tuple[int, ...]]) -> np.ndarray | None:
+    """Kernel (C, 1, kh, kw) of an AveragePool that divides by the size of its window everywhere."""
+    given = attributes(node)
+    window = tuple(given["kernel_shape"])
+    counted = not any(given.get("pads", ())) or given.get("count_include_pad", 0)
+    explicit = given.get("auto_pad", b"NOTSET") in (b"NOTSET", b"VALID")
+    if len(window) != 2 or not counted or not explicit or given.get("ceil_mode", 0) or given.get("dilations"):
+        return None
+    return np.full((shapes[node.output[0]][1], 1, *window), 1 / (window[0] * window[1]), np.float32)

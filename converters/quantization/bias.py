@@ -1,0 +1,56 @@
+"""Bias correction: what rounding the weights shifts in a convolution's mean output is taken off its bias.
+
+E[y - y_q] = (W - W_q) * E[x] (Nagel et al., arXiv 1906.04721, section 4.2). A convolution is linear, so the mean over
+inputs of its output is that of the mean input, borders included: no input has to be run again.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from onnx import ModelProto, NodeProto, numpy_helper
+from torch.nn import functional
+
+from converters.onnx_graph import OnnxGraph, attributes
+from converters.quantization.rules import LINEAR, weight_axis
+from converters.quantization.spec import QuantizationSpec, quantize_weight
+
+
+def correct_biases(model: ModelProto, spec: QuantizationSpec, means: Mapping[str, np.ndarray]) -> ModelProto:
+    """Correct every quantized Conv and Gemm that has a bias of its own; the model is changed in place.
+
+    means: the mean over inputs of every value, without the batch axis.
+    """
+    graph = OnnxGraph(model)
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in graph.nodes:
+        if node.op_type not in LINEAR or node.output[0] in spec.kept or len(node.input) < 3 or not node.input[2]:
+            continue
+        name = node.input[2]
+        if len(graph.consumers[name]) != 1 or name not in stored:
+            continue
+        weight, axis, scales = graph.constants[node.input[1]], weight_axis(node), spec.weights[node.input[1]]
+        shape = [1] * weight.ndim
+        shape[axis] = -1
+        lost = weight - quantize_weight(weight, scales, axis).astype(np.float32) * scales.reshape(shape)
+        bias = graph.constants[name] + _mean_output(node, lost, means[node.input[0]])
+        stored[name].CopyFrom(numpy_helper.from_array(bias.astype(np.float32), name))
+    return model
+
+
+def _mean_output(node: NodeProto, weight: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Mean per output channel of a Conv or Gemm without bias, for the mean input (C, H, W) or (C,)."""
+    given = attributes(node)
+    if node.op_type == "Gemm":
+        matrix = weight if given.get("transB", 0) else weight.T
+        return given.get("alpha", 1.0) * (matrix.astype(np.float64) @ mean.astype(np.float64))
+    top, left, bottom, right = given.get("pads", (0, 0, 0, 0))
+    x = functional.pad(torch.from_numpy(mean.astype(np.float64))[None], (left, right, top, bottom))
+    y = functional.conv2d(
+        x,
+        torch.from_numpy(weight.astype(np.float64)),
+        stride=tuple(given.get("strides", (1, 1))),
+        dilation=tuple(given.get("dilations", (1, 1))),
+        groups=given.get("group", 1),
+    )
+    return y.mean((0, 2, 3)).numpy()

@@ -1,0 +1,79 @@
+"""What a network's values look like over calibration inputs: ranges, histograms, peaks by channel, means."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import ModelProto, TensorProto
+
+from converters.onnx_graph import OnnxGraph
+from converters.runtimes import onnx_session
+
+BINS = 4096
+
+
+@dataclass
+class Observation:
+    """One value over all inputs.
+
+    low, high: the extremes. histogram: counts in BINS equal bins between them. peaks: largest magnitude per channel
+    (axis 1). mean: the mean over inputs, without the batch axis.
+    """
+
+    low: float
+    high: float
+    peaks: np.ndarray
+    mean: np.ndarray
+    histogram: np.ndarray
+
+    @property
+    def edges(self) -> np.ndarray:
+        """The BINS + 1 borders of the histogram."""
+        return np.linspace(self.low, self.high, BINS + 1)
+
+
+def observe(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray) -> dict[str, Observation]:
+    """Every float32 value of the graph, its input included, over inputs (N, C, H, W) given one at a time.
+
+    Two passes: the extremes first, then the histograms between them.
+    """
+    found: dict[str, Observation] = {}
+    count = len(samples)
+    for values in _values(model, samples):
+        for name, value in values.items():
+            peaks = np.abs(value).max(tuple(axis for axis in range(value.ndim) if axis != 1))
+            if name not in found:
+                low, high = float(value.min()), float(value.max())
+                found[name] = Observation(low, high, peaks, value[0] / count, np.zeros(BINS, np.int64))
+                continue
+            seen = found[name]
+            seen.low, seen.high = min(seen.low, float(value.min())), max(seen.high, float(value.max()))
+            seen.peaks = np.maximum(seen.peaks, peaks)
+            seen.mean = seen.mean + value[0] / count
+    for values in _values(model, samples):
+        for name, value in values.items():
+            seen = found[name]
+            if seen.high > seen.low:
+                seen.histogram += np.histogram(value, BINS, (seen.low, seen.high))[0]
+    return found
+
+
+def _values(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    """The float32 values for one input after the other."""
+    graph = OnnxGraph(model)
+    opened = ModelProto()
+    opened.CopyFrom(model)
+    known = {value.name for value in opened.graph.output}
+    for node in graph.nodes:
+        for name in node.output:
+            if name and name not in known and node.op_type != "Constant":
+                opened.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+    session = onnx_session(opened, unoptimised=True)
+    source = graph.inputs[0]
+    assert source.type.tensor_type.elem_type == TensorProto.FLOAT
+    names = [value.name for value in session.get_outputs() if value.type == "tensor(float)"]
+    for index in range(len(samples)):
+        image = np.asarray(samples[index], np.float32)[None]
+        outputs = session.run(names, {source.name: image})
+        yield {source.name: image, **dict(zip(names, outputs, strict=True))}

@@ -1,0 +1,63 @@
+"""A float graph and calibration inputs to a quantization: observed, equalised, constrained, corrected."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from onnx import ModelProto
+
+from converters.errors import ConversionError
+from converters.onnx_graph import OnnxGraph
+from converters.passes.as_depthwise import as_depthwise
+from converters.passes.equalise import equalise, pairs
+from converters.quantization.bias import correct_biases
+from converters.quantization.observe import observe
+from converters.quantization.ranges import METHODS
+from converters.quantization.rules import make_spec
+from converters.quantization.spec import QuantizationSpec
+
+DEFAULT_METHOD = "minmax"
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """The float graph that was made to quantize well (the same function as before), and its quantization."""
+
+    model: ModelProto
+    spec: QuantizationSpec
+
+    def with_kept(self, kept: Mapping[str, str]) -> "Quantized":
+        """The same with other nodes in float."""
+        return replace(self, spec=replace(self.spec, kept=kept))
+
+
+def quantize(
+    model: ModelProto,
+    samples: Sequence[np.ndarray] | np.ndarray,
+    *,
+    method: str = DEFAULT_METHOD,
+    kept: Mapping[str, str] | None = None,
+    equalised: bool = True,
+    corrected: bool = True,
+) -> Quantized:
+    """Quantize a graph by calibration inputs (N, C, H, W); `model` is left as it was.
+
+    kept: nodes that stay in float, by the name of their first output, and why. Raises ConversionError for an unknown
+    method or no inputs.
+    """
+    if method not in METHODS:
+        raise ConversionError(f"{method}: no such calibration; there are {', '.join(METHODS)}")
+    if len(samples) == 0:
+        raise ConversionError("calibration needs at least one input")
+    prepared = ModelProto()
+    prepared.CopyFrom(model)
+    as_depthwise(prepared)
+    seen = observe(prepared, samples)
+    if equalised and pairs(OnnxGraph(prepared)):
+        equalise(prepared, {name: observation.peaks for name, observation in seen.items()})
+        seen = observe(prepared, samples)
+    ranges = {name: METHODS[method](observation) for name, observation in seen.items()}
+    spec = make_spec(OnnxGraph(prepared), ranges, calibration=method, samples=len(samples), kept=kept)
+    if corrected:
+        correct_biases(prepared, spec, {name: observation.mean for name, observation in seen.items()})
+    return Quantized(prepared, spec)

@@ -1,0 +1,138 @@
+"""int8 within export: calibration images, one quantization for both runtimes, and what it costs in accuracy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from onnx import ModelProto
+
+from converters import onnx_graph
+from converters.onnx_graph import OnnxGraph
+from converters.quantization.islands import float_islands
+from converters.quantization.mixed import quantize_within
+from converters.quantization.qdq import ActivationType, write_qdq
+from converters.quantization.quantize import DEFAULT_METHOD, Quantized
+from converters.quantization.quantize import quantize as quantize_graph
+from converters.quantization.ranges import METHODS
+from converters.runtimes import run_onnx, run_tflite
+from converters.tflite.emit import tflite_bytes
+from converters.tflite.int8 import NoInt8Form
+from falcon_edge.bundle import Advice, IntegerValue, Quantization
+from falcon_edge.data import Split, open_dataset
+from falcon_edge.errors import BadInput
+from falcon_edge.preprocessing import InputSpec
+from falcon_edge.steps.pack import data_name
+from falcon_edge.training.images import Images
+
+VALIDATION_IMAGES = 2000
+WORTH_A_WORD = 0.1  # points of top-1
+
+
+@dataclass(frozen=True)
+class Int8:
+    """How int8 files are made.
+
+    data, samples: the images that ranges are taken from. calibration: a method of converters.quantization.ranges.
+    integer_io: input and output are integers too. activations: of the .onnx, "uint8" or its twin "int8".
+    keep_accuracy: points of top-1 that may be lost on validation images before layers are left in float (None: any).
+    """
+
+    data: str
+    samples: int = 512
+    calibration: str = DEFAULT_METHOD
+    integer_io: bool = False
+    activations: ActivationType = "uint8"
+    keep_accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.calibration not in METHODS:
+            raise BadInput(f"--calibration {self.calibration}: there are {', '.join(METHODS)}")
+        if self.samples < 1:
+            raise BadInput("calibration needs at least one image")
+        if self.keep_accuracy is not None and not self.keep_accuracy >= 0:
+            raise BadInput("--keep-accuracy is at least 0 points")
+
+
+class Quantizer:
+    """The images of one network's quantization: some to calibrate with, others to see what it costs."""
+
+    def __init__(self, options: Int8, spec: InputSpec, classes: int):
+        """Raises BadInput for data that do not fit a network with this input and so many classes."""
+        dataset = open_dataset(options.data)
+        if len(dataset.class_names) != classes:
+            raise BadInput(f"{options.data}: has {len(dataset.class_names)} classes, but the network {classes}")
+        self.options = options
+        self._calibration = _spread(_first(dataset.train, dataset.val, dataset.test), options.samples)
+        validation = _spread(_first(dataset.val, dataset.test, dataset.train), VALIDATION_IMAGES)
+        self._calibration_inputs = _inputs(self._calibration, spec)
+        self._inputs, self._labels = _inputs(validation, spec), np.asarray(validation.labels)
+
+    def quantize(self, onnx_path: Path) -> tuple[Quantized, Quantization]:
+        """Quantize a float32 .onnx so that both runtimes can follow, and what the manifest says of it."""
+        model, options = onnx_graph.load(onnx_path), self.options
+        limit = None if options.keep_accuracy is None else self.top1(onnx_path) - options.keep_accuracy / 100
+        kept: dict[str, str] = {}
+        while True:
+            done = self._quantized(model, kept, limit)
+            try:
+                tflite_bytes(done.model, quantization=done.spec)
+                break
+            except NoInt8Form as error:
+                kept |= error.nodes  # at least one node more in every round
+        names = OnnxGraph(done.model)
+        source, target = (done.spec.activations[value.name] for value in (*names.inputs, *names.outputs))
+        return done, Quantization(
+            calibration=options.calibration,
+            data=data_name(options.data),
+            data_sha256=self._calibration.sha256(),
+            samples=len(self._calibration),
+            input=IntegerValue(scale=source.scale, zero_point=source.zero_point),
+            output=IntegerValue(scale=target.scale, zero_point=target.zero_point),
+            kept=dict(done.spec.kept),
+            islands=float_islands(write_qdq(done.model, done.spec, activations=options.activations)),
+        )
+
+    def top1(self, source: Path | ModelProto) -> float:
+        """Top-1 of an .onnx, a graph or a .tflite, with float input and output, on the validation images."""
+        lite = isinstance(source, Path) and source.suffix == ".tflite"
+        logits = run_tflite(source, self._inputs) if lite else run_onnx(source, self._inputs)[0]
+        return float((logits.argmax(1) == self._labels).mean())
+
+    def advice(self, file: str, before: float, after: float) -> Advice:
+        """What an int8 file costs in top-1, in words."""
+        lost, images = 100 * (before - after), len(self._labels)
+        wanted = self.options.keep_accuracy
+        if wanted is not None and lost > wanted:
+            text = (
+                f"int8 loses {lost:.2f} points, more than the {wanted:g} that were asked for: fine-tune, or keep float"
+            )
+        elif lost > WORTH_A_WORD:
+            text = f"int8 loses {lost:.2f} points; --keep-accuracy leaves the layers that cost most in float"
+        else:
+            text = "int8 loses nothing that shows" if lost > 0 else "int8 loses nothing"
+        text += "; whether it is faster, falcon-edge bench and compare tell for a device"
+        return Advice(file=file, samples=images, top1_float=before, top1=after, text=text)
+
+    def _quantized(self, model: ModelProto, kept: dict[str, str], limit: float | None) -> Quantized:
+        method, images = self.options.calibration, self._calibration_inputs
+        if limit is None:
+            return quantize_graph(model, images, method=method, kept=kept)
+
+        def good_enough(tried: Quantized) -> bool:
+            return self.top1(write_qdq(tried.model, tried.spec)) >= limit
+
+        return quantize_within(model, images, good_enough, method=method, kept=kept)
+
+
+def _first(*splits: Split | None) -> Split:
+    """The first split that there is: calibration and choices look at the test split where it cannot be helped only."""
+    return next(split for split in splits if split is not None)
+
+
+def _spread(split: Split, count: int) -> Split:
+    """At most `count` images, spread evenly over a split."""
+    return split.subset(np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int))
+
+
+def _inputs(split: Split, spec: InputSpec) -> np.ndarray:
+    return np.concatenate([inputs.numpy() for inputs, _ in Images(split, spec).batches(256)])

@@ -1,0 +1,59 @@
+"""What TFLite cannot have: all of it is named at once, before anything is written."""
+
+import pytest
+import torch
+from emission import Function, emitted, graph, node, traced
+from torch import nn
+from torch.nn import functional
+
+from converters.errors import UnsupportedOperator
+from converters.onnx_export import export_onnx
+from converters.tflite.emit import emit_tflite
+
+
+class Odd(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.CELU(), nn.Conv2d(4, 4, 3), nn.CELU())
+        self.head = nn.MaxPool2d(2, dilation=2)
+
+    def forward(self, x):
+        return torch.erf(self.head(self.body(x)))
+
+
+def test_all_unknown_operators_are_named_at_once_and_nothing_is_written(tmp_path):
+    path = export_onnx(Odd(), torch.zeros(1, 3, 12, 12), tmp_path / "odd.onnx", simplify=False).path
+    with pytest.raises(UnsupportedOperator) as caught:
+        emit_tflite(path, tmp_path / "odd.tflite")
+    assert str(caught.value).removeprefix(f"{tmp_path}/") == (
+        "odd.onnx: no TFLite for Celu (at /body/body.1/Celu, /body/body.3/Celu); MaxPool with dilation "
+        "(at /head/MaxPool); Erf (at /Erf). Replace these layers, or run the network on ONNX Runtime"
+    )
+    assert [item.node for item in caught.value.unsupported][:2] == ["/body/body.1/Celu", "/body/body.3/Celu"]
+    assert [file.name for file in tmp_path.iterdir()] == ["odd.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        (lambda x: functional.interpolate(x, scale_factor=2, mode="bicubic"), "Resize with mode cubic"),
+        (nn.Sequential(nn.Flatten(2), nn.Unflatten(2, (4, 2, 2)), nn.Conv3d(3, 4, 2)), "3 spatial dimensions"),
+        (lambda x: functional.conv2d(x, x.mean((2, 3), keepdim=True)), "an input 1 that is computed"),
+        (lambda x: x.argmax(1).float(), "ArgMax"),
+        (lambda x: x.expand(2, 3, 4, 4), "a result that is larger"),
+        (nn.ELU(0.5), "alpha 0.5"),
+        (nn.Sequential(nn.Flatten(), nn.PReLU(48)), "slopes that are not one for each channel"),
+        (lambda x: x.cumsum(1), "CumSum"),
+    ],
+)
+def test_forms_that_are_refused_by_name(network, said):
+    with pytest.raises(UnsupportedOperator, match=said):
+        traced(network if isinstance(network, nn.Module) else Function(network), (3, 4, 4))
+
+
+def test_an_operator_of_another_domain_is_another_operator():
+    relu = node("Relu", ["input"], ["y"], domain="com.example")
+    model = graph([relu, node("Shape", ["y"], ["s"]), node("Cast", ["s"], ["logits"], to=1)], (1, 3, 4, 4))
+    model.graph.output[0].type.tensor_type.shape.dim.add().dim_value = 4
+    with pytest.raises(UnsupportedOperator, match="no TFLite for Relu"):
+        emitted(model)

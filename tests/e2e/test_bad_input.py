@@ -1,0 +1,282 @@
+"""Whatever is wrong with what the user gives: one line on stderr, exit 2, and nothing is touched.
+
+A new case is a new row of CASES: the command, and what its line must say. `workplace` holds what the commands name.
+"""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from program import listing
+
+pytestmark = pytest.mark.xdist_group("flow")  # one process of xdist makes the flow
+
+NETWORKS = """
+from torch import nn
+
+number = 3
+
+def tiny(num_classes=3, in_channels=1):
+    return nn.Sequential(nn.Conv2d(in_channels, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Linear(8, num_classes))
+
+def pointwise(num_classes=3, in_channels=1):
+    return nn.Sequential(nn.Conv2d(in_channels, num_classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+def features(in_channels=1):
+    return nn.Conv2d(in_channels, 4, 3)
+
+def broken(**choices):
+    raise ValueError("no\\nway")
+
+def no_network():
+    return number
+"""
+
+TRAIN = "train vgg8 --width 0.25 --data stripes.npz --epochs 1"
+COMPRESS = "compress standard.falcon --rank 1"
+BENCH = "bench good.onnx --runs 1 --seconds 0 --rounds 1"
+
+CASES = [
+    # data
+    ("train vgg8 --data missing.npz -o out", "missing.npz: no such data set"),
+    ("train vgg8 --data truncated.npz -o out", "truncated.npz: not a readable .npz"),
+    ("train vgg8 --data plain.txt -o out", "plain.txt: a data set is a folder"),
+    ("train vgg8 --data folder -o out", "folder: no data set found"),
+    ("train vgg8 --data broken-images -o out", "broken-images/train/b/1.png: a broken image"),
+    ("train vgg8 --data test-only.npz -o out", "has no train split"),
+    ("pack vgg8 --data broken-images -o out", "broken-images/train/b/1.png: a broken image"),
+    ("pack vgg8 --data missing -o out", "missing: no such data set"),
+    (f"{COMPRESS} --data missing.npz -o out", "missing.npz: no such data set"),
+    (f"{COMPRESS} --data broken-images -o out", "1.png: a broken image"),
+    (f"{COMPRESS} --data broken-images -o new/folder/out", "1.png: a broken image"),
+    (f"{COMPRESS} --data colour.npz -o out", "does not fit"),
+    (f"{COMPRESS} --data sample -o out", "standard.falcon: has 3 classes, but the data has 10"),
+    (f"{COMPRESS} --data sample --finetune-epochs 1 -o out", "standard.falcon: has 3 classes, but the data has 10"),
+    (f"{BENCH} --data missing.npz", "missing.npz: no such data set"),
+    (f"{BENCH} --data sample", "good.onnx: has 3 classes, but the data has 10"),
+    (f"{BENCH} --data train-only.npz", "has no test split"),
+    ("bench bare.onnx --data stripes.npz", "bare.onnx: carries no card"),
+    # networks
+    ("train missing --data stripes.npz -o out", "missing: not a bundle and no known network; use vgg19"),
+    ("pack missing -o out", "missing: not a bundle and no known network"),
+    ("compress missing --rank 1 -o out", "missing: not a bundle and no known network"),
+    ("pack missing:net -o out", "No module named 'missing'"),
+    ("pack nets:missing -o out", "no attribute 'missing'"),
+    ("pack nets:number -o out", "nets:number is not a function"),
+    ("pack nets:broken -o out", "nets:broken cannot be built"),
+    ("pack nets:no_network -o out", "nets:no_network returned a int"),
+    ("pack nets:features --input 1x12x12 -o out", "a classifier gives (images, classes)"),
+    ("pack timm:missing -o out", "timm:missing"),
+    ("pack plain.txt -o out", "plain.txt: a file or folder, but not a bundle"),
+    ("compress nets:pointwise --input 1x12x12 --rank 1 -o out", "nothing to compress"),
+    # its input and classes
+    ("train nets:tiny --data stripes.npz --input 12x12 -o out", "--input 12x12: write channels x height x width"),
+    ("train nets:tiny --data stripes.npz --input 2x12x12 -o out", "an input of 2 cannot be made"),
+    ("train vgg8 --data stripes.npz --input 1x2x2 -o out", "vgg8 does not take an input of 1x2x2"),
+    (f"{TRAIN} --num-classes 5 -o out", "vgg8 has 5 classes, but the data has 3"),
+    ("pack nets:tiny --data stripes.npz --num-classes 5 -o out", "nets:tiny has 5 classes, but the data has 3"),
+    (f"{COMPRESS} --num-classes 5 -o out", "standard.falcon"),
+    (f"{COMPRESS} --weights fitting.pt -o out", "standard.falcon"),
+    (f"{TRAIN} --mean 0.5 -o out", "--mean and --std go together"),
+    (f"{TRAIN} --mean a --std 1 -o out", "--mean a: write numbers"),
+    (f"{TRAIN} --mean 0.5,0.5 --std 1,1 -o out", "--mean and --std need 1 number"),
+    (f"{TRAIN} --mean nan --std 1 -o out", "--mean"),
+    (f"{TRAIN} --mean 0.5 --std 0 -o out", "std above 0"),
+    (f"{TRAIN} --lr 0 -o out", "learning rate"),
+    (f"{TRAIN} --lr nan -o out", "learning rate"),
+    # weights
+    ("pack nets:tiny --input 1x12x12 --weights missing.pt -o out", "missing.pt: no such weights file"),
+    ("pack nets:tiny --input 1x12x12 --weights folder -o out", "folder: no such weights file"),
+    ("pack nets:tiny --input 1x12x12 --weights plain.pt -o out", "plain.pt: not a weights file"),
+    ("pack nets:tiny --input 1x12x12 --weights plain.safetensors -o out", "plain.safetensors: not a weights file"),
+    ("pack nets:tiny --input 1x12x12 --weights truncated.pt -o out", "truncated.pt: not a weights file"),
+    ("pack nets:tiny --input 1x12x12 --weights code.pt -o out", "code.pt: not a weights file"),
+    ("pack nets:tiny --input 1x12x12 --weights list.pt -o out", "list.pt: holds no state dict"),
+    ("pack nets:tiny --input 1x12x12 --weights other.pt -o out", "other.pt: these weights do not fit"),
+    ("pack vgg8 --weights standard.falcon/weights.safetensors -o out", "features.0.weight is (8, 1, 3, 3), not"),
+    # ranks and plans
+    ("compress standard.falcon -o out", "give either --rank or --plan"),
+    ("compress standard.falcon --rank 1 --plan foreign.json -o out", "give either --rank or --plan"),
+    ("compress standard.falcon --rank 1", "name the bundle to write with -o"),
+    ("compress standard.falcon --rank 0 -o out", "rank 0"),
+    ("compress standard.falcon --rank -1 -o out", "rank -1"),
+    ("compress standard.falcon --rank 10 -o out", "rank 10 is above the lossless rank of every layer (at most 9)"),
+    ("compress standard.falcon --rank 0 --dry-run", "rank 0"),
+    ("compress falcon.falcon --rank 1 -o out", "falcon.falcon: is compressed already"),
+    ("compress standard.falcon --plan missing.json -o out", "missing.json: cannot be read"),
+    ("compress standard.falcon --plan folder -o out", "folder: cannot be read"),
+    ("compress standard.falcon --plan plain.txt -o out", "plain.txt: not a valid plan"),
+    ("compress standard.falcon --plan results.json -o out", "results.json: not a valid plan"),
+    ("compress standard.falcon --plan foreign.json -o out", "the plan names layer1.0.conv1"),
+    ("compress standard.falcon --plan standard.falcon/plan.json -o out", "replaces no layer"),
+    (f"{COMPRESS} --finetune-epochs 1 -o out", "fine-tuning needs --data"),
+    (f"{COMPRESS} --init whitened -o out", "--init whitened needs --data"),
+    (f"{COMPRESS} --data stripes.npz --finetune-epochs 1 --distillation 2 -o out", "distillation weight lies in 0..1"),
+    # bundles
+    ("pack standard.falcon -o out", "standard.falcon: is a bundle already"),
+    ("train missing.falcon --data stripes.npz -o out", "missing.falcon: no such bundle"),
+    ("compress missing.falcon --rank 1 -o out", "missing.falcon: no such bundle"),
+    ("compress flipped.falcon --rank 1 -o out", "flipped.falcon: weights.safetensors does not match SHA256SUMS"),
+    ("export", "name the bundle: this folder holds 5"),
+    ("export missing.falcon", "missing.falcon: no such bundle"),
+    ("export flipped.falcon", "flipped.falcon: weights.safetensors does not match SHA256SUMS"),
+    ("export lacking.falcon", "lacking.falcon"),
+    ("export folder", "folder: not a bundle"),
+    ("export good.onnx", "good.onnx: no such bundle"),
+    ("bench flipped.falcon", "flipped.falcon: weights.safetensors does not match SHA256SUMS"),
+    ("bench unexported.falcon", "unexported.falcon: has no exported files"),
+    ("inspect flipped.falcon", "flipped.falcon: weights.safetensors does not match SHA256SUMS"),
+    # model files
+    ("bench missing.onnx", "missing.onnx: no such model file"),
+    ("bench truncated.onnx", "truncated.onnx: not an ONNX model"),
+    ("bench truncated.tflite", "truncated.tflite: a damaged TFLite model"),
+    ("bench good.onnx truncated.tflite", "truncated.tflite: a damaged TFLite model"),
+    ("bench empty.onnx", "empty.onnx: not an ONNX model"),
+    ("bench empty.tflite", "empty.tflite: not a TFLite model"),
+    ("bench plain.txt", "plain.txt: neither .onnx nor .tflite"),
+    ("bench folder", "folder"),
+    ("inspect missing.onnx", "missing.onnx: no such model file"),
+    ("inspect truncated.onnx", "truncated.onnx: not an ONNX model"),
+    ("inspect truncated.tflite", "truncated.tflite: a damaged TFLite model"),
+    ("inspect plain.txt", "plain.txt: neither .onnx nor .tflite"),
+    ("inspect folder", "folder"),
+    # what to measure, and results
+    (f"{BENCH} --runtime missing", "missing: no such runtime; known are onnxruntime (ort), litert (tflite)"),
+    (f"{BENCH} --runtime litert", "nothing to measure"),
+    (f"{BENCH} --target missing", "nothing to measure"),
+    (f"{BENCH} --device missing", "--device missing"),
+    ("compare missing.json", "missing.json: cannot be read"),
+    ("compare plain.txt", "plain.txt: not a results file"),
+    ("compare folder", "folder: cannot be read"),
+    ("compare foreign.json", "foreign.json"),
+    ("compare results.json plain.txt", "plain.txt: not a results file"),
+    ("compare results.json --baseline missing", "no model is called missing; there are falcon, standard"),
+    # outputs that cannot be written, also by root
+    (f"{TRAIN} -o plain.txt/out", "plain.txt/out.falcon: cannot be written"),
+    (f"{TRAIN} -o occupied.falcon", "occupied.falcon: exists and is not a bundle"),
+    (f"{TRAIN} -o /proc/out", "/proc/out.falcon: cannot be written"),
+    ("pack vgg8 -o plain.txt/out", "plain.txt/out.falcon: cannot be written"),
+    ("pack vgg8 -o .", "name the bundle"),
+    (f"{COMPRESS} -o plain.txt/out", "plain.txt/out.falcon: cannot be written"),
+    (f"{COMPRESS} -o occupied", "occupied.falcon: exists and is not a bundle"),
+    (f"{COMPRESS} --data stripes.npz --finetune-epochs 9 -o plain.txt/out", "plain.txt/out.falcon: cannot be written"),
+    (f"{BENCH} -o plain.txt/results.json", "plain.txt/results.json: cannot be written"),
+    (f"{BENCH} -o folder", "folder: cannot be written"),
+    (f"{BENCH} -o missing/results.json", "missing/results.json: cannot be written"),
+    ("demo -o plain.txt", "plain.txt/standard.falcon: cannot be written"),
+]
+if os.geteuid() != 0:
+    CASES += [(f"{TRAIN} -o locked/out", "locked/out.falcon: cannot be written")]
+
+
+@pytest.fixture(scope="module")
+def workplace(flow, warm, tmp_path_factory):
+    """A folder with good and bad files of every kind."""
+    folder = tmp_path_factory.mktemp("workplace")
+    for name in ("standard.falcon", "falcon.falcon"):
+        shutil.copytree(flow.folder / name, folder / name)
+    for name in ("stripes.npz", "results.json"):
+        shutil.copy(flow.folder / name, folder)
+    (folder / "nets.py").write_text(NETWORKS)
+    for name in ("plain.txt", "plain.pt", "plain.safetensors", "occupied.falcon"):
+        (folder / name).write_text("neither weights nor results nor a bundle\n")
+    (folder / "folder").mkdir()
+    (folder / "locked").mkdir(mode=0o555)
+    assert warm("pack vgg8 --width 0.25 -o unexported", folder).code == 0
+    _write_bundles(folder)
+    _write_models(folder)
+    _write_weights(folder)
+    _write_data(folder)
+    plan = json.loads((folder / "falcon.falcon/plan.json").read_bytes())
+    plan["layers"][1]["name"] = "layer1.0.conv1"  # as a ResNet has it
+    (folder / "foreign.json").write_text(json.dumps(plan))
+    return folder
+
+
+def _write_bundles(folder):
+    for name in ("flipped", "lacking"):
+        shutil.copytree(folder / "standard.falcon", folder / f"{name}.falcon")
+    weights = folder / "flipped.falcon/weights.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[len(data) // 2] ^= 1
+    weights.write_bytes(data)
+    (folder / "lacking.falcon/golden/00.input.bin").unlink()
+
+
+def _write_models(folder):
+    import onnx
+
+    for kind in ("onnx", "tflite"):
+        data = (folder / f"standard.falcon/exports/model.fp32.{kind}").read_bytes()
+        (folder / f"good.{kind}").write_bytes(data)
+        (folder / f"truncated.{kind}").write_bytes(data[: len(data) // 2])
+        (folder / f"empty.{kind}").write_bytes(b"")
+    bare = onnx.load(folder / "good.onnx")
+    del bare.metadata_props[:]
+    onnx.save(bare, folder / "bare.onnx")
+
+
+def _write_weights(folder):
+    class Code:
+        def __reduce__(self):
+            return os.mkdir, (str(folder / "executed"),)
+
+    torch.save(Code(), folder / "code.pt")
+    torch.save([1, 2, 3], folder / "list.pt")
+    torch.save({"0.weight": torch.zeros(3)}, folder / "other.pt")
+    fitting = {"0.weight": (8, 1, 3, 3), "0.bias": (8,), "4.weight": (3, 8), "4.bias": (3,)}
+    torch.save({name: torch.zeros(shape) for name, shape in fitting.items()}, folder / "fitting.pt")
+    data = (folder / "fitting.pt").read_bytes()
+    (folder / "truncated.pt").write_bytes(data[: len(data) // 2])
+
+
+def _write_data(folder):
+    data = (folder / "stripes.npz").read_bytes()
+    (folder / "truncated.npz").write_bytes(data[: len(data) // 2])
+    random = np.random.default_rng(0)
+    labels = np.arange(9) % 3
+    colour = {f"x_{split}": random.integers(0, 255, (9, 12, 12, 3), np.uint8) for split in ("train", "test")}
+    np.savez(folder / "colour.npz", y_train=labels, y_test=labels, **colour)
+    grey = random.integers(0, 255, (9, 12, 12), np.uint8)
+    np.savez(folder / "train-only.npz", x_train=grey, y_train=labels)
+    np.savez(folder / "test-only.npz", x_test=grey, y_test=labels)
+    for split in ("train", "test"):
+        for index, image in enumerate(grey):
+            path = folder / "broken-images" / split / "abc"[index // 3] / f"{index % 3}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+    broken = folder / "broken-images/train/b/1.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+
+
+@pytest.mark.parametrize(("command", "said"), CASES, ids=[command for command, _ in CASES])
+def test_is_refused_in_one_line(warm, workplace, command, said):
+    before = listing(workplace), listing(warm.temporary)
+    done = warm(command, workplace)
+    lines = done.err.splitlines()
+    assert (done.code, len(lines), done.out) == (2, 1, ""), done
+    assert lines[0].startswith("error: ")
+    assert said in lines[0]
+    assert "Traceback" not in lines[0]
+    assert (listing(workplace), listing(warm.temporary)) == before
+
+
+def test_the_good_files_are_good(warm, workplace, tmp_path):
+    """So that the refusals above are for what is wrong in them."""
+    shutil.copy(workplace / "nets.py", tmp_path)
+    for command in (
+        f"pack nets:tiny --input 1x12x12 --weights {workplace / 'fitting.pt'} -o packed",
+        f"pack nets:tiny --data {workplace / 'colour.npz'} -o coloured",
+        f"inspect {workplace / 'standard.falcon'}",
+        f"inspect {workplace / 'good.onnx'}",
+        f"inspect {workplace / 'good.tflite'}",
+        f"inspect {workplace / 'bare.onnx'}",
+        f"compare {workplace / 'results.json'}",
+        f"compress {workplace / 'standard.falcon'} --rank 9 -o lossless",
+    ):
+        assert warm(command, tmp_path).code == 0, command

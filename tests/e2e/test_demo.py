@@ -1,0 +1,29 @@
+"""The main job on the shipped network and sample: what `make demo` runs."""
+
+import pytest
+from program import run
+
+from falcon_edge.bundle import open_bundle
+from runtime_bench.results import load
+
+
+@pytest.mark.slow
+def test_demo(tmp_path):
+    done = run("demo -o out --json", tmp_path)
+    assert done.code == 0, done
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
+    folder = tmp_path / "out"
+    assert {path.name for path in folder.iterdir()} == {"standard.falcon", "falcon.falcon", "results.json"}
+    results = load(folder / "results.json")
+    assert done.document == results.model_dump(mode="json")
+    standard, compressed = (open_bundle(folder / f"{name}.falcon").manifest for name in ("standard", "falcon"))
+    assert standard.macs / compressed.macs >= 6
+    found = [(entry.model.role, entry.runtime.name) for entry in results.entries]
+    assert found == [(role, runtime) for role in ("standard", "compressed") for runtime in ("onnxruntime", "litert")]
+    for entry in results.entries:
+        assert entry.failure is None
+        assert entry.agreement.within_tolerance
+        assert entry.accuracy.samples == 2000
+    top1 = {entry.model.role: entry.accuracy.top1 for entry in results.entries}
+    assert top1["standard"] >= 0.92
+    assert top1["compressed"] >= top1["standard"] - 0.05  # a brief fine-tuning on a small sample

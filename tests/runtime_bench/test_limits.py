@@ -1,0 +1,67 @@
+"""What a worker may take of the machine, whatever file it is given."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime_bench.devices.local import LocalDevice
+from runtime_bench.errors import WorkerError
+
+
+def limits(worker):
+    """Soft and hard limits of a running worker, by their names in /proc."""
+    lines = Path(f"/proc/{worker.pid}/limits").read_text().splitlines()[1:]
+    return {line[:26].strip(): tuple(line[26:].split()[:2]) for line in lines}
+
+
+def mapped(worker):
+    return int(Path(f"/proc/{worker.pid}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize("name", ["vgg.onnx", "vgg.tflite"])
+def test_a_file_gets_three_quarters_of_the_memory(files, load, name):
+    worker, _ = load(files[name])
+    soft, hard = map(int, limits(worker)["Max address space"])
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert soft == hard
+    assert memory * 3 // 4 < soft <= memory * 3 // 4 + mapped(worker)
+
+
+def test_a_crash_leaves_no_core_file(start):
+    worker = start()
+    worker.ask("memory", timeout=20)
+    assert limits(worker)["Max core file size"] == ("0", "0")
+
+
+def test_a_run_without_end_is_ended_by_the_kernel(files, load):
+    worker, _ = load(files["vgg.onnx"])
+    with pytest.raises(WorkerError, match="warm_up: the worker was killed by SIGXCPU") as caught:
+        worker.ask("warm_up", timeout=120, cpu_seconds=0.5, runs=1, seconds=100)
+    assert (caught.value.kind, caught.value.signal) == ("signal", "SIGXCPU")
+
+
+def test_every_request_has_its_own_time_on_the_cpus(files, load):
+    worker, _ = load(files["vgg.onnx"])
+    for _ in range(5):
+        worker.ask("warm_up", timeout=60, cpu_seconds=0.7, runs=1, seconds=0.7)
+    assert int(limits(worker)["Max cpu time"][0]) >= 3
+
+
+def test_a_time_without_end_is_a_time(files, load):
+    worker, _ = load(files["vgg.onnx"])
+    assert worker.ask("warm_up", timeout=60, cpu_seconds=1e300, runs=1, seconds=0)["runs"] == 1
+
+
+@pytest.mark.parametrize("memory_limit", [None, 1 << 50])
+def test_limits_that_were_set_before_stay(files, load, memory_limit):
+    gigabytes = 4
+    shell = f'ulimit -v {gigabytes << 20}; ulimit -t 500; exec "$@"'
+    worker, _ = load(
+        files["vgg.tflite"], device=LocalDevice(("sh", "-c", shell, "sh", sys.executable)), memory_limit=memory_limit
+    )
+    worker.ask("warm_up", timeout=60, cpu_seconds=1000, runs=1, seconds=0)
+    found = limits(worker)
+    assert int(found["Max address space"][1]) <= gigabytes << 30
+    assert found["Max cpu time"] == ("500", "500")
