@@ -49,7 +49,8 @@ def main() -> None:
         reference = network(inputs).numpy()
         snr = snr_db(reference, run_tflite(path, np.asarray(inputs)))
         described = describe(path)
-    print(f"{options.network}, rank {options.rank}: {described.bytes / 1e6:.1f} MB, {len(described.operators)} operators")
+    size, operators = described.bytes / 1e6, len(described.operators)
+    print(f"{options.network}, rank {options.rank}: {size:.1f} MB, {operators} operators")
     print(f"emitted in {statistics.median(seconds):.3f} s (median of {options.runs}, slowest {max(seconds):.3f} s)")
     print(f"SNR against torch {snr:.1f} dB; TRANSPOSE operators: {described.counts.get('TRANSPOSE', 0)}")
 

@@ -28,6 +28,7 @@ class Total:
     energy: float = 0.0
 
     def add(self, kernel: Tensor, rebuilt: Tensor, seconds: float) -> None:
+        """Take in one layer."""
         self.seconds += seconds
         self.error += float((kernel - rebuilt).double().square().sum())
         self.energy += float(kernel.double().square().sum())

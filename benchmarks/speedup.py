@@ -1,8 +1,9 @@
 """Standard against FALCON on this machine: VGG19 and ResNet34 for 32x32, both runtimes, one interleaved run a network.
 
-    python benchmarks/speedup.py [--networks vgg19 resnet34] [--rank 1] [--precision fp32]
+    python benchmarks/speedup.py [--networks vgg19 resnet34] [--rank 1] [--precision fp32|int8]
 
-Fresh weights: a convolution takes the same time whatever its weights are. Prints falcon-edge's own comparison.
+Fresh weights: a convolution takes the same time whatever its weights are (int8 is calibrated on the shipped sample).
+Prints falcon-edge's own comparison.
 """
 
 import argparse
@@ -13,10 +14,13 @@ from rich.console import Console
 
 from falcon_edge.bundle import bundle_path
 from falcon_edge.cli.render import comparison_table
+from falcon_edge.data.formats import SAMPLE
+from falcon_edge.models.sources import BUILTIN
 from falcon_edge.steps.bench import bench
 from falcon_edge.steps.compress import compress
 from falcon_edge.steps.export import export
 from falcon_edge.steps.pack import pack
+from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.subject import Choice
 from runtime_bench.bench import Protocol
 from runtime_bench.compare import compare
@@ -27,16 +31,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", default=["vgg19", "resnet34"])
     parser.add_argument("--rank", type=int, default=1)
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "int8"))
     parser.add_argument("--seconds", type=float, default=10.0, help="of samples a model file")
     parser.add_argument("--output", type=Path, help="a folder for the results, NETWORK.json each")
     options = parser.parse_args()
     for network in options.networks:
         with tempfile.TemporaryDirectory() as folder:
             standard, falcon = (bundle_path(Path(folder, name)) for name in (network, f"{network}-k{options.rank}"))
-            pack(Choice(network), standard)
+            pack(Choice(network, input_shape=BUILTIN[network].input_shape), standard, data=SAMPLE)
             compress(Choice(str(standard)), falcon, rank=options.rank)
             for bundle in (standard, falcon):
-                export(bundle, ("onnx", "tflite"))
+                export(bundle, ("onnx", "tflite"), (options.precision,), int8=Int8(SAMPLE, samples=64))
             results = bench((standard, falcon), Protocol(seconds=options.seconds, rounds=20))
         if options.output is not None:
             options.output.mkdir(parents=True, exist_ok=True)

@@ -108,11 +108,16 @@ class Description:
 def describe(path: Path) -> Description:
     """Describe a file by its suffix. Raises ConversionError for one that is missing, truncated or something else."""
     if not path.is_file():
-        raise ConversionError(f"{path}: no such model file")
+        what = "a folder, but no bundle" if path.is_dir() else "no such model file"
+        raise ConversionError(f"{path}: {what}")
     if path.suffix not in SUFFIXES:
         raise ConversionError(f"{path}: neither .onnx nor .tflite")
     try:
-        return _describe_onnx(path) if path.suffix == ".onnx" else _describe_tflite(path)
+        found = _describe_onnx(path) if path.suffix == ".onnx" else _describe_tflite(path)
+        names = [part.name for part in (*found.inputs, *found.outputs, *found.operators)]
+        if not all(isinstance(name, str) for name in (*names, *(part.kind for part in found.operators))):
+            raise ValueError("a name is no text")  # protobuf hands such a name on as bytes
+        return found
     except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
         # What passes the checks may still not fit together: a damaged file can make any of these.
         reason = onnx_graph.first_line(error)

@@ -51,7 +51,7 @@ def export_onnx(
     notes: tuple[str, ...] = ()
     if simplify:
         result = run_simplifier(exported)
-        exported = result.model
+        exported = tidy(result.model)
         notes = () if result.problem is None else (f"not simplified: {result.problem}",)
     exported.ir_version = min(exported.ir_version, IR_VERSION)
     exported.producer_name, exported.producer_version, exported.doc_string = "falcon-edge", "", ""

@@ -86,6 +86,15 @@ class OnnxGraph:
             shapes[name] = tuple(1 if size is None else size for size in sizes)
         return shapes
 
+    def fixed_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every value of which all dimensions are known."""
+        found = {name: self.constants.shape(name) for name in self.constants}
+        for name, sizes in dimensions(self.model).items():
+            known = tuple(size for size in sizes if size is not None)
+            if len(known) == len(sizes):
+                found[name] = known
+        return found
+
     def only_consumer(self, name: str) -> NodeProto | None:
         """The node that alone uses a value that is no output of the graph."""
         users = self.consumers[name]

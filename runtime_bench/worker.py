@@ -57,13 +57,22 @@ class OnnxRuntime:
             raise ValueError(f"the size of its input is open {source.shape}; export it with a fixed one")
         self.shape = [batch if isinstance(batch, int) else 1, *sizes]
         self.layout = "NCHW"
-        self.quantization = None
+        self.quantization = None if self.dtype == "float32" else self.card_quantization()
         self.about = {
             "name": "onnxruntime",
             "package": "onnxruntime",
             "version": self.library.__version__,
             "kernels": ",".join(self.session.get_providers()),
         }
+
+    def card_quantization(self):
+        """(scale, zero point) of an integer input: ONNX has no place for them, so the file's card tells."""
+        card = self.session.get_modelmeta().custom_metadata_map.get("falcon_edge.card")
+        known = (json.loads(card) if card else {}).get("quantization")
+        if not known:
+            return None
+        shift = 128 if self.dtype == "uint8" else 0  # cards count from -128
+        return known["input"]["scale"], known["input"]["zero_point"] + shift
 
     def run(self, value):
         """The first output for one input."""

@@ -44,10 +44,12 @@ class Counted:
 
     @property
     def published_parameters(self) -> int:
+        """Parameters by the paper's convention."""
         return self.parameters - self.dropped_biases + self.unclamped_parameters
 
     @property
     def published_macs(self) -> int:
+        """MACs by the paper's convention."""
         return self.macs + self.bias_additions + self.unclamped_macs
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from scipy.stats import entropy as kullback_leibler
+from scipy.special import rel_entr
 
 from converters.quantization.observe import BINS, Observation
 
@@ -87,5 +87,5 @@ def _divergence(seen: Observation, low: float, high: float) -> float:
     quantized = np.where(occupied, means[level], 0.0)
     if quantized.sum() == 0:
         return float("inf")
-    smooth = 1e-9
-    return float(kullback_leibler(reference + smooth * reference.sum(), quantized + smooth * quantized.sum()))
+    observed, kept = (part / part.sum() + 1e-9 for part in (reference, quantized))  # nothing is quite impossible
+    return float(rel_entr(observed / observed.sum(), kept / kept.sum()).sum())

@@ -59,10 +59,14 @@ class Context:
         self._stored: dict[str, Stored] = {}
         self._arranged: dict[tuple[str, Layout, Shape], int] = {}
         self._done: set[str] = set()
+        self._unknown: set[str] = set()  # values behind one that has no form, of which not even the shape is known
 
     def emit(self, node: NodeProto) -> None:
         """Emit one node, unless an earlier one has taken it in; one that has no form is noted in `unsupported`."""
         if node.output[0] in self._done:
+            return
+        if not self._unknown.isdisjoint(node.input):
+            self._unknown.update(node.output)
             return
         self.builder.origin = node.output[0]
         emitter = EMITTERS.get(node.op_type) if node.domain in ONNX_DOMAINS else None
@@ -72,8 +76,11 @@ class Context:
             emitter(self, node)
         except NoForm as problem:
             self.unsupported.append(problem.unsupported)
-            for name in node.output:
-                self.output_as(name, usual_order(len(self.shape(name))))
+            for name in node.output:  # so that the forms of those that follow are looked at too
+                if name in self.shapes:
+                    self.output_as(name, usual_order(len(self.shapes[name])))
+                else:
+                    self._unknown.add(name)
 
     def no_form(self, node: NodeProto, detail: str = "") -> NoForm:
         """The error that names a node and what of it is not known."""
@@ -83,7 +90,10 @@ class Context:
 
     def shape(self, name: str) -> Shape:
         """The ONNX shape of a value."""
-        return self.shapes.get(name, ())
+        if name not in self.shapes:
+            made_by = self.graph.producer[name]
+            raise self.no_form(made_by, "a result whose shape is not known beforehand")
+        return self.shapes[name]
 
     def is_constant(self, name: str) -> bool:
         """Whether a value is stored in the file."""
@@ -113,15 +123,19 @@ class Context:
         axes = None if self.is_constant(name) else self.stored(name).layout.axes()
         return usual_order(len(self.shape(name))) if axes is None else axes
 
-    def arranged(self, name: str, order: Order) -> int:
-        """A value as the tensor value.transpose(order). One of lower rank gets axes of size 1 in front first."""
+    def arranged(self, name: str, order: Order, shown: Shape | None = None) -> int:
+        """A value as the tensor value.transpose(order), or the same under the shape `shown`.
+
+        One of lower rank gets axes of size 1 in front first.
+        """
         shape = (1,) * (len(order) - len(self.shape(name))) + self.shape(name)
-        layout, shown = Layout.of(shape, order), tuple(shape[axis] for axis in order)
+        layout = Layout.of(shape, order)
+        shown = tuple(shape[axis] for axis in order) if shown is None else shown
         key = (name, layout, shown)
         if key not in self._arranged:
             if self.is_constant(name):
                 value = self.graph.constants[name].astype(np.float32).reshape(shape)
-                self._arranged[key] = self.raw(name, value.transpose(order))
+                self._arranged[key] = self.raw(name, value.transpose(order).reshape(shown))
             else:
                 stored = self.stored(name)
                 given = Stored(stored.tensor, stored.layout.expand_rank(len(order)))
@@ -137,11 +151,7 @@ class Context:
             stored = self.stored(name)
             index = stored.layout.last_axis_index(order)
             if index is not None and not np.array_equal(index, np.arange(index.size)):
-                shown = tuple(self.shape(name)[axis] for axis in order)
-                key = (name, stored.layout, shown)
-                if key not in self._arranged:
-                    self._arranged[key] = self.reshaped(name, stored.tensor, shown)
-                return self._arranged[key], index
+                return self._under(name, tuple(self.shape(name)[axis] for axis in order)), index
         return self.arranged(name, order), None
 
     def opened(self, name: str) -> tuple[int, tuple[tuple[int, ...], ...]]:
@@ -151,13 +161,10 @@ class Context:
         if order is not None:
             return self.arranged(name, order), tuple((order.index(axis),) for axis in range(len(order)))
         sizes = [size for axis in stored.layout.factors for size in axis]
-        shown = tuple(sizes[factor] for factor in stored.layout.order)
-        key = (name, stored.layout, shown)
-        if key not in self._arranged:
-            self._arranged[key] = self.reshaped(name, stored.tensor, shown)
+        tensor = self._under(name, tuple(sizes[factor] for factor in stored.layout.order))
         place = {factor: index for index, factor in enumerate(stored.layout.order)}
         numbers = iter(range(len(sizes)))
-        return self._arranged[key], tuple(tuple(place[next(numbers)] for _ in axis) for axis in stored.layout.factors)
+        return tensor, tuple(tuple(place[next(numbers)] for _ in axis) for axis in stored.layout.factors)
 
     def beside(self, name: str, value: np.ndarray, stored: Stored) -> int:
         """Store a constant so that it broadcasts over a tensor as it does over the ONNX value in it.
@@ -171,10 +178,6 @@ class Context:
             if (lying == first).all():
                 lying = first
         return self.raw(name, lying.reshape(1) if lying.size == 1 else lying)
-
-    def reshaped(self, name: str, tensor: int, shown: Shape) -> int:
-        """A tensor under another shape; itself where it has it."""
-        return reshaped(self.builder, name, tensor, shown)
 
     def raw(self, name: str, value: np.ndarray) -> int:
         """Store a constant exactly as it is."""
@@ -236,6 +239,14 @@ class Context:
     def operator(self, code: int, inputs: list[int], outputs: list[int], options: Any = None, version: int = 1) -> None:
         """Append a TFLite operator."""
         self.builder.operator(code, inputs, outputs, options, version)
+
+    def _under(self, name: str, shown: Shape) -> int:
+        """A computed value, nothing moved, under another shape of its tensor."""
+        stored = self.stored(name)
+        key = (name, stored.layout, shown)
+        if key not in self._arranged:
+            self._arranged[key] = reshaped(self.builder, name, stored.tensor, shown)
+        return self._arranged[key]
 
     def _rearranged(self, name: str, stored: Stored, layout: Layout, shown: Shape) -> int:
         move = stored.layout.moves_to(layout)

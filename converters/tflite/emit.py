@@ -83,7 +83,7 @@ def _emitted(
     integer_io: bool,
     half: bool,
 ) -> bytes:
-    shapes = OnnxGraph(model).shapes()
+    shapes = OnnxGraph(model).fixed_shapes()
     graph, builder = OnnxGraph(name_functions(model)), Builder("falcon-edge")
     context = Context(graph, shapes, builder)
     name = graph.inputs[0].name

@@ -89,8 +89,7 @@ def gathered_image(context: Context, name: str, *, exact: bool = False) -> tuple
     """(NHWC tensor, index of its channels where they lie in another order): see Context.gathered."""
     shape = context.shape(name)
     if len(shape) == 3:
-        row = context.arranged(name, (0, 2, 1))
-        return context.reshaped(name, row, (shape[0], 1, shape[2], shape[1])), None
+        return context.arranged(name, (0, 2, 1), (shape[0], 1, shape[2], shape[1])), None
     return (context.arranged(name, NHWC), None) if exact else context.gathered(name, NHWC)
 
 

@@ -57,6 +57,12 @@ VERSIONS = {
     14: "FULLY_CONNECTED",
 }
 MAXIMUM_VERSIONS = {name: version for version, names in VERSIONS.items() for name in names.split()}
+# Operators that do without some of their inputs (-1 in their places), and from which place on.
+OPTIONAL_FROM = {
+    "FULLY_CONNECTED": 2, "CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "CONV_3D": 2, "TRANSPOSE_CONV": 3,
+    "CONV_3D_TRANSPOSE": 3, "SVDF": 3, "LSTM": 1, "UNIDIRECTIONAL_SEQUENCE_LSTM": 1, "BIDIRECTIONAL_SEQUENCE_LSTM": 1,
+    "BIDIRECTIONAL_SEQUENCE_RNN": 1, "STABLEHLO_COMPOSITE": 0, "CUSTOM": 0,
+}  # fmt: skip
 # Operators that run another subgraph, whose number their options tell, and what these options are called.
 CALLS = {"IF": "IfOptions", "WHILE": "WhileOptions", "CALL_ONCE": "CallOnceOptions", "CALL": "CallOptions"}
 CALLED = ("SubgraphIndex", "SubgraphIndices", "Subgraph", "CalledComputations")
@@ -144,7 +150,9 @@ class _Verifier:
             _indices([operator["OpcodeIndex"]], len(self.codes), f"{name}: its code")
             calls.update(self.called(operator, name))
             taken, made = _list(operator, "Inputs"), _list(operator, "Outputs")
-            _indices(taken, len(tensors), f"{name}: its input", lowest=-1)  # -1: an optional one that is left out
+            needed = taken[: OPTIONAL_FROM.get(self.codes[operator["OpcodeIndex"]], len(taken))]
+            _indices(needed, len(tensors), f"{name}: its input")
+            _indices(taken, len(tensors), f"{name}: its input", lowest=-1)
             _indices(made, len(tensors), f"{name}: its output")
             _indices(_list(operator, "Intermediates"), len(tensors), f"{name}: its intermediate tensor")
             if len(_list(operator, "MutatingVariableInputs")) > len(taken):

@@ -24,7 +24,7 @@ def compress(
     init: Annotated[Init, typer.Option("--init", help="Fit to the kernels, or to the outputs on DATA.")] = "svd",
     finetune_epochs: Annotated[int, typer.Option("--finetune-epochs", min=0)] = 0,
     lr: options.LearningRate = 0.05,
-    batch_size: options.BatchSize = 128,
+    batch_size: options.BatchSize = 64,
     weight_decay: options.WeightDecay = 5e-4,
     temperature: Annotated[float, typer.Option("--temperature", help="Of the distillation.")] = 4.0,
     distillation: Annotated[float, typer.Option("--distillation", help="Weight of the teacher, 0 to 1.")] = 0.9,

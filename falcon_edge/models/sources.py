@@ -195,7 +195,8 @@ def _function(module: str, name: str) -> Callable[..., Any]:
         accepted = inspect.signature(function).parameters
     except (TypeError, ValueError) as error:
         raise BadInput(f"{module}:{name} is not a function that returns a network") from error
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
+    own = getattr(function, "__init__", None) is not nn.Module.__init__  # which takes anything, and means nothing by it
+    if own and any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
         return function
     # A function without these parameters has fixed them itself; what it returns is checked by its first use.
     return lambda **choices: function(**{key: value for key, value in choices.items() if key in accepted})

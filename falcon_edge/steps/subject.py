@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -37,7 +38,7 @@ from falcon_edge.falcon.cost import cost, forward_zeros
 from falcon_edge.falcon.plan import Plan, make_plan
 from falcon_edge.models.sources import BUILTIN, build, largest_file, load_weights, read_state
 from falcon_edge.preprocessing import InputSpec, input_spec_for
-from falcon_edge.steps.golden import golden_inputs
+from falcon_edge.steps.golden import golden_inputs, raw_images
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PHOTO_SIZE = 160
@@ -70,6 +71,7 @@ class Subject:
     labels: tuple[str, ...]
     plan: Plan | None = None
     lineage: Lineage | None = None
+    images: tuple[np.ndarray, ...] = ()  # raw ones, of the golden vectors of the bundle that it came from
 
     @property
     def compressed(self) -> bool:
@@ -115,7 +117,16 @@ def _from_bundle(path: Path, dataset: Dataset | None) -> Subject:
         raise BadInput(
             f"{path}: its weights do not fit {architecture.source}; was the network changed since?"
         ) from error
-    return Subject(network.eval(), manifest.name, architecture, manifest.input, manifest.labels, plan, manifest.lineage)
+    return Subject(
+        network.eval(),
+        manifest.name,
+        architecture,
+        manifest.input,
+        manifest.labels,
+        plan,
+        manifest.lineage,
+        raw_images(bundle),
+    )
 
 
 def _from_source(choice: Choice, dataset: Dataset | None) -> Subject:
@@ -199,7 +210,7 @@ def write_subject(
     plan = subject.plan or make_plan(subject.network, spec.shape, {})
     weights = weights_bytes(subject.network)
     total = cost(subject.network, spec.shape)
-    vectors, files = golden_inputs(spec, dataset)
+    vectors, files = golden_inputs(spec, dataset, subject.images)
     path = bundle_path(path)
     with create_bundle(path) as draft:
         draft.write(WEIGHTS, weights)

@@ -1,5 +1,7 @@
 """The main job on the shipped network and sample: what `make demo` runs."""
 
+from itertools import product
+
 import pytest
 from program import run
 
@@ -18,8 +20,9 @@ def test_demo(tmp_path):
     assert done.document == results.model_dump(mode="json")
     standard, compressed = (open_bundle(folder / f"{name}.falcon").manifest for name in ("standard", "falcon"))
     assert standard.macs / compressed.macs >= 6
-    found = [(entry.model.role, entry.runtime.name) for entry in results.entries]
-    assert found == [(role, runtime) for role in ("standard", "compressed") for runtime in ("onnxruntime", "litert")]
+    found = [(entry.model.name, entry.model.precision, entry.runtime.name) for entry in results.entries]
+    names, runtimes = ("standard", "falcon"), ("onnxruntime", "litert")
+    assert sorted(found) == sorted(product(names, ("fp32", "int8"), runtimes))
     for entry in results.entries:
         assert entry.failure is None
         assert entry.agreement.within_tolerance

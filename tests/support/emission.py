@@ -29,7 +29,7 @@ class Function(nn.Module):
         return self.function(x)
 
 
-def graph(nodes, shape, **constants):
+def graph(nodes, shape, *, opset=17, **constants):
     """A model from "input", of this shape, to "logits"."""
     made = helper.make_graph(
         nodes,
@@ -39,7 +39,7 @@ def graph(nodes, shape, **constants):
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     domains = sorted({"", *(made_node.domain for made_node in nodes)})
-    opsets = [helper.make_opsetid(domain, 1 if domain else 17) for domain in domains]
+    opsets = [helper.make_opsetid(domain, 1 if domain else opset) for domain in domains]
     model = helper.make_model(made, opset_imports=opsets, ir_version=8)
     return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
 

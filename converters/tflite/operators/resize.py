@@ -27,6 +27,8 @@ def resize(context: Context, node: NodeProto) -> None:
     """Height and width only. Every form of TFLite is tried: what each output pixel is made of is compared."""
     mode = attributes(node).get("mode", b"nearest").decode()
     before, after = context.shape(node.input[0]), context.shape(node.output[0])
+    if attributes(node).get("antialias", 0):
+        raise context.no_form(node, "antialias")
     if mode not in ("nearest", "linear") or len(before) != 4 or before[:2] != after[:2]:
         raise context.no_form(node, f"mode {mode} from {before} to {after}")
     if before == after:

@@ -22,7 +22,7 @@ def softmax(context: Context, node: NodeProto) -> None:
     shown = tuple(shape[place] for place in order)
     if len(shape) > 4:
         shown = prod(shape) // shape[axis], shape[axis]
-    source = context.reshaped(name, context.arranged(name, order), shown)
+    source = context.arranged(name, order, shown)
     target = context.store(node.output[0], Layout.of(shape, order), shown)
     if node.op_type == "Softmax":
         options = schema.SoftmaxOptionsT()

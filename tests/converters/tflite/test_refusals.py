@@ -42,13 +42,25 @@ def test_all_unknown_operators_are_named_at_once_and_nothing_is_written(tmp_path
         (lambda x: x.argmax(1).float(), "ArgMax"),
         (lambda x: x.expand(2, 3, 4, 4), "a result that is larger"),
         (nn.ELU(0.5), "alpha 0.5"),
-        (nn.Sequential(nn.Flatten(), nn.PReLU(48)), "slopes that are not one for each channel"),
+        (lambda x: functional.prelu(x.flatten(1), torch.linspace(0, 1, 48)), "slopes that are not one for each"),
         (lambda x: x.cumsum(1), "CumSum"),
     ],
 )
 def test_forms_that_are_refused_by_name(network, said):
     with pytest.raises(UnsupportedOperator, match=said):
         traced(network if isinstance(network, nn.Module) else Function(network), (3, 4, 4))
+
+
+def test_a_shape_that_depends_on_the_image():
+    nodes = [
+        node("Abs", ["input"], ["y"]),
+        node("NonZero", ["y"], ["places"]),
+        node("Cast", ["places"], ["z"], to=1),
+        node("ReduceSum", ["z"], ["s"], keepdims=0),
+        node("Add", ["s", "input"], ["logits"]),
+    ]
+    with pytest.raises(UnsupportedOperator, match=r"no TFLite for NonZero \(at places\)\. Replace"):
+        emitted(graph(nodes, (1, 3, 4, 4)))
 
 
 def test_an_operator_of_another_domain_is_another_operator():

@@ -46,6 +46,13 @@ def test_interpolation_of_torch(options, code):
     assert traced(lambda x: functional.interpolate(x, **options), (3, 5, 6)) == {code: 1}
 
 
+def test_smoothing_before_shrinking_is_refused():
+    resize = node("Resize", ["input", "", "", "sizes"], ["logits"], mode="linear", antialias=1)
+    model = graph([resize], (1, 3, 8, 8), opset=18, sizes=np.array([1, 3, 4, 4]))
+    with pytest.raises(UnsupportedOperator, match="Resize with antialias"):
+        emitted(model)
+
+
 AMOUNT = st.integers(-2, 2)
 
 
