@@ -16,7 +16,7 @@ from falcon_edge.training.fit import Recipe
 from runtime_bench.bench import Protocol
 from runtime_bench.results import Results, save
 
-RECIPE = Recipe(epochs=8, learning_rate=0.05, batch_size=64, weight_decay=1e-4)
+RECIPE = Recipe(epochs=16, learning_rate=0.05, batch_size=64, weight_decay=1e-4, crop_padding=1)
 PROTOCOL = Protocol(seconds=2.0)
 
 
