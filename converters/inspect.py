@@ -114,8 +114,9 @@ def describe(path: Path) -> Description:
         raise ConversionError(f"{path}: neither .onnx nor .tflite")
     try:
         found = _describe_onnx(path) if path.suffix == ".onnx" else _describe_tflite(path)
-        names = [part.name for part in (*found.inputs, *found.outputs, *found.operators)]
-        if not all(isinstance(name, str) for name in (*names, *(part.kind for part in found.operators))):
+        parts: list[Value | Operator] = [*found.inputs, *found.outputs, *found.operators]
+        names = [*(part.name for part in parts), *(operator.kind for operator in found.operators)]
+        if not all(isinstance(name, str) for name in names):
             raise ValueError("a name is no text")  # protobuf hands such a name on as bytes
         return found
     except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
