@@ -526,8 +526,8 @@ def test_the_first_bad_file_is_named(good, tmp_path):
     bad = tmp_path / "b.tflite"
     bad.write_bytes(b"no model")
     assert refused(bad, lambda path: describe_apart([good[0], path, good[1]])) == f"{bad}: not a TFLite model"
-    assert refused(tmp_path / "none.onnx", apart).endswith("no such model file")
-    assert refused(tmp_path, apart).endswith("no such model file")
+    assert refused(tmp_path / "none.onnx", apart).endswith("a folder, but no bundle")
+    assert refused(tmp_path, apart).endswith("a folder, but no bundle")
 
 
 def test_a_file_that_keeps_the_checker_busy(monkeypatch, tmp_path):

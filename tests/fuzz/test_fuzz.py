@@ -5,7 +5,6 @@ The readers run in forks of one process (warm_reader.py); some of the files then
 
 import json
 import random
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -255,20 +254,18 @@ def one(good, chance):
 @pytest.mark.parametrize(("name", "seed"), [(MANIFEST, 5), (PLAN, 6)])
 def test_bundle(readers, program, tmp_path, name, seed):
     """The manifest or the plan changed, and hashed anew as an attacker would."""
-    folder = copy_sample_network(tmp_path / "a")
-    good = [(folder / name).read_bytes()]
-    answers, endings = [], {}
-    for path in written(tmp_path / "files", ".json", (of_bytes, one), good, seed):
-        shutil.copy(path, folder / name)
-        answers += readers("bundle", [folder / name])
-        endings.setdefault(answers[-1].get("code"), []).append(path)
+    folder = tmp_path / "files"
+    folder.mkdir()
+    assert program("pack vgg8 --width 0.25 -o a", folder).code == 0
+    paths = written(folder, ".json", (of_bytes, one), [(folder / "a.falcon" / name).read_bytes()], seed)
+    answers = readers(name, paths)
     counts = sound(answers)
     assert min(counts[0], counts[2]) > 50, counts
     for code in (0, 2):
-        for path in endings[code][:: len(endings[code]) // SAMPLES + 1]:
-            shutil.copy(path, folder / name)
-            readers("bundle", [folder / name])  # hashes it
-            assert answered(program, "inspect a.falcon", tmp_path) in (code, 0)  # without building the network
+        for path in picked(paths, answers, code):
+            assert readers(name, [path])[0]["code"] == code  # puts it into the bundle
+            assert answered(program, "inspect a.falcon", folder) in (code, 0)  # which builds no network
+            assert answered(program, "export a.falcon --target onnx -q", folder) in (code, 2)
 
 
 def test_results(readers, program, tmp_path):

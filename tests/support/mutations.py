@@ -82,7 +82,7 @@ def exchange(data, random):
 
 def splice(data, random, other):
     """The beginning of one good file, the end of another."""
-    data[random.randrange(len(data)) :] = other[random.randrange(len(other)) :]
+    data[random.randrange(len(data) + 1) :] = other[random.randrange(len(other) + 1) :]
 
 
 def of_bytes(good, random):

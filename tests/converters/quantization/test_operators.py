@@ -22,6 +22,8 @@ from converters.quantization.spec import TensorQuantization
 from converters.runtimes import run_onnx, run_tflite
 from converters.tflite.emit import emit_tflite
 
+# One process, so that the last test sees what the others have tried.
+pytestmark = pytest.mark.xdist_group("int8 operators")
 SHAPE = (8, 10, 10)
 TESTED = set()
 
