@@ -19,6 +19,7 @@ VERSION = 3
 MAXIMUM_RANK = 16
 MAXIMUM_ELEMENTS = 2**40
 MAXIMUM_SUBGRAPH_DEPTH = 16
+GIVEN, FREE, COMPUTED = "given", "free", "computed"
 DENSE, SPARSE = schema.DimensionType.DENSE, schema.DimensionType.SPARSE_CSR
 
 
@@ -139,11 +140,12 @@ class _Verifier:
 
     def subgraph(self, graph: Table) -> None:
         tensors = _list(graph, "Tensors")
-        stored = [self.tensor(tensor, f"tensor {index}", len(tensors)) for index, tensor in enumerate(tensors)]
+        states = [self.tensor(tensor, f"tensor {index}", len(tensors)) for index, tensor in enumerate(tensors)]
         inputs, outputs = _list(graph, "Inputs"), _list(graph, "Outputs")
         _indices(inputs, len(tensors), "input")
         _indices(outputs, len(tensors), "output")
-        ready = {index for index, there in enumerate(stored) if there}.union(map(int, inputs))
+        given = {index for index, state in enumerate(states) if state == GIVEN}.union(map(int, inputs))
+        free = {index for index, state in enumerate(states) if state == FREE}
         calls: set[int] = set()
         for number, operator in enumerate(_list(graph, "Operators")):
             name = f"operator {number}"
@@ -159,20 +161,20 @@ class _Verifier:
                 raise Damaged(f"{name}: it changes more inputs than it has")
             if operator["LargeCustomOptionsOffset"] > 1:
                 self.behind(operator["LargeCustomOptionsOffset"], operator["LargeCustomOptionsSize"])
-            late = next((int(index) for index in taken if index >= 0 and int(index) not in ready), None)
-            if late is not None:
-                raise Damaged(f"{name}: it uses tensor {late}, which was neither stored nor computed before")
-            constant = next((int(index) for index in made if stored[index] and not _is_variable(tensors[index])), None)
-            if constant is not None:
-                raise Damaged(f"{name}: it writes to tensor {constant}, which is stored in the file")
-            ready.update(map(int, made))
-        missing = next((int(index) for index in outputs if int(index) not in ready), None)
-        if missing is not None:
-            raise Damaged(f"its output, tensor {missing}, is never computed")
+            late = set(map(int, taken)) - given - free - {-1}
+            if late:
+                raise Damaged(f"{name}: it uses tensor {min(late)}, which was neither stored nor computed before")
+            twice = given.intersection(map(int, made))
+            if twice:
+                raise Damaged(f"{name}: it writes to tensor {min(twice)}, which has its values already")
+            given.update(index for index in map(int, made) if index not in free)
+        missing = set(map(int, outputs)) - given - free
+        if missing:
+            raise Damaged(f"its output, tensor {min(missing)}, is never computed")
         self.calls.append(calls)
 
-    def tensor(self, tensor: Table, name: str, tensors: int) -> bool:
-        """Check one tensor; whether it has values without being computed."""
+    def tensor(self, tensor: Table, name: str, tensors: int) -> str:
+        """Check one tensor. COMPUTED: an operator must write it. GIVEN: it is stored. FREE: a variable, or empty."""
         kind = TYPES.get(tensor["Type"])
         if kind is None:
             raise Damaged(f"{name}: there is no type {tensor['Type']}")
@@ -200,7 +202,9 @@ class _Verifier:
             _strings(self.content(buffer), elements, name)
         elif size and kind in BITS and size != (needed := -(-elements * BITS[kind] // 8)):
             raise Damaged(f"{name}: its buffer holds {size} bytes, but its shape and type need {needed}")
-        return bool(size) or elements == 0 or _is_variable(tensor)
+        if tensor["IsVariable"] or elements == 0:
+            return FREE
+        return GIVEN if size else COMPUTED
 
     def content(self, buffer: Table) -> Any:
         if buffer["Offset"] > 1:
@@ -257,10 +261,6 @@ def _no_recursion(calls: Sequence[set[int]]) -> None:
         left = [graph for graph in left if calls[graph].intersection(left)]  # drop those that run none of these
     if left:
         raise Damaged("its subgraphs run themselves, or one another too deeply")
-
-
-def _is_variable(tensor: Table) -> bool:
-    return bool(tensor["IsVariable"])
 
 
 def _quantization(found: Table, shape: Sequence[int], kind: str, name: str, tensors: int) -> None:

@@ -87,6 +87,16 @@ def texts(made, content, shape=(2,)):
     made.subgraphs[0].tensors.append(tensor(shape, T.STRING, len(made.buffers) - 1))
 
 
+def variable(made):
+    """A tensor that operators read before anyone wrote it, and write again."""
+    made.subgraphs[0].tensors[3].isVariable = True
+    made.subgraphs[0].operators.append(operator(1, [3], [3]))
+
+
+def without_bias(made):
+    made.subgraphs[0].operators[0].inputs = [0, 1, -1]
+
+
 def branch(made, then=1, otherwise=1, kind="IfOptions"):
     """The relu becomes an IF that runs another subgraph."""
     made.operatorCodes.append(code(B.IF))
@@ -117,7 +127,9 @@ def without_zero_points(made):
     integer(made, [0.5], [])
 
 
-@pytest.mark.parametrize("edit", [sparse, integer, without_zero_points, four_bits, custom, branch, two_texts])
+@pytest.mark.parametrize(
+    "edit", [sparse, integer, without_zero_points, four_bits, custom, branch, two_texts, variable, without_bias]
+)
 def test_what_others_write_is_whole(edit):
     made = model()
     edit(made)
@@ -172,6 +184,10 @@ def layer(made):
     return made.subgraphs[0].operators[0]
 
 
+def last(made):
+    return made.subgraphs[0].operators[1]
+
+
 def chain(made, length):
     """Subgraphs, each of which runs the next."""
     branch(made)
@@ -214,7 +230,10 @@ BROKEN = [
     (on(layer, mutatingVariableInputs=[True] * 4), "it changes more inputs than it has"),
     (on(layer, largeCustomOptionsOffset=10**6, largeCustomOptionsSize=1), "a buffer lies outside of it"),
     (on(layer, inputs=[0, 1, 4]), "it uses tensor 4, which was neither stored nor computed before"),
-    (on(layer, outputs=[1]), "it writes to tensor 1, which is stored in the file"),
+    (on(layer, outputs=[1]), "it writes to tensor 1, which has its values already"),
+    (on(layer, outputs=[0]), "it writes to tensor 0, which has its values already"),
+    (on(last, outputs=[3]), "it writes to tensor 3, which has its values already"),
+    (on(last, inputs=[-1]), "operator 1: its input does not exist"),
     (on(lambda made: made.subgraphs[0], operators=[]), "its output, tensor 4, is never computed"),
     (on(lambda made: made.subgraphs[0], inputs=[5]), "input does not exist"),
     (on(lambda made: made.subgraphs[0], outputs=[5]), "output does not exist"),
@@ -526,7 +545,7 @@ def test_the_first_bad_file_is_named(good, tmp_path):
     bad = tmp_path / "b.tflite"
     bad.write_bytes(b"no model")
     assert refused(bad, lambda path: describe_apart([good[0], path, good[1]])) == f"{bad}: not a TFLite model"
-    assert refused(tmp_path / "none.onnx", apart).endswith("a folder, but no bundle")
+    assert refused(tmp_path / "none.onnx", apart).endswith("no such model file")
     assert refused(tmp_path, apart).endswith("a folder, but no bundle")
 
 
