@@ -14,13 +14,26 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from falcon_edge.bundle import MANIFEST, PLAN, SUMS, Manifest, open_bundle, read_document
+from converters.errors import ConversionError
+from falcon_edge.bundle import (
+    MANIFEST,
+    PLAN,
+    SUMS,
+    Export,
+    Manifest,
+    MeasuredParity,
+    edit_bundle,
+    open_bundle,
+    read_document,
+)
 from falcon_edge.cli.session import _line, _text, exit_code
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.models.sources import build, load_weights
+from falcon_edge.steps.bench import bench
 from falcon_edge.steps.demo import copy_sample_network
 from falcon_edge.steps.subject import Choice, open_subject
+from runtime_bench.bench import Protocol
 from runtime_bench.errors import BenchInputError
 from runtime_bench.results import load
 
@@ -176,6 +189,20 @@ def test_sums_that_are_too_large_are_not_read(bundle):
 def test_broken_results(tmp_path, text):
     (tmp_path / "a.json").write_bytes(text)
     refused(load, tmp_path / "a.json")
+
+
+def test_no_runtime_sees_an_export_that_was_not_checked(sample, tmp_path):
+    """Whoever made the bundle made its hashes, too."""
+    path = tmp_path / "b.falcon"
+    shutil.copytree(sample, path)
+    parity = MeasuredParity(against="onnx", samples=1, max_abs=0, max_relative=0, snr_db=None)
+    file = "exports/model.fp32.tflite"
+    with edit_bundle(path) as draft:
+        draft.write(file, b"\x1c\x00\x00\x00TFL3" + b"\xff" * 100)
+        export = Export(file=file, target="tflite", precision="fp32", parity=parity, macs=1)
+        draft.manifest = draft.manifest.model_copy(update={"exports": (export,)})
+    with pytest.raises(ConversionError, match=r"exports/model\.fp32\.tflite: a damaged TFLite model"):
+        bench([path], Protocol(runs=1, seconds=0, rounds=1))
 
 
 # -- weights --

@@ -53,7 +53,7 @@ def read_weights(path: Path, out: Session) -> None:
 def read_bundle(name: str) -> Callable[[Path, Session], None]:
     """As every command does with a bundle, and what `inspect` shows: "a.falcon" beside the file, which becomes `name`.
 
-    The bundle is hashed anew, as an attacker would, and opened as by `train`, `compress` and `export`, with its network.
+    The bundle is hashed anew, as an attacker would, and opened with its network, as `compress` and `export` do.
     """
 
     def reader(path: Path, out: Session) -> None:
