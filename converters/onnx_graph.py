@@ -106,6 +106,22 @@ def attributes(node: NodeProto) -> dict[str, Any]:
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
+def clip_bounds(graph: OnnxGraph, node: NodeProto) -> tuple[float, float] | None:
+    """Lower and upper bound of a Clip, infinite where it has none; None if they are computed."""
+    given = attributes(node)
+    bounds = []
+    for index, (name, missing) in enumerate((("min", -np.inf), ("max", np.inf)), start=1):
+        if len(node.input) > index and node.input[index]:
+            if node.input[index] not in graph.constants:
+                return None
+            bounds.append(float(graph.constants[node.input[index]].reshape(())))
+        else:
+            bounds.append(float(given.get(name, missing)))  # attributes until opset 6
+    low, high = bounds
+    largest = float(np.finfo(np.float32).max)  # how some exporters write "no bound"
+    return (-np.inf if low <= -largest else low), (np.inf if high >= largest else high)
+
+
 def subgraphs(node: NodeProto) -> list[GraphProto]:
     """The graphs that a node holds (If, Loop, Scan)."""
     single = [attribute.g for attribute in node.attribute if attribute.HasField("g")]

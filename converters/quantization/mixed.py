@@ -7,7 +7,7 @@ from onnx import ModelProto
 
 from converters.onnx_graph import OnnxGraph
 from converters.quantization.qdq import write_qdq
-from converters.quantization.quantize import Quantized, quantize
+from converters.quantization.quantize import Quantized, constrain, prepare
 from converters.quantization.rules import LINEAR
 from converters.runtimes import run_onnx
 
@@ -29,7 +29,8 @@ def quantize_within(
     more kept layers are never worse is assumed; the result itself was tried). If none is good enough, all are kept.
     kept: nodes that stay in float in any case, and why.
     """
-    done = quantize(model, samples, method=method, kept=kept)
+    observed = prepare(model, samples)
+    done = constrain(observed, method=method, kept=kept)
     if good_enough(done):
         return done
     order = by_noise(done, np.asarray(samples[:NOISE_SAMPLES]))
@@ -38,7 +39,7 @@ def quantize_within(
     while many - few > 1 or best is None:
         count = (few + many) // 2 if many - few > 1 else many
         chosen = {**dict.fromkeys(order[:count], REASON), **kept}
-        tried = quantize(model, samples, method=method, kept=chosen)
+        tried = constrain(observed, method=method, kept=chosen)
         if good_enough(tried) or count == len(order):
             many, best = count, tried
         else:

@@ -10,7 +10,7 @@ from converters.quantization.rules import LINEAR, check, fused_activation, weigh
 from converters.quantization.spec import (
     QuantizationSpec,
     TensorQuantization,
-    from_range,
+    of_constant,
     quantize_bias,
     quantize_weight,
 )
@@ -128,7 +128,7 @@ class _Writer:
             self._stored(stored, bias, products, 0)
             return f"{stored}.dequantized"
         if node.op_type in ("Add", "Mul"):
-            stored, quantization = f"{name}.constant", constant_quantization(value)
+            stored, quantization = f"{name}.constant", of_constant(value)
             if stored not in self.constants:
                 self.constants[stored] = self._integers(quantization.quantize(value))
                 self._linear("DequantizeLinear", stored, f"{stored}.dequantized", stored, quantization)
@@ -196,11 +196,6 @@ class _Writer:
 def as_unsigned(values: np.ndarray) -> np.ndarray:
     """int8 as the uint8 of the same real values."""
     return (values.astype(np.int16) + UNSIGNED_SHIFT).astype(np.uint8)
-
-
-def constant_quantization(value: np.ndarray) -> TensorQuantization:
-    """The quantization of a constant operand of an addition or multiplication: its own range."""
-    return from_range(float(value.min()), float(value.max()))
 
 
 def _clamps_itself(clamp: NodeProto, result: TensorQuantization) -> bool:

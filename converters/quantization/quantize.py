@@ -11,7 +11,7 @@ from converters.onnx_graph import OnnxGraph
 from converters.passes.as_depthwise import as_depthwise
 from converters.passes.equalise import equalise, pairs
 from converters.quantization.bias import correct_biases
-from converters.quantization.observe import observe
+from converters.quantization.observe import Observation, observe
 from converters.quantization.ranges import METHODS
 from converters.quantization.rules import make_spec
 from converters.quantization.spec import QuantizationSpec
@@ -31,6 +31,15 @@ class Quantized:
         return replace(self, spec=replace(self.spec, kept=kept))
 
 
+@dataclass(frozen=True)
+class Observed:
+    """A graph that was made to quantize well (the same function as before), and its values over `samples` inputs."""
+
+    model: ModelProto
+    values: Mapping[str, Observation]
+    samples: int
+
+
 def quantize(
     model: ModelProto,
     samples: Sequence[np.ndarray] | np.ndarray,
@@ -45,8 +54,11 @@ def quantize(
     kept: nodes that stay in float, by the name of their first output, and why. Raises ConversionError for an unknown
     method or no inputs.
     """
-    if method not in METHODS:
-        raise ConversionError(f"{method}: no such calibration; there are {', '.join(METHODS)}")
+    return constrain(prepare(model, samples, equalised=equalised), method=method, kept=kept, corrected=corrected)
+
+
+def prepare(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray, *, equalised: bool = True) -> Observed:
+    """What every quantization of a graph starts from; runs it on all inputs. Raises ConversionError for no inputs."""
     if len(samples) == 0:
         raise ConversionError("calibration needs at least one input")
     prepared = ModelProto()
@@ -56,8 +68,23 @@ def quantize(
     if equalised and pairs(OnnxGraph(prepared)):
         equalise(prepared, {name: observation.peaks for name, observation in seen.items()})
         seen = observe(prepared, samples)
-    ranges = {name: METHODS[method](observation) for name, observation in seen.items()}
-    spec = make_spec(OnnxGraph(prepared), ranges, calibration=method, samples=len(samples), kept=kept)
+    return Observed(prepared, seen, len(samples))
+
+
+def constrain(
+    observed: Observed,
+    *,
+    method: str,
+    kept: Mapping[str, str] | None = None,
+    corrected: bool = True,
+) -> Quantized:
+    """The quantization of a prepared graph, by the ranges of a method; runs nothing. Arguments as of `quantize`."""
+    if method not in METHODS:
+        raise ConversionError(f"{method}: no such calibration; there are {', '.join(METHODS)}")
+    model = ModelProto()
+    model.CopyFrom(observed.model)
+    ranges = {name: METHODS[method](observation) for name, observation in observed.values.items()}
+    spec = make_spec(OnnxGraph(model), ranges, calibration=method, samples=observed.samples, kept=kept)
     if corrected:
-        correct_biases(prepared, spec, {name: observation.mean for name, observation in seen.items()})
-    return Quantized(prepared, spec)
+        correct_biases(model, spec, {name: observation.mean for name, observation in observed.values.items()})
+    return Quantized(model, spec)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from onnx import NodeProto
 
 from converters.errors import ConversionError
-from converters.onnx_graph import OnnxGraph, attributes
+from converters.onnx_graph import OnnxGraph, attributes, clip_bounds
 from converters.quantization.spec import QuantizationSpec, TensorQuantization, from_range, weight_scales
 
 # One scale and zero point for the image operands and the result: values are moved or chosen, never computed.
@@ -23,7 +23,7 @@ FIXED: Mapping[str, TensorQuantization] = {
     "Sigmoid": TensorQuantization(1 / 256, -128),
     "Tanh": TensorQuantization(1 / 128, 0),
 }
-# Weights that are quantized per output channel: (input index, axis of the output channels).
+# Their second input is a weight, quantized per output channel.
 LINEAR = frozenset(("Conv", "Gemm"))
 # Computed anew in integers by both runtimes, with scales of their own for every operand and the result.
 COMPUTED = LINEAR | {"Add", "Mul", "GlobalAveragePool", "LeakyRelu", "Relu", "Clip"}
@@ -134,12 +134,7 @@ def fused_activation(graph: OnnxGraph, node: NodeProto) -> NodeProto | None:
 
 def is_clamp(graph: OnnxGraph, node: NodeProto) -> bool:
     """Whether a node is max(x, 0) or min(max(x, 0), 6)."""
-    if node.op_type == "Relu":
-        return True
-    if node.op_type != "Clip":
-        return False
-    bounds = [graph.constants[name] for name in node.input[1:] if name in graph.constants]
-    return len(bounds) == 2 and (float(bounds[0]), float(bounds[1])) == (0.0, 6.0)
+    return node.op_type == "Relu" or (node.op_type == "Clip" and clip_bounds(graph, node) == (0.0, 6.0))
 
 
 def _fused_away(graph: OnnxGraph, name: str) -> bool:

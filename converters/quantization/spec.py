@@ -70,6 +70,11 @@ def from_range(low: float, high: float) -> TensorQuantization:
     return TensorQuantization(scale, zero_point)
 
 
+def of_constant(value: np.ndarray) -> TensorQuantization:
+    """The quantization of a constant operand of an addition or multiplication: its own range."""
+    return from_range(float(value.min()), float(value.max()))
+
+
 def weight_scales(weight: np.ndarray, axis: int = 0) -> np.ndarray:
     """float32 scales per channel of `axis`; a channel of zeros gets that of the largest one."""
     moved = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)

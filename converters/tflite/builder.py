@@ -153,14 +153,14 @@ class Builder:
             operator.inputs = [place[tensor] for tensor in operator.inputs]
             operator.outputs = [place[tensor] for tensor in operator.outputs]
         holders = [*graph.tensors, *model.metadata]
-        buffers = sorted({0, *(holder.buffer for holder in holders)})
-        model.buffers = [model.buffers[index] for index in buffers]
+        buffers = {buffer: index for index, buffer in enumerate(sorted({0, *(holder.buffer for holder in holders)}))}
+        model.buffers = [model.buffers[buffer] for buffer in buffers]
         for holder in holders:
-            holder.buffer = buffers.index(holder.buffer)
-        codes = sorted({operator.opcodeIndex for operator in graph.operators})
-        model.operatorCodes = [model.operatorCodes[index] for index in codes]
+            holder.buffer = buffers[holder.buffer]
+        codes = {code: index for index, code in enumerate(sorted({o.opcodeIndex for o in graph.operators}))}
+        model.operatorCodes = [model.operatorCodes[code] for code in codes]
         for operator in graph.operators:
-            operator.opcodeIndex = codes.index(operator.opcodeIndex)
+            operator.opcodeIndex = codes[operator.opcodeIndex]
         return place
 
     def _tensor(self, name: str, shape: tuple[int, ...], kind: int, buffer: int) -> int:

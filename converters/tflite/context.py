@@ -9,7 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
 from converters.errors import ConversionError, Unsupported
-from converters.onnx_graph import ONNX_DOMAINS, OnnxGraph, attributes
+from converters.onnx_graph import ONNX_DOMAINS, OnnxGraph, clip_bounds
 from converters.tflite.builder import Builder
 from converters.tflite.layout import Layout, Order, Shape, usual_order
 from converters.tflite.ranges import non_negative
@@ -274,19 +274,3 @@ FUSED_BOUNDS = {
     (0.0, 6.0): schema.ActivationFunctionType.RELU6,
     (-1.0, 1.0): schema.ActivationFunctionType.RELU_N1_TO_1,
 }
-
-
-def clip_bounds(graph: OnnxGraph, node: NodeProto) -> tuple[float, float] | None:
-    """Lower and upper bound of a Clip, infinite where it has none; None if they are computed."""
-    given = attributes(node)
-    bounds = []
-    for index, (name, missing) in enumerate((("min", -np.inf), ("max", np.inf)), start=1):
-        if len(node.input) > index and node.input[index]:
-            if node.input[index] not in graph.constants:
-                return None
-            bounds.append(float(graph.constants[node.input[index]].reshape(())))
-        else:
-            bounds.append(float(given.get(name, missing)))  # attributes until opset 6
-    low, high = bounds
-    largest = float(np.finfo(np.float32).max)  # how some exporters write "no bound"
-    return (-np.inf if low <= -largest else low), (np.inf if high >= largest else high)

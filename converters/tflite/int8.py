@@ -14,7 +14,7 @@ from converters.errors import ConversionError
 from converters.quantization.spec import (
     QuantizationSpec,
     TensorQuantization,
-    from_range,
+    of_constant,
     quantize_bias,
     quantize_weight,
 )
@@ -137,7 +137,7 @@ class _Quantizer:
         if tensor < 0 or self.builder.is_computed(tensor) or not self.builder.is_float(tensor):
             return tensor
         value = self.builder.value(tensor)
-        quantization = source if code in MOVING else from_range(float(value.min()), float(value.max()))
+        quantization = source if code in MOVING else of_constant(value)
         stored = self.builder.constant(self.builder.name(tensor), quantization.quantize(value))
         self.builder.quantize(stored, np.array([quantization.scale]), np.array([quantization.zero_point]))
         return stored

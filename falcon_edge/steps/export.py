@@ -206,8 +206,8 @@ class _Exporter:
         if self._integer is None:
             assert self.int8 is not None
             source = self._float_onnx()[0]
-            quantizer = Quantizer(self.int8, self.manifest.input, len(self.manifest.labels))
-            quantized, about = quantizer.quantize(source)
+            quantizer = Quantizer(self.int8, source, self.manifest.input, len(self.manifest.labels))
+            quantized, about = quantizer.quantize()
             self.manifest = self.manifest.model_copy(update={"quantization": about, "advice": ()})
             path = self.folder / "model.int8.onnx"
             options = self.int8
@@ -227,14 +227,13 @@ class _Exporter:
         return stored if target == "tflite" or options.activations == "int8" else as_unsigned(stored)
 
     def _advise(self, file: Path, target: Target, quantized: Quantized, quantizer: Quantizer) -> None:
-        before = quantizer.top1(self._float_onnx()[0])
         if target == "onnx":
-            after = quantizer.top1(write_qdq(quantized.model, quantized.spec))
+            top1 = quantizer.top1(write_qdq(quantized.model, quantized.spec))
         else:
             plain = self.folder / "float-io.tflite"
             emit_tflite(quantized.model, plain, quantization=quantized.spec)
-            after = quantizer.top1(plain)
-        advice = quantizer.advice(f"{EXPORTS}/{file.name}", before, after)
+            top1 = quantizer.top1(plain)
+        advice = quantizer.advice(f"{EXPORTS}/{file.name}", top1)
         self.manifest = self.manifest.model_copy(update={"advice": (*self.manifest.advice, advice)})
 
     def _convert_to_ort(self, source: Path, file: Path) -> None:

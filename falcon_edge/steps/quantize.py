@@ -1,6 +1,7 @@
 """int8 within export: calibration images, one quantization for both runtimes, and what it costs in accuracy."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -56,21 +57,26 @@ class Int8:
 class Quantizer:
     """The images of one network's quantization: some to calibrate with, others to see what it costs."""
 
-    def __init__(self, options: Int8, spec: InputSpec, classes: int):
-        """Raises BadInput for data that do not fit a network with this input and so many classes."""
+    def __init__(self, options: Int8, float_path: Path, spec: InputSpec, classes: int):
+        """float_path: the float32 .onnx. Raises BadInput for data that do not fit its input or its classes."""
         dataset = open_dataset(options.data)
         if len(dataset.class_names) != classes:
             raise BadInput(f"{options.data}: has {len(dataset.class_names)} classes, but the network {classes}")
-        self.options = options
+        self.options, self._float_path = options, float_path
         self._calibration = _spread(_first(dataset.train, dataset.val, dataset.test), options.samples)
         validation = _spread(_first(dataset.val, dataset.test, dataset.train), VALIDATION_IMAGES)
         self._calibration_inputs = _inputs(self._calibration, spec)
         self._inputs, self._labels = _inputs(validation, spec), np.asarray(validation.labels)
 
-    def quantize(self, onnx_path: Path) -> tuple[Quantized, Quantization]:
-        """Quantize a float32 .onnx so that both runtimes can follow, and what the manifest says of it."""
-        model, options = onnx_graph.load(onnx_path), self.options
-        limit = None if options.keep_accuracy is None else self.top1(onnx_path) - options.keep_accuracy / 100
+    @cached_property
+    def float_top1(self) -> float:
+        """Top-1 of the float32 .onnx on the validation images."""
+        return self.top1(self._float_path)
+
+    def quantize(self) -> tuple[Quantized, Quantization]:
+        """Quantize the float32 .onnx so that both runtimes can follow, and what the manifest says of it."""
+        model, options = onnx_graph.load(self._float_path), self.options
+        limit = None if options.keep_accuracy is None else self.float_top1 - options.keep_accuracy / 100
         kept: dict[str, str] = {}
         while True:
             done = self._quantized(model, kept, limit)
@@ -98,9 +104,9 @@ class Quantizer:
         logits = run_tflite(source, self._inputs) if lite else run_onnx(source, self._inputs)[0]
         return float((logits.argmax(1) == self._labels).mean())
 
-    def advice(self, file: str, before: float, after: float) -> Advice:
-        """What an int8 file costs in top-1, in words."""
-        lost, images = 100 * (before - after), len(self._labels)
+    def advice(self, file: str, top1: float) -> Advice:
+        """What an int8 file of this top-1 costs, in words."""
+        lost, images = 100 * (self.float_top1 - top1), len(self._labels)
         wanted = self.options.keep_accuracy
         if wanted is not None and lost > wanted:
             text = (
@@ -111,7 +117,7 @@ class Quantizer:
         else:
             text = "int8 loses nothing that shows" if lost > 0 else "int8 loses nothing"
         text += "; whether it is faster, falcon-edge bench and compare tell for a device"
-        return Advice(file=file, samples=images, top1_float=before, top1=after, text=text)
+        return Advice(file=file, samples=images, top1_float=self.float_top1, top1=top1, text=text)
 
     def _quantized(self, model: ModelProto, kept: dict[str, str], limit: float | None) -> Quantized:
         method, images = self.options.calibration, self._calibration_inputs

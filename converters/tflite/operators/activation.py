@@ -4,8 +4,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
-from converters.onnx_graph import attributes
-from converters.tflite.context import Context, clip_bounds, emits
+from converters.onnx_graph import attributes, clip_bounds
+from converters.tflite.context import Context, emits
 from converters.tflite.operators.broadcast import binary_options
 
 CLIPS = {

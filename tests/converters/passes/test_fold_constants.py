@@ -4,23 +4,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from emission import Function
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
-from torch import nn
 from torch.nn import functional
 
 from converters.onnx_export import export_onnx
 from converters.passes.fold_constants import LIMIT, fold_constants
-
-
-class Function(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
 
 
 def kinds(model):

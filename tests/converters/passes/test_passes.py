@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from emission import graph, node, random
+from emission import Function, graph, node, random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -101,15 +101,6 @@ def test_pools_without_ceil_mode(kind, kernel, stride, pads, counted, size):
 
 def function(network, folder):
     return onnx.load(export_onnx(network, torch.zeros(1, 6, 8, 7), folder / "a.onnx", simplify=False).path)
-
-
-class Function(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
 
 
 @pytest.mark.parametrize(
