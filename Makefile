@@ -1,4 +1,4 @@
-# make env | demo | test | test-slow | lint | clean. Needs python3 >= 3.11 and nothing else.
+# make env | demo | test | test-slow | lint | emulators | clean. Needs python3 >= 3.11 and nothing else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 OUT ?= demo-out
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: env demo test test-slow lint clean
+.PHONY: env demo test test-slow lint emulators clean
 
 env: $(READY)
 
@@ -32,6 +32,10 @@ lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# CPUs that this machine is not, for the tests that ask for them (they are skipped without).
+emulators:
+	command -v qemu-x86_64 >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends qemu-user; }
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache demo-out

@@ -19,9 +19,6 @@ from converters.passes import tidy
 from converters.silence import STDOUT, silenced
 from converters.simplify import simplify as run_simplifier
 
-OPSET = 17
-IR_VERSION = 8  # what runtimes of 2022 read
-
 
 @dataclass(frozen=True)
 class OnnxExport:
@@ -45,15 +42,18 @@ def export_onnx(
     """Write `model` in eval mode as ONNX (opset 17), batch normalisation folded, for inputs like `sample` (1, C, H, W).
 
     The batch is 1, or free with `dynamic_batch`. `card` goes into the metadata as JSON under "falcon_edge.card".
-    The model is left as it was; the same model gives the same bytes. Raises ConversionError if torch cannot export it.
+    The model is left as it was; the same model gives the same bytes. Raises ConversionError if torch cannot export it,
+    or it is larger than an ONNX file can be.
     """
+    weights = (*model.parameters(), *model.buffers())
+    onnx_graph.refuse_large(sum(weight.numel() * weight.element_size() for weight in weights), "the network")
     exported = tidy(_trace(model, sample, input_name, output_name, dynamic_batch))
     notes: tuple[str, ...] = ()
     if simplify:
         result = run_simplifier(exported)
         exported = tidy(result.model)
         notes = () if result.problem is None else (f"not simplified: {result.problem}",)
-    exported.ir_version = min(exported.ir_version, IR_VERSION)
+    exported.ir_version = min(exported.ir_version, onnx_graph.IR_VERSION)
     exported.producer_name, exported.producer_version, exported.doc_string = "falcon-edge", "", ""
     for node in exported.graph.node:
         node.doc_string = ""
@@ -80,7 +80,7 @@ def _trace(model: nn.Module, sample: Tensor, input_name: str, output_name: str, 
                     (sample,),
                     target,
                     dynamo=False,
-                    opset_version=OPSET,
+                    opset_version=onnx_graph.OPSET,
                     input_names=[input_name],
                     output_names=[output_name],
                     dynamic_axes=axes,

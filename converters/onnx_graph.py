@@ -15,8 +15,11 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 
 from converters import onnx_verify
 from converters.errors import ConversionError
+from converters.lending import owner
 
 MAXIMUM_BYTES = 2**31 - 1
+OPSET = 17
+IR_VERSION = 8  # what runtimes of 2022 read
 CARD_KEY = "falcon_edge.card"
 # Shape inference looks into constants (the target of a Reshape), but never into weights, which are larger.
 SHAPE_NUMBERS = 1024
@@ -29,7 +32,7 @@ class Constants(Mapping[str, np.ndarray]):
     """Stored tensors by name. Each is decoded when it is asked for: a walk over a graph copies no weights."""
 
     def __init__(self, tensors: Iterable[TensorProto]):
-        self._values: dict[str, TensorProto | np.ndarray] = {tensor.name: tensor for tensor in tensors}
+        self._values: dict[str, TensorProto | np.ndarray] = {tensor.name: owner(tensor) for tensor in tensors}
 
     def __getitem__(self, name: str) -> np.ndarray:
         value = self._values[name]
@@ -226,10 +229,23 @@ def check(model: ModelProto, name: str) -> None:
 
 def save(model: ModelProto, path: Path) -> None:
     """Check and write a model as one file, atomically."""
-    if model.ByteSize() > MAXIMUM_BYTES:
-        raise ConversionError(f"{path}: larger than 2 GiB, which ONNX's own format does not hold")
     check(model, str(path))
-    write_atomically(path, model.SerializeToString(deterministic=True))
+    refuse_large(sum(map(_bytes, model.graph.initializer)), str(path))
+    data = model.SerializeToString(deterministic=True)
+    refuse_large(len(data), str(path))
+    write_atomically(path, data)
+
+
+def refuse_large(size: int, name: str) -> None:
+    """Raise ConversionError for more bytes than a self-contained ONNX file holds (protobuf's limit)."""
+    if size > MAXIMUM_BYTES:
+        raise ConversionError(
+            f"{name}: takes {size / 1e9:.2f} GB, and an ONNX file holds 2 GiB at most: compress the network first"
+        )
+
+
+def _bytes(tensor: TensorProto) -> int:
+    return prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
 
 
 def embed_card(model: ModelProto, card: dict[str, Any] | None) -> None:
@@ -240,12 +256,12 @@ def embed_card(model: ModelProto, card: dict[str, Any] | None) -> None:
         entry.key, entry.value = CARD_KEY, json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that is there as a whole or not at all."""
+def write_atomically(path: Path, data: bytes | Iterable[bytes | memoryview]) -> None:
+    """Write a file, given as a whole or in pieces, that is there as a whole or not at all."""
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             try:
-                file.write(data)
+                file.writelines([data] if isinstance(data, bytes) else data)
                 file.flush()
                 os.fsync(file.fileno())
                 os.fchmod(file.fileno(), 0o644)

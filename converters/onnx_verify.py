@@ -26,15 +26,20 @@ def problem(model: ModelProto) -> str | None:
 def without_weights(model: ModelProto) -> ModelProto:
     """The same model with large initializers as inputs, so that checking it copies no weights."""
     light = ModelProto()
-    _copy(model, light, but="graph")
-    _copy(model.graph, light.graph, but="initializer")
+    copy_fields(model, light, but="graph")
+    copy_fields(model.graph, light.graph, but="initializer")
     inputs = {value.name for value in model.graph.input}
     for tensor in model.graph.initializer:
-        if prod(tensor.dims) <= SMALL_NUMBERS:
+        if not is_large(tensor):
             light.graph.initializer.append(tensor)
         elif tensor.name not in inputs:
             light.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
     return light
+
+
+def is_large(tensor: TensorProto) -> bool:
+    """Whether a tensor is a weight that nothing has to look into but to compute with it."""
+    return prod(tensor.dims) > SMALL_NUMBERS
 
 
 def _tensors(model: ModelProto) -> Iterator[TensorProto]:
@@ -75,7 +80,7 @@ def _fits(tensor: TensorProto) -> bool:
     return held in (count, -(-count * bits // 8)) if kind in PACKED_BITS else held == count
 
 
-def _copy(source: Any, target: Any, *, but: str) -> None:
+def copy_fields(source: Any, target: Any, *, but: str) -> None:
     """Copy the fields of a message, but one."""
     for field, value in source.ListFields():
         if field.name == but:

@@ -5,11 +5,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-
-import onnx
 
 from converters import onnx_graph
 from converters.errors import ConversionError
@@ -18,24 +15,26 @@ from converters.errors import ConversionError
 PORTABLE_DOMAINS = frozenset(("ai.onnx", "com.microsoft"))
 SECONDS = 300.0
 ADDR_NO_RANDOMIZE = 0x0040000
-# Run by the child in the folder where the files go. argv: the model.
+# Run by the child in the folder where the file goes. argv: the model.
 PROGRAM = """
 import sys
 import onnxruntime
-for kind in ("ORT", "ONNX"):
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.optimized_model_filepath = "model." + kind.lower()
-    options.add_session_config_entry("session.save_model_format", kind)
-    onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = options.inter_op_num_threads = 1
+options.log_severity_level = 3
+options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+options.optimized_model_filepath = "model.ort"
+options.add_session_config_entry("session.save_model_format", "ORT")
+onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 """
 
 
 @dataclass(frozen=True)
 class OrtExport:
-    """What was written, and the operators that a reduced build of ONNX Runtime needs for it, by (domain, opset)."""
+    """What was written, and the operators that a reduced build of ONNX Runtime needs for it, by (domain, opset).
+
+    The opset is the one in which an operator got the form that it has here: kernels are found by it.
+    """
 
     path: Path
     operators: dict[tuple[str, int], tuple[str, ...]]
@@ -54,17 +53,30 @@ def convert_to_ort(source: Path, path: Path) -> OrtExport:
     ONNX Runtime cannot load the file.
     """
     with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
-        _save_optimised(source, Path(folder))
-        operators = _operators(onnx.load(Path(folder, "model.onnx")))
+        saved = _save_optimised(source, Path(folder))
+        operators = operators_of(saved)
         foreign = [domain for domain, _ in operators if domain not in PORTABLE_DOMAINS]
         if foreign:
             raise ConversionError(f"{path}: holds operators of {foreign[0]}, which only this machine has")
-        onnx_graph.write_atomically(path, Path(folder, "model.ort").read_bytes())
+        onnx_graph.write_atomically(path, saved.read_bytes())
     return OrtExport(path, operators)
 
 
-def _save_optimised(source: Path, folder: Path) -> None:
-    """Have a child process write model.ort and model.onnx to `folder`, both optimised alike."""
+def operators_of(path: Path) -> dict[tuple[str, int], tuple[str, ...]]:
+    """The operators of an .ort file by (domain, opset), read by ONNX Runtime's own tool for reduced builds."""
+    from onnxruntime.tools.ort_format_model import OrtFormatModelProcessor
+
+    required: dict[str, dict[int, set[str]]] = {}
+    OrtFormatModelProcessor(str(path), required, None).process()
+    return {
+        (domain, opset): tuple(sorted(names))
+        for domain, by_opset in sorted(required.items())
+        for opset, names in sorted(by_opset.items())
+    }
+
+
+def _save_optimised(source: Path, folder: Path) -> Path:
+    """Have a child process write model.ort to `folder`."""
     environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1", "PYTHONHASHSEED": "0"}
     command = (sys.executable, "-c", PROGRAM, source.resolve())
     try:
@@ -82,17 +94,10 @@ def _save_optimised(source: Path, folder: Path) -> None:
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
         raise ConversionError(f"{source}: ONNX Runtime cannot load it: {lines[-1] if lines else 'it crashed'}")
+    return folder / "model.ort"
 
 
 def _fix_addresses() -> None:
     """ONNX Runtime writes its hash tables in the order of their addresses: fixed ones (Linux) give the same bytes."""
     if sys.platform == "linux":
         ctypes.CDLL(None).personality(ADDR_NO_RANDOMIZE)
-
-
-def _operators(model: onnx.ModelProto) -> dict[tuple[str, int], tuple[str, ...]]:
-    versions = {entry.domain: entry.version for entry in model.opset_import}
-    names: dict[tuple[str, int], set[str]] = defaultdict(set)
-    for node in model.graph.node:
-        names[node.domain or "ai.onnx", versions[node.domain]].add(node.op_type)
-    return {key: tuple(sorted(found)) for key, found in names.items()}

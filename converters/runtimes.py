@@ -1,12 +1,15 @@
 """Both runtimes on this host, for parity and golden outputs: one thread, one image at a time."""
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from onnx import ModelProto
 
+from converters import onnx_graph
+from converters.quantization.twin import probe, signed_twin
 from converters.silence import STDERR, silenced
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -36,22 +39,44 @@ def onnx_session(
 
 
 def run_onnx(
-    source: Path | ModelProto, samples: np.ndarray, *, outputs: list[str] | None = None, signed: bool = False
+    source: Path | ModelProto, samples: np.ndarray, *, outputs: list[str] | None = None, exact: bool = True
 ) -> list[np.ndarray]:
     """Outputs of ONNX Runtime for samples (N, C, H, W), each stacked over the samples.
 
-    `outputs` names the values to fetch; by default all outputs of the graph. signed: see onnx_session.
+    `outputs` names the values to fetch; by default all outputs of the graph. exact: on a host that saturates, a graph
+    with uint8 activations is run as its int8-activation twin, which an .ort file does not have.
     """
-    session = onnx_session(source, signed=signed)
+    twin = exact_twin(source) if exact else None
+    session = onnx_session(source) if twin is None else onnx_session(twin, signed=True)
     name = session.get_inputs()[0].name
     rows = [session.run(outputs, {name: samples[index : index + 1]}) for index in range(len(samples))]
     return [np.concatenate([np.atleast_1d(value) for value in column]) for column in zip(*rows, strict=True)]
 
 
-def run_tflite(path: Path, samples: np.ndarray) -> np.ndarray:
-    """First output of the TFLite runtime for samples (N, C, H, W), which are turned to the file's NHWC."""
+def exact_twin(source: Path | ModelProto) -> ModelProto | None:
+    """The graph to run in the place of one that this host would get wrong; None where it gets it right."""
+    if isinstance(source, Path) and source.suffix != ".onnx":
+        return None
+    if not host_saturates():
+        return None
+    return signed_twin(source if isinstance(source, ModelProto) else onnx_graph.load(source))
+
+
+@cache
+def host_saturates() -> bool:
+    """Whether this host's ONNX Runtime saturates: the probe is run and looked at, whatever the CPU says of itself."""
+    model, value, expected = probe()
+    found = onnx_session(model).run(None, {model.graph.input[0].name: value})[0]
+    return not np.array_equal(found, expected)
+
+
+def run_tflite(path: Path, samples: np.ndarray, *, delegate: bool = True) -> np.ndarray:
+    """First output of the TFLite runtime for samples (N, C, H, W), which are turned to the file's NHWC.
+
+    delegate: let XNNPACK take over, as applications do; otherwise its own built-in kernels run.
+    """
     data = path.read_bytes()  # the interpreter keeps a pointer to these bytes
-    interpreter = tflite_interpreter(data)
+    interpreter = tflite_interpreter(data, delegate=delegate)
     with silenced(STDERR):  # it announces its delegate there, and has no switch for that
         interpreter.allocate_tensors()
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
@@ -63,11 +88,13 @@ def run_tflite(path: Path, samples: np.ndarray) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def tflite_interpreter(data: bytes) -> Any:
-    """An interpreter of LiteRT, or of tflite-runtime where only that is installed."""
+def tflite_interpreter(data: bytes, *, delegate: bool = True) -> Any:
+    """An interpreter of LiteRT, or of tflite-runtime where only that is installed; delegate: see run_tflite."""
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert import interpreter
     except ImportError:
-        from tflite_runtime.interpreter import Interpreter
+        from tflite_runtime import interpreter
 
-    return Interpreter(model_content=data, num_threads=1)
+    resolvers = interpreter.OpResolverType
+    resolver = resolvers.AUTO if delegate else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return interpreter.Interpreter(model_content=data, num_threads=1, experimental_op_resolver_type=resolver)

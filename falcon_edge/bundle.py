@@ -147,13 +147,26 @@ class Export(Document):
     notes: tuple[str, ...] = ()
 
 
+class Speed(Document):
+    """Median latencies of float32 and int8 in nanoseconds, one thread, measured in turns on a machine with this CPU."""
+
+    cpu: str | None
+    runtime: str
+    fp32_ns: float
+    int8_ns: float
+
+
 class Advice(Document):
-    """What int8 costs one file: top-1 in 0..1 on `samples` validation images, beside float32, and a word on it."""
+    """What int8 costs and brings one file, and a word on it.
+
+    Top-1 is in 0..1 on `samples` validation images, beside float32; speed is null where it was not measured.
+    """
 
     file: str
     samples: int
     top1_float: float
     top1: float
+    speed: Speed | None = None
     text: str
 
 

@@ -6,7 +6,7 @@ import random
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from runtime_bench.results import (
     RuntimeInfo,
     summarise,
 )
-from runtime_bench.validity import flags
+from runtime_bench.validity import SATURATING, flags
 
 IMAGES_PER_REQUEST = 200
 Progress = Callable[[int, int, str], None]
@@ -48,7 +48,10 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model file to measure, and what its results should say of it."""
+    """A model file to measure, and what its results should say of it.
+
+    twin: the same quantization with int8 activations, for devices that saturate uint8 x int8.
+    """
 
     path: Path
     runtime: str
@@ -63,6 +66,7 @@ class Candidate:
     golden: tuple[GoldenVector, ...] = ()
     tolerance: Tolerance | None = None
     evaluation: Evaluation | None = None
+    twin: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ class _Subject:
     accuracy: Accuracy | None = None
     agreement: Agreement | None = None
     failure: Failure | None = None
+    saturated: bool = False
 
     @property
     def alive(self) -> bool:
@@ -125,11 +130,13 @@ def bench(
     device: Device,
     protocol: Protocol,
     *,
+    probe: Candidate | None = None,
     progress: Progress = lambda done, total, text: None,
 ) -> Results:
     """Measure every candidate and return the results; a model that fails is an entry with its reason.
 
-    While one worker measures, the others and this process sleep. Accuracy and golden vectors come after the timing.
+    While one worker measures, the others and this process sleep. Accuracy and golden vectors come after the timing:
+    on a device that misses the golden outputs of `probe`, those of a candidate with a twin are the twin's.
     Ctrl-C ends the measurement and keeps what there is. Raises BenchInputError for a file that is missing, or CPUs that
     the device does not have, before anything is measured.
     """
@@ -150,6 +157,10 @@ def bench(
             for index, subject in enumerate(subjects):
                 progress(index, total, f"loading {subject.info.name} ({subject.candidate.runtime})")
                 _guard(subject, partial(_load, subject, device, protocol, stack))
+            if probe is not None and any(subject.candidate.twin is not None for subject in subjects):
+                saturates = _saturates(device, protocol, probe)
+                for subject in subjects:
+                    subject.saturated = saturates and subject.candidate.twin is not None
             order = random.Random(protocol.seed)
             for number in range(protocol.rounds):
                 for place, subject in enumerate(order.sample(subjects, len(subjects))):
@@ -227,7 +238,16 @@ def _load(subject: _Subject, device: Device, protocol: Protocol, stack: ExitStac
     """Start the worker, load and warm up, and find out how many runs make a burst."""
     remote = device.push(subject.candidate.path)
     subject.worker = stack.enter_context(device.start_worker())
-    subject.loaded = _ask(
+    subject.loaded = _open(subject, protocol, remote)
+    _ask(subject, protocol, "warm_up", runs=protocol.warm_up_runs, seconds=protocol.warm_up_seconds)
+    sample = float(np.median(_ask(subject, protocol, "measure", runs=5)["samples_ns"])) / 1e9
+    wanted = max(protocol.runs, math.ceil(protocol.seconds / max(sample, 1e-9)))
+    subject.burst_runs = math.ceil(wanted / protocol.rounds)
+
+
+def _open(subject: _Subject, protocol: Protocol, remote: str, *, signed: bool = False) -> dict[str, Any]:
+    """What the worker says of a file that it has loaded."""
+    return _ask(
         subject,
         protocol,
         "load",
@@ -236,11 +256,15 @@ def _load(subject: _Subject, device: Device, protocol: Protocol, stack: ExitStac
         threads=protocol.threads,
         cpus=protocol.cpus,
         memory_limit=protocol.memory_limit,
+        signed=signed,
     )
-    _ask(subject, protocol, "warm_up", runs=protocol.warm_up_runs, seconds=protocol.warm_up_seconds)
-    sample = float(np.median(_ask(subject, protocol, "measure", runs=5)["samples_ns"])) / 1e9
-    wanted = max(protocol.runs, math.ceil(protocol.seconds / max(sample, 1e-9)))
-    subject.burst_runs = math.ceil(wanted / protocol.rounds)
+
+
+def _saturates(device: Device, protocol: Protocol, probe: Candidate) -> bool:
+    """Whether the device answers the probe wrongly. One that cannot answer it is not accused."""
+    subject = _Subject(probe, _describe(probe), process=-1)
+    _guard(subject, partial(_check_apart, subject, device, protocol))
+    return subject.agreement is not None and not subject.agreement.within_tolerance
 
 
 def _measure(subject: _Subject, protocol: Protocol, number: int) -> None:
@@ -258,6 +282,25 @@ def _check(subject: _Subject, device: Device, protocol: Protocol) -> None:
         after_load=subject.loaded["memory_after_load"],
         peak=memory["peak"],
     )
+    if subject.saturated:
+        assert subject.candidate.twin is not None
+        twin = replace(subject.candidate, path=subject.candidate.twin)
+        stand_in = _Subject(twin, subject.info, subject.process)
+        _check_apart(stand_in, device, protocol, signed=True)
+        subject.agreement, subject.accuracy, subject.failure = stand_in.agreement, stand_in.accuracy, stand_in.failure
+    else:
+        _check_answers(subject, device, protocol)
+
+
+def _check_apart(subject: _Subject, device: Device, protocol: Protocol, *, signed: bool = False) -> None:
+    """Golden vectors and accuracy in a worker that is there for nothing else."""
+    remote = device.push(subject.candidate.path)
+    with device.start_worker() as subject.worker:
+        subject.loaded = _open(subject, protocol, remote, signed=signed)
+        _check_answers(subject, device, protocol)
+
+
+def _check_answers(subject: _Subject, device: Device, protocol: Protocol) -> None:
     candidate = subject.candidate
     if candidate.golden and candidate.tolerance is not None:
         found = _replay(subject, device, protocol, candidate.golden)
@@ -332,6 +375,9 @@ def _entry(subject: _Subject, device: Device, protocol: Protocol, load_before: f
         memory=subject.memory,
         accuracy=subject.accuracy,
         agreement=subject.agreement,
-        flags=() if summary is None else flags(bursts, summary, protocol.runs, load_before, cores),
+        flags=(
+            *(() if summary is None else flags(bursts, summary, protocol.runs, load_before, cores)),
+            *((SATURATING,) if subject.saturated else ()),
+        ),
         failure=subject.failure,
     )

@@ -3,7 +3,8 @@
     python worker.py        (Python >= 3.8)
 
 JSON lines: a request on stdin, its reply on stdout; {"error": ...} where it failed. Requests, by "do":
-  load      path, runtime, threads, cpus, memory_limit    the file is loaded and run once
+  load      path, runtime, threads, cpus, memory_limit,   the file is loaded and run once
+            signed                                        (signed: ONNX Runtime may multiply int8 by int8 on x86)
   warm_up   runs, seconds                                 at least so many runs and seconds
   measure   runs                                          durations of so many runs, in ns
   evaluate  pixels, mean, std, start, stop                classes of these images of a .npy file, uint8 (N, H, W, C)
@@ -39,13 +40,15 @@ class OnnxRuntime:
     def __init__(self):
         self.library = importlib.import_module("onnxruntime")
 
-    def load(self, path, threads):
+    def load(self, path, threads, signed):
         """Make a session of a file."""
         options = self.library.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.execution_mode = self.library.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3
+        if signed:
+            options.add_session_config_entry("session.qdqisint8allowed", "1")
         self.session = self.library.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         source, target = self.session.get_inputs()[0], self.session.get_outputs()[0]
         self.source_name, self.output_names = source.name, [target.name]
@@ -95,8 +98,8 @@ class LiteRT:
                 return
         raise ImportError("neither ai-edge-litert nor tflite-runtime is installed")
 
-    def load(self, path, threads):
-        """Make an interpreter of a file."""
+    def load(self, path, threads, signed):
+        """Make an interpreter of a file; all its integers are signed."""
         with open(path, "rb") as file:
             self.data = file.read()  # the interpreter keeps a pointer to these bytes
         self.interpreter = self.library.Interpreter(model_content=self.data, num_threads=threads)
@@ -148,7 +151,7 @@ class Worker:
         self.model: Any = None
         self.input: Any = None
 
-    def load(self, path, runtime, threads, cpus=None, memory_limit=None):
+    def load(self, path, runtime, threads, cpus=None, memory_limit=None, signed=False):
         """Load a file and run it once on seeded noise."""
         if runtime not in RUNTIMES:
             raise ValueError(f"no such runtime: {runtime}")
@@ -160,7 +163,7 @@ class Worker:
         limit_memory(memory_limit)
         before = memory()["resident"]
         started = time.perf_counter_ns()
-        model.load(path, threads)
+        model.load(path, threads, signed)
         loaded = time.perf_counter_ns()
         self.model = model
         after = memory()["resident"]

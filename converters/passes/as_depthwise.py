@@ -1,33 +1,42 @@
-"""What is a depthwise convolution by another name, written as one: scaling channels by constants, averaging windows.
+"""What is a depthwise convolution by another name, written as one: scaling channels by constants, a batch normalisation
+that no convolution could take in, averaging windows.
 
-The kernels for it round a half in different directions in the two runtimes, and a constant operand of a Mul has one
-scale for all channels; as a convolution it has one per channel, and both runtimes round alike. For int8 only.
+The kernels for it round a half in different directions in the two runtimes or are missing, and a constant operand of a
+Mul has one scale for all channels; as a convolution it has one per channel, and both runtimes round alike. For int8
+only.
 """
 
 import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from converters.onnx_graph import OnnxGraph, attributes, drop_unused
+from converters.passes.fold_batchnorm import scale_and_shift
 
 
 def as_depthwise(model: ModelProto) -> ModelProto:
-    """Replace Mul by constants per channel and AveragePool with one divisor by Conv; the model is changed in place."""
+    """Replace Mul by constants per channel, BatchNormalization of images and AveragePool with one divisor by Conv; the
+    model is changed in place."""
     graph = OnnxGraph(model)
     shapes = graph.shapes()
     for node in graph.nodes:
-        kernel = None
+        kernel, shift = None, None
         if node.op_type == "Mul":
             kernel = _scaling(graph, node, shapes)
+        elif node.op_type == "BatchNormalization":
+            kernel, shift = _normalising(graph, node, shapes)
         elif node.op_type == "AveragePool":
             kernel = _averaging(node, shapes)
         if kernel is None:
             continue
         name, given = f"{node.output[0]}.kernel", attributes(node)
         model.graph.initializer.append(numpy_helper.from_array(kernel, name))
-        source = next(value for value in node.input if value not in graph.constants)
+        inputs = [next(value for value in node.input if value not in graph.constants), name]
+        if shift is not None:
+            inputs.append(f"{node.output[0]}.bias")
+            model.graph.initializer.append(numpy_helper.from_array(shift, inputs[-1]))
         made = helper.make_node(
             "Conv",
-            [source, name],
+            inputs,
             list(node.output),
             node.name,
             group=len(kernel),
@@ -52,6 +61,18 @@ def _scaling(graph: OnnxGraph, node: NodeProto, shapes: dict[str, tuple[int, ...
     if shapes[source] != shape or not (value.size == 1 or per_channel):
         return None
     return np.broadcast_to(value.reshape(-1), (shape[1],)).reshape(-1, 1, 1, 1).astype(np.float32)
+
+
+def _normalising(
+    graph: OnnxGraph, node: NodeProto, shapes: dict[str, tuple[int, ...]]
+) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
+    """Kernel (C, 1, 1, 1) and bias (C,) of a BatchNormalization of an image."""
+    if not all(name in graph.constants for name in node.input[1:]) or len(node.output) != 1:
+        return None, None
+    if len(shapes[node.output[0]]) != 4:
+        return None, None
+    scale, shift = scale_and_shift(graph, node)
+    return scale.reshape(-1, 1, 1, 1).astype(np.float32), shift.astype(np.float32)
 
 
 def _averaging(node: NodeProto, shapes: dict[str, tuple[int, ...]]) -> np.ndarray | None:

@@ -22,9 +22,7 @@ def fold_batchnorm(model: ModelProto) -> ModelProto:
         producers = _linear_producers(graph, norm.input[0])
         if not producers:
             continue
-        gamma, beta, mean, variance = (graph.constants[name].astype(np.float64) for name in norm.input[1:])
-        scale = gamma / np.sqrt(variance + attributes(norm).get("epsilon", 1e-5))
-        shift = beta - scale * mean
+        scale, shift = scale_and_shift(graph, norm)
         for index, producer in enumerate(producers):
             _rescale(model, graph, producer, scale, shift if index == 0 else None)
         last = graph.producer[norm.input[0]]
@@ -37,6 +35,13 @@ def fold_batchnorm(model: ModelProto) -> ModelProto:
             model.graph.value_info.remove(value)
     drop_unused(model)
     return model
+
+
+def scale_and_shift(graph: OnnxGraph, norm: NodeProto) -> tuple[np.ndarray, np.ndarray]:
+    """y = scale x + shift of a BatchNormalization with constants, (C,) each in float64."""
+    gamma, beta, mean, variance = (graph.constants[name].astype(np.float64) for name in norm.input[1:])
+    scale = gamma / np.sqrt(variance + attributes(norm).get("epsilon", 1e-5))
+    return scale, beta - scale * mean
 
 
 def _linear_producers(graph: OnnxGraph, name: str) -> list[NodeProto]:

@@ -1,18 +1,20 @@
 """Chains of arithmetic recognised as the function that they compute: exporters write a GELU as five nodes.
 
-A chain is compared by its values, whatever the order and the form in which it was written.
+A chain is compared by its values, whatever the order and the form in which it was written. A chain may be a multiple
+of a function (a simplifier moves the half of a GELU into the weights behind it): then a Mul by the factor follows.
 """
 
 from collections.abc import Callable
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from scipy.special import erf
 
 from converters.onnx_graph import OnnxGraph, drop_unused
 
 Function = Callable[[np.ndarray], np.ndarray]
+Found = tuple[str, str, float]  # operator, form, factor
 
 ARITHMETIC = frozenset(("Add", "Sub", "Mul", "Div", "Pow", "Erf", "Tanh", "Clip", "Relu", "HardSigmoid", "Sqrt"))
 # A chain is looked at only if it has one of these.
@@ -31,20 +33,34 @@ FUNCTIONS: dict[tuple[str, str], Function] = {
 
 def name_functions(model: ModelProto) -> ModelProto:
     """Replace chains by Gelu (an operator of opset 20, which is not raised) and HardSwish; changed in place."""
-    graph = OnnxGraph(model)
-    place = {id(node): index for index, node in enumerate(graph.nodes)}
-    for end in graph.nodes:
-        if end.op_type in LAST:
-            found = _recognised(graph, end, place)
+    for multiples in (False, True):  # whole functions first, and the longest multiples: parts of them may be multiples
+        graph = OnnxGraph(model)
+        place = {id(node): index for index, node in enumerate(graph.nodes)}
+        for end in reversed(graph.nodes):
+            found = _recognised(graph, end, place, multiples) if end.op_type in LAST else None
             if found is not None:
-                (operator, form), source = found
-                attributes = {"approximate": form} if form else {}
-                end.CopyFrom(helper.make_node(operator, [source], [end.output[0]], end.name, **attributes))
-    drop_unused(model)
+                _rename(model, end, *found)
+        drop_unused(model)
     return model
 
 
-def _recognised(graph: OnnxGraph, end: NodeProto, place: dict[int, int]) -> tuple[tuple[str, str], str] | None:
+def _rename(model: ModelProto, end: NodeProto, found: Found, source: str) -> None:
+    """Make the end of a chain the function that it is, with a Mul behind it where it is a multiple."""
+    operator, form, factor = found
+    attributes = {"approximate": form} if form else {}
+    name, target = end.name, end.output[0]
+    made = target if factor == 1 else f"{target}.function"
+    function = helper.make_node(operator, [source], [made], name, **attributes)
+    if factor != 1:
+        model.graph.initializer.append(numpy_helper.from_array(np.array(factor, np.float32), f"{target}.factor"))
+        place = next(index for index, node in enumerate(model.graph.node) if node.output[0] == target)
+        end.CopyFrom(helper.make_node("Mul", [made, f"{target}.factor"], [target], f"{name}.factor"))
+        model.graph.node.insert(place, function)
+    else:
+        end.CopyFrom(function)
+
+
+def _recognised(graph: OnnxGraph, end: NodeProto, place: dict[int, int], multiples: bool) -> tuple[Found, str] | None:
     """(function, its input) of the chain that ends in a node. The chain grows backwards, by its last open input."""
     chain = [end]
     while len(chain) <= LONGEST:
@@ -54,7 +70,7 @@ def _recognised(graph: OnnxGraph, end: NodeProto, place: dict[int, int]) -> tupl
         }
         if len(leaves) == 1 and any(node.op_type in TELLING for node in chain):
             (source,) = leaves
-            function = _function(graph, chain, source)
+            function = _function(graph, chain, source, multiples)
             if function is not None:
                 return function, source
         producers = [graph.producer[name] for name in leaves if name in graph.producer]
@@ -79,7 +95,7 @@ def _joins(graph: OnnxGraph, node: NodeProto, chain: list[NodeProto]) -> bool:
     )
 
 
-def _function(graph: OnnxGraph, chain: list[NodeProto], source: str) -> tuple[str, str] | None:
+def _function(graph: OnnxGraph, chain: list[NodeProto], source: str, multiples: bool) -> Found | None:
     numbers = {name for node in chain for name in node.input if name in graph.constants}
     if any(np.prod(graph.constants.shape(name)) != 1 for name in numbers):
         return None
@@ -89,8 +105,12 @@ def _function(graph: OnnxGraph, chain: list[NodeProto], source: str) -> tuple[st
     body.output.add().name = chain[0].output[0]
     feeds = {name: graph.constants[name] for name in numbers} | {source: POINTS}
     (values,) = ReferenceEvaluator(body, opsets={"": graph.opset}).run(None, feeds)
+    if np.shape(values) != POINTS.shape:
+        return None
     exact = POINTS.astype(np.float64)
-    for name, function in FUNCTIONS.items():
-        if np.shape(values) == POINTS.shape and np.abs(values - function(exact)).max() <= CLOSE:
-            return name
+    for (name, form), function in FUNCTIONS.items():
+        wanted = function(exact)
+        factor = float(values[-1] / wanted[-1]) if multiples else 1.0
+        if factor != 0 and np.abs(values - factor * wanted).max() <= CLOSE * abs(factor):
+            return name, form, factor
     return None

@@ -44,7 +44,7 @@ def _mean_output(node: NodeProto, weight: np.ndarray, mean: np.ndarray) -> np.nd
     if node.op_type == "Gemm":
         matrix = weight if given.get("transB", 0) else weight.T
         return given.get("alpha", 1.0) * (matrix.astype(np.float64) @ mean.astype(np.float64))
-    top, left, bottom, right = given.get("pads", (0, 0, 0, 0))
+    top, left, bottom, right = _pads(node, mean.shape[1:], weight.shape[2:])
     x = functional.pad(torch.from_numpy(mean.astype(np.float64))[None], (left, right, top, bottom))
     y = functional.conv2d(
         x,
@@ -54,3 +54,19 @@ def _mean_output(node: NodeProto, weight: np.ndarray, mean: np.ndarray) -> np.nd
         groups=given.get("group", 1),
     )
     return y.mean((0, 2, 3)).numpy()
+
+
+def _pads(node: NodeProto, sizes: tuple[int, ...], kernel: tuple[int, ...]) -> tuple[int, ...]:
+    """(top, left, bottom, right) of a Conv of images of these sizes, which auto_pad may leave to be worked out."""
+    given = attributes(node)
+    auto = given.get("auto_pad", b"NOTSET")
+    if auto not in (b"SAME_UPPER", b"SAME_LOWER"):
+        return tuple(given.get("pads", (0, 0, 0, 0)))
+    strides, dilations = given.get("strides", (1, 1)), given.get("dilations", (1, 1))
+    geometry = zip(sizes, kernel, strides, dilations, strict=True)
+    totals = [
+        max((-(-size // stride) - 1) * stride + (length - 1) * dilation + 1 - size, 0)
+        for size, length, stride, dilation in geometry
+    ]
+    small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
+    return (*small, *large) if auto == b"SAME_UPPER" else (*large, *small)

@@ -55,8 +55,15 @@ def observe(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray) -> di
         for name, value in values.items():
             seen = found[name]
             if seen.high > seen.low:
-                seen.histogram += np.histogram(value, BINS, (seen.low, seen.high))[0]
+                seen.histogram += _histogram(value, seen.low, seen.high)
     return found
+
+
+def _histogram(value: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Counts in BINS equal bins; in float64 where float32 has too few steps for them (what is nearly constant)."""
+    step = np.spacing(np.float32(max(abs(low), abs(high))))
+    few = high - low < 2 * BINS * step
+    return np.histogram(value.astype(np.float64) if few else value, BINS, (low, high))[0]
 
 
 def _values(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray) -> Iterator[dict[str, np.ndarray]]:

@@ -198,6 +198,11 @@ def as_unsigned(values: np.ndarray) -> np.ndarray:
     return (values.astype(np.int16) + UNSIGNED_SHIFT).astype(np.uint8)
 
 
+def as_signed(values: np.ndarray) -> np.ndarray:
+    """uint8 as the int8 of the same real values."""
+    return (values.astype(np.int16) - UNSIGNED_SHIFT).astype(np.int8)
+
+
 def _clamps_itself(clamp: NodeProto, result: TensorQuantization) -> bool:
     """Whether saturation does what the clamp does: nothing below 0 (or above 6) can be represented."""
     low = result.zero_point == -128

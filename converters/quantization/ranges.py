@@ -72,6 +72,8 @@ def _divergence(seen: Observation, low: float, high: float) -> float:
     width = (seen.high - seen.low) / BINS
     first = int(np.clip(round((low - seen.low) / width), 0, BINS - 1))
     last = int(np.clip(round((high - seen.low) / width), first + 1, BINS))
+    if last - first < LEVELS:
+        return float("inf")  # every bin has a level of its own: the histogram cannot tell what is lost
     counts = seen.histogram.astype(np.float64)
     if seen.low <= 0 <= seen.high:
         # Zero is exact whatever the range, and a ReLU makes so many that nothing else would count.

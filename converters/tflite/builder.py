@@ -1,10 +1,12 @@
 """A TFLite model under construction: tensors, buffers, operators, in the terms of the schema."""
 
+from dataclasses import replace
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+
+from converters.tflite.packing import Constant, Packed, pack
 
 TENSOR_TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
@@ -12,7 +14,6 @@ TENSOR_TYPES = {
     np.dtype(np.int8): schema.TensorType.INT8,
     np.dtype(np.float16): schema.TensorType.FLOAT16,
 }
-IDENTIFIER = b"TFL3"
 SIGNATURE = "serving_default"
 # An operator's older field holds codes up to this one; newer codes stand in builtinCode alone.
 PLACEHOLDER_CODE = 127
@@ -40,10 +41,16 @@ class Builder:
         """A float32 tensor that is computed."""
         return self._tensor(name, shape, schema.TensorType.FLOAT32, 0)
 
-    def constant(self, name: str, value: np.ndarray) -> int:
-        """A tensor that is stored in the file (a type of TENSOR_TYPES)."""
-        buffer = self._buffer(np.ascontiguousarray(value).tobytes())
-        return self._tensor(name, value.shape, TENSOR_TYPES[value.dtype], buffer)
+    def constant(self, name: str, value: np.ndarray, columns: np.ndarray | None = None) -> int:
+        """A tensor that is stored in the file (a type of TENSOR_TYPES): `value`, or value[..., columns].
+
+        The array is not copied, whatever its strides: it must not be changed any more.
+        """
+        return self._stored(name, Constant(value, columns))
+
+    def halved(self, name: str, tensor: int) -> int:
+        """Another tensor, that stores what a stored one holds in float16."""
+        return self._stored(name, replace(self._constant(tensor), half=True))
 
     def operator(self, code: int, inputs: list[int], outputs: list[int], options: Any = None, version: int = 1) -> None:
         """Append an operator; `options` is its options object of the schema, whose class names the union member."""
@@ -101,9 +108,7 @@ class Builder:
 
     def value(self, tensor: int) -> np.ndarray:
         """What a stored tensor holds."""
-        stored = self._graph.tensors[tensor]
-        dtype = next(dtype for dtype, kind in TENSOR_TYPES.items() if kind == stored.type)
-        return self._model.buffers[stored.buffer].data.view(dtype).reshape(stored.shape)
+        return self._constant(tensor).value()
 
     def quantize(self, tensor: int, scales: np.ndarray, zero_points: np.ndarray, axis: int = 0) -> None:
         """Say how the integers of a tensor are meant; a computed one becomes int8."""
@@ -119,11 +124,11 @@ class Builder:
     def metadata(self, name: str, data: bytes) -> None:
         """Attach a named blob."""
         entry = schema.MetadataT()
-        entry.name, entry.buffer = name, self._buffer(data)
+        entry.name, entry.buffer = name, self._buffer(Constant(np.frombuffer(data, np.uint8)))
         self._model.metadata.append(entry)
 
-    def finish(self, inputs: dict[str, int], outputs: dict[str, int]) -> bytes:
-        """The file: inputs and outputs by the names of its serving signature."""
+    def finish(self, inputs: dict[str, int], outputs: dict[str, int]) -> Packed:
+        """The file: inputs and outputs by the names of its serving signature. Raises ConversionError past 2 GiB."""
         self._graph.inputs, self._graph.outputs = list(inputs.values()), list(outputs.values())
         place = self._drop_unused()
         inputs = {name: place[tensor] for name, tensor in inputs.items()}
@@ -134,9 +139,7 @@ class Builder:
         signature.outputs = [self._named(name, tensor) for name, tensor in outputs.items()]
         self._model.signatureDefs = [signature]
         self._model.subgraphs = [self._graph]
-        flat = flatbuffers.Builder(1 << 20)
-        flat.Finish(self._model.Pack(flat), IDENTIFIER)
-        return bytes(flat.Output())
+        return pack(self._model)
 
     def _drop_unused(self) -> dict[int, int]:
         """Leave out the tensors, buffers and codes that nothing uses any more; returns the tensors' new indices."""
@@ -170,9 +173,16 @@ class Builder:
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
 
-    def _buffer(self, data: bytes) -> int:
+    def _constant(self, tensor: int) -> Constant:
+        constant: Constant = self._model.buffers[self._graph.tensors[tensor].buffer].data
+        return constant
+
+    def _stored(self, name: str, constant: Constant) -> int:
+        return self._tensor(name, constant.shape, TENSOR_TYPES[constant.dtype], self._buffer(constant))
+
+    def _buffer(self, data: Constant) -> int:
         buffer = schema.BufferT()
-        buffer.data = np.frombuffer(data, np.uint8)  # an array packs at once, bytes one by one
+        buffer.data = data
         self._model.buffers.append(buffer)
         return len(self._model.buffers) - 1
 

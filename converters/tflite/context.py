@@ -179,9 +179,9 @@ class Context:
                 lying = first
         return self.raw(name, lying.reshape(1) if lying.size == 1 else lying)
 
-    def raw(self, name: str, value: np.ndarray) -> int:
-        """Store a constant exactly as it is."""
-        return self.builder.constant(name, value)
+    def raw(self, name: str, value: np.ndarray, columns: np.ndarray | None = None) -> int:
+        """Store a constant exactly as it is, or value[..., columns]."""
+        return self.builder.constant(name, value, columns)
 
     # What a node makes.
 
@@ -210,6 +210,7 @@ class Context:
         """A new tensor for a value, of any shape that fits its layout."""
         tensor = self.builder.activation(name, shown)
         self._stored[name] = Stored(tensor, layout)
+        self.shapes.setdefault(name, layout.shape)  # a pass for TFLite may have made values that ONNX does not know
         return tensor
 
     def step(self, node: NodeProto, suffix: str, shown: Shape) -> int:

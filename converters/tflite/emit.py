@@ -1,6 +1,6 @@
 """An ONNX file as a TFLite file."""
 
-import json
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,22 @@ from onnx import ModelProto
 
 from converters import onnx_graph
 from converters.errors import ConversionError, UnsupportedOperator
-from converters.onnx_graph import CARD_KEY, OnnxGraph
+from converters.lending import lent
+from converters.onnx_graph import OnnxGraph
 from converters.passes import tidy
 from converters.passes.name_functions import name_functions
 from converters.passes.one_image import one_image
 from converters.quantization.rules import check
 from converters.quantization.spec import QuantizationSpec
 from converters.tflite import operators  # noqa: F401  # registers the emitters
+from converters.tflite.archive import archive
 from converters.tflite.builder import Builder
 from converters.tflite.context import Context
 from converters.tflite.half import halve_constants
 from converters.tflite.int8 import quantize_operators
 from converters.tflite.layout import usual_order
+from converters.tflite.metadata import associated_files, entries
+from converters.tflite.packing import Packed
 
 
 @dataclass(frozen=True)
@@ -50,29 +54,30 @@ def emit_tflite(
     Raises UnsupportedOperator, which lists every node that has no form in TFLite, NoInt8Form for nodes that cannot be
     int8 there, QuantizationError for a quantization that breaks a rule, ConversionError for a file that is not ONNX.
     """
-    data = tflite_bytes(source, card=card, quantization=quantization, integer_io=integer_io, half=half)
-    onnx_graph.write_atomically(path, data)
-    return TfliteExport(path, len(data))
+    packed = pack_tflite(source, card=card, quantization=quantization, integer_io=integer_io, half=half)
+    onnx_graph.write_atomically(path, packed.pieces())
+    return TfliteExport(path, packed.size)
 
 
-def tflite_bytes(
+def pack_tflite(
     source: Path | ModelProto,
     *,
     card: dict[str, Any] | None = None,
     quantization: QuantizationSpec | None = None,
     integer_io: bool = False,
     half: bool = False,
-) -> bytes:
+) -> Packed:
     """What emit_tflite writes; `source` is left as it was."""
     name = "the graph" if isinstance(source, ModelProto) else str(source)
-    if isinstance(source, ModelProto):
-        model = ModelProto()
-        model.CopyFrom(source)
-    else:
-        model = onnx_graph.load(source)
-    if quantization is not None:
-        check(OnnxGraph(model), quantization)
-    return _emitted(_prepared(model, name), name, card, quantization, integer_io, half)
+    with lent(source) if isinstance(source, ModelProto) else nullcontext(onnx_graph.load(source)) as model:
+        if quantization is not None:
+            check(OnnxGraph(model), quantization)
+        return _emitted(_prepared(model, name), name, card, quantization, integer_io, half)
+
+
+def tflite_bytes(source: Path | ModelProto, **options: Any) -> bytes:
+    """What emit_tflite writes, as one piece: arguments as there."""
+    return b"".join(pack_tflite(source, **options).pieces())
 
 
 def _emitted(
@@ -82,7 +87,7 @@ def _emitted(
     quantization: QuantizationSpec | None,
     integer_io: bool,
     half: bool,
-) -> bytes:
+) -> Packed:
     shapes = OnnxGraph(model).fixed_shapes()
     graph, builder = OnnxGraph(name_functions(model)), Builder("falcon-edge")
     context = Context(graph, shapes, builder)
@@ -97,12 +102,18 @@ def _emitted(
         value.name: context.arranged(value.name, usual_order(len(context.shape(value.name)))) for value in graph.outputs
     }
     if card is not None:
-        builder.metadata(CARD_KEY, json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+        for key, data in entries(card, [name], list(results)).items():
+            builder.metadata(key, data)
     if quantization is not None:
         results = quantize_operators(builder, quantization, {name: image}, results, integer_io=integer_io)
     elif half:
         halve_constants(builder)
-    return builder.finish({name: image}, results)
+    try:
+        packed = builder.finish({name: image}, results)
+    except ConversionError as error:
+        raise ConversionError(f"{source}: {error}") from error
+    files = associated_files(card or {})
+    return packed.followed_by(archive(files, packed.size)) if files else packed
 
 
 def _prepared(model: ModelProto, source: str) -> ModelProto:

@@ -6,6 +6,7 @@ which 4-byte numbers are floats) is written down here. Nothing large is copied: 
 """
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -69,6 +70,9 @@ class Field:
     default: Any = None
 
 
+Layout = Callable[[str], tuple[Field | None, ...]]  # the fields of a table, by slot
+
+
 class _Watcher:
     """Stands in for a flatbuffers builder, and notes what a function of the schema asks of it."""
 
@@ -115,18 +119,18 @@ def _field(table: str, name: str, watcher: _Watcher) -> Field:
     return Field(name, "numbers", "<f4" if name in FLOATS.get(table, ()) else ELEMENTS[watcher.element], 4)
 
 
-def read(data: bytes, table: str) -> Table:
+def read(data: bytes, table: str, layout: Layout = layout) -> Table:
     """The root table of a file as a dictionary: numbers as array views, text as str, tables as dictionaries.
 
     A field that the file leaves out has the schema's default: None for all but numbers. Raises Damaged if anything
-    lies outside of the file, is not aligned, or is more than a file may make us look at.
+    lies outside of the file, is not aligned, or is more than a file may make us look at. layout: of another schema.
     """
-    return _Reader(data).root(table)
+    return _Reader(data, layout).root(table)
 
 
 class _Reader:
-    def __init__(self, data: bytes):
-        self.data, self.size = data, len(data)
+    def __init__(self, data: bytes, layout: Layout):
+        self.data, self.size, self.layout = data, len(data), layout
         self.tables, self.numbers, self.text = MAXIMUM_TABLES, MAXIMUM_NUMBERS, MAXIMUM_TEXT
 
     def root(self, table: str) -> Table:
@@ -152,7 +156,7 @@ class _Reader:
             raise Damaged(f"a {kind} lies outside of it")
         offsets = struct.unpack_from(f"<{(virtual_size - 4) // 2}H", self.data, virtual + 4)
         found: Table = {KIND: kind}
-        for slot, field in enumerate(layout(kind)):
+        for slot, field in enumerate(self.layout(kind)):
             if field is None:
                 continue
             offset = offsets[slot] if slot < len(offsets) else 0

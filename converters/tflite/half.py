@@ -1,6 +1,5 @@
 """A float TFLite graph whose constants are stored in float16: half the size, computed in float32."""
 
-import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from converters.tflite.builder import Builder
@@ -9,18 +8,16 @@ from converters.tflite.builder import Builder
 def halve_constants(builder: Builder) -> None:
     """Store every float32 constant as float16 behind a DEQUANTIZE, which runtimes fold into the weights when they load.
 
-    Input, output and arithmetic stay float32 (TFLite's "float16 quantization"). What float16 cannot hold saturates at
-    its largest number, so that a padding with the lowest float stays the lowest there is.
+    Input, output and arithmetic stay float32 (TFLite's "float16 quantization"). What float16 cannot hold saturates, so
+    that a padding with the lowest float stays the lowest there is.
     """
-    largest = float(np.finfo(np.float16).max)
     expanded: dict[int, int] = {}
     for operator, origin in builder.take_operators():
         for place, tensor in enumerate(operator.inputs):
             if tensor < 0 or builder.is_computed(tensor) or not builder.is_float(tensor):
                 continue
             if tensor not in expanded:
-                half = np.clip(builder.value(tensor), -largest, largest).astype(np.float16)
-                stored = builder.constant(f"{builder.name(tensor)}.half", half)
+                stored = builder.halved(f"{builder.name(tensor)}.half", tensor)
                 expanded[tensor] = builder.activation(builder.name(tensor), builder.shape(tensor))
                 options = schema.DequantizeOptionsT()
                 builder.operator(schema.BuiltinOperator.DEQUANTIZE, [stored], [expanded[tensor]], options, 3)

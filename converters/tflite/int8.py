@@ -22,17 +22,18 @@ from converters.tflite.builder import Builder
 
 B = schema.BuiltinOperator
 OPERATORS = {code: name for name, code in vars(B).items() if isinstance(code, int)}
-# The operators with int8 kernels, and the lowest version that has them (TensorFlow's tflite versioning/op_version.cc).
+# The operators with int8 kernels, and the lowest version that has them (LiteRT's versioning/op_version.cc). The version
+# of FULLY_CONNECTED does not tell weights per channel apart: 12 is for float inputs.
 VERSIONS = {
     B.ADD: 2, B.MUL: 2, B.CONV_2D: 3, B.DEPTHWISE_CONV_2D: 3, B.FULLY_CONNECTED: 4, B.MAX_POOL_2D: 2,
     B.AVERAGE_POOL_2D: 2, B.MEAN: 2, B.REDUCE_MAX: 2, B.CONCATENATION: 2, B.PAD: 2, B.PADV2: 2, B.RESHAPE: 1,
-    B.TRANSPOSE: 2, B.SLICE: 2, B.STRIDED_SLICE: 2, B.SPLIT: 2, B.SPLIT_V: 2, B.SQUEEZE: 2, B.SOFTMAX: 2, B.LOGISTIC: 2,
-    B.TANH: 2, B.RELU: 2, B.RELU6: 2, B.RELU_N1_TO_1: 2, B.PRELU: 1, B.RESIZE_BILINEAR: 2,
+    B.TRANSPOSE: 2, B.SLICE: 2, B.STRIDED_SLICE: 2, B.SPLIT: 2, B.SPLIT_V: 2, B.SOFTMAX: 2, B.LOGISTIC: 2,
+    B.TANH: 2, B.RELU: 2, B.RELU6: 2, B.RELU_N1_TO_1: 1, B.PRELU: 1, B.RESIZE_BILINEAR: 2,
     B.RESIZE_NEAREST_NEIGHBOR: 2, B.SPACE_TO_DEPTH: 2, B.DEPTH_TO_SPACE: 2, B.MIRROR_PAD: 2, B.GATHER: 2,
 }  # fmt: skip
 # Operators that only move values: a result that the spec does not name has the scale of the first operand.
 MOVING = frozenset(
-    (B.PAD, B.PADV2, B.RESHAPE, B.TRANSPOSE, B.SLICE, B.STRIDED_SLICE, B.SPLIT, B.SPLIT_V, B.SQUEEZE, B.SPACE_TO_DEPTH,
+    (B.PAD, B.PADV2, B.RESHAPE, B.TRANSPOSE, B.SLICE, B.STRIDED_SLICE, B.SPLIT, B.SPLIT_V, B.SPACE_TO_DEPTH,
      B.DEPTH_TO_SPACE, B.MIRROR_PAD, B.GATHER, B.CONCATENATION, B.MAX_POOL_2D, B.REDUCE_MAX)
 )  # fmt: skip
 # The axis of the output channels in the weights.
@@ -111,8 +112,16 @@ class _Quantizer:
             self._quantize_weights(operator, WEIGHT_AXIS[code], first)
         else:
             operator.inputs = [self._constant(tensor, code, first) for tensor in operator.inputs]
-        operator.opcodeIndex = self.builder.code(code, max(version, VERSIONS[code]))
+        operator.opcodeIndex = self.builder.code(code, max(version, self._version(code, operator)))
         self.builder.append(operator, origin)
+
+    def _version(self, code: int, operator: Any) -> int:
+        """The lowest version that has an operator in int8. A MUL that makes its products larger came with version 3."""
+        if code == B.MUL:
+            one, other, product = (self.quantization[tensor].scale for tensor in (*operator.inputs, *operator.outputs))
+            if one * other >= product:
+                return 3
+        return VERSIONS[code]
 
     def _as_prelu(self, operator: Any) -> tuple[int, int]:
         """LEAKY_RELU as a PRELU, whose kernel multiplies by more than the eight bits of XNNPACK's for the former."""
@@ -139,7 +148,7 @@ class _Quantizer:
         value = self.builder.value(tensor)
         quantization = source if code in MOVING else of_constant(value)
         stored = self.builder.constant(self.builder.name(tensor), quantization.quantize(value))
-        self.builder.quantize(stored, np.array([quantization.scale]), np.array([quantization.zero_point]))
+        self._mark(stored, quantization)
         return stored
 
     def _as_int8(self, tensor: int, name: str) -> int:

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from converters.tflite.archive import archived
 from converters.tflite.flatbuffer import KIND, Damaged, Table, read
+from converters.tflite.metadata import METADATA_KEY, named_files, read_metadata
 from converters.tflite.schema import schema
 
 IDENTIFIER = b"TFL3"
@@ -75,7 +77,8 @@ def verified(data: bytes) -> Table:
     Raises Damaged, whose text says what is wrong: an offset or a list that ends outside of the file, an index of a
     buffer, tensor, operator code or subgraph that does not exist, a stored tensor whose buffer has another size than
     its shape and type, quantization that does not fit its tensor, an operator or version that no runtime knows, a value
-    that is used before it is computed, subgraphs that call themselves, or data that lies in other files.
+    that is used before it is computed, subgraphs that call themselves, data that lies in other files, or metadata for
+    the TFLite tools, or the archive of the files that these name, that cannot be read.
     """
     if data[4:8] != IDENTIFIER:
         raise Damaged("it is not a TFLite model")
@@ -127,11 +130,22 @@ class _Verifier:
         _indices(_list(self.model, "MetadataBuffer"), len(self.buffers), "metadata's buffer")
         for entry in _list(self.model, "Metadata"):
             _indices([entry["Buffer"]], len(self.buffers), "metadata's buffer")
+        self.associated_files()
         for signature in _list(self.model, "SignatureDefs"):
             _indices([signature["SubgraphIndex"]], len(self.subgraphs), "signature's subgraph")
             tensors = len(_list(self.subgraphs[signature["SubgraphIndex"]], "Tensors"))
             for entry in (*_list(signature, "Inputs"), *_list(signature, "Outputs")):
                 _indices([entry["TensorIndex"]], tensors, "signature's tensor")
+
+    def associated_files(self) -> None:
+        """Check the metadata of the TFLite tools, and that the files that they name are there."""
+        held = archived(self.data)
+        for entry in _list(self.model, "Metadata"):
+            if entry["Name"] == METADATA_KEY:
+                content = self.content(self.buffers[entry["Buffer"]])
+                missing = named_files(read_metadata(np.asarray(content, "u1").tobytes())) - held.keys()
+                if missing:
+                    raise Damaged(f"its metadata name a file that it does not hold: {min(missing)}")
 
     def behind(self, offset: int, size: int) -> None:
         """Raise Damaged unless data that lies behind the flatbuffer ends inside of the file."""

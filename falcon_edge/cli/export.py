@@ -70,6 +70,9 @@ def export(
         float | None,
         typer.Option("--keep-accuracy", metavar="POINTS", min=0.0, help="Keep layers in float until no more is lost."),
     ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Time int8 against fp32 on this machine, for the advice.")
+    ] = False,
     dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch of .onnx free.")] = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -80,18 +83,28 @@ def export(
         precisions = [chosen.value for chosen in dict.fromkeys(precision or [Precision.fp32])]
         if "int8" in precisions and data is None:
             raise BadInput("--precision int8 needs images to calibrate with: --data DATA")
-        from falcon_edge.bundle import find_bundle
+        from falcon_edge.bundle import find_bundle, open_bundle
         from falcon_edge.steps.export import export as run
         from falcon_edge.steps.quantize import Int8
 
         targets = [chosen.value for chosen in dict.fromkeys(target or [Target.onnx, Target.tflite])]
         int8 = None
         if data is not None:
-            int8 = Int8(data, samples, calibration.value, io is InputOutput.int8, activations.value, keep_accuracy)
-        with out.progress() as progress:
-            manifest = run(
-                find_bundle(bundle), targets, precisions, int8=int8, dynamic_batch=dynamic_batch, progress=progress
+            int8 = Int8(
+                data,
+                samples,
+                calibration.value,
+                integer_io=io is InputOutput.int8,
+                activations=activations.value,
+                keep_accuracy=keep_accuracy,
+                measure=measure,
             )
+        path = find_bundle(bundle)
+        before = {made.file for made in open_bundle(path).manifest.exports}
+        with out.progress() as progress:
+            manifest = run(path, targets, precisions, int8=int8, dynamic_batch=dynamic_batch, progress=progress)
+        for file in sorted(before.difference(made.file for made in manifest.exports)):
+            out.say(f"{file}: taken out, for it was of another quantization")
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))
         for advice in manifest.advice:
             out.say(f"{advice.file}: {advice.text}")

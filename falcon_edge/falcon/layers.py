@@ -16,6 +16,8 @@ def why_not(conv: nn.Conv2d) -> str | None:
         return "its shape is not known before the first forward pass"
     if type(conv) is not nn.Conv2d:
         return f"it is a {type(conv).__name__}, not a plain Conv2d"
+    if conv._forward_hooks or conv._forward_pre_hooks:  # they may change what it computes, as weight norms do
+        return "it has hooks, which would be lost"
     if conv.kernel_size == (1, 1):
         return "it is pointwise already"
     if conv.groups == conv.in_channels and conv.groups > 1:

@@ -1,5 +1,6 @@
 """Which layer is replaced, at which rank, at what cost and error: decided before anything is changed."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Literal
 
@@ -75,7 +76,9 @@ def uniform_plan(
         if reason is None:
             ranks[name] = min(rank, gep.lossless_rank(_conv(model, name).weight))
     if not ranks:
-        raise BadInput("this network has no convolution that FALCON makes cheaper; nothing to compress")
+        found = Counter(chosen.values()).most_common() or [("there is none", 1)]
+        kept = "; ".join(str(reason) if count == 1 else f"{reason} ({count} times)" for reason, count in found)
+        raise BadInput(f"this network has no convolution that FALCON makes cheaper; nothing to compress: {kept}")
     if all(used < rank for used in ranks.values()):
         raise BadInput(
             f"rank {rank} is above the lossless rank of every layer (at most {max(ranks.values())}): choose a lower one"

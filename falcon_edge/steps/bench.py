@@ -3,13 +3,15 @@
 import json
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
 
+from converters import onnx_graph
 from converters.inspect import SUFFIXES, Description, describe_apart
+from converters.quantization.twin import probe, signed_twin
 from falcon_edge.bundle import Bundle, Card, Export, is_bundle, open_bundle
 from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput
@@ -29,7 +31,7 @@ def bench(
     paths: Sequence[Path],
     protocol: Protocol,
     *,
-    device: str = "local",
+    device: str | Device = "local",
     runtimes: Sequence[str] = (),
     targets: Sequence[str] = (),
     precisions: Sequence[str] = (),
@@ -43,12 +45,10 @@ def bench(
     bundle that cannot be used; a model that fails while it is measured is an entry of the results.
     """
     wanted = {runtime_named(name).name for name in runtimes}
-    chosen = _device(device)
-    with ExitStack() as stack:
-        evaluations = None
-        if data is not None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="falcon-edge-")))
-            evaluations = _Evaluations(data, samples, folder)
+    chosen = _device(device) if isinstance(device, str) else device
+    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as scratch:
+        folder = Path(scratch)
+        evaluations = None if data is None else _Evaluations(data, samples, folder)
         candidates: list[Candidate] = []
         for path in paths:
             found = _of_bundle(path, evaluations) if is_bundle(path) else [_of_file(path, evaluations)]
@@ -59,19 +59,51 @@ def bench(
                 and (not targets or candidate.target in targets)
                 and (not precisions or candidate.precision in precisions)
             ]
+            sources = [_twin_source(candidate, is_bundle(path)) for candidate in found]
             if is_bundle(path):  # it may come from anywhere, too: no runtime sees a file that was not checked
-                describe_apart([candidate.path for candidate in found if candidate.path.suffix in SUFFIXES])
-            candidates += found
+                files = dict.fromkeys([*(candidate.path for candidate in found), *filter(None, sources)])
+                describe_apart([file for file in files if file.suffix in SUFFIXES])
+            candidates += [
+                _with_twin(candidate, source, folder / f"twin-{len(candidates) + index}.onnx")
+                for index, (candidate, source) in enumerate(zip(found, sources, strict=True))
+            ]
         for candidate in candidates:
             if runtime_named(candidate.runtime).installed is None:
                 raise BadInput(f"{candidate.path}: needs {candidate.runtime}, which is not installed")
-        return measure(candidates, chosen, protocol, progress=progress)
+        return measure(candidates, chosen, protocol, probe=_probe(folder), progress=progress)
 
 
 def _device(name: str) -> Device:
     if name != "local":
         raise BadInput(f"--device {name}: this version measures on 'local' only")
     return LocalDevice()
+
+
+def _probe(folder: Path) -> Candidate:
+    """A model file that devices with saturating kernels answer wrongly."""
+    model, image, output = probe()
+    path, vector = folder / "probe.onnx", GoldenVector(folder / "probe.input.bin", folder / "probe.output.bin")
+    onnx_graph.save(model, path)
+    image.tofile(vector.input)
+    output.tofile(vector.output)
+    exact = Tolerance(rtol=0.0, top1=False)
+    return Candidate(path, "onnxruntime", path.stem, "onnx", "int8", golden=(vector,), tolerance=exact)
+
+
+def _twin_source(candidate: Candidate, in_bundle: bool) -> Path | None:
+    """The .onnx that an int8 file's twin is made from: itself, or what lies beside an .ort in its bundle."""
+    source = candidate.path.with_suffix(".onnx")
+    known = candidate.target == "onnx" or (candidate.target == "ort" and in_bundle and source.is_file())
+    return source if known and candidate.precision == "int8" else None
+
+
+def _with_twin(candidate: Candidate, source: Path | None, path: Path) -> Candidate:
+    """The candidate with its int8-activation twin, written to `path`, where it has uint8 activations."""
+    twin = None if source is None else signed_twin(onnx_graph.load(source))
+    if twin is None:
+        return candidate
+    onnx_graph.save(twin, path)
+    return replace(candidate, twin=path)
 
 
 class _Evaluations:

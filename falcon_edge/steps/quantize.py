@@ -18,7 +18,7 @@ from converters.quantization.ranges import METHODS
 from converters.runtimes import run_onnx, run_tflite
 from converters.tflite.emit import tflite_bytes
 from converters.tflite.int8 import NoInt8Form
-from falcon_edge.bundle import Advice, IntegerValue, Quantization
+from falcon_edge.bundle import IntegerValue, Quantization
 from falcon_edge.data import Split, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.preprocessing import InputSpec
@@ -26,7 +26,6 @@ from falcon_edge.steps.pack import data_name
 from falcon_edge.training.images import Images
 
 VALIDATION_IMAGES = 2000
-WORTH_A_WORD = 0.1  # points of top-1
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class Int8:
     data, samples: the images that ranges are taken from. calibration: a method of converters.quantization.ranges.
     integer_io: input and output are integers too. activations: of the .onnx, "uint8" or its twin "int8".
     keep_accuracy: points of top-1 that may be lost on validation images before layers are left in float (None: any).
+    measure: time int8 against float32 on this machine, for the advice.
     """
 
     data: str
@@ -44,6 +44,7 @@ class Int8:
     integer_io: bool = False
     activations: ActivationType = "uint8"
     keep_accuracy: float | None = None
+    measure: bool = False
 
     def __post_init__(self) -> None:
         if self.calibration not in METHODS:
@@ -67,6 +68,11 @@ class Quantizer:
         validation = _spread(_first(dataset.val, dataset.test, dataset.train), VALIDATION_IMAGES)
         self._calibration_inputs = _inputs(self._calibration, spec)
         self._inputs, self._labels = _inputs(validation, spec), np.asarray(validation.labels)
+
+    @property
+    def validation_images(self) -> int:
+        """How many images top-1 is measured on."""
+        return len(self._labels)
 
     @cached_property
     def float_top1(self) -> float:
@@ -103,21 +109,6 @@ class Quantizer:
         lite = isinstance(source, Path) and source.suffix == ".tflite"
         logits = run_tflite(source, self._inputs) if lite else run_onnx(source, self._inputs)[0]
         return float((logits.argmax(1) == self._labels).mean())
-
-    def advice(self, file: str, top1: float) -> Advice:
-        """What an int8 file of this top-1 costs, in words."""
-        lost, images = 100 * (self.float_top1 - top1), len(self._labels)
-        wanted = self.options.keep_accuracy
-        if wanted is not None and lost > wanted:
-            text = (
-                f"int8 loses {lost:.2f} points, more than the {wanted:g} that were asked for: fine-tune, or keep float"
-            )
-        elif lost > WORTH_A_WORD:
-            text = f"int8 loses {lost:.2f} points; --keep-accuracy leaves the layers that cost most in float"
-        else:
-            text = "int8 loses nothing that shows" if lost > 0 else "int8 loses nothing"
-        text += "; whether it is faster, falcon-edge bench and compare tell for a device"
-        return Advice(file=file, samples=images, top1_float=self.float_top1, top1=top1, text=text)
 
     def _quantized(self, model: ModelProto, kept: dict[str, str], limit: float | None) -> Quantized:
         method, images = self.options.calibration, self._calibration_inputs

@@ -1,6 +1,11 @@
 """ONNX Runtime's own format: the same answers, portable, and the operators that a reduced build needs."""
 
+import json
+import platform
+from pathlib import Path
+
 import numpy as np
+import onnx
 import pytest
 import torch
 from networks import resnet, samples, vgg
@@ -8,7 +13,7 @@ from networks import resnet, samples, vgg
 from converters import onnx_graph
 from converters.errors import ConversionError
 from converters.onnx_export import export_onnx
-from converters.ort import convert_to_ort
+from converters.ort import PORTABLE_DOMAINS, convert_to_ort, operators_of
 from converters.parity import snr_db
 from converters.quantization.qdq import write_qdq
 from converters.quantization.quantize import quantize
@@ -31,7 +36,7 @@ def test_the_same_answers_and_portable_operators(source, tmp_path):
     inputs = samples((3, 33, 34))
     expected, found = run_onnx(source, inputs)[0], run_onnx(export.path, inputs)[0]
     assert snr_db(expected, found) >= 60
-    assert {domain for domain, _ in export.operators} <= {"ai.onnx", "com.microsoft"}
+    assert {domain for domain, _ in operators_of(export.path)} <= PORTABLE_DOMAINS == {"ai.onnx", "com.microsoft"}
 
 
 def test_the_operators_are_read_by_the_build_of_onnx_runtime(source, tmp_path):
@@ -40,9 +45,50 @@ def test_the_operators_are_read_by_the_build_of_onnx_runtime(source, tmp_path):
     export = convert_to_ort(source, tmp_path / "model.ort")
     (tmp_path / "operators.config").write_text(export.config)
     required, _ = parse_config(str(tmp_path / "operators.config"))
-    named = {name for by_opset in required.values() for names in by_opset.values() for name in names}
-    assert named == {name for names in export.operators.values() for name in names}
-    assert named & {"FusedConv", "QLinearConv"}
+    found = {(domain, opset): names for domain, by_opset in required.items() for opset, names in by_opset.items()}
+    assert found == {key: set(names) for key, names in export.operators.items()}
+    assert {name for names in found.values() for name in names} & {"FusedConv", "QLinearConv"}
+
+
+def test_operators_are_listed_under_the_opset_that_brought_their_form(source, tmp_path):
+    """A reduced build keeps the kernels whose range of opsets holds the listed one."""
+    operators = convert_to_ort(source, tmp_path / "model.ort").operators
+    for (domain, opset), names in operators.items():
+        for name in names:
+            expected = onnx.defs.get_schema(name, onnx_graph.OPSET).since_version if domain == "ai.onnx" else 1
+            assert opset == expected, name
+    assert len(operators) > 2
+
+
+def test_every_operator_of_the_optimised_graph_is_listed(source, tmp_path):
+    """ONNX Runtime's own log of the nodes that it runs from the file."""
+    import onnxruntime
+
+    operators = convert_to_ort(source, tmp_path / "model.ort").operators
+    options = onnxruntime.SessionOptions()
+    options.enable_profiling, options.profile_file_prefix = True, str(tmp_path / "profile")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(tmp_path / "model.ort", options, providers=["CPUExecutionProvider"])
+    session.run(None, {"input": samples((3, 33, 34), 1)})
+    events = json.loads(Path(session.end_profiling()).read_text())
+    ran = {event["args"]["op_name"] for event in events if "op_name" in event.get("args", {})}
+    assert ran == {name for names in operators.values() for name in names}
+
+
+def test_the_highest_level_would_not_be_portable(tmp_path):
+    """On x86 it writes nodes of another domain: the check that refuses them can fail."""
+    import onnxruntime
+
+    network = resnet(1)
+    path = tmp_path / "model.onnx"
+    export_onnx(network, torch.zeros(1, *network.shape), path, simplify=False)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "all.ort")
+    options.log_severity_level = 4  # it warns of just that
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    domains = {domain for domain, _ in operators_of(tmp_path / "all.ort")}
+    assert ("com.microsoft.nchwc" in domains) == (platform.machine() == "x86_64")
 
 
 def test_same_file_same_bytes(source, tmp_path):

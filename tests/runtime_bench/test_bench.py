@@ -401,3 +401,51 @@ def test_results_are_plain_json(files, tmp_path):
     document = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
     assert document["options"]["cpus"] == [0]
     assert document["entries"][0]["model"]["file"] == "vgg.onnx"
+
+
+# -- devices that saturate --
+
+
+@pytest.fixture
+def with_twin(files, golden):
+    """A candidate whose golden outputs are those of another file, which stands for its twin."""
+    exact = {"golden": golden("falcon.onnx"), "tolerance": Tolerance(rtol=1e-4)}
+    return candidate(files["vgg.onnx"], twin=files["falcon.onnx"], **exact)
+
+
+def probe(files, golden, *, exact):
+    vectors = golden("vgg.onnx") if exact else golden("vgg.onnx", lambda output: output + 1)
+    return candidate(files["vgg.onnx"], golden=vectors, tolerance=Tolerance(rtol=1e-4))
+
+
+def test_where_the_probe_is_missed_the_twin_is_checked_and_the_entry_says_so(files, golden, with_twin):
+    device = Watched()
+    results = bench([with_twin], device, quick(), probe=probe(files, golden, exact=False))
+    (entry,) = results.entries
+    assert entry.failure is None
+    assert entry.agreement.within_tolerance
+    assert [flag.flag for flag in entry.flags][-1] == "saturating-host"
+    assert [request["signed"] for _, action, request in device.requests if action == "load"] == [False, False, True]
+    assert entry.summary.count == 12
+
+
+def test_where_the_probe_is_answered_the_file_itself_is_checked(files, golden, with_twin):
+    (entry,) = bench([with_twin], LocalDevice(), quick(), probe=probe(files, golden, exact=True)).entries
+    assert entry.failure.kind == "wrong-outputs"
+    assert "saturating-host" not in {flag.flag for flag in entry.flags}
+
+
+def test_a_probe_is_run_only_where_a_file_has_a_twin(files, golden, three):
+    device = Watched()
+    bench(three[:1], device, quick(), probe=probe(files, golden, exact=False))
+    assert len(device.workers) == 1
+
+
+def test_a_device_that_cannot_run_the_probe_is_not_accused(files, golden, with_twin, tmp_path):
+    broken = tmp_path / "probe.onnx"
+    broken.write_bytes(b"no model")
+    vectors = golden("vgg.onnx")
+    (entry,) = bench(
+        [with_twin], LocalDevice(), quick(), probe=candidate(broken, golden=vectors, tolerance=Tolerance(rtol=1e-4))
+    ).entries
+    assert "saturating-host" not in {flag.flag for flag in entry.flags}

@@ -1,30 +1,41 @@
-"""Classifiers of timm and torchvision, one or more of each family of CNNs, and what becomes of them in TFLite."""
+"""Classifiers of timm and torchvision, one or more of each family of CNNs, and what becomes of them: in ONNX and
+TFLite, in int8, and as FALCON."""
 
 import importlib.util
 import sys
+from collections import Counter
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from converters import onnx_graph
 from converters.inspect import describe
 from converters.onnx_export import export_onnx
 from converters.parity import snr_db
+from converters.quantization.qdq import write_qdq
+from converters.quantization.quantize import quantize as quantize_graph
 from converters.runtimes import run_onnx, run_tflite
 from converters.tflite.emit import emit_tflite
+from converters.tflite.int8 import NoInt8Form
+from falcon_edge.errors import BadInput
+from falcon_edge.falcon import surgery
+from falcon_edge.falcon.gep import lossless_rank
+from falcon_edge.falcon.plan import uniform_plan
 
 
 @dataclass(frozen=True)
 class Member:
-    """A network: "timm:NAME" or "torchvision:NAME", its family, the side of its images here and by its authors."""
+    """A network: "timm:NAME" or "torchvision:NAME", its family, the side of its images here.
+
+    That is as small as the network bears: what is examined does not depend on it, and many can be.
+    """
 
     name: str
     family: str
     side: int = 96
-    own_side: int = 224
 
 
 def _family(family, *names, **sides):
@@ -33,13 +44,13 @@ def _family(family, *names, **sides):
 
 ZOO = [
     *_family("AlexNet", "torchvision:alexnet", side=224),
-    *_family("VGG", "torchvision:vgg11", "timm:vgg11_bn", side=224),
-    *_family("SqueezeNet", "torchvision:squeezenet1_0", "torchvision:squeezenet1_1"),
+    *_family("VGG", "torchvision:vgg11", side=224),
+    *_family("SqueezeNet", "torchvision:squeezenet1_1"),
     *_family("GoogLeNet", "torchvision:googlenet"),
-    *_family("Inception", "timm:inception_v3", "timm:inception_v4", side=128, own_side=299),
-    *_family("Inception-ResNet", "timm:inception_resnet_v2", side=128, own_side=299),
-    *_family("Xception", "timm:xception41", "timm:legacy_xception", side=128, own_side=299),
-    *_family("ResNet", "timm:resnet18", "timm:resnet26d", "torchvision:resnet34", "timm:resnet50", "timm:test_resnet"),
+    *_family("Inception", "timm:inception_v3", side=128),
+    *_family("Inception-ResNet", "timm:inception_resnet_v2", side=128),
+    *_family("Xception", "timm:xception41", side=128),
+    *_family("ResNet", "timm:resnet18", "timm:test_resnet"),
     *_family("Wide ResNet", "timm:wide_resnet50_2"),
     *_family("ResNeXt", "timm:resnext50_32x4d"),
     *_family("ResNet v2", "timm:resnetv2_50"),
@@ -53,39 +64,39 @@ ZOO = [
     *_family("TResNet", "timm:tresnet_m"),
     *_family("NF-ResNet", "timm:nf_resnet26"),
     *_family("NFNet", "timm:eca_nfnet_l0"),
-    *_family("RegNet", "timm:regnetx_002", "timm:regnety_002", "timm:regnetz_005", "timm:nf_regnet_b0"),
+    *_family("RegNet", "timm:regnety_002", "timm:regnetz_005", "timm:nf_regnet_b0"),
     *_family("GENet", "timm:gernet_s"),
     *_family("RepVGG", "timm:repvgg_a0"),
     *_family("DenseNet", "timm:densenet121"),
     *_family("RDNet", "timm:rdnet_tiny"),
     *_family("DPN", "timm:dpn48b", "timm:dpn68"),
-    *_family("DLA", "timm:dla34", "timm:dla46_c"),
+    *_family("DLA", "timm:dla34"),
     *_family("HRNet", "timm:hrnet_w18_small"),
     *_family("SelecSLS", "timm:selecsls42"),
     *_family("VoVNet", "timm:vovnet39a", "timm:ese_vovnet19b_dw"),
     *_family("HGNet", "timm:hgnet_tiny", "timm:hgnetv2_b0"),
-    *_family("DarkNet", "timm:darknet17", "timm:darknet53"),
-    *_family("CSPNet", "timm:cspresnet50", "timm:cspdarknet53", "timm:cs3darknet_s"),
+    *_family("DarkNet", "timm:darknet17"),
+    *_family("CSPNet", "timm:cspresnet50", "timm:cs3darknet_s"),
     *_family("MobileNet v1", "timm:mobilenetv1_100"),
     *_family("MobileNet v2", "timm:mobilenetv2_050", "torchvision:mobilenet_v2"),
-    *_family("MobileNet v3", "timm:mobilenetv3_small_050", "timm:mobilenetv3_large_100"),
-    *_family("MobileNet v4", "timm:mobilenetv4_conv_small_050", "timm:mobilenetv4_conv_small"),
+    *_family("MobileNet v3", "timm:mobilenetv3_small_050"),
+    *_family("MobileNet v4", "timm:mobilenetv4_conv_small_050"),
     *_family("MobileNet EdgeTPU", "timm:mobilenet_edgetpu_v2_xs"),
     *_family("MobileOne", "timm:mobileone_s0"),
-    *_family("MNASNet", "torchvision:mnasnet0_5", "timm:mnasnet_small", "timm:semnasnet_075"),
-    *_family("FBNet", "timm:fbnetc_100", "timm:fbnetv3_b"),
+    *_family("MNASNet", "torchvision:mnasnet0_5"),
+    *_family("FBNet", "timm:fbnetc_100"),
     *_family("Single-Path NAS", "timm:spnasnet_100"),
     *_family("HardCoRe-NAS", "timm:hardcorenas_a"),
     *_family("MixNet", "timm:mixnet_s"),
-    *_family("EfficientNet", "timm:efficientnet_b0", "timm:tf_efficientnet_b0", "timm:efficientnet_es"),
+    *_family("EfficientNet", "timm:efficientnet_b0", "timm:tf_efficientnet_b0"),
     *_family("EfficientNet-Lite", "timm:efficientnet_lite0"),
-    *_family("EfficientNet v2", "timm:efficientnetv2_rw_t", "timm:tf_efficientnetv2_b0"),
+    *_family("EfficientNet v2", "timm:efficientnetv2_rw_t"),
     *_family("TinyNet", "timm:tinynet_e"),
     *_family("LCNet", "timm:lcnet_050"),
     *_family("ReXNet", "timm:rexnet_100"),
     *_family("GhostNet", "timm:ghostnet_050", "timm:ghostnetv2_100", "timm:repghostnet_050"),
-    *_family("ShuffleNet v2", "torchvision:shufflenet_v2_x0_5", "torchvision:shufflenet_v2_x1_0"),
-    *_family("ConvNeXt", "timm:convnext_atto", "timm:convnextv2_atto", "torchvision:convnext_tiny"),
+    *_family("ShuffleNet v2", "torchvision:shufflenet_v2_x0_5"),
+    *_family("ConvNeXt", "timm:convnext_atto", "timm:convnextv2_atto"),
     *_family("ConvMixer", "timm:convmixer_1024_20_ks9_p14", side=112),
     *_family("Inception-NeXt", "timm:inception_next_atto"),
     *_family("ConvFormer", "timm:convformer_s18"),
@@ -102,16 +113,21 @@ MEMBERS = {member.name: member for member in ZOO}
 QUICK = (
     *("torchvision:squeezenet1_1", "torchvision:shufflenet_v2_x0_5", "torchvision:mnasnet0_5", "timm:test_resnet"),
     *("timm:mobilenetv3_small_050", "timm:efficientnet_lite0", "timm:ghostnet_050", "timm:regnety_002"),
-    *("timm:densenet121", "timm:convnext_atto"),
+    *("timm:skresnet18", "timm:convnext_atto"),
 )
-# Softmax over branches: TFLite has it over the last axis only. A few kilobytes move.
-TRANSPOSES = {"timm:skresnet18": 16, "timm:resnest14d": 8}
+# Their convolutions are pointwise, depthwise, or of a kind of their own (weight-standardised, padded as TensorFlow
+# does), or FALCON would not make them cheaper (stems whose stride is the kernel).
+NOTHING_TO_COMPRESS = frozenset(
+    (*("timm:convnext_atto", "timm:resnetv2_50x1_bit", "timm:nf_resnet26", "timm:eca_nfnet_l0", "timm:rdnet_tiny"),)
+)
 CLASSES = 10
+CALIBRATION, TRIED = 8, 4  # images
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What became of one: SNR (dB) of its logits against torch's, in ONNX Runtime and in LiteRT."""
+    """float32 files: how often they have each operator, the SNR (dB) of their logits against torch's, in ONNX Runtime
+    and in LiteRT, and the bytes that transposes move in LiteRT."""
 
     parameters: int
     onnx: dict[str, int]
@@ -121,13 +137,37 @@ class Converted:
     bytes_transposed: int
 
 
+@dataclass(frozen=True)
+class Quantized:
+    """int8 files: SNR (dB) of ONNX Runtime's int8 against its float32, and of LiteRT's int8 against ONNX Runtime's; the
+    operators that stay in float, and how many nodes there are in all."""
+
+    onnx_db: float
+    agreement_db: float
+    kept: dict[str, int]
+    nodes: int
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """FALCON: layers replaced, of how many; the largest difference of the logits at lossless rank, relative to the
+    largest logit; at rank 2 the share of the parameters that is left, and the SNR (dB) of its files against torch."""
+
+    replaced: int
+    convolutions: int
+    lossless: float
+    share: float
+    onnx_db: float
+    tflite_db: float
+
+
 def missing():
     """What must be installed first, or None."""
     absent = [name for name in ("timm", "torchvision") if importlib.util.find_spec(name) is None]
     return f"{' and '.join(absent)} not installed (the zoo extra)" if absent else None
 
 
-def make(member, side):
+def make(member):
     """The network with random weights, in eval mode, with batch normalisation as training leaves it.
 
     With shifts above zero most of a ReLU's inputs pass. Without that, deep networks of random weights amplify the
@@ -152,28 +192,108 @@ def make(member, side):
     network.train()
     with torch.no_grad():
         for _ in range(2):
-            network(torch.randn(4, 3, side, side))
+            network(torch.randn(4, 3, member.side, member.side))
     return network.eval()
 
 
-def convert(member, side, folder, *, simplify=False):
-    """Make a network, export and emit it, and run all three on two images."""
-    network = make(member, side)
+def examine(name, folder):
+    """All of it for one network: what became of each stage, or the line that says why it failed."""
+    member, found = MEMBERS[name], {"name": name}
+    network = make(member)
+    stages = {
+        "fp32": lambda: convert(network, member.side, folder),
+        "int8": lambda: quantize(member.side, folder),
+        "falcon": lambda: compress(network, member.side, folder),
+    }
+    for stage, work in stages.items():
+        try:
+            done = work()
+        except Exception as error:  # whatever it is belongs into the table
+            found[stage] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        else:
+            found[stage] = None if done is None else dict(vars(done))
+    return found
+
+
+def convert(network, side, folder):
+    """Export a network to folder/model.onnx, emit folder/model.tflite, and run all three."""
     path, lite = Path(folder, "model.onnx"), Path(folder, "model.tflite")
-    export_onnx(network, torch.zeros(1, 3, side, side), path, simplify=simplify)
-    emit_tflite(path, lite)
-    images = np.random.default_rng(0).standard_normal((2, 3, side, side)).astype(np.float32)
-    with torch.no_grad():
-        logits = network(torch.from_numpy(images)).numpy()
+    onnx_db, tflite_db = _exported(network, side, path, lite)
     description = describe(lite)
     return Converted(
-        sum(prod(parameter.shape) for parameter in network.parameters()),
+        sum(parameter.numel() for parameter in network.parameters()),
         describe(path).counts,
         description.counts,
-        snr_db(logits, run_onnx(path, images)[0]),
-        snr_db(logits, run_tflite(lite, images)),
+        onnx_db,
+        tflite_db,
         sum(transpose.bytes for transpose in description.transposes),
     )
+
+
+def quantize(side, folder):
+    """Quantize folder/model.onnx, write both int8 files, load and run them."""
+    path, lite = Path(folder, "model.int8.onnx"), Path(folder, "model.int8.tflite")
+    model, kept = onnx_graph.load(Path(folder, "model.onnx")), {}
+    while True:
+        done = quantize_graph(model, _images(side, CALIBRATION, seed=1), kept=kept)
+        try:
+            emit_tflite(done.model, lite, quantization=done.spec)
+            break
+        except NoInt8Form as error:
+            kept |= error.nodes
+    onnx_graph.save(write_qdq(done.model, done.spec), path)
+    images = _images(side, TRIED)
+    reference, integers = run_onnx(done.model, images)[0], run_onnx(path, images)[0]
+    nodes = [node for node in done.model.graph.node if node.op_type != "Constant"]
+    return Quantized(
+        snr_db(reference, integers),
+        snr_db(integers, run_tflite(lite, images)),
+        dict(Counter(node.op_type for node in nodes if node.output[0] in done.spec.kept)),
+        len(nodes),
+    )
+
+
+def compress(network, side, folder):
+    """FALCON of lossless rank against a network, and of rank 2 as folder/falcon.onnx and folder/falcon.tflite.
+
+    None for a network without a convolution that FALCON makes cheaper.
+    """
+    shape, images = (3, side, side), torch.from_numpy(_images(side, TRIED))
+    limits = [lossless_rank(module.weight) for module in network.modules() if isinstance(module, nn.Conv2d)]
+    try:
+        lossless, plan = (uniform_plan(network, shape, rank) for rank in (max(limits), 2))
+    except BadInput as error:
+        if "nothing to compress" in str(error):
+            return None
+        raise
+    with torch.no_grad():
+        logits = network(images)
+        difference = (surgery.apply(network, lossless.replaced)(images) - logits).abs().max()
+    falcon = surgery.apply(network, plan.replaced)
+    onnx_db, tflite_db = _exported(falcon, side, Path(folder, "falcon.onnx"), Path(folder, "falcon.tflite"))
+    return Compressed(
+        len(plan.replaced),
+        len(plan.layers),
+        float(difference / logits.abs().max()),
+        plan.planned_parameters / plan.parameters,
+        onnx_db,
+        tflite_db,
+    )
+
+
+def _exported(network, side, path, lite):
+    """Export and emit a network; SNR (dB) of both files' logits against torch's."""
+    export_onnx(network, torch.zeros(1, 3, side, side), path)
+    emit_tflite(path, lite)
+    images = _images(side, TRIED)
+    with torch.no_grad():
+        logits = network(torch.from_numpy(images)).numpy()
+    assert np.isfinite(logits).all()
+    return snr_db(logits, run_onnx(path, images)[0]), snr_db(logits, run_tflite(lite, images))
+
+
+def _images(side, count, seed=0):
+    return np.random.default_rng(seed).standard_normal((count, 3, side, side)).astype(np.float32)
 
 
 def _torchvision():

@@ -30,7 +30,7 @@ def convolution(context: Context, node: NodeProto) -> None:
     order = (1, 2, 3, 0) if depthwise else (0, 2, 3, 1)
     inputs = [
         source,
-        context.raw(node.input[1], np.ascontiguousarray(weight.transpose(order), np.float32)),
+        context.raw(node.input[1], weight.transpose(order).astype(np.float32, copy=False)),
         context.raw(f"{node.output[0]}.bias", bias),
     ]
     name, activation = context.fused(node)

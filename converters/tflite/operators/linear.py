@@ -15,13 +15,14 @@ from converters.tflite.layout import Order
 def gemm(context: Context, node: NodeProto) -> None:
     """alpha x W + beta b as FULLY_CONNECTED, with W as (outputs, inputs)."""
     given = attributes(node)
-    weight = context.weight(node).astype(np.float32)
+    weight = context.weight(node).astype(np.float32, copy=False)
     if given.get("transA", 0):
         raise context.no_form(node, "a transposed first matrix")
     weight = weight if given.get("transB", 0) else weight.T
     added = context.optional(node, 2)
     bias = None if added is None else added.astype(np.float32) * np.float32(given.get("beta", 1.0))
-    _with_weights(context, node, weight * np.float32(given.get("alpha", 1.0)), bias)
+    alpha = np.float32(given.get("alpha", 1.0))
+    _with_weights(context, node, weight if alpha == 1 else weight * alpha, bias)
 
 
 @emits("MatMul")
@@ -30,7 +31,7 @@ def matmul(context: Context, node: NodeProto) -> None:
     first, second = node.input
     constant = context.is_constant(second) and len(context.shape(second)) == 2
     if constant and not context.is_constant(first) and len(context.shape(first)) > 1:
-        _with_weights(context, node, context.weight(node).astype(np.float32).T, None)
+        _with_weights(context, node, context.weight(node).astype(np.float32, copy=False).T, None)
     else:
         _batched(context, node)
 
@@ -41,8 +42,6 @@ def _with_weights(context: Context, node: NodeProto, weight: np.ndarray, bias: n
     rank, outputs = len(context.shape(name)), weight.shape[0]
     order = (*(axis for axis in context.order(name) if axis != rank - 1), rank - 1)
     source, index = context.gathered(name, order)
-    if index is not None:
-        weight = weight[:, index]
     last = node
     if bias is None:
         last, bias = _added(context, node, outputs)
@@ -52,7 +51,7 @@ def _with_weights(context: Context, node: NodeProto, weight: np.ndarray, bias: n
     pixels = rank == 4
     inputs = [
         source,
-        context.raw(node.input[1], np.ascontiguousarray(weight[:, None, None] if pixels else weight)),
+        context.raw(node.input[1], weight[:, None, None] if pixels else weight, index),
         context.raw(f"{node.output[0]}.bias", np.broadcast_to(bias.reshape(-1), (outputs,)).astype(np.float32)),
     ]
     if pixels:

@@ -12,9 +12,11 @@ from torch.nn import functional
 
 from converters.onnx_export import export_onnx
 from converters.passes import tidy
+from converters.passes.as_depthwise import as_depthwise
 from converters.passes.drop_expand import drop_expand
 from converters.passes.fix_ceil_mode import fix_ceil_mode
 from converters.passes.fold_pad import fold_pad
+from converters.passes.mean_as_pool import mean_as_pool
 from converters.passes.name_functions import name_functions
 from converters.passes.one_image import one_image
 from converters.passes.route_channels import route_channels
@@ -120,10 +122,24 @@ def test_functions_are_recognised_however_they_are_written(tmp_path, write, name
 
 
 @pytest.mark.parametrize(
+    ("write", "name", "factor"),
+    [
+        (lambda x: x * (1 + torch.erf(x / 2**0.5)), "Gelu", 2),
+        (lambda x: x * (1 + torch.erf(x / 2**0.5)) * 0.501, "Gelu", 1.002),
+        (lambda x: x * functional.relu6(x + 3) * -2, "HardSwish", -12),
+    ],
+)
+def test_a_multiple_of_a_function_is_the_function_times_a_factor(tmp_path, write, name, factor):
+    model = name_functions(function(Function(lambda x: write(x + 1)), tmp_path))
+    assert kinds(model) == ["Add", name, "Mul"]
+    (stored,) = [tensor for tensor in model.graph.initializer if tensor.name == model.graph.node[-1].input[1]]
+    assert onnx.numpy_helper.to_array(stored) == pytest.approx(factor, rel=1e-5)
+
+
+@pytest.mark.parametrize(
     "write",
     [
         lambda x: x * (1 + torch.erf(x)),
-        lambda x: x * (1 + torch.erf(x / 2**0.5)) * 0.501,
         lambda x: torch.cat([0.5 * x * (y := 1 + torch.erf(x / 2**0.5)), y], 1),
         lambda x: x * torch.tanh(x) / 2,
     ],
@@ -132,6 +148,34 @@ def test_other_functions_are_left_alone(tmp_path, write):
     model = function(Function(write), tmp_path)
     before = kinds(model)
     assert kinds(name_functions(model)) == before
+
+
+@pytest.mark.parametrize(("keep", "left"), [(True, ["GlobalAveragePool"]), (False, ["GlobalAveragePool", "Flatten"])])
+def test_a_mean_over_pixels_is_a_global_pool(tmp_path, keep, left):
+    model = function(Function(lambda x: x.mean((3, 2), keepdim=keep)), tmp_path)
+    assert kinds(model) == left
+    assert (
+        kinds(
+            unchanged(
+                mean_as_pool,
+                graph([node("ReduceMean", ["input"], ["logits"], axes=[-1, 2], keepdims=int(keep))], IMAGE),
+            )
+        )
+        == left
+    )
+
+
+@pytest.mark.parametrize("axes", [[2], [1, 2], [1, 2, 3]])
+def test_a_mean_over_other_axes_stays(axes):
+    model = graph([node("ReduceMean", ["input"], ["logits"], axes=axes)], IMAGE)
+    assert kinds(mean_as_pool(model)) == ["ReduceMean"]
+
+
+def test_a_batch_normalisation_alone_is_a_depthwise_convolution():
+    nodes = [node("BatchNormalization", ["input", *"sbmv"], ["logits"], epsilon=1e-3)]
+    constants = {name: np.abs(random(6, seed=index)) for index, name in enumerate("sbmv")}
+    model = unchanged(as_depthwise, graph(nodes, IMAGE, **constants))
+    assert kinds(model) == ["Conv"]
 
 
 def test_one_image():

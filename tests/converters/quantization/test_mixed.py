@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from emission import graph, node, random
 from networks import samples, vgg
 
 from converters import onnx_graph
@@ -86,6 +87,28 @@ def test_a_corrected_bias_brings_the_mean_back(exported):
     correct_biases(wrong.model, spec, {value: observation.mean for value, observation in seen.items()})
     assert before > 1e-5
     assert shift(wrong.model) < 0.01 * before + 1e-6
+
+
+@pytest.mark.parametrize("where", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_biases_of_padding_that_is_left_to_be_worked_out(where, stride):
+    nodes = [node("Conv", ["input", "w", "b"], ["logits"], auto_pad=where, kernel_shape=[6, 9], strides=[stride] * 2)]
+    model = graph(nodes, (1, 2, 8, 7), w=random(3, 2, 6, 9), b=random(3, seed=1))
+    inputs = 1 + random(4, 2, 8, 7, seed=2)
+    done = quantize(model, inputs, corrected=False)
+    scales = next(iter(done.spec.weights.values())).reshape(-1, 1, 1, 1)
+    rounded = graph(nodes, (1, 2, 8, 7), w=np.rint(random(3, 2, 6, 9) / scales) * scales, b=random(3, seed=1))
+    shift = (run_onnx(model, inputs)[0] - run_onnx(rounded, inputs)[0]).mean((0, 2, 3))
+    means = {name: observation.mean for name, observation in observe(model, inputs).items()}
+    corrected = OnnxGraph(correct_biases(done.model, done.spec, means))
+    bias = corrected.constants[corrected.nodes[0].input[2]]
+    assert bias - random(3, seed=1) == pytest.approx(shift, abs=1e-5)
+
+
+def test_a_value_that_hardly_varies_is_observed():
+    model = graph([node("Relu", ["input"], ["logits"])], (1, 1, 1, 2))
+    inputs = np.array([[[[1, 1 + 2.0**-23]]]], np.float32)
+    assert observe(model, inputs)["logits"].histogram.sum() == 2
 
 
 def test_bad_calibration(exported):

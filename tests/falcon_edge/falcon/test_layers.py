@@ -80,6 +80,8 @@ def test_has_the_kernel_of_its_fit(conv, data):
         (nn.Conv2d(8, 16, 3, groups=8), "depthwise"),
         (nn.LazyConv2d(8, 3), "not known"),
         (type("MyConv", (nn.Conv2d,), {})(4, 8, 3), "MyConv"),
+        (nn.utils.spectral_norm(nn.Conv2d(4, 8, 3)), "hooks"),
+        (nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 8, 3)), "Parametrized"),
     ],
 )
 def test_left_alone_with_a_reason(module, reason):

@@ -66,8 +66,8 @@ def test_ranks_that_are_bad_input(rank, said):
 
 
 def test_network_without_a_layer_to_replace():
-    with pytest.raises(BadInput, match="nothing to compress"):
-        uniform_plan(nn.Sequential(nn.Conv2d(3, 8, 1)), (3, 8, 8), 1)
+    with pytest.raises(BadInput, match=r"nothing to compress: it is pointwise already \(2 times\)"):
+        uniform_plan(nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1)), (3, 8, 8), 1)
 
 
 def test_layers_that_save_nothing_are_kept():

@@ -1,5 +1,7 @@
 """int8, fp16 and .ort through export and bench: what the bundle says of them, and that it is so."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -20,8 +22,6 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def integer(compressed, tmp_path_factory, stripes):
-    import shutil
-
     path = tmp_path_factory.mktemp("integer") / "net.falcon"
     shutil.copytree(compressed, path)
     export(path, ("onnx", "ort", "tflite"), ("fp32", "fp16", "int8"), int8=Int8(str(stripes), samples=64))
@@ -56,6 +56,19 @@ def test_the_advice_is_what_was_measured(integer):
         assert given.samples == 60
         lost = 100 * (given.top1_float - given.top1)
         assert ("loses nothing" in given.text) == (lost <= 0.1)
+        assert given.speed is None
+
+
+def test_advice_with_speed_has_the_latencies_that_were_measured(integer, stripes, tmp_path):
+    path = tmp_path / "net.falcon"
+    shutil.copytree(integer, path)
+    export(path, ("onnx", "tflite"), ("int8",), int8=Int8(str(stripes), samples=64, measure=True))
+    advice = open_bundle(path).manifest.advice
+    assert [given.speed.runtime for given in advice] == ["onnxruntime", "litert"]
+    for given in advice:
+        times = given.speed.fp32_ns / given.speed.int8_ns
+        assert f"{times:.2f} times as fast" in given.text
+        assert ("use fp32" in given.text) == (times < 1)
 
 
 def test_all_forms_run_and_agree(integer, stripes):
@@ -70,8 +83,6 @@ def test_all_forms_run_and_agree(integer, stripes):
 
 @pytest.mark.parametrize("activations", ["uint8", "int8"])
 def test_integers_in_and_out(integer, tmp_path, stripes, activations):
-    import shutil
-
     path = tmp_path / "net.falcon"
     shutil.copytree(integer, path)
     options = Int8(str(stripes), samples=32, integer_io=True, activations=activations)
@@ -87,6 +98,43 @@ def test_integers_in_and_out(integer, tmp_path, stripes, activations):
         assert entry.agreement.within_tolerance
     for name in ("model.int8.onnx", "model.int8.tflite"):
         assert top1[name] >= top1["model.fp32.onnx"] - 0.03
+
+
+def test_files_of_a_former_quantization_are_taken_out(integer, tmp_path, stripes):
+    path = tmp_path / "net.falcon"
+    shutil.copytree(integer, path)
+    export(path, ("onnx",), ("int8",), int8=Int8(str(stripes), samples=16))
+    manifest = open_bundle(path).manifest  # which finds files that are missing, and files that are too many
+    left = FILES - {"exports/model.int8.ort", "exports/model.int8.tflite"}
+    assert {made.file for made in manifest.exports} == left
+    assert manifest.golden.tolerances.keys() == left
+    assert all(vector.outputs.keys() == left for vector in manifest.golden.vectors)
+    assert [given.file for given in manifest.advice] == ["exports/model.int8.onnx"]
+    assert manifest.quantization.samples == 16
+    names = {file.name for file in path.rglob("*")}
+    assert not {name for name in names if "int8.ort" in name or "int8.tflite" in name}
+    assert {name for name in names if "int8.onnx" in name}
+
+
+def test_files_of_the_same_quantization_stay(integer, tmp_path, stripes):
+    path = tmp_path / "net.falcon"
+    shutil.copytree(integer, path)
+    before = {file.relative_to(path): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    export(path, ("tflite",), ("int8",), int8=Int8(str(stripes), samples=64))
+    assert {file.relative_to(path): file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
+
+
+def test_the_command_says_what_it_takes_out(integer, tmp_path, stripes):
+    from typer.testing import CliRunner
+
+    from falcon_edge.cli.main import app
+
+    shutil.copytree(integer, tmp_path / "net.falcon")
+    words = f"export {tmp_path}/net.falcon --target tflite --precision int8 --data {stripes} --samples 16".split()
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0
+    said = [line.partition(":")[0] for line in done.stderr.splitlines() if "of another quantization" in line]
+    assert said == ["exports/model.int8.onnx", "exports/model.int8.ort"]
 
 
 @pytest.mark.parametrize(

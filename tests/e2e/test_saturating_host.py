@@ -1,0 +1,120 @@
+"""x86 without VNNI, as QEMU's Haswell: ONNX Runtime saturates there, and what export and bench make of it."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from emulated import HASWELL, needs_haswell
+from program import ENVIRONMENT
+
+import falcon_edge
+from converters.parity import snr_db
+from falcon_edge.bundle import open_bundle
+from falcon_edge.steps.bench import bench
+from falcon_edge.steps.export import export, golden_samples
+from falcon_edge.steps.quantize import Int8
+from runtime_bench.bench import Protocol
+from runtime_bench.devices.local import LocalDevice
+
+PYTHON = (*HASWELL, sys.executable)
+SAMPLE = Path(falcon_edge.__file__).parent / "data/sample"
+PROTOCOL = Protocol(runs=2, seconds=0, rounds=1, warm_up_runs=1, warm_up_seconds=0)
+pytestmark = [needs_haswell, pytest.mark.slow]
+EXPORT = """
+import sys
+from pathlib import Path
+from falcon_edge.steps.export import export
+from falcon_edge.steps.quantize import Int8
+path, data = sys.argv[1:]
+export(Path(path), ("onnx", "ort", "tflite"), ("int8",), int8=Int8(data, samples=16))
+"""
+RUN = """
+import sys
+from pathlib import Path
+import numpy
+from converters.runtimes import run_onnx
+model, inputs, outputs = sys.argv[1:]
+numpy.save(outputs, run_onnx(Path(model), numpy.load(inputs), exact=False)[0])
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """48 images a split of the sample: what is emulated is slow."""
+    with np.load(SAMPLE / "fashion-mnist.npz") as file:
+        arrays = {name: value[:48] if name[:2] in ("x_", "y_") else value for name, value in file.items()}
+    path = tmp_path_factory.mktemp("data") / "few.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory, data):
+    """The sample network, exported here and by the emulated CPU."""
+    folder = tmp_path_factory.mktemp("bundles")
+    here, there = (Path(shutil.copytree(SAMPLE / "vgg8.falcon", folder / name)) for name in ("here", "there"))
+    export(here, ("onnx", "ort", "tflite"), ("int8",), int8=Int8(str(data), samples=16))
+    command = [*PYTHON, "-c", EXPORT, str(there), str(data)]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return here, there
+
+
+@pytest.fixture(scope="module")
+def entries(bundles, data):
+    """bench on the emulated CPU, by the name of the file, of what was exported here."""
+    results = bench([bundles[0]], PROTOCOL, device=LocalDevice(PYTHON), data=str(data))
+    return {entry.model.file: entry for entry in results.entries}
+
+
+def test_what_is_exported_there_has_the_golden_outputs_of_a_cpu_that_does_not_saturate(bundles):
+    here, there = map(open_bundle, bundles)
+    compared = 0
+    for one, other in zip(here.manifest.golden.vectors, there.manifest.golden.vectors, strict=True):
+        for file in ("exports/model.int8.onnx", "exports/model.int8.ort"):
+            golden, found = (
+                np.fromfile(bundle.file(v.outputs[file]), "<f4") for bundle, v in ((here, one), (there, other))
+            )
+            scale = here.manifest.quantization.output.scale
+            assert np.abs(golden - found).max() <= scale * 1.01
+            compared += 1
+    assert compared == 16
+
+
+def test_the_export_there_says_so(bundles):
+    for bundle, words in zip(bundles, (False, True), strict=True):
+        notes = {made.target: made.notes for made in open_bundle(bundle).manifest.exports if made.precision == "int8"}
+        assert [any("VNNI" in note for note in notes[target]) for target in ("onnx", "ort")] == [words, words]
+        assert not notes["tflite"]
+
+
+def test_its_uint8_results_carry_the_flag(entries):
+    flagged = {file for file, entry in entries.items() if "saturating-host" in {flag.flag for flag in entry.flags}}
+    assert flagged == {"model.int8.onnx", "model.int8.ort"}
+
+
+def test_goldens_and_accuracy_there_are_those_of_the_twin(entries, bundles, data):
+    native = {entry.model.file: entry for entry in bench([bundles[0]], PROTOCOL, data=str(data)).entries}
+    for file in ("model.int8.onnx", "model.int8.ort"):
+        assert entries[file].failure is None
+        assert entries[file].agreement.within_tolerance
+        assert entries[file].accuracy.correct == native[file].accuracy.correct
+        assert not native[file].flags or "saturating-host" not in {flag.flag for flag in native[file].flags}
+
+
+def test_without_the_twin_the_file_answers_wrongly_there(bundles, tmp_path):
+    """What the flag warns of: if this failed, the tests above would show nothing."""
+    bundle = open_bundle(bundles[0])
+    inputs, exact = (
+        golden_samples(bundle),
+        [vector.outputs["exports/model.int8.onnx"] for vector in bundle.manifest.golden.vectors],
+    )
+    np.save(tmp_path / "inputs.npy", inputs)
+    file = bundle.file("exports/model.int8.onnx")
+    command = [*PYTHON, "-c", RUN, str(file), str(tmp_path / "inputs.npy"), str(tmp_path / "found.npy")]
+    subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True, timeout=600)
+    golden = np.stack([np.fromfile(bundle.file(output), "<f4") for output in exact])
+    assert snr_db(golden, np.load(tmp_path / "found.npy")) < 40
