@@ -25,8 +25,10 @@ demo: env
 test: env
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-test-slow: env
-	$(BIN)/python -m pytest -m slow
+# Many minutes. The zoo's networks come from timm and torchvision, which nothing else needs.
+test-slow: env emulators
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e ".[dev,zoo]"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
 
 lint: env
 	$(BIN)/ruff check .

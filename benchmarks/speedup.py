@@ -42,7 +42,7 @@ def main() -> None:
             compress(Choice(str(standard)), falcon, rank=options.rank)
             for bundle in (standard, falcon):
                 export(bundle, ("onnx", "tflite"), (options.precision,), int8=Int8(SAMPLE, samples=64))
-            results = bench((standard, falcon), Protocol(seconds=options.seconds, rounds=20))
+            results = bench((standard, falcon), Protocol(seconds=options.seconds, rounds=4))
         if options.output is not None:
             options.output.mkdir(parents=True, exist_ok=True)
             save(results, options.output / f"{network}.json")

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import logging
-import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,25 +69,42 @@ def _trace(model: nn.Module, sample: Tensor, input_name: str, output_name: str, 
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
-        target = Path(folder, "traced.onnx")
-        try:
-            with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), silenced(STDOUT):
-                warnings.simplefilter("ignore")
-                torch.onnx.export(
-                    model,
-                    (sample,),
-                    target,
-                    dynamo=False,
-                    opset_version=onnx_graph.OPSET,
-                    input_names=[input_name],
-                    output_names=[output_name],
-                    dynamic_axes=axes,
-                )
-        except Exception as error:  # torch raises nearly anything for a module that it cannot trace
-            raise ConversionError(f"torch cannot export this network: {onnx_graph.first_line(error)}") from error
-        finally:
-            logger.setLevel(level)
-            for module, training in modes.items():
-                module.training = training
-        return onnx_graph.load(target)
+    traced = _Sink()
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), silenced(STDOUT):
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                model,
+                (sample,),
+                traced,  # type: ignore[arg-type]  # what torch says of it is too narrow
+                dynamo=False,
+                opset_version=onnx_graph.OPSET,
+                input_names=[input_name],
+                output_names=[output_name],
+                dynamic_axes=axes,
+            )
+    except Exception as error:  # torch raises nearly anything for a module that it cannot trace
+        raise ConversionError(f"torch cannot export this network: {onnx_graph.first_line(error)}") from error
+    finally:
+        logger.setLevel(level)
+        for module, training in modes.items():
+            module.training = training
+    return onnx_graph.parse(traced.taken(), "what torch exported")
+
+
+class _Sink(io.RawIOBase):
+    """A file in memory that keeps the bytes that it is given, uncopied: a traced network is as large as the network."""
+
+    data = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.data = self.data + data if self.data else data
+        return len(data)
+
+    def taken(self) -> bytes:
+        """The bytes, which it then holds no longer."""
+        data, self.data = self.data, b""
+        return data

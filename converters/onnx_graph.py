@@ -205,17 +205,24 @@ def load(path: Path) -> ModelProto:
     try:
         if path.stat().st_size > MAXIMUM_BYTES:
             raise ConversionError(f"{path}: larger than 2 GiB, which ONNX's own format does not hold")
-        model = onnx.load(path, load_external_data=False)
+        return parse(path.read_bytes(), str(path))
     except OSError as error:
         raise ConversionError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def parse(data: bytes, name: str) -> ModelProto:
+    """Check the model that a file's bytes hold. Raises ConversionError, naming the file, as `load` does."""
+    try:
+        model = ModelProto.FromString(data)
     except Exception as error:  # protobuf's DecodeError lives in changing places
-        raise ConversionError(f"{path}: not an ONNX model ({first_line(error)})") from error
+        raise ConversionError(f"{name}: not an ONNX model ({first_line(error)})") from error
+    del data
     if not model.graph.node or not model.opset_import:
-        raise ConversionError(f"{path}: not an ONNX model (it has no nodes)")
+        raise ConversionError(f"{name}: not an ONNX model (it has no nodes)")
     problem = onnx_verify.problem(model)
     if problem is not None:
-        raise ConversionError(f"{path}: {problem}")
-    check(model, str(path))
+        raise ConversionError(f"{name}: {problem}")
+    check(model, name)
     return model
 
 

@@ -19,6 +19,12 @@ class BadInput(FalconEdgeError):
     exit_code = 2
 
 
+class Inconclusive(FalconEdgeError):
+    """What was measured does not say enough."""
+
+    exit_code = 3
+
+
 class DeviceFailed(FalconEdgeError):
     """A device or a worker on it failed."""
 

@@ -1,20 +1,21 @@
-"""Measuring several models against each other: one worker process each, interleaved in shuffled rounds."""
+"""Measuring several models against each other: fresh worker processes, interleaved in shuffled rounds."""
 
 import hashlib
 import math
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from runtime_bench.devices.device import Device, WorkerHandle
+from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError, DeviceError, WorkerError
 from runtime_bench.golden import GoldenVector, Tolerance, agreement
 from runtime_bench.results import (
@@ -23,15 +24,19 @@ from runtime_bench.results import (
     Burst,
     Entry,
     Failure,
+    Flag,
     Memory,
     ModelInfo,
     Results,
     RuntimeInfo,
     summarise,
 )
+from runtime_bench.stats import intervals
 from runtime_bench.validity import SATURATING, flags
 
 IMAGES_PER_REQUEST = 200
+LONGEST_WARM_UP = 10.0  # seconds beyond the asked ones, for a model that does not become stable
+FASTEST: Literal["fastest"] = "fastest"
 Progress = Callable[[int, int, str], None]
 
 
@@ -71,47 +76,55 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How it is measured: at least `runs` samples and `seconds` of them a model, spread over `rounds`.
+    """How it is measured: at least `runs` samples and `seconds` of them a model.
 
-    A model is warmed up by at least `warm_up_runs` and `warm_up_seconds`. `timeout` bounds every answer of a worker in
-    seconds (and that times `threads` its time on the CPUs), `memory_limit` its address space in bytes (None: three
-    quarters of the device's memory for each file), `cpus` where it runs (None: wherever this process may). Raises
-    BenchInputError for values without a meaning.
+    They are spread over so many fresh `processes` of each model, and over `rounds` in each of these. A process is
+    warmed up by at least `warm_up_runs` and `warm_up_seconds`, and until it is stable. `timeout` bounds every answer of
+    a worker in seconds (and that times `threads` its time on the CPUs), `memory_limit` its address space in bytes
+    (None: three quarters of the device's memory for each file). `cpus` is where it runs: numbers, FASTEST (as many of
+    the device's fastest as there are threads) or None, wherever the system likes. Every model is measured with each
+    number of `threads`. Raises BenchInputError for values without a meaning.
     """
 
-    threads: int = 1
+    threads: tuple[int, ...] = (1,)
     runs: int = 50
     seconds: float = 5.0
-    rounds: int = 10
+    processes: int = 5
+    rounds: int = 2
     warm_up_runs: int = 5
     warm_up_seconds: float = 1.0
     timeout: float = 300.0
     memory_limit: int | None = None
-    cpus: tuple[int, ...] | None = None
+    cpus: tuple[int, ...] | Literal["fastest"] | None = FASTEST
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.threads, self.runs, self.rounds) < 1 or self.warm_up_runs < 0:
-            raise BenchInputError("threads, runs and rounds are at least 1, runs of warm-up at least 0")
+        if min(self.threads, default=0) < 1 or min(self.runs, self.processes, self.rounds) < 1:
+            raise BenchInputError("threads, runs, processes and rounds are at least 1")
+        if len(set(self.threads)) < len(self.threads) or self.warm_up_runs < 0:
+            raise BenchInputError("numbers of threads are different ones, and runs of warm-up at least 0")
         if not all(0 <= seconds < math.inf for seconds in (self.seconds, self.warm_up_seconds)):
             raise BenchInputError("seconds, also of warm-up, are at least 0 and finite")
         if not 0 < self.timeout < math.inf:
             raise BenchInputError("the time limit is more than 0 seconds and finite")
         if self.memory_limit is not None and self.memory_limit < 1:
             raise BenchInputError("the memory limit is at least 1 byte")
-        if self.cpus is not None and (not self.cpus or min(self.cpus) < 0 or len(set(self.cpus)) < len(self.cpus)):
+        chosen = (0,) if self.cpus in (None, FASTEST) else self.cpus
+        if not chosen or min(chosen) < 0 or len(set(chosen)) < len(chosen):
             raise BenchInputError("CPUs to run on are different numbers from 0, at least one")
 
 
 @dataclass
 class _Subject:
-    """A candidate under measurement."""
+    """A candidate under measurement with a number of threads; `number` tells it from the others."""
 
     candidate: Candidate
     info: ModelInfo
-    process: int
+    number: int
+    threads: int
+    cpus: tuple[int, ...] | None
     worker: WorkerHandle | None = None
-    loaded: dict[str, Any] = field(default_factory=dict)
+    loads: list[dict[str, Any]] = field(default_factory=list)
     burst_runs: int = 0
     bursts: list[Burst] = field(default_factory=list)
     memory: Memory | None = None
@@ -119,10 +132,16 @@ class _Subject:
     agreement: Agreement | None = None
     failure: Failure | None = None
     saturated: bool = False
+    taken_over: Entry | None = None
 
     @property
     def alive(self) -> bool:
-        return self.failure is None
+        return self.failure is None and self.taken_over is None
+
+    @property
+    def loaded(self) -> dict[str, Any]:
+        """What the youngest worker said of the file."""
+        return self.loads[-1] if self.loads else {}
 
 
 def bench(
@@ -131,12 +150,14 @@ def bench(
     protocol: Protocol,
     *,
     probe: Candidate | None = None,
+    earlier: Results | None = None,
     progress: Progress = lambda done, total, text: None,
 ) -> Results:
     """Measure every candidate and return the results; a model that fails is an entry with its reason.
 
     While one worker measures, the others and this process sleep. Accuracy and golden vectors come after the timing:
-    on a device that misses the golden outputs of `probe`, those of a candidate with a twin are the twin's.
+    on a device that misses the golden outputs of `probe`, those of a candidate with a twin are the twin's. What
+    `earlier` results of this device have in whole of a file is taken over.
     Ctrl-C ends the measurement and keeps what there is. Raises BenchInputError for a file that is missing, or CPUs that
     the device does not have, before anything is measured.
     """
@@ -144,40 +165,44 @@ def bench(
         raise BenchInputError("nothing to measure: no exported file that a runtime can load")
     for candidate in candidates:
         _check_files(candidate)
-    subjects = [_Subject(candidate, _describe(candidate), index) for index, candidate in enumerate(candidates)]
     before = device.environment()
-    missing = [cpu for cpu in protocol.cpus or () if cpu >= before.cores]
-    if missing:
-        raise BenchInputError(f"there is no CPU {missing[0]}; {device.name} has CPUs 0 to {before.cores - 1}")
+    subjects = _subjects(candidates, device, protocol, before.cores)
+    if earlier is not None:
+        if (earlier.before.cpu, earlier.options.get("device")) != (before.cpu, device.name):
+            raise BenchInputError(f"the earlier results are of another machine ({earlier.before.cpu}): measure anew")
+        for subject in subjects:
+            subject.taken_over = next((entry for entry in earlier.entries if _is_whole(entry, subject, protocol)), None)
     interrupted = False
-    total = len(subjects) * (protocol.rounds + 2)
+    order, rounds = random.Random(protocol.seed), protocol.processes * protocol.rounds
+    step = _Steps(progress, len(subjects) * (protocol.processes * (protocol.rounds + 1) + 1))
     with ExitStack() as stack:
         stack.callback(device.close)
         try:
-            for index, subject in enumerate(subjects):
-                progress(index, total, f"loading {subject.info.name} ({subject.candidate.runtime})")
-                _guard(subject, partial(_load, subject, device, protocol, stack))
             if probe is not None and any(subject.candidate.twin is not None for subject in subjects):
-                saturates = _saturates(device, protocol, probe)
+                saturates = _saturates(device, protocol, probe, subjects[0].cpus)
                 for subject in subjects:
                     subject.saturated = saturates and subject.candidate.twin is not None
-            order = random.Random(protocol.seed)
-            for number in range(protocol.rounds):
-                for place, subject in enumerate(order.sample(subjects, len(subjects))):
-                    if subject.alive:
-                        done = len(subjects) * (number + 1) + place
-                        progress(done, total, f"measuring, round {number + 1} of {protocol.rounds}")
-                        _guard(subject, partial(_measure, subject, protocol, number))
-            for index, subject in enumerate(subjects):
-                if subject.alive:
-                    done = len(subjects) * (protocol.rounds + 1) + index
-                    progress(done, total, f"checking {subject.info.name} ({subject.candidate.runtime})")
-                    _guard(subject, partial(_check, subject, device, protocol))
+            for process in range(protocol.processes):
+                with ExitStack() as workers:
+                    for subject in subjects:
+                        step(f"loading {subject.info.name} ({subject.candidate.runtime})")
+                        if subject.alive:
+                            _guard(subject, partial(_load, subject, device, protocol, workers))
+                    for number in range(protocol.rounds):
+                        for subject in order.sample(subjects, len(subjects)):
+                            step(f"measuring, round {process * protocol.rounds + number + 1} of {rounds}")
+                            if subject.alive:
+                                _guard(subject, partial(_measure, subject, protocol, process, number))
+                    if process + 1 == protocol.processes:
+                        for subject in subjects:
+                            step(f"checking {subject.info.name} ({subject.candidate.runtime})")
+                            if subject.alive:
+                                _guard(subject, partial(_check, subject, device, protocol))
         except KeyboardInterrupt:
             interrupted = True
         after = device.environment()
-        entries = tuple(_entry(subject, device, protocol, before.load_1min, before.cores) for subject in subjects)
-    progress(total, total, "measured")
+        entries = tuple(_entry(subject, device, protocol, before, after) for subject in subjects)
+    step.done("measured")
     return Results(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         options=asdict(protocol) | {"device": device.name},
@@ -186,6 +211,49 @@ def bench(
         interrupted=interrupted,
         entries=entries,
     )
+
+
+def _is_whole(entry: Entry, subject: _Subject, protocol: Protocol) -> bool:
+    """Whether an entry says of a subject all that would be measured now."""
+    candidate = subject.candidate
+    return (
+        entry.failure is None
+        and entry.model.sha256 == subject.info.sha256
+        and entry.runtime is not None
+        and (entry.runtime.name, entry.runtime.threads) == (candidate.runtime, subject.threads)
+        and entry.summary is not None
+        and entry.summary.count >= protocol.runs
+        and (entry.agreement is not None or not candidate.golden)
+        and (entry.accuracy is not None or candidate.evaluation is None)
+    )
+
+
+class _Steps:
+    """Progress through a known number of steps."""
+
+    def __init__(self, progress: Progress, total: int):
+        self._progress, self._total, self._number = progress, total, 0
+
+    def __call__(self, text: str) -> None:
+        self._progress(self._number, self._total, text)
+        self._number += 1
+
+    def done(self, text: str) -> None:
+        self._progress(self._total, self._total, text)
+
+
+def _subjects(candidates: Sequence[Candidate], device: Device, protocol: Protocol, cores: int) -> list[_Subject]:
+    """Every candidate with every number of threads. Raises BenchInputError for CPUs that the device does not have."""
+    subjects: list[_Subject] = []
+    for candidate in candidates:
+        info = _describe(candidate)
+        for threads in protocol.threads:
+            cpus = device.fastest_cpus(threads) if protocol.cpus == FASTEST else protocol.cpus
+            missing = [cpu for cpu in cpus or () if cpu >= cores]
+            if missing:
+                raise BenchInputError(f"there is no CPU {missing[0]}; {device.name} has CPUs 0 to {cores - 1}")
+            subjects.append(_Subject(candidate, info, len(subjects), threads, cpus))
+    return subjects
 
 
 def _check_files(candidate: Candidate) -> None:
@@ -235,14 +303,15 @@ def _guard(subject: _Subject, action: Callable[[], None]) -> None:
 
 
 def _load(subject: _Subject, device: Device, protocol: Protocol, stack: ExitStack) -> None:
-    """Start the worker, load and warm up, and find out how many runs make a burst."""
+    """Start a worker, load and warm up, and find out how many runs make a burst."""
     remote = device.push(subject.candidate.path)
     subject.worker = stack.enter_context(device.start_worker())
-    subject.loaded = _open(subject, protocol, remote)
-    _ask(subject, protocol, "warm_up", runs=protocol.warm_up_runs, seconds=protocol.warm_up_seconds)
+    subject.loads.append(_open(subject, protocol, remote))
+    until = protocol.warm_up_seconds + LONGEST_WARM_UP if protocol.warm_up_seconds else None
+    _ask(subject, protocol, "warm_up", runs=protocol.warm_up_runs, seconds=protocol.warm_up_seconds, until=until)
     sample = float(np.median(_ask(subject, protocol, "measure", runs=5)["samples_ns"])) / 1e9
     wanted = max(protocol.runs, math.ceil(protocol.seconds / max(sample, 1e-9)))
-    subject.burst_runs = math.ceil(wanted / protocol.rounds)
+    subject.burst_runs = math.ceil(wanted / (protocol.processes * protocol.rounds))
 
 
 def _open(subject: _Subject, protocol: Protocol, remote: str, *, signed: bool = False) -> dict[str, Any]:
@@ -253,25 +322,25 @@ def _open(subject: _Subject, protocol: Protocol, remote: str, *, signed: bool = 
         "load",
         path=remote,
         runtime=subject.candidate.runtime,
-        threads=protocol.threads,
-        cpus=protocol.cpus,
+        threads=subject.threads,
+        cpus=subject.cpus,
         memory_limit=protocol.memory_limit,
         signed=signed,
     )
 
 
-def _saturates(device: Device, protocol: Protocol, probe: Candidate) -> bool:
+def _saturates(device: Device, protocol: Protocol, probe: Candidate, cpus: tuple[int, ...] | None) -> bool:
     """Whether the device answers the probe wrongly. One that cannot answer it is not accused."""
-    subject = _Subject(probe, _describe(probe), process=-1)
+    subject = _Subject(probe, _describe(probe), -1, 1, cpus)
     _guard(subject, partial(_check_apart, subject, device, protocol))
     return subject.agreement is not None and not subject.agreement.within_tolerance
 
 
-def _measure(subject: _Subject, protocol: Protocol, number: int) -> None:
+def _measure(subject: _Subject, protocol: Protocol, process: int, number: int) -> None:
     """One burst. The first two runs after another model had the caches are warm-up again."""
     _ask(subject, protocol, "warm_up", runs=2, seconds=0)
     samples = _ask(subject, protocol, "measure", runs=subject.burst_runs)["samples_ns"]
-    subject.bursts.append(Burst(process=subject.process, round=number, samples_ns=tuple(samples)))
+    subject.bursts.append(Burst(process=process, round=number, samples_ns=tuple(samples)))
 
 
 def _check(subject: _Subject, device: Device, protocol: Protocol) -> None:
@@ -285,7 +354,7 @@ def _check(subject: _Subject, device: Device, protocol: Protocol) -> None:
     if subject.saturated:
         assert subject.candidate.twin is not None
         twin = replace(subject.candidate, path=subject.candidate.twin)
-        stand_in = _Subject(twin, subject.info, subject.process)
+        stand_in = _Subject(twin, subject.info, subject.number, subject.threads, subject.cpus)
         _check_apart(stand_in, device, protocol, signed=True)
         subject.agreement, subject.accuracy, subject.failure = stand_in.agreement, stand_in.accuracy, stand_in.failure
     else:
@@ -296,7 +365,7 @@ def _check_apart(subject: _Subject, device: Device, protocol: Protocol, *, signe
     """Golden vectors and accuracy in a worker that is there for nothing else."""
     remote = device.push(subject.candidate.path)
     with device.start_worker() as subject.worker:
-        subject.loaded = _open(subject, protocol, remote, signed=signed)
+        subject.loads.append(_open(subject, protocol, remote, signed=signed))
         _check_answers(subject, device, protocol)
 
 
@@ -314,7 +383,7 @@ def _check_answers(subject: _Subject, device: Device, protocol: Protocol) -> Non
 
 def _replay(subject: _Subject, device: Device, protocol: Protocol, vectors: Sequence[GoldenVector]) -> list[np.ndarray]:
     """The outputs (flat) of the golden inputs."""
-    outputs = [f"{device.scratch()}/{subject.process}.{index}.bin" for index in range(len(vectors))]
+    outputs = [f"{device.scratch()}/{subject.number}.{index}.bin" for index in range(len(vectors))]
     _ask(subject, protocol, "replay", inputs=[device.push(vector.input) for vector in vectors], outputs=outputs)
     found = []
     with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
@@ -354,30 +423,41 @@ def _evaluate(subject: _Subject, device: Device, protocol: Protocol, evaluation:
 
 def _ask(subject: _Subject, protocol: Protocol, action: str, **request: Any) -> dict[str, Any]:
     assert subject.worker is not None
-    cpu_seconds = protocol.timeout * protocol.threads
+    cpu_seconds = protocol.timeout * subject.threads
     return subject.worker.ask(action, timeout=protocol.timeout, cpu_seconds=cpu_seconds, **request)
 
 
-def _entry(subject: _Subject, device: Device, protocol: Protocol, load_before: float | None, cores: int) -> Entry:
+def _entry(subject: _Subject, device: Device, protocol: Protocol, before: Environment, after: Environment) -> Entry:
+    if subject.taken_over is not None:
+        return subject.taken_over
     loaded = subject.loaded
     bursts = tuple(subject.bursts)
     summary = summarise(bursts)
+    doubts: list[Flag] = []
+    if summary is not None:
+        pinned = subject.cpus is not None
+        doubts += flags(bursts, summary, wanted=protocol.runs, pinned=pinned, before=before, after=after)
+    if subject.saturated:
+        doubts.append(SATURATING)
     return Entry(
         model=subject.info,
-        runtime=RuntimeInfo(**loaded["runtime"], threads=protocol.threads) if loaded else None,
+        runtime=RuntimeInfo(**loaded["runtime"], threads=subject.threads) if loaded else None,
         device=device.name,
         emulated=device.emulated,
         cpus=tuple(loaded.get("cpus", ())),
-        load_ns=loaded.get("load_ns"),
-        first_inference_ns=loaded.get("first_inference_ns"),
+        load_ns=_median(load["load_ns"] for load in subject.loads),
+        first_inference_ns=_median(load["first_inference_ns"] for load in subject.loads),
         bursts=bursts,
         summary=summary,
+        intervals=None if summary is None else intervals(bursts),
         memory=subject.memory,
         accuracy=subject.accuracy,
         agreement=subject.agreement,
-        flags=(
-            *(() if summary is None else flags(bursts, summary, protocol.runs, load_before, cores)),
-            *((SATURATING,) if subject.saturated else ()),
-        ),
+        flags=tuple(doubts),
         failure=subject.failure,
     )
+
+
+def _median(values: Iterable[int]) -> int | None:
+    found = [*values]
+    return int(np.median(found)) if found else None

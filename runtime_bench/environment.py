@@ -7,11 +7,15 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-CPUINFO, CPUS, THERMAL = Path("/proc/cpuinfo"), Path("/sys/devices/system/cpu"), Path("/sys/class/thermal")
+CPUINFO, CPUS = Path("/proc/cpuinfo"), Path("/sys/devices/system/cpu")
+THERMAL, POWER = Path("/sys/class/thermal"), Path("/sys/class/power_supply")
 
 
 class Environment(BaseModel):
-    """One moment of a machine. Frequencies in MHz, temperatures in degrees Celsius, by zone."""
+    """One moment of a machine. Frequencies in MHz, temperatures in degrees Celsius, by zone.
+
+    throttled: how often CPUs were slowed down for heat since the machine started. battery: percent and status.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -24,6 +28,8 @@ class Environment(BaseModel):
     frequencies_mhz: tuple[float, ...]
     temperatures_c: dict[str, float]
     load_1min: float | None
+    throttled: int | None = None
+    battery: str | None = None
 
 
 def local_environment() -> Environment:
@@ -39,7 +45,20 @@ def local_environment() -> Environment:
         frequencies_mhz=_frequencies(fields),
         temperatures_c=_temperatures(),
         load_1min=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        throttled=_throttled(),
+        battery=_battery(),
     )
+
+
+def fastest_cpus(count: int) -> tuple[int, ...]:
+    """The `count` fastest CPUs that this process may use (fewer if there are fewer): by capacity, else by frequency."""
+    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [*range(os.cpu_count() or 1)]
+
+    def speed(cpu: int) -> float:
+        folder = CPUS / f"cpu{cpu}"
+        return _number(folder / "cpu_capacity") or _number(folder / "cpufreq/cpuinfo_max_freq") or 0.0
+
+    return tuple(sorted(sorted(usable, key=speed, reverse=True)[:count]))
 
 
 def _cpuinfo() -> dict[str, list[str]]:
@@ -67,6 +86,19 @@ def _temperatures() -> dict[str, float]:
         if value is not None:
             found[f"{zone.name}:{_text(zone / 'type') or '?'}"] = value / 1000
     return found
+
+
+def _throttled() -> int | None:
+    counts = [_number(path) for path in CPUS.glob("cpu[0-9]*/thermal_throttle/core_throttle_count")]
+    found = [int(count) for count in counts if count is not None]
+    return sum(found) if found else None
+
+
+def _battery() -> str | None:
+    for supply in sorted(POWER.glob("*")):
+        if _text(supply / "type") == "Battery":
+            return f"{_text(supply / 'capacity') or '?'}%, {_text(supply / 'status') or 'status unknown'}"
+    return None
 
 
 def _number(path: Path) -> float | None:

@@ -14,10 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAXIMUM_BYTES = 256 * 1024**2  # ten million samples
-# Version n -> a function that turns a document of version n into one of n + 1.
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
 class Part(BaseModel):
@@ -67,8 +65,18 @@ class Summary(Part):
     min_ns: float
     p50_ns: float
     p90_ns: float
+    p95_ns: float
     p99_ns: float
     iqr_ns: float
+
+
+class Intervals(Part):
+    """95% intervals of the order statistics, in nanoseconds: by bootstrap over processes and samples."""
+
+    p50_ns: tuple[float, float]
+    p90_ns: tuple[float, float]
+    p95_ns: tuple[float, float]
+    p99_ns: tuple[float, float]
 
 
 class Memory(Part):
@@ -132,6 +140,8 @@ class Entry(Part):
     first_inference_ns: int | None = None
     bursts: tuple[Burst, ...] = ()
     summary: Summary | None = None
+    intervals: Intervals | None = None
+    energy_j: float | None = Field(default=None, description="an inference's, where the device has a sensor")
     memory: Memory | None = None
     accuracy: Accuracy | None = None
     agreement: Agreement | None = None
@@ -158,7 +168,7 @@ class Entry(Part):
 class Results(Part):
     """A results file: the machine before and after, how it was measured, and an entry per model file."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     created: str
     options: dict[str, Any]
     before: Environment
@@ -172,8 +182,9 @@ def summarise(bursts: tuple[Burst, ...]) -> Summary | None:
     samples = np.array([sample for burst in bursts for sample in burst.samples_ns], np.float64)
     if samples.size == 0:
         return None
-    p25, p50, p75, p90, p99 = np.percentile(samples, (25, 50, 75, 90, 99))
-    return Summary(count=samples.size, min_ns=samples.min(), p50_ns=p50, p90_ns=p90, p99_ns=p99, iqr_ns=p75 - p25)
+    p25, p50, p75, p90, p95, p99 = np.percentile(samples, (25, 50, 75, 90, 95, 99))
+    low = samples.min()
+    return Summary(count=samples.size, min_ns=low, p50_ns=p50, p90_ns=p90, p95_ns=p95, p99_ns=p99, iqr_ns=p75 - p25)
 
 
 def check_writable(path: Path) -> None:
@@ -221,7 +232,10 @@ def load(path: Path) -> Results:
         raise BenchInputError(f"{path}: not a results file (no schema_version)")
     version = document["schema_version"]
     while type(version) is int and version in UPGRADES:
-        document = UPGRADES[version](document)
+        try:
+            document = UPGRADES[version](document)
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise BenchInputError(f"{path}: not a valid results file of version {version}") from error
         version = document["schema_version"]
     if type(version) is not int or version != SCHEMA_VERSION:  # JSON's true is not a version
         raise BenchInputError(f"{path}: results of version {version}; this program reads up to {SCHEMA_VERSION}")
@@ -233,6 +247,19 @@ def load(path: Path) -> Results:
         raise BenchInputError(f"{path}: not a valid results file: {place or 'it'}: {first['msg']}") from error
     except (ValueError, RecursionError) as error:  # 1e999, or lists without end
         raise BenchInputError(f"{path}: not a valid results file: {error}") from error
+
+
+def _from_version_1(document: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 had no p95, no intervals and no energy, and one process a model."""
+    for entry in document["entries"]:
+        if entry.get("summary") is not None:
+            samples = [sample for burst in entry["bursts"] for sample in burst["samples_ns"]]
+            entry["summary"]["p95_ns"] = float(np.percentile(np.array(samples, np.float64), 95))
+    return document | {"schema_version": 2}
+
+
+# Version n -> a function that turns a document of version n into one of n + 1.
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_version_1}
 
 
 def _integer(text: str) -> int:

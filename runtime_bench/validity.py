@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from runtime_bench.environment import Environment
 from runtime_bench.results import Burst, Flag, Summary
 
 NOISE_SHARE = 0.10
 DRIFT_SHARE = 0.05
+FREQUENCY_SHARE = 0.10
 SATURATING = Flag(
     flag="saturating-host",
     reason="this CPU cuts off sums of uint8 x int8 (x86 without VNNI): the file answers wrongly here; accuracy and "
@@ -15,9 +17,19 @@ SATURATING = Flag(
 
 
 def flags(
-    bursts: tuple[Burst, ...], summary: Summary, wanted: int, load_before: float | None, cores: int
+    bursts: tuple[Burst, ...],
+    summary: Summary,
+    *,
+    wanted: int,
+    pinned: bool,
+    before: Environment,
+    after: Environment,
 ) -> tuple[Flag, ...]:
-    """The flags of one model's samples: too few, spread, drift, and a machine that was busy before."""
+    """The flags of one model's samples, and of the machine that they were taken on."""
+    return (*_of_samples(bursts, summary, wanted, pinned), *_of_machine(before, after))
+
+
+def _of_samples(bursts: tuple[Burst, ...], summary: Summary, wanted: int, pinned: bool) -> list[Flag]:
     found = []
     if summary.count < wanted:
         found.append(
@@ -48,12 +60,42 @@ def flags(
                     remedy="warm up longer, cool the device, or look for throttling",
                 )
             )
-    if load_before is not None and load_before > cores:
+    if not pinned:
+        found.append(
+            Flag(
+                flag="unpinned",
+                reason="its threads could move from CPU to CPU",
+                remedy="name CPUs with --cpus, or leave it to --cpus fastest",
+            )
+        )
+    return found
+
+
+def _of_machine(before: Environment, after: Environment) -> list[Flag]:
+    found = []
+    if before.load_1min is not None and before.load_1min > before.cores:
         found.append(
             Flag(
                 flag="load",
-                reason=f"a load of {load_before:g} on {cores} cores before the run",
+                reason=f"a load of {before.load_1min:g} on {before.cores} cores before the run",
                 remedy="stop other work on the machine",
             )
         )
-    return tuple(found)
+    fastest = [max(moment.frequencies_mhz, default=0.0) for moment in (before, after)]
+    if fastest[0] > 0 and fastest[1] < (1 - FREQUENCY_SHARE) * fastest[0]:
+        found.append(
+            Flag(
+                flag="frequency",
+                reason=f"the fastest CPU ran at {fastest[0]:.0f} MHz before and at {fastest[1]:.0f} MHz after the run",
+                remedy="set the governor to performance, and let the device cool down",
+            )
+        )
+    if before.throttled is not None and after.throttled is not None and after.throttled > before.throttled:
+        found.append(
+            Flag(
+                flag="throttled",
+                reason=f"CPUs were slowed down for heat {after.throttled - before.throttled} times during the run",
+                remedy="let the device cool down, and cool it while it is measured",
+            )
+        )
+    return found

@@ -5,7 +5,8 @@
 JSON lines: a request on stdin, its reply on stdout; {"error": ...} where it failed. Requests, by "do":
   load      path, runtime, threads, cpus, memory_limit,   the file is loaded and run once
             signed                                        (signed: ONNX Runtime may multiply int8 by int8 on x86)
-  warm_up   runs, seconds                                 at least so many runs and seconds
+  warm_up   runs, seconds, until                          at least so many runs and seconds; with until, on until it
+                                                          is stable, at most so many seconds
   measure   runs                                          durations of so many runs, in ns
   evaluate  pixels, mean, std, start, stop                classes of these images of a .npy file, uint8 (N, H, W, C)
   replay    inputs, outputs                               runs files of float32 NCHW, writes outputs as they come
@@ -26,6 +27,7 @@ import time
 from typing import Any
 
 FIRST_INPUT_SEED = 0
+STABLE_SHARE = 0.05
 PR_SET_PDEATHSIG = 1
 INPUT_TYPES = {"tensor(float)": "float32", "tensor(int8)": "int8", "tensor(uint8)": "uint8"}
 LITE_PACKAGES = (("ai-edge-litert", "ai_edge_litert"), ("tflite-runtime", "tflite_runtime"))
@@ -190,13 +192,19 @@ class Worker:
             "python": sys.version.split()[0],
         }
 
-    def warm_up(self, runs, seconds):
-        """Run until both bounds are reached."""
-        started, done = time.perf_counter(), 0
-        while done < runs or time.perf_counter() - started < seconds:
+    def warm_up(self, runs, seconds, until=None):
+        """Run until both bounds are reached, and then until the latency is stable, for at most `until` seconds."""
+        clock = time.perf_counter
+        samples: Any = []
+        started = now = clock()
+        while True:
+            passed = now - started
+            enough = len(samples) >= runs and passed >= seconds
+            if enough and (until is None or passed >= until or stable(samples)):
+                return {"runs": len(samples), "stable": stable(samples)}
             self.model.run(self.input)
-            done += 1
-        return {"runs": done}
+            before, now = now, clock()
+            samples.append(now - before)
 
     def measure(self, runs):
         """Durations of `runs` inferences."""
@@ -248,6 +256,15 @@ class Worker:
     def memory(self):
         """See memory() below."""
         return memory()
+
+
+def stable(samples):
+    """Whether the median of the last quarter of the samples is within 5% of that of the quarter before."""
+    quarter = max(len(samples) // 4, 3)
+    if len(samples) < 2 * quarter:
+        return False
+    last, before = (sorted(part)[quarter // 2] for part in (samples[-quarter:], samples[-2 * quarter : -quarter]))
+    return abs(last - before) <= STABLE_SHARE * before
 
 
 def normalised(image, mean, std):

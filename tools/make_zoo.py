@@ -22,8 +22,9 @@ HEAD = """# The zoo
 
 Classifiers of timm {timm} and torchvision {torchvision}, of as many families as there are, exported to ONNX and emitted
 as TFLite in float32 and in int8 by this program, and compressed with FALCON. The page is made by
-`python tools/make_zoo.py`, at the small inputs that the tests use. Weights are random, batch normalisation has the
-statistics of data, and every network has {classes} classes. {tried} images of noise are compared.
+`python tools/make_zoo.py`, at the small inputs that the tests use, not at those of the authors. Weights are random,
+batch normalisation has the statistics of data, and every network has {classes} classes. {tried} images of noise are
+compared.
 
 | column | says |
 |---|---|
@@ -131,13 +132,12 @@ def _foot(members, found: dict) -> str:
     """How many there are, how many of each stage did it, and what the others said."""
     ours = [found[member.name] for member in members]
     ran = {stage: sum(not isinstance(each[stage], str) for each in ours) for stage in ("fp32", "int8", "falcon")}
-    lines = [
-        f"\n{len(members)} networks of {len({member.family for member in members})} families: {ran['fp32']} convert in",
-        f"float32, {ran['int8']} in int8, {ran['falcon']} compress (or have nothing to).\n",
-    ]
+    text = (
+        f"\n{len(members)} networks of {len({member.family for member in members})} families: {ran['fp32']} convert in "
+        f"float32, {ran['int8']} in int8, {ran['falcon']} compress or have nothing to compress.\n"
+    )
     failed = [(each["name"], stage, each[stage]) for each in ours for stage in ran if isinstance(each[stage], str)]
-    lines += [f"- {name}, {stage}: {problem}\n" for name, stage, problem in failed]
-    return "\n".join(lines[:2]) + ("\n" + "".join(lines[2:]) if failed else "")
+    return text + "".join(f"\n{name}, {stage}: {problem}\n" for name, stage, problem in failed)
 
 
 if __name__ == "__main__":

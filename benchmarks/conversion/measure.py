@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 MIB = 2**20
-INTERVAL = 0.01
+INTERVAL = 0.05
 
 
 @contextmanager
@@ -16,16 +16,18 @@ def measured() -> Iterator[dict[str, float]]:
     """Fills the dictionary at the end: seconds; cpu, its seconds on a CPU; base, peak in MiB of resident memory.
 
     The peak is the kernel's own for this process, or the largest sum over it and its descendants that was seen in
-    samples, if that is larger.
+    samples, if that is larger; what processes share counts once.
     """
     Path("/proc/self/clear_refs").write_text("5")  # the kernel's peak starts anew
-    found = {"base": _resident(os.getpid()) / MIB}
+    found = {"base": _own("VmRSS") / MIB}
     done, largest = threading.Event(), 0
 
     def sample() -> None:
         nonlocal largest
         while not done.wait(INTERVAL):
-            largest = max(largest, sum(map(_resident, _tree(os.getpid()))))
+            processes = _tree(os.getpid())
+            if len(processes) > 1:
+                largest = max(largest, sum(map(_share, processes)))
 
     watcher = threading.Thread(target=sample, daemon=True)
     watcher.start()
@@ -37,19 +39,21 @@ def measured() -> Iterator[dict[str, float]]:
         found["cpu"] = sum(os.times()[:4]) - cpu
         done.set()
         watcher.join()
-        found["peak"] = max(_own_peak(), largest) / MIB
+        found["peak"] = max(_own("VmHWM"), largest) / MIB
 
 
-def _own_peak() -> int:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+def _own(field: str) -> int:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
     return int(line.split()[1]) * 1024
 
 
-def _resident(process: int) -> int:
+def _share(process: int) -> int:
+    """Resident bytes of a process, of which those shared with others are divided among them."""
     try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     except OSError:  # it has ended
         return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
 def _tree(process: int) -> list[int]:

@@ -8,7 +8,7 @@ import typer
 from falcon_edge.cli import options
 from falcon_edge.cli.render import results_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
-from falcon_edge.errors import BadInput, DeviceFailed
+from falcon_edge.errors import BadInput, DeviceFailed, Inconclusive
 
 
 def bench(
@@ -17,19 +17,26 @@ def bench(
     runtime: Annotated[list[str] | None, typer.Option("--runtime", help="onnxruntime (ort), litert (tflite).")] = None,
     target: Annotated[list[str] | None, typer.Option("--target", help="Only these formats.")] = None,
     precision: Annotated[list[str] | None, typer.Option("--precision", help="Only these precisions.")] = None,
-    threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+    threads: Annotated[str, typer.Option("--threads", metavar="N,...", help="One or several numbers.")] = "1",
     cpus: Annotated[
-        str | None, typer.Option("--cpus", metavar="N,...", help="Run on these CPUs only, as in 0,1.")
-    ] = None,
+        str, typer.Option("--cpus", metavar="fastest|any|N,...", help="Run on these CPUs only, as in 0,1.")
+    ] = "fastest",
     data: options.Data = None,
     samples: Annotated[
         int | None, typer.Option("--samples", min=1, help="Images for accuracy; by default all.")
     ] = None,
     runs: Annotated[int, typer.Option("--runs", min=1, help="Samples a model, at least.")] = 50,
     seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="Of samples a model, at least.")] = 5.0,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Bursts a model, interleaved with the others.")] = 10,
+    processes: Annotated[int, typer.Option("--processes", min=1, help="Fresh processes a model.")] = 5,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Bursts a process, interleaved with the others.")] = 2,
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that a worker may take.")] = 300.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the order of measurement.")] = 0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 3 if there is a reason to doubt a figure.")
+    ] = False,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="FILE", help="Take over what these results have of the same run.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Results as JSON.")] = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -40,15 +47,16 @@ def bench(
         from falcon_edge.bundle import find_bundle
         from falcon_edge.steps.bench import bench as run
         from runtime_bench.bench import Protocol
-        from runtime_bench.results import check_writable, save
+        from runtime_bench.results import check_writable, load, save
 
         protocol = Protocol(
-            threads=threads,
+            threads=_numbers("--threads", threads),
             runs=runs,
             seconds=seconds,
+            processes=processes,
             rounds=rounds,
             timeout=timeout,
-            cpus=_cpus(cpus),
+            cpus="fastest" if cpus == "fastest" else None if cpus == "any" else _numbers("--cpus", cpus),
             seed=seed,
         )
         if output is not None:
@@ -63,6 +71,7 @@ def bench(
                 precisions=precision or (),
                 data=data,
                 samples=samples,
+                earlier=None if resume is None else load(resume),
                 progress=progress,
             )
         if output is not None:
@@ -75,13 +84,15 @@ def bench(
         if failed and failed[0].failure is not None:
             more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
             raise DeviceFailed(f"{failed[0].model.file}: {failed[0].failure.message}{more}")
+        doubtful = [entry for entry in results.entries if entry.flags]
+        if strict and doubtful:
+            first = doubtful[0]
+            raise Inconclusive(f"{first.model.file}: {first.flags[0].reason}; {first.flags[0].remedy}")
 
 
-def _cpus(text: str | None) -> tuple[int, ...] | None:
-    """'0,1' as (0, 1). Whether the device has them, the measurement finds out."""
-    if text is None:
-        return None
+def _numbers(option: str, text: str) -> tuple[int, ...]:
+    """'0,1' as (0, 1)."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdecimal() for part in parts):
-        raise BadInput(f"--cpus {text}: write numbers of CPUs with commas between them, as in 0,1")
+        raise BadInput(f"{option} {text}: write numbers with commas between them, as in 0,1")
     return tuple(map(int, parts))

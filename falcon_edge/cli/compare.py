@@ -15,6 +15,10 @@ def compare(
     baseline: Annotated[
         str | None, typer.Option("--baseline", metavar="NAME", help="Compare with this model; by default by lineage.")
     ] = None,
+    across: Annotated[
+        list[str] | None,
+        typer.Option("--across", help="Compare although this differs: threads, precision, device, machine, emulation."),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
     quiet: Quiet = False,
@@ -24,7 +28,7 @@ def compare(
         from runtime_bench.compare import compare as run
         from runtime_bench.results import load
 
-        rows = run([load(path) for path in results], baseline=baseline)
+        rows = run([load(path) for path in results], baseline=baseline, across=across or ())
         document = [
             asdict(row)
             | {

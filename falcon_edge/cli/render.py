@@ -106,7 +106,7 @@ def comparison_table(rows: "Sequence[Row]") -> "Table":
             _bytes(model.bytes),
             _accuracy(entry),
             _milliseconds(None if entry.summary is None else entry.summary.p50_ns),
-            _ratio(row.speedup),
+            _speedup(row),
             _ratio(row.macs_ratio),
             "" if row.realised_share is None else f"{100 * row.realised_share:.0f}%",
         )
@@ -174,6 +174,15 @@ def _milliseconds(nanoseconds: float | None) -> str:
 
 def _ratio(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}x"
+
+
+def _speedup(row: "Row") -> str:
+    if row.speedup is None:
+        return ""
+    if row.speedup_interval is None or row.standard is row.entry:
+        return _ratio(row.speedup)
+    low, high = row.speedup_interval
+    return f"{row.speedup:.2f}x ({low:.2f}..{high:.2f})"
 
 
 def _accuracy(entry: "Entry") -> str:

@@ -37,11 +37,13 @@ def bench(
     precisions: Sequence[str] = (),
     data: str | None = None,
     samples: int | None = None,
+    earlier: Results | None = None,
     progress: Progress = silent,
 ) -> Results:
     """Measure every exported file of the bundles, and every bare file, that the chosen runtimes can load.
 
-    With `data`, accuracy on its test split (`samples` images spread over it, or all). Raises BadInput for a file or
+    With `data`, accuracy on its test split (`samples` images spread over it, or all). What `earlier` results have of a
+    file is taken over. Raises BadInput for a file or
     bundle that cannot be used; a model that fails while it is measured is an entry of the results.
     """
     wanted = {runtime_named(name).name for name in runtimes}
@@ -70,7 +72,7 @@ def bench(
         for candidate in candidates:
             if runtime_named(candidate.runtime).installed is None:
                 raise BadInput(f"{candidate.path}: needs {candidate.runtime}, which is not installed")
-        return measure(candidates, chosen, protocol, probe=_probe(folder), progress=progress)
+        return measure(candidates, chosen, protocol, probe=_probe(folder), earlier=earlier, progress=progress)
 
 
 def _device(name: str) -> Device:

@@ -17,7 +17,7 @@ from runtime_bench.bench import Protocol
 from runtime_bench.results import Results, save
 
 RECIPE = Recipe(epochs=16, learning_rate=0.05, batch_size=64, weight_decay=1e-4, crop_padding=1)
-PROTOCOL = Protocol(seconds=2.0)
+PROTOCOL = Protocol(seconds=2.0, processes=3, warm_up_seconds=0.3)
 
 
 def demo(folder: Path, *, progress: Progress = silent) -> Results:

@@ -31,6 +31,9 @@ class Device(Protocol):
     def environment(self) -> Environment:
         """The device's state now."""
 
+    def fastest_cpus(self, count: int) -> tuple[int, ...] | None:
+        """The `count` fastest CPUs, to run on; None where a worker cannot choose."""
+
     def start_worker(self) -> WorkerHandle:
         """A fresh worker process. Raises DeviceError if the device cannot start one."""
 

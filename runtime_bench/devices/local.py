@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from runtime_bench import worker as worker_module
-from runtime_bench.environment import Environment, local_environment
+from runtime_bench.environment import Environment, fastest_cpus, local_environment
 from runtime_bench.errors import WorkerError
 
 QUIT_SECONDS = 2.0
 LAST_WORDS_BYTES = 4096
+LONGEST_REPLY = 64 * 1024**2
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT")
 
@@ -38,6 +39,10 @@ class LocalDevice:
     def environment(self) -> Environment:
         """CPU, governor, frequencies, temperatures and load of this machine now."""
         return local_environment()
+
+    def fastest_cpus(self, count: int) -> tuple[int, ...]:
+        """See Device.fastest_cpus."""
+        return fastest_cpus(count)
 
     def start_worker(self) -> "LocalWorker":
         """A fresh worker process."""
@@ -147,6 +152,9 @@ class LocalWorker:
                         if not chunk:
                             return b""
                         self._received += chunk
+                        if len(self._received) > LONGEST_REPLY:
+                            self._kill()
+                            raise WorkerError(f"{action}: the worker says too much", kind="protocol")
         line, _, self._received = self._received.partition(b"\n")
         return line
 

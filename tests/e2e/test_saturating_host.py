@@ -21,7 +21,7 @@ from runtime_bench.devices.local import LocalDevice
 
 PYTHON = (*HASWELL, sys.executable)
 SAMPLE = Path(falcon_edge.__file__).parent / "data/sample"
-PROTOCOL = Protocol(runs=2, seconds=0, rounds=1, warm_up_runs=1, warm_up_seconds=0)
+PROTOCOL = Protocol(runs=2, processes=1, seconds=0, rounds=1, warm_up_runs=1, warm_up_seconds=0)
 pytestmark = [needs_haswell, pytest.mark.slow]
 EXPORT = """
 import sys

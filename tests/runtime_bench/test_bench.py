@@ -18,15 +18,25 @@ from runtime_bench.bench import IMAGES_PER_REQUEST, Candidate, Evaluation, Proto
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.errors import BenchInputError
 from runtime_bench.golden import GoldenVector, Tolerance
+from runtime_bench.results import Failure, save, summarise
 from runtime_bench.results import load as load_results
-from runtime_bench.results import save, summarise
 from runtime_bench.runtimes import runtime_for
 
 MEAN, STD = (0.4, 0.5, 0.3), (0.2, 0.25, 0.3)
 
 
 def quick(**options):
-    return Protocol(**{"runs": 12, "seconds": 0.0, "rounds": 4, "warm_up_runs": 1, "warm_up_seconds": 0.0, **options})
+    return Protocol(
+        **{
+            "runs": 12,
+            "seconds": 0.0,
+            "processes": 1,
+            "rounds": 4,
+            "warm_up_runs": 1,
+            "warm_up_seconds": 0.0,
+            **options,
+        }
+    )
 
 
 def candidate(path, **options):
@@ -110,7 +120,7 @@ def test_every_model_is_measured_in_every_round_and_every_sample_is_kept(three, 
     assert [entry.model.name for entry in results.entries] == ["vgg", "falcon", "vgg"]
     for number, entry in enumerate(results.entries):
         assert entry.failure is None
-        assert [(burst.process, burst.round) for burst in entry.bursts] == [(number, round_) for round_ in range(4)]
+        assert [(burst.process, burst.round) for burst in entry.bursts] == [(0, round_) for round_ in range(4)]
         assert [len(burst.samples_ns) for burst in entry.bursts] == [3] * 4
         assert min(sample for burst in entry.bursts for sample in burst.samples_ns) > 0
         assert entry.summary == summarise(entry.bursts)
@@ -164,7 +174,9 @@ def test_runs_are_added_until_they_fill_the_seconds(files):
 def test_protocol_reaches_the_workers(files):
     device = Watched()
     cpu = min(os.sched_getaffinity(0))
-    protocol = quick(threads=2, cpus=(cpu,), memory_limit=8 << 30, timeout=77.0, warm_up_runs=3, warm_up_seconds=0.01)
+    protocol = quick(
+        threads=(2,), cpus=(cpu,), memory_limit=8 << 30, timeout=77.0, warm_up_runs=3, warm_up_seconds=0.01
+    )
     results = bench([candidate(files["vgg.tflite"])], device, protocol)
     entry = results.entries[0]
     assert entry.failure is None
@@ -187,6 +199,65 @@ def test_workers_run_where_they_were_put(files):
 
     bench([candidate(files["vgg.onnx"])], device, quick(cpus=(cpu,)), progress=progress)
     assert found == [{cpu}] * 4
+
+
+def test_every_process_of_a_model_is_a_fresh_one(files):
+    device = Watched()
+    (entry,) = bench([candidate(files["vgg.onnx"])], device, quick(processes=3, rounds=2)).entries
+    assert [(burst.process, burst.round) for burst in entry.bursts] == [(p, r) for p in range(3) for r in range(2)]
+    assert [len(burst.samples_ns) for burst in entry.bursts] == [2] * 6
+    assert len({worker.pid for worker in device.workers}) == 3
+    low, high = entry.intervals.p50_ns
+    assert low <= entry.summary.p50_ns <= high
+
+
+def test_several_numbers_of_threads_are_measured_in_one_run(files):
+    results = bench([candidate(files["vgg.onnx"])], LocalDevice(), quick(threads=(1, 2)))
+    assert [entry.runtime.threads for entry in results.entries] == [1, 2]
+    usable = sorted(os.sched_getaffinity(0))
+    assert [len(entry.cpus) for entry in results.entries] == [1, min(2, len(usable))]
+
+
+def test_without_cpus_threads_go_anywhere_and_the_entry_says_so(files):
+    (entry,) = bench([candidate(files["vgg.onnx"])], LocalDevice(), quick(cpus=None)).entries
+    assert entry.cpus == tuple(sorted(os.sched_getaffinity(0)))
+    assert "unpinned" in {flag.flag for flag in entry.flags}
+
+
+def test_what_earlier_results_have_in_whole_is_taken_over(files, golden):
+    one, other = candidate(files["vgg.onnx"]), candidate(files["vgg.tflite"])
+    earlier = bench([one], LocalDevice(), quick())
+    device = Watched()
+    results = bench([one, other], device, quick(), earlier=earlier)
+    assert len(device.workers) == 1
+    assert results.entries[0] == earlier.entries[0]
+    assert results.entries[1].summary.count == 12
+
+
+@pytest.mark.parametrize("missing", ["samples", "golden", "threads", "failure"])
+def test_what_earlier_results_lack_is_measured(files, golden, missing):
+    one, protocol = candidate(files["vgg.onnx"]), quick()
+    earlier = bench([one], LocalDevice(), protocol)
+    if missing == "samples":
+        protocol = quick(runs=13)
+    elif missing == "golden":
+        one = candidate(files["vgg.onnx"], golden=golden("vgg.onnx"), tolerance=Tolerance(rtol=1e-4))
+    elif missing == "threads":
+        protocol = quick(threads=(2,))
+    else:
+        failed = earlier.entries[0].model_copy(update={"failure": Failure(kind="signal", message="killed")})
+        earlier = earlier.model_copy(update={"entries": (failed,)})
+    device = Watched()
+    bench([one], device, protocol, earlier=earlier)
+    assert len(device.workers) == 1
+
+
+def test_earlier_results_of_another_machine(files):
+    one = candidate(files["vgg.onnx"])
+    earlier = bench([one], LocalDevice(), quick())
+    other = earlier.model_copy(update={"before": earlier.before.model_copy(update={"cpu": "another"})})
+    with pytest.raises(BenchInputError, match="another machine"):
+        bench([one], LocalDevice(), quick(), earlier=other)
 
 
 # -- answers --
@@ -314,7 +385,7 @@ from runtime_bench.results import save
 
 paths = [Path({str(files["vgg.onnx"])!r}), Path({str(files["falcon.onnx"])!r})]
 candidates = [Candidate(path, "onnxruntime", path.stem, "onnx", "fp32") for path in paths]
-protocol = Protocol(runs=400_000, seconds=0, rounds=100_000, warm_up_runs=1, warm_up_seconds=0)
+protocol = Protocol(runs=400_000, seconds=0, processes=1, rounds=100_000, warm_up_runs=1, warm_up_seconds=0)
 results = bench(candidates, LocalDevice(), protocol, progress=lambda done, total, text: print(text, flush=True))
 save(results, Path({str(output)!r}))
 """
@@ -347,7 +418,10 @@ def test_nothing_to_measure():
 @pytest.mark.parametrize(
     "options",
     [
-        {"threads": 0},
+        {"threads": ()},
+        {"threads": (0,)},
+        {"threads": (1, 1)},
+        {"processes": 0},
         {"runs": 0},
         {"rounds": 0},
         {"seconds": -1.0},

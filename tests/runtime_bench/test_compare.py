@@ -26,6 +26,36 @@ def test_speedup_macs_ratio_and_the_share_of_it_that_became_speed(entry, compres
     assert figures(falcon) == (5.0, 10.0, 0.5)
 
 
+def test_the_interval_of_the_speedup_holds_it(entry, compressed, results):
+    standard, falcon = compare([results(entry(samples=(90, 110, 130) * 9), compressed(samples=(20, 22, 24) * 9))])
+    assert standard.speedup_interval == (1.0, 1.0)
+    low, high = falcon.speedup_interval
+    assert 90 / 24 <= low <= falcon.speedup == 5.0 <= high <= 130 / 20
+    assert low < high
+
+
+def test_a_sweep_over_threads_compares_like_with_like(entry, compressed, results):
+    entries = [entry(samples=(100,)), entry(samples=(60,), threads=2), compressed((10,), threads=2), compressed((20,))]
+    assert [row.speedup for row in compare([results(*entries)])] == [1.0, 1.0, 6.0, 5.0]
+
+
+def test_across_precision_the_fp32_standard_is_the_one(entry, compressed, results):
+    entries = [entry(samples=(40,), precision="int8"), entry(samples=(100,)), compressed((10,), precision="int8")]
+    rows = compare([results(*entries)], across=["precision"])
+    assert [row.speedup for row in rows] == [2.5, 1.0, 10.0]
+
+
+@pytest.mark.parametrize(("options", "what"), [({"threads": 2}, "threads"), ({"device": "arm64"}, "device")])
+def test_mixtures_are_compared_where_that_is_asked_for(entry, compressed, results, options, what):
+    row = compare([results(entry(samples=(100,)), compressed((20,), **options))], across=[what])[1]
+    assert row.speedup == 5.0
+
+
+def test_across_something_else(entry, compressed, results):
+    with pytest.raises(BenchInputError, match="weather: models can be compared across machine"):
+        compare([results(entry(), compressed())], across=["weather"])
+
+
 def test_lineage_keeps_formats_and_precisions_apart(entry, compressed, results):
     entries = [
         entry(samples=(100,)),

@@ -6,6 +6,7 @@ import os
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -171,11 +172,11 @@ def test_truncated_json_at_any_place(tmp_path, full):
             load(written(text[:length], tmp_path))
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, True, 1.5, [1]])
+@pytest.mark.parametrize("version", [0, 3, "1", None, True, 1.5, [1]])
 def test_another_version(tmp_path, document, version):
     with pytest.raises(BenchInputError) as caught:
         load(written(document | {"schema_version": version}, tmp_path))
-    assert f"results of version {version}; this program reads up to 1" in str(caught.value)
+    assert f"results of version {version}; this program reads up to 2" in str(caught.value)
 
 
 def test_an_older_version_is_brought_up(tmp_path, monkeypatch, full, document):
@@ -186,7 +187,23 @@ def test_an_older_version_is_brought_up(tmp_path, monkeypatch, full, document):
         return renamed | {"schema_version": 1}
 
     monkeypatch.setitem(results_module.UPGRADES, 0, upgrade)
+    monkeypatch.setitem(results_module.UPGRADES, 1, lambda document: document | {"schema_version": 2})
     assert load(written(old, tmp_path)) == full
+
+
+def test_version_1_is_read():
+    path = Path(__file__).with_name("results_version_1.json")
+    assert json.loads(path.read_text())["schema_version"] == 1
+    for entry in load(path).entries:
+        samples = [sample for burst in entry.bursts for sample in burst.samples_ns]
+        assert entry.summary.p95_ns == pytest.approx(np.percentile(samples, 95))
+        assert entry.intervals is None
+
+
+@pytest.mark.parametrize("entries", [None, [None], [{"summary": {}}], [{"summary": {}, "bursts": [{}]}], 7])
+def test_a_damaged_version_1(tmp_path, entries):
+    with pytest.raises(BenchInputError, match="not a valid results file"):
+        load(written({"schema_version": 1, "entries": entries}, tmp_path))
 
 
 @pytest.mark.parametrize(

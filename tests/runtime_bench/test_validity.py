@@ -3,16 +3,27 @@
 import numpy as np
 import pytest
 
+from runtime_bench.environment import Environment
 from runtime_bench.results import Burst, summarise
 from runtime_bench.validity import flags
 
 
-def raised(samples, *, wanted=40, load=0.3, cores=2, bursts=4):
+def moment(**changes):
+    values = {
+        "machine": "x86_64", "cpu": "a CPU", "cores": 2, "kernel": "Linux", "python": "3.11.0", "governor": None,
+        "frequencies_mhz": (), "temperatures_c": {}, "load_1min": 0.3,
+    }  # fmt: skip
+    return Environment(**values | changes)
+
+
+def raised(samples, *, wanted=40, load=0.3, bursts=4, pinned=True, before=None, after=None):
     pieces = tuple(
         Burst(process=0, round=index, samples_ns=tuple(map(int, piece)))
         for index, piece in enumerate(np.array_split(samples, bursts))
     )
-    return {flag.flag: flag for flag in flags(pieces, summarise(pieces), wanted, load, cores)}
+    machine = {"before": before or moment(load_1min=load), "after": after or moment()}
+    found = flags(pieces, summarise(pieces), wanted=wanted, pinned=pinned, **machine)
+    return {flag.flag: flag for flag in found}
 
 
 def steady(count=40, middle=1000, half=20):
@@ -71,7 +82,23 @@ def test_a_machine_that_was_busy_before(load, flagged):
         assert found["load"].reason == "a load of 2.1 on 2 cores before the run"
 
 
+def test_threads_that_could_move():
+    assert set(raised(steady(), pinned=False)) == {"unpinned"}
+
+
+@pytest.mark.parametrize(("after", "flagged"), [((1795.0, 1700.0), True), ((1805.0, 900.0), False)])
+def test_the_fastest_cpu_became_slower(after, flagged):
+    found = raised(steady(), before=moment(frequencies_mhz=(2000.0, 1500.0)), after=moment(frequencies_mhz=after))
+    assert set(found) == ({"frequency"} if flagged else set())
+
+
+@pytest.mark.parametrize(("before", "after", "flagged"), [(3, 5, True), (3, 3, False), (None, 5, False)])
+def test_throttling(before, after, flagged):
+    found = raised(steady(), before=moment(throttled=before), after=moment(throttled=after))
+    assert set(found) == ({"throttled"} if flagged else set())
+
+
 def test_every_flag_says_why_and_what_to_do():
-    found = raised(np.concatenate([steady(20, half=200), steady(10, 2000, half=0)]), load=9)
-    assert set(found) == {"too-few-samples", "noisy", "drift", "load"}
+    found = raised(np.concatenate([steady(20, half=200), steady(10, 2000, half=0)]), load=9, pinned=False)
+    assert set(found) == {"too-few-samples", "noisy", "drift", "load", "unpinned"}
     assert all(flag.reason and flag.remedy for flag in found.values())

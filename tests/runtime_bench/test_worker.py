@@ -87,11 +87,26 @@ def test_load_says_what_was_loaded_and_by_what(files, load, name):
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_warm_up_and_measure(files, load, name):
     worker, _ = load(files[name])
-    assert worker.ask("warm_up", timeout=60, runs=3, seconds=0) == {"runs": 3}
+    assert worker.ask("warm_up", timeout=60, runs=3, seconds=0)["runs"] == 3
     assert worker.ask("warm_up", timeout=60, runs=1, seconds=0.05)["runs"] > 1
     taken = worker.ask("measure", timeout=60, runs=7)["samples_ns"]
     assert len(taken) == 7
     assert min(taken) > 0
+
+
+def test_warm_up_goes_on_until_the_latency_is_stable(files, load):
+    worker, _ = load(files["vgg.onnx"])
+    warm = worker.ask("warm_up", timeout=60, runs=1, seconds=0, until=20)
+    assert warm["runs"] >= 6
+    assert warm["stable"]
+
+
+@pytest.mark.parametrize(
+    ("samples", "settled"),
+    [([1.0] * 5, False), ([1.0] * 6, True), ([9.0, 5.0, 3.0, 2.0, 1.5, 1.2], False), ([9.0, *[1.0] * 8], True)],
+)
+def test_stable(samples, settled):
+    assert worker_module.stable(samples) == settled
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -35,7 +35,7 @@ def test_a_worker_runs_on_the_cpus_that_were_named(model):
 @pytest.mark.parametrize(
     ("cpus", "said"),
     [
-        ("0,x", "--cpus 0,x: write numbers of CPUs with commas between them, as in 0,1"),
+        ("0,x", "--cpus 0,x: write numbers with commas between them, as in 0,1"),
         ("", "--cpus : write numbers"),
         ("0-1", "--cpus 0-1: write numbers"),
         ("0,0", "CPUs to run on are different numbers"),
@@ -47,6 +47,29 @@ def test_cpus_that_are_none(model, cpus, said):
     assert done.exit_code == 2
     assert done.stderr.startswith(f"error: {said}")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("threads", "said"), [("a", "--threads a: write numbers"), ("0", "threads"), ("1,1", "numbers of threads")]
+)
+def test_threads_that_are_none(model, threads, said):
+    done = bench(model, "--threads", threads)
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"error: {said}")
+
+
+def test_strict_doubts_end_in_3(model, monkeypatch):
+    done = bench(model, "--cpus", "any", "--strict")
+    assert done.exit_code == 3
+    assert "could move from CPU to CPU" in done.stderr.splitlines()[-1] or "%" in done.stderr.splitlines()[-1]
+
+
+def test_resume_takes_over_what_is_there(model, tmp_path):
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    assert bench(model, "-o", str(first)).exit_code == 0
+    assert bench(model, "--resume", str(first), "-o", str(second)).exit_code == 0
+    one, other = (json.loads(path.read_text()) for path in (first, second))
+    assert one["entries"] == other["entries"]
 
 
 def test_an_output_that_cannot_be_written_is_said_before_measuring(model, tmp_path):
