@@ -45,6 +45,7 @@ def bench(
     """Measure latency, memory and accuracy, every model in a process of its own, interleaved."""
     with session(as_json, debug, quiet) as out:
         from falcon_edge.bundle import find_bundle
+        from falcon_edge.steps.bench import Selection
         from falcon_edge.steps.bench import bench as run
         from runtime_bench.bench import Protocol
         from runtime_bench.results import check_writable, load, save
@@ -66,9 +67,7 @@ def bench(
                 models or [find_bundle(None)],
                 protocol,
                 device=device,
-                runtimes=runtime or (),
-                targets=target or (),
-                precisions=precision or (),
+                selection=Selection(runtime or (), target or (), precision or ()),
                 data=data,
                 samples=samples,
                 earlier=None if resume is None else load(resume),

@@ -7,6 +7,7 @@ import typer
 
 from falcon_edge import __version__
 from falcon_edge.cli.bench import bench
+from falcon_edge.cli.check import check
 from falcon_edge.cli.compare import compare
 from falcon_edge.cli.compress import compress
 from falcon_edge.cli.demo import demo
@@ -38,7 +39,7 @@ def falcon_edge(
     """Compress a trained CNN with FALCON, export it, and prove on the device that it got faster."""
 
 
-for verb in (demo, train, pack, compress, export, inspect, bench, compare):
+for verb in (demo, train, pack, compress, export, inspect, bench, compare, check):
     app.command()(verb)
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at on
     from falcon_edge.bundle import Manifest
     from falcon_edge.falcon.plan import Plan
     from runtime_bench.compare import Row
+    from runtime_bench.regression import Finding
     from runtime_bench.results import Entry, Results
 
 
@@ -111,6 +112,34 @@ def comparison_table(rows: "Sequence[Row]") -> "Table":
             "" if row.realised_share is None else f"{100 * row.realised_share:.0f}%",
         )
     return table
+
+
+def findings_table(verdict: str, findings: "Sequence[Finding]") -> "Group":
+    """What check found, and its verdict."""
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table("model", "figure", "baseline", "new", "worse by", "verdict")
+    for finding in findings:
+        table.add_row(
+            finding.model,
+            finding.figure,
+            _figure(finding.figure, finding.old),
+            _figure(finding.figure, finding.new),
+            finding.says,
+            str(finding.verdict),
+        )
+    return Group(table, str(verdict))
+
+
+def _figure(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    if name == "latency":
+        return _milliseconds(value)
+    if name == "accuracy":
+        return f"{100 * value:.2f}%"
+    return _bytes(int(value)) if name in ("memory", "size") else f"{value:,.0f}"
 
 
 def description_table(name: str, description: "Description", *, operators: bool = True) -> "Group":

@@ -3,7 +3,8 @@
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,31 @@ from runtime_bench.bench import bench as measure
 from runtime_bench.devices.device import Device
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.golden import GoldenVector, Tolerance
-from runtime_bench.results import Results
+from runtime_bench.results import Entry, Results
 from runtime_bench.runtimes import runtime_for, runtime_named
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which files of bundles are measured; empty: whatever the runtimes can load. Raises BenchInputError."""
+
+    runtimes: Sequence[str] = ()
+    targets: Sequence[str] = ()
+    precisions: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "runtimes", tuple(runtime_named(name).name for name in self.runtimes))
+
+    def takes(self, candidate: Candidate) -> bool:
+        """Whether a file is one of them."""
+        return all(
+            not wanted or value in wanted
+            for wanted, value in (
+                (self.runtimes, candidate.runtime),
+                (self.targets, candidate.target),
+                (self.precisions, candidate.precision),
+            )
+        )
 
 
 def bench(
@@ -32,47 +56,77 @@ def bench(
     protocol: Protocol,
     *,
     device: str | Device = "local",
-    runtimes: Sequence[str] = (),
-    targets: Sequence[str] = (),
-    precisions: Sequence[str] = (),
+    selection: Selection | None = None,
     data: str | None = None,
     samples: int | None = None,
     earlier: Results | None = None,
     progress: Progress = silent,
 ) -> Results:
-    """Measure every exported file of the bundles, and every bare file, that the chosen runtimes can load.
+    """Measure every selected file of the bundles, and every bare file; see `bench_groups`."""
+    results, _ = bench_groups(
+        [paths],
+        protocol,
+        device=device,
+        selection=selection,
+        data=data,
+        samples=samples,
+        earlier=earlier,
+        progress=progress,
+    )
+    return results
+
+
+def bench_groups(
+    groups: Sequence[Sequence[Path]],
+    protocol: Protocol,
+    *,
+    device: str | Device = "local",
+    selection: Selection | None = None,
+    data: str | None = None,
+    samples: int | None = None,
+    earlier: Results | None = None,
+    progress: Progress = silent,
+) -> tuple[Results, list[tuple[Entry, ...]]]:
+    """Measure the files of several groups in turns; the results, and the entries of each group.
 
     With `data`, accuracy on its test split (`samples` images spread over it, or all). What `earlier` results have of a
-    file is taken over. Raises BadInput for a file or
-    bundle that cannot be used; a model that fails while it is measured is an entry of the results.
+    file is taken over. Raises BadInput for a file or bundle that cannot be used; a model that fails while it is
+    measured is an entry of the results.
     """
-    wanted = {runtime_named(name).name for name in runtimes}
     chosen = _device(device) if isinstance(device, str) else device
     with tempfile.TemporaryDirectory(prefix="falcon-edge-") as scratch:
         folder = Path(scratch)
         evaluations = None if data is None else _Evaluations(data, samples, folder)
         candidates: list[Candidate] = []
-        for path in paths:
-            found = _of_bundle(path, evaluations) if is_bundle(path) else [_of_file(path, evaluations)]
-            found = [
-                candidate
-                for candidate in found
-                if (not wanted or candidate.runtime in wanted)
-                and (not targets or candidate.target in targets)
-                and (not precisions or candidate.precision in precisions)
-            ]
-            sources = [_twin_source(candidate, is_bundle(path)) for candidate in found]
-            if is_bundle(path):  # it may come from anywhere, too: no runtime sees a file that was not checked
-                files = dict.fromkeys([*(candidate.path for candidate in found), *filter(None, sources)])
-                describe_apart([file for file in files if file.suffix in SUFFIXES])
-            candidates += [
-                _with_twin(candidate, source, folder / f"twin-{len(candidates) + index}.onnx")
-                for index, (candidate, source) in enumerate(zip(found, sources, strict=True))
-            ]
+        ends = [0]
+        for paths in groups:
+            for path in paths:
+                found = _candidates(path, selection or Selection(), evaluations)
+                candidates += [
+                    _with_twin(*each, folder / f"twin-{len(candidates)}-{n}") for n, each in enumerate(found)
+                ]
+            ends.append(len(candidates))
         for candidate in candidates:
             if runtime_named(candidate.runtime).installed is None:
                 raise BadInput(f"{candidate.path}: needs {candidate.runtime}, which is not installed")
-        return measure(candidates, chosen, protocol, probe=_probe(folder), earlier=earlier, progress=progress)
+        results = measure(candidates, chosen, protocol, probe=_probe(folder), earlier=earlier, progress=progress)
+    several = len(protocol.threads)
+    return results, [results.entries[several * start : several * stop] for start, stop in pairwise(ends)]
+
+
+def _candidates(
+    path: Path, selection: Selection, evaluations: "_Evaluations | None"
+) -> list[tuple[Candidate, Path | None]]:
+    """The selected files of a bundle, or a bare file, each with the .onnx that its twin is made from."""
+    if not is_bundle(path):
+        candidate = _of_file(path, evaluations)
+        return [(candidate, _twin_source(candidate, in_bundle=False))] if selection.takes(candidate) else []
+    found = [candidate for candidate in _of_bundle(path, evaluations) if selection.takes(candidate)]
+    sources = [_twin_source(candidate, in_bundle=True) for candidate in found]
+    # A bundle may come from anywhere, too: no runtime sees a file that was not checked.
+    files = dict.fromkeys([*(candidate.path for candidate in found), *filter(None, sources)])
+    describe_apart([file for file in files if file.suffix in SUFFIXES])
+    return list(zip(found, sources, strict=True))
 
 
 def _device(name: str) -> Device:

@@ -88,7 +88,7 @@ def entry():
             name="onnxruntime", package="onnxruntime", version="1", kernels="CPUExecutionProvider", threads=threads
         )
         values = {"device": "local", "emulated": False, "runtime": runtime, "summary": summarise(bursts), **options}
-        info = ModelInfo(name=name, file=f"{name}.onnx", sha256="0" * 64, bytes=1, **model)
+        info = ModelInfo(**{"name": name, "file": f"{name}.onnx", "sha256": "0" * 64, "bytes": 1, **model})
         return Entry(model=info, bursts=bursts, **values)
 
     return entry

@@ -16,7 +16,7 @@ from falcon_edge.bundle import open_bundle
 from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.cost import cost
-from falcon_edge.steps.bench import bench
+from falcon_edge.steps.bench import Selection, bench, bench_groups
 from falcon_edge.steps.subject import Choice, open_subject
 from falcon_edge.training.images import Images
 from runtime_bench.bench import Protocol
@@ -149,7 +149,7 @@ def test_a_card_that_cannot_be_read(bare, tmp_path, card):
     ],
 )
 def test_what_is_measured_can_be_narrowed(exported, words, targets):
-    results = bench(exported[:1], QUICK, **words)
+    results = bench(exported[:1], QUICK, selection=Selection(**words))
     assert [entry.model.target for entry in results.entries] == targets
 
 
@@ -158,7 +158,7 @@ def test_what_is_measured_can_be_narrowed(exported, words, targets):
 )
 def test_nothing_left_to_measure(exported, words):
     with pytest.raises(BenchInputError, match="nothing to measure"):
-        bench(exported, QUICK, **words)
+        bench(exported, QUICK, selection=Selection(**words))
 
 
 def test_fewer_images_are_spread_over_the_test_split(exported, tmp_path, stripes):
@@ -167,7 +167,7 @@ def test_fewer_images_are_spread_over_the_test_split(exported, tmp_path, stripes
     order = np.argsort(arrays["y_test"], kind="stable")
     arrays["x_test"], arrays["y_test"] = arrays["x_test"][order], arrays["y_test"][order]
     np.savez(tmp_path / "sorted.npz", **arrays)
-    words = {"targets": ["onnx"], "data": str(tmp_path / "sorted.npz")}
+    words = {"selection": Selection(targets=["onnx"]), "data": str(tmp_path / "sorted.npz")}
     (entry,) = bench(exported[:1], QUICK, samples=9, **words).entries
     chosen = np.linspace(0, 89, 9).round().astype(int)
     np.savez(tmp_path / "chosen.npz", **(arrays | {name: arrays[name][chosen] for name in ("x_test", "y_test")}))
@@ -188,12 +188,22 @@ def test_what_cannot_be_measured(exported, standard, tmp_path, stripes):
         (exported, {"data": "nothing"}, "no such data set"),
         (exported, {"data": str(tmp_path / "other.npz")}, "has 3 classes, but the data has 4"),
         (exported, {"data": str(tmp_path / "train.npz")}, "has no test split"),
-        (exported, {"runtimes": ["tensorrt"]}, "tensorrt: no such runtime"),
     )
     for paths, words, said in tests:
         with pytest.raises(Exception, match=said) as caught:
             bench(paths, QUICK, **words)
         assert "\n" not in str(caught.value)
+
+
+def test_a_runtime_that_is_none():
+    with pytest.raises(BenchInputError, match="tensorrt: no such runtime"):
+        Selection(runtimes=["tensorrt"])
+
+
+def test_groups_come_back_apart(exported):
+    results, (one, other) = bench_groups([exported[:1], exported[1:]], QUICK, selection=Selection(runtimes=["ort"]))
+    assert (*one, *other) == results.entries
+    assert [entry.model.name for entry in (*one, *other)] == ["standard", "compressed"]
 
 
 def test_a_damaged_bundle_is_not_measured(exported, tmp_path):

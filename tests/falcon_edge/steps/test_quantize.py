@@ -8,7 +8,7 @@ import pytest
 from falcon_edge.bundle import open_bundle
 from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput
-from falcon_edge.steps.bench import bench
+from falcon_edge.steps.bench import Selection, bench
 from falcon_edge.steps.export import export
 from falcon_edge.steps.quantize import Int8
 from runtime_bench.bench import Protocol
@@ -91,7 +91,7 @@ def test_integers_in_and_out(integer, tmp_path, stripes, activations):
     vector = manifest.golden.vectors[0]
     stored = [np.fromfile(path / vector.outputs[f"exports/model.int8.{end}"], np.uint8) for end in ("onnx", "tflite")]
     assert [len(output) for output in stored] == [3, 3]
-    results = bench([path], PROTOCOL, data=str(stripes), targets=("onnx", "tflite"))
+    results = bench([path], PROTOCOL, data=str(stripes), selection=Selection(targets=("onnx", "tflite")))
     top1 = {entry.model.file: entry.accuracy.top1 for entry in results.entries}
     for entry in results.entries:
         assert entry.failure is None

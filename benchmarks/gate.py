@@ -1,0 +1,125 @@
+"""How often the gate is right: A/A comparisons, and slowdowns that are planted.
+
+    python benchmarks/gate.py [--same 300] [--planted 100] [--slowdown 0.10] [--file gate.jsonl]
+
+Compares the shipped network with itself, as `falcon-edge check` does (confirmed by a second run), under PROTOCOL. For a
+planted slowdown the new model's workers do real work after each inference, multiplying matrices for a share of the
+time that it took. Verdicts are appended to --file, so that an interrupted run goes on; the table counts them, with
+Clopper-Pearson bounds (95%, one-sided).
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from scipy.stats import binomtest
+
+from falcon_edge.steps.bench import Selection
+from falcon_edge.steps.check import check_models
+from falcon_edge.steps.demo import copy_sample_network
+from falcon_edge.steps.export import export
+from runtime_bench.bench import Protocol
+from runtime_bench.devices.local import LocalDevice
+from runtime_bench.regression import Tolerances
+
+PROTOCOL = Protocol(runs=160, seconds=0.4, processes=8, rounds=2, warm_up_runs=5, warm_up_seconds=0.02)
+TOLERANCES = Tolerances(latency=0.05, memory=0.5)  # it is about latency
+SELECTION = Selection(runtimes=["onnxruntime"])
+PLANTED = """
+import runpy, sys, time
+import numpy
+worker = runpy.run_path(sys.argv[1], run_name="worker")
+run, left, right = worker["OnnxRuntime"].run, *numpy.ones((2, 16, 16), "float32")
+def slowed(self, value):
+    started = time.perf_counter()
+    found = run(self, value)
+    until = time.perf_counter() + SHARE * (time.perf_counter() - started)
+    while time.perf_counter() < until:
+        left @ right
+    return found
+worker["OnnxRuntime"].run = slowed
+sys.path[:] = sys.path[1:]
+worker["main"]()
+"""
+
+
+class Planted(LocalDevice):
+    """Every other worker, which is the new model's, is slower by a share."""
+
+    def __init__(self, share: float):
+        super().__init__()
+        self._share, self._started = share, 0
+
+    def start_worker(self):
+        """The new model's and the baseline's in turns."""
+        slow = self._started % 2 == 0
+        self._started += 1
+        script = PLANTED.replace("SHARE", str(self._share))
+        self._python = (sys.executable, "-c", script) if slow else (sys.executable,)
+        return super().start_worker()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--same", type=int, default=300)
+    parser.add_argument("--planted", type=int, default=100)
+    parser.add_argument("--slowdown", type=float, default=0.10)
+    parser.add_argument("--file", type=Path, default=Path("gate.jsonl"))
+    options = parser.parse_args()
+    wanted = {0.0: options.same, options.slowdown: options.planted}
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = copy_sample_network(Path(folder, "standard"))
+        export(bundle, ("onnx",))
+        done = read(options.file)
+        # One of each in turns, so that both meet the machine in the same moods.
+        while any(len(done.get(share, [])) < count for share, count in wanted.items()):
+            for share, count in wanted.items():
+                if len(done.get(share, [])) < count:
+                    row = compared(bundle, share)
+                    done.setdefault(share, []).append(row)
+                    with options.file.open("a") as file:
+                        file.write(json.dumps(row) + "\n")
+    print("| slowdown | comparisons | pass | inconclusive | regression | seconds each |\n|---|---|---|---|---|---|")
+    for share in wanted:
+        print(summary(share, done.get(share, [])))
+
+
+def compared(bundle: Path, share: float) -> dict[str, object]:
+    """One comparison of a network with itself, the new one slower by a share."""
+    started = time.perf_counter()
+    checked = check_models(bundle, bundle, TOLERANCES, protocol=PROTOCOL, device=Planted(share), selection=SELECTION)
+    latency = checked.findings[0]
+    return {
+        "slowdown": share,
+        "verdict": str(latency.verdict),
+        "change": latency.change,
+        "interval": latency.interval,
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def read(path: Path) -> dict[float, list[dict[str, object]]]:
+    """What an earlier run has measured, by slowdown."""
+    found: dict[float, list[dict[str, object]]] = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        row = json.loads(line)
+        found.setdefault(row["slowdown"], []).append(row)
+    return found
+
+
+def summary(share: float, rows: list[dict[str, object]]) -> str:
+    """One line of the table."""
+    seconds = sorted(row["seconds"] for row in rows)
+    cells = [f"{100 * share:g}%", str(len(rows))]
+    for verdict in ("pass", "inconclusive", "regression"):
+        count = sum(row["verdict"] == verdict for row in rows)
+        bounds = binomtest(count, len(rows)).proportion_ci(0.90, method="exact")
+        cells.append(f"{count} ({100 * count / len(rows):.1f}%, {100 * bounds.low:.1f}..{100 * bounds.high:.1f})")
+    return f"| {' | '.join(cells)} | {seconds[len(seconds) // 2]:.1f} |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""falcon-edge check."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from falcon_edge.cli import options
+from falcon_edge.cli.render import findings_table
+from falcon_edge.cli.session import Debug, Json, Quiet, session
+from falcon_edge.errors import BadInput, BelowAsked, Inconclusive
+
+
+def check(
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="A bundle, a model file, or results of bench.")],
+    baseline: Annotated[Path, typer.Option("--baseline", metavar="OLD", help="What it must not be worse than.")],
+    tolerance: Annotated[
+        str | None,
+        typer.Option("--tolerance", metavar="5%", help="Of latency, memory, size and counts; by default 5%."),
+    ] = None,
+    tolerances: Annotated[
+        Path | None, typer.Option("--tolerances", metavar="FILE", help="TOML with one for each figure.")
+    ] = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm/--no-confirm", help="Measure models again before a regression counts.")
+    ] = True,
+    device: Annotated[str, typer.Option("--device", help="Where to measure: local.")] = "local",
+    runtime: Annotated[list[str] | None, typer.Option("--runtime", help="onnxruntime (ort), litert (tflite).")] = None,
+    target: Annotated[list[str] | None, typer.Option("--target", help="Only these formats.")] = None,
+    precision: Annotated[list[str] | None, typer.Option("--precision", help="Only these precisions.")] = None,
+    data: options.Data = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Results as JSON.")] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say whether NEW is worse than OLD: pass (0), regression (1) or inconclusive (3)."""
+    with session(as_json, debug, quiet) as out:
+        from falcon_edge.steps.bench import Selection
+        from falcon_edge.steps.check import check_models
+        from runtime_bench.regression import Tolerances, Verdict
+        from runtime_bench.results import check_writable, save
+
+        if tolerance is not None and tolerances is not None:
+            raise BadInput("--tolerance and --tolerances: give one of them")
+        allowed = Tolerances() if tolerances is None else Tolerances.read(tolerances)
+        if tolerance is not None:
+            share = _share(tolerance)
+            allowed = Tolerances(latency=share, memory=share, size=share, counts=share)
+        if output is not None:
+            check_writable(output)
+        with out.progress() as progress:
+            checked = check_models(
+                new,
+                baseline,
+                allowed,
+                device=device,
+                selection=Selection(runtime or (), target or (), precision or ()),
+                data=data,
+                confirm=confirm,
+                progress=progress,
+            )
+        if output is not None and checked.results is not None:
+            save(checked.results, output)
+        document = {"verdict": checked.verdict, "findings": [asdict(finding) for finding in checked.findings]}
+        out.result(document, lambda: findings_table(checked.verdict, checked.findings))
+        first = next((each for each in checked.findings if each.verdict is checked.verdict), None)
+        if first is not None and checked.verdict is not Verdict.passed:
+            kind = BelowAsked if checked.verdict is Verdict.regression else Inconclusive
+            raise kind(f"{checked.verdict}: {first.figure} of {first.model}: {first.says}")
+
+
+def _share(text: str) -> float:
+    """'5%' or '0.05' as 0.05."""
+    try:
+        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError as error:
+        raise BadInput(f"--tolerance {text}: write a share, as in 5% or 0.05") from error

@@ -1,0 +1,143 @@
+"""The gate: a regression only beyond the tolerance with the whole interval, a pass only within it."""
+
+import numpy as np
+import pytest
+
+from runtime_bench.errors import BenchInputError
+from runtime_bench.regression import Tolerances, Verdict, check, incomparable, worst
+from runtime_bench.results import Accuracy, Burst, Memory, summarise
+
+
+@pytest.fixture
+def made(entry):
+    """An entry with samples of eight processes around `middle`, whose medians spread by `between`."""
+
+    def made(middle=1e6, between=0.002, seed=0, **options):
+        random = np.random.default_rng(seed)
+        bursts = tuple(
+            Burst(
+                process=process, round=0, samples_ns=tuple(int(value) for value in shift * random.normal(1, 0.01, 50))
+            )
+            for process, shift in enumerate(middle * (1 + between * random.standard_normal(8)))
+        )
+        made = entry(**options)
+        return made.model_copy(update={"bursts": bursts, "summary": summarise(bursts)})
+
+    return made
+
+
+def verdicts(findings):
+    return {finding.figure: str(finding.verdict) for finding in findings}
+
+
+@pytest.mark.parametrize(
+    ("factor", "between", "verdict"),
+    [
+        (1.00, 0.002, "pass"),
+        (1.02, 0.002, "pass"),
+        (0.50, 0.002, "pass"),
+        (1.10, 0.002, "regression"),
+        (1.05, 0.010, "inconclusive"),
+        (1.00, 0.200, "inconclusive"),
+    ],
+)
+def test_latency(made, factor, between, verdict):
+    (finding, *_) = check([made(factor * 1e6, between, seed=1)], [made(1e6, between)], Tolerances())
+    assert (finding.figure, finding.verdict) == ("latency", verdict)
+    assert finding.interval[0] <= finding.change <= finding.interval[1]
+
+
+def test_latency_is_inconclusive_where_it_cannot_be_compared(made, results):
+    new, old = made(2e6), made(1e6)
+    (finding, *_) = check([new], [old], Tolerances(), doubt="another machine")
+    assert (finding.verdict, finding.reason) == (Verdict.inconclusive, "another machine")
+    emulated = new.model_copy(update={"emulated": True})
+    assert check([emulated], [old], Tolerances())[0].verdict is Verdict.inconclusive
+    assert incomparable(results(new), results(old)) is None
+    assert "different machines" in incomparable(results(new, cpu="another CPU"), results(old))
+
+
+def test_a_model_that_failed_is_inconclusive_in_latency(entry, made):
+    (finding, *_) = check([entry(samples=())], [made()], Tolerances())
+    assert (finding.figure, finding.verdict) == ("latency", "inconclusive")
+
+
+@pytest.mark.parametrize(("figure", "option"), [("size", "bytes"), ("macs", "macs"), ("parameters", "parameters")])
+@pytest.mark.parametrize(("new", "verdict"), [(1051, "regression"), (1050, "pass"), (10, "pass")])
+def test_exact_figures(made, figure, option, new, verdict):
+    findings = check([made(**{option: new})], [made(**{option: 1000})], Tolerances(), doubt="another machine")
+    assert verdicts(findings)[figure] == verdict
+
+
+def test_memory(made):
+    def with_peak(peak):
+        return made().model_copy(update={"memory": Memory(before_load=1, after_load=2, peak=peak)})
+
+    assert verdicts(check([with_peak(1060)], [with_peak(1000)], Tolerances()))["memory"] == "regression"
+    found = check([with_peak(1060)], [with_peak(1000)], Tolerances(), doubt="another machine")
+    assert verdicts(found)["memory"] == "inconclusive"
+    assert "memory" not in verdicts(check([with_peak(None)], [with_peak(1000)], Tolerances()))
+
+
+def accurate(entry, correct, samples=2000, data="data"):
+    from scipy.stats import binomtest
+
+    interval = binomtest(correct, samples).proportion_ci(0.95, method="wilson")
+    found = Accuracy(
+        data=data, samples=samples, correct=correct, top1=correct / samples, interval=(interval.low, interval.high)
+    )
+    return entry.model_copy(update={"accuracy": found})
+
+
+@pytest.mark.parametrize(
+    ("correct", "verdict"),
+    [(1800, "pass"), (1900, "pass"), (1780, "pass"), (1770, "inconclusive"), (1600, "regression")],
+)
+def test_accuracy(made, correct, verdict):
+    findings = check([accurate(made(), correct)], [accurate(made(), 1800)], Tolerances(accuracy=0.01))
+    assert verdicts(findings)["accuracy"] == verdict
+
+
+def test_accuracy_on_other_images(made):
+    old = accurate(made(), 1800)
+    for new in (made(), accurate(made(), 1800, data="other"), accurate(made(), 900, samples=1000)):
+        assert verdicts(check([new], [old], Tolerances()))["accuracy"] == "inconclusive"
+
+
+def test_files_are_compared_with_those_of_their_kind(made):
+    old = [made(1e6), made(3e6, target="tflite"), made(5e6, precision="int8")]
+    findings = check([made(3e6, target="tflite"), made(1e6)], old, Tolerances())
+    assert [finding.verdict for finding in findings if finding.figure == "latency"] == ["pass", "pass"]
+    with pytest.raises(BenchInputError, match="no file of the same format"):
+        check([made(target="ort")], old, Tolerances())
+
+
+def test_the_worst_verdict_counts(made):
+    findings = check([made(2e6, bytes=10)], [made(1e6, bytes=10)], Tolerances())
+    assert worst(findings) is Verdict.regression
+    assert worst(findings[1:]) is Verdict.passed
+    assert worst(()) is Verdict.inconclusive
+
+
+def test_tolerances_of_a_file(tmp_path):
+    path = tmp_path / "tolerances.toml"
+    path.write_text("latency = 0.1\naccuracy = 0.005\n")
+    assert Tolerances.read(path) == Tolerances(latency=0.1, accuracy=0.005)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("latency = -1", "at least 0"),
+        ("latency = nan", "at least 0"),
+        ('latency = "5%"', "at least 0"),
+        ("speed = 1", "speed has no tolerance; there are latency"),
+        ("latency", "not a TOML file"),
+    ],
+)
+def test_tolerances_without_a_meaning(tmp_path, text, said):
+    path = tmp_path / "tolerances.toml"
+    path.write_text(text)
+    with pytest.raises(BenchInputError, match=said) as caught:
+        Tolerances.read(path)
+    assert len(str(caught.value).splitlines()) == 1
