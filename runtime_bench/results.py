@@ -200,7 +200,11 @@ def check_writable(path: Path) -> None:
 
 def save(results: Results, path: Path) -> None:
     """Write a results file atomically. Raises BenchInputError if it cannot be written."""
-    data = results.model_dump_json(indent=1).encode() + b"\n"
+    write(results.model_dump_json(indent=1).encode() + b"\n", path)
+
+
+def write(data: bytes, path: Path) -> None:
+    """Write a file that is there as a whole or not at all. Raises BenchInputError if it cannot be written."""
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             try:

@@ -38,6 +38,10 @@ def bench(
         Path | None, typer.Option("--resume", metavar="FILE", help="Take over what these results have of the same run.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Results as JSON.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="A row for every file measured.")] = None,
+    benchmark_json: Annotated[
+        Path | None, typer.Option("--benchmark-json", metavar="FILE", help="For github-action-benchmark.")
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
     quiet: Quiet = False,
@@ -47,8 +51,9 @@ def bench(
         from falcon_edge.bundle import find_bundle
         from falcon_edge.steps.bench import Selection
         from falcon_edge.steps.bench import bench as run
+        from runtime_bench import ci
         from runtime_bench.bench import Protocol
-        from runtime_bench.results import check_writable, load, save
+        from runtime_bench.results import check_writable, load, save, write
 
         protocol = Protocol(
             threads=_numbers("--threads", threads),
@@ -60,8 +65,9 @@ def bench(
             cpus="fastest" if cpus == "fastest" else None if cpus == "any" else _numbers("--cpus", cpus),
             seed=seed,
         )
-        if output is not None:
-            check_writable(output)
+        for file in (output, csv, benchmark_json):
+            if file is not None:
+                check_writable(file)
         with out.progress() as progress:
             results = run(
                 models or [find_bundle(None)],
@@ -75,6 +81,10 @@ def bench(
             )
         if output is not None:
             save(results, output)
+        if csv is not None:
+            write(ci.csv_table(results).encode(), csv)
+        if benchmark_json is not None:
+            write(ci.benchmark_json(results).encode(), benchmark_json)
         out.result(results.model_dump(mode="json"), lambda: results_table(results))
         out.flags(results)
         if results.interrupted:

@@ -31,6 +31,10 @@ def check(
     precision: Annotated[list[str] | None, typer.Option("--precision", help="Only these precisions.")] = None,
     data: options.Data = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Results as JSON.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="The findings as a job summary.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="The findings as JUnit XML.")] = None,
     as_json: Json = False,
     debug: Debug = False,
     quiet: Quiet = False,
@@ -39,8 +43,9 @@ def check(
     with session(as_json, debug, quiet) as out:
         from falcon_edge.steps.bench import Selection
         from falcon_edge.steps.check import check_models
+        from runtime_bench import ci
         from runtime_bench.regression import Tolerances, Verdict
-        from runtime_bench.results import check_writable, save
+        from runtime_bench.results import check_writable, save, write
 
         if tolerance is not None and tolerances is not None:
             raise BadInput("--tolerance and --tolerances: give one of them")
@@ -48,8 +53,9 @@ def check(
         if tolerance is not None:
             share = _share(tolerance)
             allowed = Tolerances(latency=share, memory=share, size=share, counts=share)
-        if output is not None:
-            check_writable(output)
+        for file in (output, markdown, junit):
+            if file is not None:
+                check_writable(file)
         with out.progress() as progress:
             checked = check_models(
                 new,
@@ -63,6 +69,10 @@ def check(
             )
         if output is not None and checked.results is not None:
             save(checked.results, output)
+        if markdown is not None:
+            write(ci.markdown(checked.verdict, checked.findings).encode(), markdown)
+        if junit is not None:
+            write(ci.junit(checked.findings), junit)
         document = {"verdict": checked.verdict, "findings": [asdict(finding) for finding in checked.findings]}
         out.result(document, lambda: findings_table(checked.verdict, checked.findings))
         first = next((each for each in checked.findings if each.verdict is checked.verdict), None)

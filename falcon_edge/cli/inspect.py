@@ -22,7 +22,7 @@ def inspect(
     with session(as_json, debug, quiet) as out:
         from rich.console import Group
 
-        from converters.inspect import describe_apart
+        from converters.inspect_apart import describe_apart
         from falcon_edge.bundle import PLAN, find_bundle, is_bundle, open_bundle, read_document
 
         chosen = find_bundle(path)

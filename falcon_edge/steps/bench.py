@@ -11,7 +11,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from converters import onnx_graph
-from converters.inspect import SUFFIXES, Description, describe_apart
+from converters.inspect import SUFFIXES, Description
+from converters.inspect_apart import describe_apart
 from converters.quantization.twin import probe, signed_twin
 from falcon_edge.bundle import Bundle, Card, Export, is_bundle, open_bundle
 from falcon_edge.data import open_dataset

@@ -17,9 +17,10 @@ from networks import resnet, vgg
 from onnx import TensorProto, helper, numpy_helper
 from tflite_files import buffer, code, graph, model, operator, options, packed, quantization, tensor
 
-from converters import inspect
+from converters import inspect_apart
 from converters.errors import ConversionError
-from converters.inspect import describe, describe_apart
+from converters.inspect import describe
+from converters.inspect_apart import describe_apart
 from converters.onnx_export import export_onnx
 from converters.tflite import flatbuffer
 from converters.tflite.emit import emit_tflite
@@ -552,13 +553,13 @@ def test_the_first_bad_file_is_named(good, tmp_path):
 def test_a_file_that_keeps_the_checker_busy(monkeypatch, tmp_path):
     """One kilobyte of functions that call one another twice: 2**40 calls to look into."""
     (tmp_path / "a.onnx").write_bytes(calling([f"F{index}" for index in range(40)]).SerializeToString())
-    monkeypatch.setattr(inspect, "SECONDS", 2.0)
+    monkeypatch.setattr(inspect_apart, "SECONDS", 2.0)
     assert refused(tmp_path / "a.onnx", apart).endswith("a damaged model: checking it took more than 2 s")
 
 
 def test_a_child_that_never_ends(monkeypatch, good):
-    monkeypatch.setattr(inspect, "SECONDS", 0.2)
-    monkeypatch.setattr(inspect, "CHILD", (sys.executable, "-c", "import time; time.sleep(60)"))
+    monkeypatch.setattr(inspect_apart, "SECONDS", 0.2)
+    monkeypatch.setattr(inspect_apart, "CHILD", (sys.executable, "-c", "import time; time.sleep(60)"))
     assert "took more than" in refused(good[0], apart)
 
 
@@ -567,7 +568,7 @@ def test_a_file_that_wants_all_memory(monkeypatch, tmp_path):
     length, nodes = b"\x80\x89\x7a", b"\x0a\x00" * 1_000_000
     (tmp_path / "a.onnx").write_bytes(b"\x08\x08\x42\x02\x10\x11\x3a" + length + nodes)
     assert len(onnx.load(tmp_path / "a.onnx").graph.node) == 1_000_000
-    monkeypatch.setattr(inspect, "MEMORY", 192 * 1024**2)
+    monkeypatch.setattr(inspect_apart, "MEMORY", 192 * 1024**2)
     line = refused(tmp_path / "a.onnx", apart)
     assert any(word in line for word in ("describing it takes more than", "alloc failed", "ended with")), line
 
@@ -582,7 +583,7 @@ def test_a_file_that_wants_all_memory(monkeypatch, tmp_path):
     ],
 )
 def test_a_child_that_crashes(monkeypatch, good, does, said):
-    monkeypatch.setattr(inspect, "CHILD", (sys.executable, "-c", f"import os, signal, sys; {does}"))
+    monkeypatch.setattr(inspect_apart, "CHILD", (sys.executable, "-c", f"import os, signal, sys; {does}"))
     assert said in refused(good[0], apart)
 
 
@@ -591,7 +592,8 @@ def test_no_runtime_is_loaded(good):
     script = f"""
 import json, sys
 from pathlib import Path
-from converters.inspect import describe, describe_apart
+from converters.inspect import describe
+from converters.inspect_apart import describe_apart
 files = [Path(name) for name in {[str(path) for path in good]}]
 assert describe_apart(files) == [describe(path) for path in files]
 mapped = Path("/proc/self/maps").read_text()

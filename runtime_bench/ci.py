@@ -1,0 +1,108 @@
+"""What CI systems read: a job summary in Markdown, JUnit XML, github-action-benchmark's JSON, and CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+from runtime_bench.regression import Finding, Verdict
+from runtime_bench.results import Entry, Results, Summary
+
+SIGNS = {Verdict.passed: "✅", Verdict.regression: "❌", Verdict.inconclusive: "❔"}
+
+
+def markdown(verdict: Verdict, findings: Sequence[Finding]) -> str:
+    """The findings of `check` as a job summary: the verdict, and a row for every figure."""
+    lines = [
+        f"## {SIGNS[verdict]} {verdict}",
+        "",
+        "| model | figure | worse by | verdict |",
+        "|---|---|---|---|",
+        *(
+            f"| {_cell(each.model)} | {each.figure} | {_cell(each.says)} | {SIGNS[each.verdict]} {each.verdict} |"
+            for each in findings
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def junit(findings: Sequence[Finding]) -> bytes:
+    """A test case for every figure: a regression is a failure, what is inconclusive is skipped."""
+    counts = {verdict: sum(each.verdict is verdict for each in findings) for verdict in Verdict}
+    suite = ElementTree.Element(
+        "testsuite",
+        name="falcon-edge check",
+        tests=str(len(findings)),
+        failures=str(counts[Verdict.regression]),
+        skipped=str(counts[Verdict.inconclusive]),
+        errors="0",
+    )
+    for finding in findings:
+        case = ElementTree.SubElement(suite, "testcase", classname=finding.model, name=finding.figure)
+        if finding.verdict is not Verdict.passed:
+            kind = "failure" if finding.verdict is Verdict.regression else "skipped"
+            ElementTree.SubElement(case, kind, message=finding.says)
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+
+
+def benchmark_json(results: Results) -> str:
+    """customSmallerIsBetter of github-action-benchmark: p50 latency, with its interval, peak memory and size."""
+    rows = []
+    for entry in results.entries:
+        if entry.summary is not None:
+            row = {"name": f"{_name(entry)}: p50", "unit": "ns", "value": entry.summary.p50_ns}
+            if entry.intervals is not None:
+                low, high = entry.intervals.p50_ns
+                row["range"] = f"± {(high - low) / 2:.0f}"
+            rows.append(row)
+        if entry.memory is not None and entry.memory.peak is not None:
+            rows.append({"name": f"{_name(entry)}: peak memory", "unit": "bytes", "value": entry.memory.peak})
+        rows.append({"name": f"{_name(entry)}: size", "unit": "bytes", "value": entry.model.bytes})
+    return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+
+
+def csv_table(results: Results) -> str:
+    """A row for every entry: times in nanoseconds, memory and size in bytes; empty where there is nothing."""
+    text = io.StringIO()
+    rows = [_row(entry) for entry in results.entries]
+    writer = csv.DictWriter(text, [*rows[0]] if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    model, runtime, summary, accuracy = entry.model, entry.runtime, entry.summary, entry.accuracy
+    low, high = (None, None) if entry.intervals is None else entry.intervals.p50_ns
+    return {
+        **model.model_dump(include={"name", "file", "target", "precision"}),
+        "runtime": None if runtime is None else runtime.name,
+        "version": None if runtime is None else runtime.version,
+        "threads": None if runtime is None else runtime.threads,
+        "device": entry.device,
+        **{name: None if summary is None else getattr(summary, name) for name in Summary.model_fields},
+        "p50_low_ns": low,
+        "p50_high_ns": high,
+        "load_ns": entry.load_ns,
+        "first_inference_ns": entry.first_inference_ns,
+        "peak_memory": None if entry.memory is None else entry.memory.peak,
+        **model.model_dump(include={"bytes", "parameters", "macs"}),
+        "top1": None if accuracy is None else accuracy.top1,
+        "images": None if accuracy is None else accuracy.samples,
+        "flags": " ".join(flag.flag for flag in entry.flags),
+        "failure": None if entry.failure is None else entry.failure.message,
+    }
+
+
+def _name(entry: Entry) -> str:
+    runtime = "" if entry.runtime is None else f", {entry.runtime.name}, {entry.runtime.threads} threads"
+    return f"{entry.model.name}, {entry.model.file}{runtime}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
