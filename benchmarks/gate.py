@@ -25,7 +25,7 @@ from runtime_bench.bench import Protocol
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.regression import Tolerances
 
-PROTOCOL = Protocol(runs=160, seconds=0.4, processes=8, rounds=2, warm_up_runs=5, warm_up_seconds=0.02)
+PROTOCOL = Protocol(runs=800, seconds=2.0, processes=8, rounds=12, warm_up_runs=5, warm_up_seconds=0.02)
 TOLERANCES = Tolerances(latency=0.05, memory=0.5)  # it is about latency
 SELECTION = Selection(runtimes=["onnxruntime"])
 PLANTED = """

@@ -14,7 +14,7 @@ from pathlib import Path
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
 from runtime_bench.results import Accuracy, Entry, Results
-from runtime_bench.stats import Interval, ratio_interval
+from runtime_bench.stats import Interval, paired_ratio, ratio_interval
 
 ROUNDING = 1e-9  # 1050 / 1000 - 1 is a little more than 0.05
 
@@ -92,18 +92,24 @@ class Finding:
 
 
 def check(
-    new: Sequence[Entry], old: Sequence[Entry], tolerances: Tolerances, *, doubt: str | None = None
+    new: Sequence[Entry],
+    old: Sequence[Entry],
+    tolerances: Tolerances,
+    *,
+    doubt: str | None = None,
+    interleaved: bool = False,
 ) -> tuple[Finding, ...]:
     """Every figure of the new entries beside that of the old entry of the same format, precision, runtime and threads.
 
-    doubt: why latencies and memory of the two cannot be compared, if so. Raises BenchInputError if no entry has a
+    doubt: why latencies and memory of the two cannot be compared, if so. interleaved: they are of one run, in which
+    their bursts took turns. Raises BenchInputError if no entry has a
     baseline.
     """
     findings: list[Finding] = []
     for entry in new:
         baseline = next((other for other in old if _kind(other) == _kind(entry)), None)
         if baseline is not None:
-            findings += _findings(entry, baseline, tolerances, doubt)
+            findings += _findings(entry, baseline, tolerances, doubt, interleaved)
     if not findings:
         raise BenchInputError("the baseline has no file of the same format, precision and runtime to compare with")
     return tuple(findings)
@@ -136,9 +142,9 @@ def _kind(entry: Entry) -> tuple[object, ...]:
     return entry.model.target, entry.model.precision, runtime
 
 
-def _findings(new: Entry, old: Entry, tolerances: Tolerances, doubt: str | None) -> list[Finding]:
+def _findings(new: Entry, old: Entry, tolerances: Tolerances, doubt: str | None, interleaved: bool) -> list[Finding]:
     name = f"{new.model.name}, {new.model.file}"
-    found = [_latency(name, new, old, tolerances.latency, doubt)]
+    found = [_latency(name, new, old, tolerances.latency, doubt, interleaved)]
     if new.memory is not None and old.memory is not None:
         peaks = new.memory.peak, old.memory.peak
         found += _exact(name, "memory", *peaks, tolerances.memory, doubt)
@@ -150,7 +156,7 @@ def _findings(new: Entry, old: Entry, tolerances: Tolerances, doubt: str | None)
     return found
 
 
-def _latency(name: str, new: Entry, old: Entry, tolerance: float, doubt: str | None) -> Finding:
+def _latency(name: str, new: Entry, old: Entry, tolerance: float, doubt: str | None, interleaved: bool) -> Finding:
     if new.summary is None or old.summary is None:
         failed = new if new.summary is None else old
         why = "it was not measured" if failed.failure is None else f"it failed: {failed.failure.message}"
@@ -161,9 +167,10 @@ def _latency(name: str, new: Entry, old: Entry, tolerance: float, doubt: str | N
     if new.emulated or old.emulated:
         why = "an emulated time is no latency"
         return Finding(name, "latency", other, one, one / other - 1, None, tolerance, Verdict.inconclusive, why)
-    low, high = ratio_interval(new.bursts, old.bursts)
+    paired = paired_ratio(new.bursts, old.bursts) if interleaved else None
+    ratio, (low, high) = paired or (one / other, ratio_interval(new.bursts, old.bursts))
     interval = low - 1, high - 1
-    return Finding(name, "latency", other, one, one / other - 1, interval, tolerance, _verdict(interval, tolerance))
+    return Finding(name, "latency", other, one, ratio - 1, interval, tolerance, _verdict(interval, tolerance))
 
 
 def _exact(

@@ -39,6 +39,27 @@ def ratio_interval(numerator: Sequence[Burst], denominator: Sequence[Burst], see
     return float(low), float(high)
 
 
+def paired_ratio(
+    numerator: Sequence[Burst], denominator: Sequence[Burst], seed: int = 0
+) -> tuple[float, Interval] | None:
+    """The median ratio of bursts that were taken in turns, and its 95% interval; None where they do not pair.
+
+    What slows a machine down for a second slows down both bursts of a round, and leaves their ratio as it is.
+    """
+    one, other = (
+        {(burst.process, burst.round): float(np.median(burst.samples_ns)) for burst in bursts if burst.samples_ns}
+        for bursts in (numerator, denominator)
+    )
+    if not one or one.keys() != other.keys():
+        return None
+    found: dict[int, list[float]] = {}
+    for place, value in one.items():
+        found.setdefault(place[0], []).append(value / other[place])
+    ratios = [np.array(values) for values in found.values()]
+    low, high = _interval([ratios], lambda drawn: np.median(drawn[0]), seed)
+    return float(np.median(np.concatenate(ratios))), (float(low), float(high))
+
+
 def _interval(
     groups: Sequence[list[np.ndarray]], statistic: Callable[[list[np.ndarray]], np.ndarray], seed: int
 ) -> tuple[np.ndarray, np.ndarray]:

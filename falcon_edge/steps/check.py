@@ -13,7 +13,7 @@ from runtime_bench.results import Results, load
 
 RESULTS = ".json"
 # Eight processes a side make an interval over processes worth something; about 20 s for a pair of files.
-PROTOCOL = Protocol(runs=200, seconds=4.0, processes=8, rounds=2, warm_up_seconds=0.2)
+PROTOCOL = Protocol(runs=400, seconds=4.0, processes=8, rounds=10, warm_up_seconds=0.2)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def check_models(
         results, (one, other) = bench_groups(
             [[new], [baseline]], protocol, device=device, selection=selection, data=data, progress=progress
         )
-        found = check(one, other, tolerances)
+        found = check(one, other, tolerances, interleaved=True)
         return Checked(worst(found), found, results)
 
     first = measured()
