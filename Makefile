@@ -16,7 +16,7 @@ $(READY): constraints.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt setuptools
 	$(BIN)/python -m pip install --quiet -c constraints.txt "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e ".[dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e ".[dev,zoo]"
 	touch $@
 
 demo: env
@@ -25,9 +25,7 @@ demo: env
 test: env
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-# Many minutes. The zoo's networks come from timm and torchvision, which nothing else needs.
 test-slow: env emulators
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e ".[dev,zoo]"
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
 
 lint: env
