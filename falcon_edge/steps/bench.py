@@ -102,10 +102,8 @@ def bench_groups(
         ends = [0]
         for paths in groups:
             for path in paths:
-                found = _candidates(path, selection or Selection(), evaluations)
-                candidates += [
-                    _with_twin(*each, folder / f"twin-{len(candidates)}-{n}") for n, each in enumerate(found)
-                ]
+                for candidate, source in _candidates(path, selection or Selection(), evaluations):
+                    candidates.append(_with_twin(candidate, source, folder / f"twin-{len(candidates)}.onnx"))
             ends.append(len(candidates))
         for candidate in candidates:
             if runtime_named(candidate.runtime).installed is None:
