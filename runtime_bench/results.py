@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MAXIMUM_BYTES = 256 * 1024**2  # ten million samples
 
 
@@ -80,8 +80,12 @@ class Intervals(Part):
 
 
 class Memory(Part):
-    """Resident set of the worker in bytes; null where the device does not tell."""
+    """Resident set of the worker in bytes; null where the device does not tell.
 
+    bare: before the runtime was imported; before_load less that is the runtime alone.
+    """
+
+    bare: int | None = None
     before_load: int | None
     after_load: int | None
     peak: int | None
@@ -110,6 +114,64 @@ class Agreement(Part):
     snr_db: float | None
     top1_equal: int
     within_tolerance: bool
+
+
+class Counts(Part):
+    """What one inference does on an emulated CPU; never a latency.
+
+    instructions and MACs by class; misses of a model of the CPU's caches; cycles: an estimated, uncalibrated interval.
+    """
+
+    cpu: str
+    instructions: int
+    classes: dict[str, int] = Field(default_factory=dict)
+    macs: dict[str, int] = Field(default_factory=dict)
+    loads: int
+    stores: int
+    bytes_loaded: int
+    bytes_stored: int
+    l1_misses: int | None = None
+    l2_misses: int | None = None
+    cycles: tuple[float, float] | None = None
+
+
+class Layer(Part):
+    """Operators that the runtime executed as one, in the order of execution.
+
+    operators: their kinds; output: the tensor that they end with; ns: their time in one inference; bytes: what they
+    read and write at least, weights included; channels: into and out of the operator with the most MACs; kernel: what
+    ran, where the runtime tells; flags: what is known to be slow (float-island, transpose, odd-channels, fallback).
+    """
+
+    operators: tuple[str, ...]
+    output: str
+    shape: tuple[int, ...] = ()
+    dtype: str
+    channels: tuple[int, int] | None = None
+    macs: int
+    bytes: int
+    ns: float | None = None
+    kernel: str | None = None
+    flags: tuple[str, ...] = ()
+    counts: Counts | None = None
+
+
+class Profile(Part):
+    """Where an inference's time goes. remainder_ns: the time that is in no layer.
+
+    method: runtime (the runtime's own profile) or prefixes (the differences of models that end one operator later).
+    """
+
+    method: Literal["runtime", "prefixes"]
+    layers: tuple[Layer, ...]
+    remainder_ns: float | None = None
+
+
+class Peaks(Part):
+    """What the device reached on one large convolution by precision, and when copying a large array."""
+
+    macs_per_second: dict[str, float]
+    bytes_per_second: float
 
 
 class Flag(Part):
@@ -145,7 +207,8 @@ class Entry(Part):
     memory: Memory | None = None
     accuracy: Accuracy | None = None
     agreement: Agreement | None = None
-    counts: None = Field(default=None, description="instruction counts of an emulated run; none yet")
+    counts: Counts | None = None
+    profile: Profile | None = None
     flags: tuple[Flag, ...] = ()
     failure: Failure | None = None
 
@@ -168,12 +231,13 @@ class Entry(Part):
 class Results(Part):
     """A results file: the machine before and after, how it was measured, and an entry per model file."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     created: str
     options: dict[str, Any]
     before: Environment
     after: Environment
     interrupted: bool = False
+    peaks: Peaks | None = None
     entries: tuple[Entry, ...]
 
 
@@ -262,8 +326,13 @@ def _from_version_1(document: dict[str, Any]) -> dict[str, Any]:
     return document | {"schema_version": 2}
 
 
+def _from_version_2(document: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 had no counts, profiles and peaks, and did not say what the runtime alone takes."""
+    return document | {"schema_version": 3}
+
+
 # Version n -> a function that turns a document of version n into one of n + 1.
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_version_1}
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_version_1, 2: _from_version_2}
 
 
 def _integer(text: str) -> int:

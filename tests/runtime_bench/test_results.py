@@ -172,11 +172,11 @@ def test_truncated_json_at_any_place(tmp_path, full):
             load(written(text[:length], tmp_path))
 
 
-@pytest.mark.parametrize("version", [0, 3, "1", None, True, 1.5, [1]])
+@pytest.mark.parametrize("version", [0, 4, "1", None, True, 1.5, [1]])
 def test_another_version(tmp_path, document, version):
     with pytest.raises(BenchInputError) as caught:
         load(written(document | {"schema_version": version}, tmp_path))
-    assert f"results of version {version}; this program reads up to 2" in str(caught.value)
+    assert f"results of version {version}; this program reads up to 3" in str(caught.value)
 
 
 def test_an_older_version_is_brought_up(tmp_path, monkeypatch, full, document):
@@ -187,7 +187,7 @@ def test_an_older_version_is_brought_up(tmp_path, monkeypatch, full, document):
         return renamed | {"schema_version": 1}
 
     monkeypatch.setitem(results_module.UPGRADES, 0, upgrade)
-    monkeypatch.setitem(results_module.UPGRADES, 1, lambda document: document | {"schema_version": 2})
+    monkeypatch.setitem(results_module.UPGRADES, 1, lambda document: document | {"schema_version": 3})
     assert load(written(old, tmp_path)) == full
 
 
