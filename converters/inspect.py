@@ -22,6 +22,9 @@ from converters.tflite.reader import read_tflite
 Shape = tuple[int, ...]
 SUFFIXES = (".onnx", ".tflite")
 MAXIMUM_CARD, MAXIMUM_CARD_DEPTH = 16 * 1024**2, 32
+# Output channels that kernels compute at a time on ARM: XNNPACK's tiles for NEON are 8 floats or 16 int8 wide.
+LANES = {"float": 8, "float16": 8, "float32": 8, "int8": 16}
+IMAGE_CHANNELS = 4  # so few come from an image, and cannot be chosen
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,11 @@ class Value:
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator. MACs are of convolutions and matrix products, without bias additions."""
+    """One operator. MACs are of convolutions and matrix products, without bias additions.
+
+    reads, writes: names of its tensors that are no constants, as many as `inputs`, and its outputs. form: what computes
+    its MACs (pointwise, depthwise, grouped, standard, transposed, dense). channels: into and out of a convolution.
+    """
 
     name: str
     kind: str
@@ -45,6 +52,29 @@ class Operator:
     parameters: int
     macs: int
     activation: str | None = None
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    form: str | None = None
+    channels: tuple[int, int] | None = None
+
+    @property
+    def bytes(self) -> int:
+        """What it reads and writes at least: inputs, output and weights, once."""
+        return self.bytes_each * (sum(map(prod, self.inputs)) + prod(self.output) + self.parameters)
+
+    @property
+    def idle_lanes(self) -> float:
+        """The share of a convolution's work that kernels do for channels that do not exist."""
+        lanes, used = LANES.get(self.dtype, 1), 1.0
+        for count in self.channels or ():
+            if count > IMAGE_CHANNELS:
+                used *= count / (-(-count // lanes) * lanes)
+        return 1 - used
+
+    @property
+    def bytes_each(self) -> int:
+        """Of one number."""
+        return np.dtype("float32" if self.dtype == "float" else self.dtype).itemsize
 
 
 @dataclass(frozen=True)
@@ -83,12 +113,24 @@ class Description:
         """Operators by kind, the most frequent first."""
         return dict(Counter(operator.kind for operator in self.operators).most_common())
 
+    def flags(self, operator: Operator) -> tuple[str, ...]:
+        """What is known to make one of the operators slow: transpose, odd-channels, float-island."""
+        found = []
+        if operator.kind.upper() == "TRANSPOSE":
+            found.append("transpose")
+        if operator.idle_lanes > 0:
+            found.append("odd-channels")
+        quantized = any(other.dtype == "int8" and other.macs for other in self.operators)
+        if quantized and operator.macs and operator.dtype.startswith("float"):
+            found.append("float-island")
+        return tuple(found)
+
     @property
     def transposes(self) -> tuple[Transpose, ...]:
         """The operators that do nothing but move data from one layout to another."""
         return tuple(
             Transpose(
-                operator.name, operator.inputs[0], operator.output, 2 * prod(operator.output) * _width(operator.dtype)
+                operator.name, operator.inputs[0], operator.output, 2 * prod(operator.output) * operator.bytes_each
             )
             for operator in self.operators
             if operator.kind.upper() == "TRANSPOSE" and operator.inputs
@@ -134,11 +176,6 @@ def _card(path: Path, text: str | bytes | None) -> dict[str, Any] | None:
     return card if isinstance(card, dict) else None
 
 
-def _width(dtype: str) -> int:
-    """Bytes of one number."""
-    return np.dtype("float32" if dtype == "float" else dtype).itemsize
-
-
 def _parts(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value
 
@@ -156,20 +193,28 @@ def _describe_onnx(path: Path) -> Description:
             kinds[node.output[0]] = kinds[node.input[0]]  # a stored weight, as its user sees it
             continue
         weights = [name for name in node.input if name in kinds]
+        reads = tuple(name for name in node.input if name and name not in kinds)
+        weight = shapes.get(weights[0]) if weights else None
         output = shapes.get(node.output[0], ())
         kind = kinds[weights[0]] if weights else onnx.TensorProto.FLOAT
-        macs = _onnx_macs(node, shapes.get(weights[0]) if weights else None, shapes, output)
+        macs = _onnx_macs(node, weight, shapes, output)
+        inputs = tuple(shapes.get(name, ()) for name in reads)
+        convolves = macs > 0 and node.op_type.startswith("Conv") and inputs != ()
         operators.append(
             Operator(
                 node.name or node.output[0],
                 node.op_type,
-                tuple(shapes.get(name, ()) for name in node.input if name and name not in kinds),
+                inputs,
                 output,
                 onnx.TensorProto.DataType.Name(kind).lower(),
                 sum(prod(shapes[name]) for name in weights if kinds[name] != onnx.TensorProto.INT64)
                 if node.op_type != "QuantizeLinear"
                 else 0,
                 macs,
+                reads=reads,
+                writes=tuple(name for name in node.output if name),
+                form=_onnx_form(node, weight) if macs else None,
+                channels=(inputs[0][1], output[1]) if convolves else None,
             )
         )
     card = next((entry.value for entry in model.metadata_props if entry.key == CARD_KEY), None)
@@ -203,18 +248,27 @@ def _onnx_macs(node: onnx.NodeProto, weight: Shape | None, shapes: dict[str, Sha
     return 0
 
 
+def _onnx_form(node: onnx.NodeProto, weight: Shape | None) -> str:
+    if node.op_type != "Conv" or weight is None:
+        return "transposed" if node.op_type == "ConvTranspose" else "dense"
+    if attributes(node).get("group", 1) > 1:
+        return "depthwise" if weight[1] == 1 else "grouped"
+    return "pointwise" if prod(weight[2:]) == 1 else "standard"
+
+
 def _describe_tflite(path: Path) -> Description:
     model = read_tflite(path)
     operators = []
     expanded: dict[str, str] = {}  # weights that are stored in another type: that type
     for index, operator in enumerate(model.operators):
-        if operator.kind == "DEQUANTIZE" and operator.inputs[0].constant:
+        if operator.expands_constant:
             expanded[operator.outputs[0].name] = operator.inputs[0].dtype
             continue
         weights = [tensor for tensor in operator.inputs if tensor.constant or tensor.name in expanded]
         if operator.kind == "TRANSPOSE_CONV":
             del weights[:1]  # the size of its result
-        values = [tensor.shape for tensor in operator.inputs if not tensor.constant and tensor.name not in expanded]
+        computed = [tensor for tensor in operator.inputs if not tensor.constant and tensor.name not in expanded]
+        values = [tensor.shape for tensor in computed]
         output = operator.outputs[0]
         macs = 0
         if operator.kind == "CONV_2D" and weights:
@@ -237,6 +291,10 @@ def _describe_tflite(path: Path) -> Description:
                 sum(prod(weight.shape) for weight in weights) if macs else 0,
                 macs,
                 operator.activation,
+                tuple(tensor.name for tensor in computed),
+                tuple(tensor.name for tensor in operator.outputs),
+                _tflite_form(operator.kind, weights[0].shape, values[0]) if macs and weights and values else None,
+                (values[0][-1], output.shape[-1]) if macs and "CONV" in operator.kind else None,
             )
         )
     return Description(
@@ -247,3 +305,9 @@ def _describe_tflite(path: Path) -> Description:
         tuple(operators),
         _card(path, model.metadata.get(CARD_KEY)),
     )
+
+
+def _tflite_form(kind: str, weight: Shape, value: Shape) -> str:
+    if kind == "CONV_2D" and weight[-1] == value[-1]:
+        return "pointwise" if prod(weight[1:3]) == 1 else "standard"
+    return {"CONV_2D": "grouped", "DEPTHWISE_CONV_2D": "depthwise", "TRANSPOSE_CONV": "transposed"}.get(kind, "dense")

@@ -14,15 +14,16 @@ class Row:
     """An entry beside the standard one of the same runtime and precision. None: one of the two figures is missing.
 
     speedup: ratio of the p50s; speedup_interval: its 95% interval; macs_ratio: standard over this; realised_share:
-    speedup / macs_ratio.
+    speedup / macs_ratio. Of an emulated entry there is no speedup, but instructions_ratio: standard over this.
     """
 
     entry: Entry
-    standard: Entry | None
-    speedup: float | None
-    speedup_interval: Interval | None
-    macs_ratio: float | None
-    realised_share: float | None
+    standard: Entry | None = None
+    speedup: float | None = None
+    speedup_interval: Interval | None = None
+    macs_ratio: float | None = None
+    realised_share: float | None = None
+    instructions_ratio: float | None = None
 
 
 ACROSS = ("machine", "device", "emulation", "threads", "precision")
@@ -40,42 +41,97 @@ def compare(
     unknown = [name for name in across if name not in ACROSS]
     if unknown:
         raise BenchInputError(f"{unknown[0]}: models can be compared across {', '.join(ACROSS)}")
-    entries = [entry for result in results for entry in result.entries]
-    _refuse_mixtures(results, entries, across)
-    if baseline is not None and all(entry.model.name != baseline for entry in entries):
-        names = ", ".join(sorted({entry.model.name for entry in entries}))
-        raise BenchInputError(f"no model is called {baseline}; there are {names}")
-    rows = tuple(
-        _row(entry, _standard(entry, (*_plainest_first(result.entries), *_plainest_first(entries)), baseline, across))
-        for result in results
-        for entry in result.entries
-    )
+    _refuse_mixtures(results, [entry for result in results for entry in result.entries], across)
+    rows = beside_standards(results, baseline=baseline, across=across)
     if all(row.standard is None or row.standard is row.entry for row in rows):
         raise BenchInputError("nothing to compare with: measure the standard model too, or name it with --baseline")
     return rows
 
 
-def _plainest_first(entries: Sequence[Entry]) -> list[Entry]:
-    return sorted(entries, key=lambda entry: (entry.model.precision != "fp32", _threads(entry) or 0))
+def beside_standards(
+    results: Sequence[Results], *, baseline: str | None = None, across: Collection[str] = ()
+) -> tuple[Row, ...]:
+    """As `compare`, of whatever mixture: an entry beside which nothing was measured alike has no standard.
+
+    Raises BenchInputError if nothing was measured, or for a baseline that is not there or that of other models.
+    """
+    entries = [entry for result in results for entry in result.entries]
+    if all(entry.summary is None and entry.counts is None and entry.failure is None for entry in entries):
+        raise BenchInputError("nothing was measured: these results have no samples")
+    if baseline is not None and all(entry.model.name != baseline for entry in entries):
+        names = ", ".join(sorted({entry.model.name for entry in entries}))
+        raise BenchInputError(f"no model is called {baseline}; there are {names}")
+    rows = tuple(map(_row, entries, standards(results, baseline=baseline, across=across)))
+    others = [row for row in rows if row.entry.model.name != baseline]
+    if baseline is not None and others and all(row.standard is None for row in others):
+        raise BenchInputError(
+            f"{baseline} is no baseline for {others[0].entry.model.name}: it is the standard of other models, "
+            "or was measured otherwise"
+        )
+    return rows
 
 
-def _standard(entry: Entry, entries: Sequence[Entry], baseline: str | None, across: Collection[str]) -> Entry | None:
-    for other in entries:
-        if _setting(other, across) != _setting(entry, across):
+def standards(
+    results: Sequence[Results], *, baseline: str | None = None, across: Collection[str] = ()
+) -> tuple[Entry | None, ...]:
+    """The standard of every entry as `compare` finds it, in order; None where there is none."""
+    runs = [[(entry, machine(result)) for entry in result.entries] for result in results]
+    everything = _plainest_first([subject for run in runs for subject in run])
+    return tuple(
+        _standard(subject, (*_plainest_first(run), *everything), baseline, across) for run in runs for subject in run
+    )
+
+
+def machine(results: Results) -> str:
+    """The machine of these results, in words."""
+    return ", ".join(filter(None, (results.before.machine, results.before.cpu)))
+
+
+_Subject = tuple[Entry, str]  # an entry, and the machine that it was measured on
+
+
+def _plainest_first(subjects: Sequence[_Subject]) -> list[_Subject]:
+    return sorted(subjects, key=lambda subject: (subject[0].model.precision != "fp32", _threads(subject[0]) or 0))
+
+
+def _standard(
+    subject: _Subject, others: Sequence[_Subject], baseline: str | None, across: Collection[str]
+) -> Entry | None:
+    entry = subject[0]
+    for other in others:
+        candidate = other[0]
+        if _setting(other, across) != _setting(subject, across):
             continue
         if baseline is not None:
-            if other.model.name == baseline:
-                return other
-        elif other.model.role == "standard" and (
-            other is entry
-            or (other.model.identity is not None and other.model.identity in (entry.model.parent, entry.model.identity))
+            if candidate.model.name == baseline and not _unrelated(entry, candidate):
+                return candidate
+        elif candidate.model.role == "standard" and (
+            candidate is entry
+            or (
+                candidate.model.identity is not None
+                and candidate.model.identity in (entry.model.parent, entry.model.identity)
+            )
         ):
-            return other
+            return candidate
     return None
 
 
-def _setting(entry: Entry, across: Collection[str]) -> tuple[Any, ...]:
-    free = {"precision": entry.model.precision, "threads": _threads(entry)}
+def _unrelated(entry: Entry, baseline: Entry) -> bool:
+    """Whether both tell where they come from, and it is not the same."""
+    if entry.model.parent is None or baseline.model.identity is None:
+        return False
+    return {entry.model.parent, entry.model.identity}.isdisjoint({baseline.model.identity, baseline.model.parent} - {None})
+
+
+def _setting(subject: _Subject, across: Collection[str]) -> tuple[Any, ...]:
+    entry, place = subject
+    free = {
+        "machine": place,
+        "device": entry.device,
+        "emulation": entry.emulated,
+        "threads": _threads(entry),
+        "precision": entry.model.precision,
+    }
     return entry.model.target, *(value for name, value in free.items() if name not in across)
 
 
@@ -84,15 +140,20 @@ def _threads(entry: Entry) -> int | None:
 
 
 def _row(entry: Entry, standard: Entry | None) -> Row:
-    speedup = interval = macs_ratio = share = None
-    if standard is not None and standard.summary is not None and entry.summary is not None:
+    if standard is None:
+        return Row(entry)
+    speedup = interval = macs_ratio = share = instructions_ratio = None
+    emulated = standard.emulated or entry.emulated  # their times say nothing
+    if not emulated and standard.summary is not None and entry.summary is not None:
         speedup = standard.summary.p50_ns / entry.summary.p50_ns
         interval = (1.0, 1.0) if standard is entry else ratio_interval(standard.bursts, entry.bursts)
-    if standard is not None and standard.model.macs and entry.model.macs:
+    if standard.model.macs and entry.model.macs:
         macs_ratio = standard.model.macs / entry.model.macs
     if speedup is not None and macs_ratio is not None:
         share = speedup / macs_ratio
-    return Row(entry, standard, speedup, interval, macs_ratio, share)
+    if standard.counts is not None and entry.counts is not None:
+        instructions_ratio = standard.counts.instructions / entry.counts.instructions
+    return Row(entry, standard, speedup, interval, macs_ratio, share, instructions_ratio)
 
 
 def _refuse_mixtures(results: Sequence[Results], entries: Sequence[Entry], across: Collection[str]) -> None:
@@ -101,7 +162,7 @@ def _refuse_mixtures(results: Sequence[Results], entries: Sequence[Entry], acros
         if entry.runtime is not None:
             threads.setdefault(entry.model.name, set()).add(entry.runtime.threads)
     settings: dict[str, set[Any]] = {
-        "machine": {f"{result.before.machine}, {result.before.cpu}" for result in results},
+        "machine": {machine(result) for result in results},
         # every model with the same numbers of them is one sweep
         "threads": {", ".join(map(str, sorted(numbers))) for numbers in threads.values()},
         "device": {entry.device for entry in entries},

@@ -139,32 +139,38 @@ class Layer(Part):
     """Operators that the runtime executed as one, in the order of execution.
 
     operators: their kinds; output: the tensor that they end with; ns: their time in one inference; bytes: what they
-    read and write at least, weights included; channels: into and out of the operator with the most MACs; kernel: what
-    ran, where the runtime tells; flags: what is known to be slow (float-island, transpose, odd-channels, fallback).
+    read and write at least, weights included. shape (of the output), dtype, form (pointwise, depthwise, standard, ...)
+    channels (in and out) and idle_lanes (the share of a kernel's work for channels that do not exist) are those of the
+    operator with the most MACs. kernel: what ran, where the runtime tells. flags: what is known to be slow
+    (float-island, transpose, odd-channels, fallback).
     """
 
     operators: tuple[str, ...]
     output: str
     shape: tuple[int, ...] = ()
     dtype: str
+    form: str | None = None
     channels: tuple[int, int] | None = None
+    idle_lanes: float = 0.0
     macs: int
     bytes: int
-    ns: float | None = None
+    ns: float
     kernel: str | None = None
     flags: tuple[str, ...] = ()
     counts: Counts | None = None
 
 
 class Profile(Part):
-    """Where an inference's time goes. remainder_ns: the time that is in no layer.
+    """Where an inference's time goes. remainder_ns: what of the median is in no layer.
 
     method: runtime (the runtime's own profile) or prefixes (the differences of models that end one operator later).
+    overhead_ns: what being profiled added to every layer, which was taken off.
     """
 
     method: Literal["runtime", "prefixes"]
     layers: tuple[Layer, ...]
-    remainder_ns: float | None = None
+    remainder_ns: float
+    overhead_ns: float = 0.0
 
 
 class Peaks(Part):

@@ -31,8 +31,9 @@ STABLE_SHARE = 0.05
 PR_SET_PDEATHSIG = 1
 INPUT_TYPES = {"tensor(float)": "float32", "tensor(int8)": "int8", "tensor(uint8)": "uint8"}
 LITE_PACKAGES = (("ai-edge-litert", "ai_edge_litert"), ("tflite-runtime", "tflite_runtime"))
-REQUESTS = ("load", "warm_up", "measure", "evaluate", "replay", "memory")
+REQUESTS = ("load", "warm_up", "measure", "evaluate", "replay", "memory", "profile", "invoke", "bandwidth")
 # What the runtimes say where memory ran out.
+KERNEL_EVENT = "_kernel_time"  # how ONNX Runtime's profile ends the names of nodes
 OUT_OF_MEMORY = ("bad_alloc", "allocate memory")
 
 
@@ -51,7 +52,8 @@ class OnnxRuntime:
         options.log_severity_level = 3
         if signed:
             options.add_session_config_entry("session.qdqisint8allowed", "1")
-        self.session = self.library.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.path, self.options = path, options
+        self.session = self.open()
         source, target = self.session.get_inputs()[0], self.session.get_outputs()[0]
         self.source_name, self.output_names = source.name, [target.name]
         if source.type not in INPUT_TYPES:
@@ -69,6 +71,39 @@ class OnnxRuntime:
             "version": self.library.__version__,
             "kernels": ",".join(self.session.get_providers()),
         }
+
+    def open(self):
+        """A session of the file."""
+        return self.library.InferenceSession(self.path, self.options, providers=["CPUExecutionProvider"])
+
+    def profile(self, value, runs, folder):
+        """Every node that ran, in order, with its microseconds in each of `runs` inferences of a session of its own."""
+        self.options.enable_profiling = True
+        self.options.profile_file_prefix = os.path.join(folder, "profile")
+        try:
+            session = self.open()
+        finally:
+            self.options.enable_profiling = False
+        for _ in range(runs):
+            session.run(self.output_names, {self.source_name: value})
+        path = session.end_profiling()
+        with open(path) as file:
+            events = json.load(file)
+        os.remove(path)
+        nodes: Any = {}
+        for event in events:
+            if event["cat"] == "Node" and event["name"].endswith(KERNEL_EVENT):
+                about = event["args"]
+                node = {
+                    "name": event["name"][: -len(KERNEL_EVENT)],
+                    "kernel": about["op_name"],
+                    "provider": about["provider"],
+                    "shape": next(iter(about["output_type_shape"][0].values())),
+                    "bytes": int(about["activation_size"]) + int(about["output_size"]),
+                    "us": [],
+                }
+                nodes.setdefault(event["name"], node)["us"].append(event["dur"])
+        return {"nodes": list(nodes.values())}
 
     def card_quantization(self):
         """(scale, zero point) of an integer input: ONNX has no place for them, so the file's card tells."""
@@ -126,6 +161,23 @@ class LiteRT:
         self.interpreter.invoke()
         return self.interpreter.get_tensor(self.target_index)
 
+    def profile(self, value, runs, folder):
+        """First outputs of the operators that a delegate took over: all between its outputs and its inputs."""
+        operators = self.interpreter._get_ops_details()
+        names = {row["index"]: row["name"] for row in self.interpreter.get_tensor_details()}
+        writers = {int(tensor): row for row in operators if not is_delegate(row) for tensor in row["outputs"]}
+        found: Any = {}
+        for delegate in operators:
+            if is_delegate(delegate):
+                edge, waiting = set(map(int, delegate["inputs"])), list(map(int, delegate["outputs"]))
+                while waiting:
+                    tensor = waiting.pop()
+                    row = writers.get(tensor)
+                    if row is not None and tensor not in edge and row["index"] not in found:
+                        found[row["index"]] = names[int(row["outputs"][0])]
+                        waiting.extend(map(int, row["inputs"]))
+        return {"delegated": list(found.values())}
+
 
 def distribution_version(name):
     """Version of an installed package; 'unknown' if it came without its metadata."""
@@ -140,7 +192,12 @@ def distribution_version(name):
 def xnnpack_ran(interpreter):
     """Whether the XNNPACK delegate took operators over: the interpreter then lists a DELEGATE operator."""
     details = getattr(interpreter, "_get_ops_details", None)
-    return details is not None and any("delegate" in row["op_name"].lower() for row in details())
+    return details is not None and any(map(is_delegate, details()))
+
+
+def is_delegate(row):
+    """Whether a row of the interpreter's operators stands for those that a delegate took over."""
+    return "delegate" in row["op_name"].lower()
 
 
 RUNTIMES = {"onnxruntime": OnnxRuntime, "litert": LiteRT}
@@ -214,6 +271,31 @@ class Worker:
             run(value)
             samples.append(clock() - started)
         return {"samples_ns": samples}
+
+    def invoke(self, runs):
+        """Durations of `runs` inferences by LiteRT alone: no input is set and no output read."""
+        run, clock, samples = self.model.interpreter.invoke, time.perf_counter_ns, []
+        for _ in range(runs):
+            started = clock()
+            run()
+            samples.append(clock() - started)
+        return {"samples_ns": samples}
+
+    def profile(self, runs, folder):
+        """What the runtime itself tells of the operators."""
+        return self.model.profile(self.input, runs, folder)
+
+    def bandwidth(self, size, times):
+        """The fastest of several copies of so many bytes, each read once and written once, in nanoseconds."""
+        import numpy
+
+        source, target = numpy.ones(size, "uint8"), numpy.zeros(size, "uint8")
+        durations = []
+        for _ in range(times):
+            started = time.perf_counter_ns()
+            numpy.copyto(target, source)
+            durations.append(time.perf_counter_ns() - started)
+        return {"ns": min(durations)}
 
     def evaluate(self, pixels, mean, std, start, stop):
         """Classes of images [start, stop), one at a time."""

@@ -31,6 +31,11 @@ class Operator:
     outputs: tuple[Tensor, ...]
     activation: str | None
 
+    @property
+    def expands_constant(self) -> bool:
+        """Whether it only brings a stored constant into another type."""
+        return self.kind == "DEQUANTIZE" and self.inputs[0].constant
+
 
 @dataclass(frozen=True)
 class TfliteModel:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from falcon_edge.cli import options
+from falcon_edge.cli.profile_tables import profile_tables
 from falcon_edge.cli.render import results_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput, DeviceFailed, Inconclusive
@@ -30,6 +31,9 @@ def bench(
     processes: Annotated[int, typer.Option("--processes", min=1, help="Fresh processes a model.")] = 5,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Bursts a process, interleaved with the others.")] = 2,
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that a worker may take.")] = 300.0,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Also measure every layer, and say what holds the models back.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the order of measurement.")] = 0,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 3 if there is a reason to doubt a figure.")
@@ -48,6 +52,8 @@ def bench(
 ) -> None:
     """Measure latency, memory and accuracy, every model in a process of its own, interleaved."""
     with session(as_json, debug, quiet) as out:
+        from rich.console import Group
+
         from falcon_edge.bundle import find_bundle
         from falcon_edge.steps.bench import Selection
         from falcon_edge.steps.bench import bench as run
@@ -77,6 +83,7 @@ def bench(
                 data=data,
                 samples=samples,
                 earlier=None if resume is None else load(resume),
+                profile=profile,
                 progress=progress,
             )
         if output is not None:
@@ -85,7 +92,10 @@ def bench(
             write(ci.csv_table(results).encode(), csv)
         if benchmark_json is not None:
             write(ci.benchmark_json(results).encode(), benchmark_json)
-        out.result(results.model_dump(mode="json"), lambda: results_table(results))
+        out.result(
+            results.model_dump(mode="json"),
+            lambda: Group(results_table(results), *([profile_tables(results)] if profile else [])),
+        )
         out.flags(results)
         if results.interrupted:
             raise KeyboardInterrupt

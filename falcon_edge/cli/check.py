@@ -25,6 +25,10 @@ def check(
     confirm: Annotated[
         bool, typer.Option("--confirm/--no-confirm", help="Measure models again before a regression counts.")
     ] = True,
+    history: Annotated[
+        Path | None,
+        typer.Option("--history", metavar="FILE.jsonl", help="Add what was measured, and find a slow drift in it."),
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="Where to measure: local.")] = "local",
     runtime: Annotated[list[str] | None, typer.Option("--runtime", help="onnxruntime (ort), litert (tflite).")] = None,
     target: Annotated[list[str] | None, typer.Option("--target", help="Only these formats.")] = None,
@@ -53,7 +57,7 @@ def check(
         if tolerance is not None:
             share = _share(tolerance)
             allowed = Tolerances(latency=share, memory=share, size=share, counts=share)
-        for file in (output, markdown, junit):
+        for file in (history, output, markdown, junit):
             if file is not None:
                 check_writable(file)
         with out.progress() as progress:
@@ -65,6 +69,7 @@ def check(
                 selection=Selection(runtime or (), target or (), precision or ()),
                 data=data,
                 confirm=confirm,
+                history=history,
                 progress=progress,
             )
         if output is not None and checked.results is not None:

@@ -48,4 +48,9 @@ def inspect(
         else:
             (description,) = describe_apart([chosen])
             totals = {"macs": description.macs, "parameters": description.parameters}
-            out.result(asdict(description) | totals, lambda: description_table(chosen.name, description))
+            operators = [
+                asdict(operator) | {"bytes": operator.bytes, "flags": description.flags(operator)}
+                for operator in description.operators
+            ]
+            document = asdict(description) | totals | {"operators": operators}
+            out.result(document, lambda: description_table(chosen.name, description))

@@ -1,5 +1,6 @@
 """Results as tables for people (rich)."""
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
@@ -156,13 +157,15 @@ def description_table(name: str, description: "Description", *, operators: bool 
         parent = lineage.get("parent") or {}
         totals += f"; {description.card.get('name')}, {lineage.get('role')}"
         totals += f" from {parent['name']}" if parent.get("name") else ""
+    slow = Counter(flag for operator in description.operators for flag in description.flags(operator))
+    totals += f"; slow: {', '.join(f'{count} {flag}' for flag, count in slow.items())}" if slow else ""
     moves = [_transposes_table(description)] if description.transposes else []
     if not operators:
         table = Table("operator", "count")
         for kind, count in description.counts.items():
             table.add_row(kind, str(count))
         return Group(title, table, *moves, totals)
-    table = Table("operator", "name", "inputs", "output", "precision", "MACs", "fused")
+    table = Table("operator", "name", "inputs", "output", "precision", "MACs", "bytes", "MACs/byte", "fused", "slow")
     for operator in description.operators:
         table.add_row(
             operator.kind,
@@ -171,7 +174,10 @@ def description_table(name: str, description: "Description", *, operators: bool 
             _shape(operator.output),
             operator.dtype,
             f"{operator.macs:,}" if operator.macs else "",
+            f"{operator.bytes:,}",
+            f"{operator.macs / operator.bytes:.1f}" if operator.macs else "",
             operator.activation or "",
+            ", ".join(description.flags(operator)),
         )
     return Group(title, table, *moves, totals)
 

@@ -20,11 +20,13 @@ from falcon_edge.errors import BadInput
 from falcon_edge.preprocessing import InputSpec, batch_pixels
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.pack import data_name
+from falcon_edge.steps.profile import graphs, peak_models
 from runtime_bench.bench import Candidate, Evaluation, Protocol
 from runtime_bench.bench import bench as measure
 from runtime_bench.devices.device import Device
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.golden import GoldenVector, Tolerance
+from runtime_bench.profile import add_profiles
 from runtime_bench.results import Entry, Results
 from runtime_bench.runtimes import runtime_for, runtime_named
 
@@ -61,6 +63,7 @@ def bench(
     data: str | None = None,
     samples: int | None = None,
     earlier: Results | None = None,
+    profile: bool = False,
     progress: Progress = silent,
 ) -> Results:
     """Measure every selected file of the bundles, and every bare file; see `bench_groups`."""
@@ -72,6 +75,7 @@ def bench(
         data=data,
         samples=samples,
         earlier=earlier,
+        profile=profile,
         progress=progress,
     )
     return results
@@ -86,13 +90,14 @@ def bench_groups(
     data: str | None = None,
     samples: int | None = None,
     earlier: Results | None = None,
+    profile: bool = False,
     progress: Progress = silent,
 ) -> tuple[Results, list[tuple[Entry, ...]]]:
     """Measure the files of several groups in turns; the results, and the entries of each group.
 
     With `data`, accuracy on its test split (`samples` images spread over it, or all). What `earlier` results have of a
-    file is taken over. Raises BadInput for a file or bundle that cannot be used; a model that fails while it is
-    measured is an entry of the results.
+    file is taken over. With `profile`, the time of every layer and the device's peak. Raises BadInput for a file or
+    bundle that cannot be used; a model that fails while it is measured is an entry of the results.
     """
     chosen = _device(device) if isinstance(device, str) else device
     with tempfile.TemporaryDirectory(prefix="falcon-edge-") as scratch:
@@ -109,6 +114,9 @@ def bench_groups(
             if runtime_named(candidate.runtime).installed is None:
                 raise BadInput(f"{candidate.path}: needs {candidate.runtime}, which is not installed")
         results = measure(candidates, chosen, protocol, probe=_probe(folder), earlier=earlier, progress=progress)
+        if profile and not results.interrupted:
+            known, peaks = graphs(candidates), peak_models(candidates, folder)
+            results = add_profiles(results, candidates, known, chosen, protocol, peaks, progress=progress)
     several = len(protocol.threads)
     return results, [results.entries[several * start : several * stop] for start, stop in pairwise(ends)]
 

@@ -1,5 +1,7 @@
 """check: a new model against its baseline, from results or measured now against each other."""
 
+import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +10,9 @@ from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.bench import Selection, bench_groups
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.device import Device
+from runtime_bench.history import append, drifts, lines, read
 from runtime_bench.regression import Finding, Tolerances, Verdict, check, incomparable, worst
-from runtime_bench.results import Results, load
+from runtime_bench.results import Entry, Results, load
 
 RESULTS = ".json"
 # Eight processes a side make an interval over processes worth something; about 20 s for a pair of files.
@@ -18,11 +21,15 @@ PROTOCOL = Protocol(runs=400, seconds=4.0, processes=8, rounds=10, warm_up_secon
 
 @dataclass(frozen=True)
 class Checked:
-    """The verdict, what it rests on, and the results that were measured for it, if any."""
+    """What was found, and the results that were measured for it, if any."""
 
-    verdict: Verdict
     findings: tuple[Finding, ...]
     results: Results | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of all findings."""
+        return worst(self.findings)
 
 
 def check_models(
@@ -35,30 +42,57 @@ def check_models(
     selection: Selection | None = None,
     data: str | None = None,
     confirm: bool = True,
+    history: Path | None = None,
     progress: Progress = silent,
 ) -> Checked:
     """Compare two bundles or model files, measured now in turns, or two results files.
 
-    With `confirm`, a regression of models counts only if a second run finds one too. Raises BadInput for a pair of
-    results and model, BenchInputError (runtime_bench) where nothing of the one has a baseline in the other.
+    With `confirm`, a regression of models counts only if a second run finds one too. What was measured of `new` is added
+    to the file `history`, and a slow drift in it is a regression too. Raises BadInput for a pair of results and model,
+    BenchInputError (runtime_bench) where nothing of the one has a baseline in the other, KeyboardInterrupt if the
+    measurement was.
     """
     kinds = {path.suffix == RESULTS for path in (new, baseline)}
     if kinds == {True, False}:
         raise BadInput(f"{new} and {baseline}: compare two results files, or two models")
+    if history is not None:
+        read(history)  # a damaged one costs no time
     if kinds == {True}:
         fresh, former = load(new), load(baseline)
         findings = check(fresh.entries, former.entries, tolerances, doubt=incomparable(fresh, former))
-        return Checked(worst(findings), findings, None)
+        return Checked((*findings, *_drifts(history, fresh, fresh.entries, (), tolerances)), None)
 
-    def measured() -> Checked:
+    def measured() -> tuple[tuple[Finding, ...], Results, tuple[Entry, ...], tuple[Entry, ...]]:
         results, (one, other) = bench_groups(
             [[new], [baseline]], protocol, device=device, selection=selection, data=data, progress=progress
         )
-        found = check(one, other, tolerances, interleaved=True)
-        return Checked(worst(found), found, results)
+        if results.interrupted:
+            raise KeyboardInterrupt
+        return check(one, other, tolerances, interleaved=True), results, one, other
 
-    first = measured()
-    if first.verdict is not Verdict.regression or not confirm:
-        return first
-    second = measured()
-    return second if second.verdict is not Verdict.regression else first
+    run = measured()
+    if worst(run[0]) is Verdict.regression and confirm:
+        again = measured()
+        run = run if worst(again[0]) is Verdict.regression else again
+    findings, results, one, other = run
+    return Checked((*findings, *_drifts(history, results, one, other, tolerances)), results)
+
+
+def _drifts(
+    history: Path | None, results: Results, new: Sequence[Entry], old: Sequence[Entry], tolerances: Tolerances
+) -> list[Finding]:
+    """Add a run to a history, and say what has drifted in it."""
+    if history is None:
+        return []
+    fresh = lines(results, new, old, _commit())
+    known = append(history, fresh)
+    return [finding for line in fresh for finding in drifts(known, line, tolerances)]
+
+
+def _commit() -> str | None:
+    """The commit that the current folder is at, if it lies in a git repository."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -78,3 +78,11 @@ def test_an_output_that_cannot_be_written_is_said_before_measuring(model, tmp_pa
     assert "results.json: cannot be written (No such file or directory)" in done.stderr
     assert done.stdout == ""
     assert os.listdir(tmp_path) == ["model.onnx"]
+
+
+def test_profile_says_where_the_time_goes(model):
+    done = bench(model, "--profile")
+    assert done.exit_code == 0, done.output
+    assert "this device reaches" in done.stdout
+    assert "MACs/byte" in done.stdout
+    assert "Relu" in done.stdout

@@ -17,10 +17,12 @@ from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.cost import cost
 from falcon_edge.steps.bench import Selection, bench, bench_groups
+from falcon_edge.steps.export import export
 from falcon_edge.steps.subject import Choice, open_subject
 from falcon_edge.training.images import Images
 from runtime_bench.bench import Protocol
 from runtime_bench.errors import BenchInputError
+from runtime_bench.why import sections
 
 pytestmark = pytest.mark.xdist_group("exported")  # one process makes the exported bundles
 QUICK = Protocol(runs=3, processes=1, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0)
@@ -217,3 +219,46 @@ def test_a_damaged_bundle_is_not_measured(exported, tmp_path):
 
 def test_nothing_is_left_beside_the_bundles(measured, exported):
     assert sorted(os.listdir(exported[0].parent)) == ["compressed.falcon", "standard.falcon"]
+
+
+# -- where the time goes --
+
+
+@pytest.fixture(scope="module")
+def profiled(exported):
+    return bench(exported, QUICK, profile=True)
+
+
+def test_every_file_is_profiled_as_a_whole(profiled):
+    methods = {"onnx": "runtime", "tflite": "prefixes"}
+    for entry in profiled.entries:
+        profile = entry.profile
+        assert profile.method == methods[entry.model.target]
+        assert sum(layer.macs for layer in profile.layers) == entry.model.macs
+        whole = sum(layer.ns for layer in profile.layers) + profile.remainder_ns
+        # what takes longer alone than in the whole has been measured in another moment
+        assert whole == pytest.approx(entry.summary.p50_ns, rel=1e-6)
+        assert profile.layers[-1].output == "logits"
+
+
+def test_both_models_have_their_layers_side_by_side(profiled):
+    for target in ("onnx", "tflite"):
+        standard, compressed = (entry for entry in profiled.entries if entry.model.target == target)
+        found = sections(standard, compressed)
+        assert len(found) > 3
+        forms = {layer.form for section in found for layer in section.compressed}
+        assert {"pointwise", "depthwise"} & forms
+        assert [layer for section in found for layer in section.standard] == [*standard.profile.layers]
+
+
+def test_the_peak_is_that_of_this_machine(profiled):
+    assert set(profiled.peaks.macs_per_second) == {"fp32"}
+    assert profiled.peaks.macs_per_second["fp32"] > 1e8
+    assert profiled.peaks.bytes_per_second > 1e8
+
+
+def test_an_ort_file_is_profiled_by_the_onnx_beside_it(exported, tmp_path):
+    bundle = Path(shutil.copytree(exported[1], tmp_path / "with-ort.falcon"))
+    export(bundle, ("ort",))
+    (entry,) = bench([bundle], QUICK, selection=Selection(targets=["ort"]), profile=True).entries
+    assert sum(layer.macs for layer in entry.profile.layers) == entry.model.macs

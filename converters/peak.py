@@ -1,0 +1,54 @@
+"""Large convolutions, to find out what a device reaches where nothing holds it back."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from converters import onnx_graph
+from converters.quantization.qdq import write_qdq
+from converters.quantization.quantize import quantize
+from converters.tflite.emit import emit_tflite
+
+# (channels in and out, kernel, height and width): one large matrix product, one large 3x3 convolution.
+SIZES = ((256, 1, 32), (128, 3, 32))
+
+
+@dataclass(frozen=True)
+class PeakModel:
+    """A file that is one convolution. macs: of one inference."""
+
+    path: Path
+    precision: str
+    macs: int
+
+
+def write_peak_models(folder: Path, suffix: str, precision: str) -> Iterator[PeakModel]:
+    """Write the convolutions in a format (.onnx or .tflite) and precision (int8, or float32 for all others)."""
+    for number, (channels, kernel, size) in enumerate(SIZES):
+        random = np.random.default_rng(number)
+        weight = random.standard_normal((channels, channels, kernel, kernel)).astype(np.float32)
+        shape = (1, channels, size, size)
+        model = _convolution(weight, shape)
+        spec = None
+        if precision == "int8":
+            quantized = quantize(model, random.standard_normal(shape).astype(np.float32))
+            model, spec = quantized.model, quantized.spec
+        path = folder / f"peak-{number}.{precision}{suffix}"
+        if suffix == ".tflite":
+            emit_tflite(model, path, quantization=spec, integer_io=spec is not None)
+        else:
+            onnx_graph.save(model if spec is None else write_qdq(model, spec, quantized_io=True), path)
+        yield PeakModel(path, precision, prod(shape) * channels * kernel**2)
+
+
+def _convolution(weight: np.ndarray, shape: tuple[int, ...]) -> ModelProto:
+    pads = [weight.shape[-1] // 2] * 4
+    node = helper.make_node("Conv", ["input", "weight"], ["output"], name="convolution", pads=pads)
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("input", "output")]
+    graph = helper.make_graph([node], "peak", values[:1], values[1:], [numpy_helper.from_array(weight, "weight")])
+    opset = helper.make_opsetid("", onnx_graph.OPSET)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=onnx_graph.IR_VERSION)

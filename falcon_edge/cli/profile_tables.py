@@ -1,0 +1,121 @@
+"""Where the time goes, and what holds a model back, as tables for people (rich)."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from rich.console import Group, RenderableType
+
+    from runtime_bench.results import Entry, Layer, Peaks, Results
+
+LONGEST_PLACE = 28
+
+
+def profile_tables(results: "Results") -> "Group":
+    """For every profiled entry its layers, beside the standard's where that is known, and what holds it back."""
+    from rich.console import Group
+
+    from runtime_bench.compare import standards
+
+    found: list[RenderableType] = []
+    peaks = results.peaks
+    if peaks is not None:
+        reached = ", ".join(f"{value / 1e9:.0f} GMAC/s in {kind}" for kind, value in peaks.macs_per_second.items())
+        found.append(f"this device reaches {reached}, and copies {peaks.bytes_per_second / 1e9:.0f} GB/s")
+        profiled = [
+            (entry, standard if standard is not None and standard.profile is not None else entry)
+            for entry, standard in zip(results.entries, standards([results]), strict=True)
+            if entry.profile is not None
+        ]
+        beside = [standard for entry, standard in profiled if standard is not entry]
+        for entry, standard in profiled:
+            if all(entry is not other for other in beside):  # it has its place beside others
+                found += _of_entry(entry, standard, peaks)
+    return Group(*found)
+
+
+def _of_entry(entry: "Entry", standard: "Entry", peaks: "Peaks") -> "Iterator[RenderableType]":
+    from runtime_bench.why import hindrances
+
+    alone = standard is entry
+    yield ""
+    yield f"{entry.model.name}, {entry.model.file}" + ("" if alone else f", beside {standard.model.name}")
+    yield _layers_table(entry, peaks) if alone else _sections_table(standard, entry, peaks)
+    for number, found in enumerate(hindrances(entry, peaks, None if alone else standard), start=1):
+        yield f"{number}. {found.kind}: up to {_percent(found.gain)} of the time. {found.says}"
+
+
+def _layers_table(entry: "Entry", peaks: "Peaks") -> "RenderableType":
+    from rich.table import Table
+
+    assert entry.profile is not None
+    table = Table("up to", "operators", "us", "MACs", "MACs/byte", "of peak", "kernel", "flags")
+    for layer in entry.profile.layers:
+        figures = _microseconds([layer]), f"{layer.macs:,}" if layer.macs else "", _intensity([layer])
+        reached = _reached([layer], peaks)
+        table.add_row(_place(layer), _operators([layer]), *figures, reached, layer.kernel, ", ".join(layer.flags))
+    return table
+
+
+def _sections_table(standard: "Entry", compressed: "Entry", peaks: "Peaks") -> "RenderableType":
+    from rich.table import Table
+
+    from runtime_bench.why import sections
+
+    table = Table("up to", "operators", "us", "speedup", "MACs ratio", "MACs/byte", "of peak", "kernel")
+    for section in sections(standard, compressed):
+        both = section.standard, section.compressed
+        table.add_row(
+            _place(section.compressed[-1]),
+            _operators(section.compressed),
+            _change(*map(_microseconds, both)),
+            _ratio(section.speedup),
+            _ratio(section.macs_ratio),
+            _change(*map(_intensity, both)),
+            _change(*(_reached(layers, peaks) for layers in both)),
+            ", ".join(dict.fromkeys(layer.kernel or "" for layer in section.compressed)),
+        )
+    return table
+
+
+def _place(layer: "Layer") -> str:
+    """The end of a layer's output, as short as it can still be found."""
+    name = layer.output.removesuffix(".dequantized").removesuffix("_output_0")
+    return name if len(name) <= LONGEST_PLACE else f"...{name[-LONGEST_PLACE:]}"
+
+
+def _change(standard: str, compressed: str) -> str:
+    return f"{standard} -> {compressed}" if standard and compressed else standard or compressed
+
+
+def _microseconds(layers: "Sequence[Layer]") -> str:
+    return f"{sum(layer.ns for layer in layers) / 1e3:.1f}"
+
+
+def _intensity(layers: "Sequence[Layer]") -> str:
+    macs, moved = sum(layer.macs for layer in layers), sum(layer.bytes for layer in layers)
+    return f"{macs / moved:.1f}" if macs and moved else ""
+
+
+def _reached(layers: "Sequence[Layer]", peaks: "Peaks") -> str:
+    from runtime_bench.why import peak_share
+
+    return _percent(peak_share(layers, peaks)) if any(layer.macs for layer in layers) else ""
+
+
+def _operators(layers: "Iterable[Layer]") -> str:
+    """The forms of convolutions, the kinds of other operators; what only changes the type of numbers goes unsaid."""
+    names = []
+    for layer in layers:
+        kinds = [kind for kind in layer.operators if "quantize" not in kind.lower()] or layer.operators[-1:]
+        names.append(layer.form or ", ".join(kinds))
+    return ", ".join(names)
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}x"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%"

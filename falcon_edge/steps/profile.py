@@ -1,0 +1,71 @@
+"""What profiling needs of model files: their operators and prefixes, and convolutions that show the device's peak."""
+
+from collections.abc import Sequence
+from functools import partial
+from math import prod
+from pathlib import Path
+
+from converters.inspect import SUFFIXES, Description, Operator
+from converters.inspect_apart import describe_apart
+from converters.peak import write_peak_models
+from converters.tflite.prefixes import write_prefixes
+from runtime_bench.bench import Candidate
+from runtime_bench.profile import Graph, Node
+from runtime_bench.runtimes import runtime_for
+
+
+def graphs(candidates: Sequence[Candidate]) -> dict[Path, Graph]:
+    """The operators of every file that can be read; those of an .ort are in the .onnx beside it, if there is one."""
+    sources = {candidate.path: _source(candidate.path) for candidate in candidates}
+    readable = {path: source for path, source in sources.items() if source is not None}
+    files = list(dict.fromkeys(readable.values()))
+    described = dict(zip(files, describe_apart(files), strict=True))
+    return {path: _graph(path, described[source]) for path, source in readable.items()}
+
+
+def peak_models(candidates: Sequence[Candidate], folder: Path) -> list[Candidate]:
+    """Large convolutions for every runtime and precision among the candidates."""
+    kinds = {(runtime_suffix(candidate.runtime), _arithmetic(candidate.precision)) for candidate in candidates}
+    return [
+        Candidate(model.path, runtime_for(suffix).name, model.path.stem, suffix[1:], precision, macs=model.macs)
+        for suffix, precision in sorted(kinds)
+        for model in write_peak_models(folder, suffix, precision)
+    ]
+
+
+def runtime_suffix(runtime: str) -> str:
+    """The format of the files that are made for a runtime."""
+    return next(suffix for suffix in SUFFIXES if runtime_for(suffix).name == runtime)
+
+
+def _arithmetic(precision: str) -> str:
+    return "int8" if precision == "int8" else "fp32"  # fp16 files are computed in float32
+
+
+def _source(path: Path) -> Path | None:
+    source = path if path.suffix in SUFFIXES else path.with_suffix(".onnx")
+    return source if source.is_file() else None
+
+
+def _graph(path: Path, description: Description) -> Graph:
+    nodes = tuple(_node(operator, description) for operator in description.operators)
+    return Graph(nodes, partial(write_prefixes, path) if path.suffix == ".tflite" else None)
+
+
+def _node(operator: Operator, description: Description) -> Node:
+    return Node(
+        name=operator.name,
+        kind=operator.kind,
+        reads={name: prod(shape) for name, shape in zip(operator.reads, operator.inputs, strict=True)},
+        writes=operator.writes,
+        elements=prod(operator.output),
+        parameters=operator.parameters,
+        macs=operator.macs,
+        shape=operator.output,
+        dtype=operator.dtype,
+        bytes_each=operator.bytes_each,
+        form=operator.form,
+        channels=operator.channels,
+        idle_lanes=operator.idle_lanes,
+        flags=description.flags(operator),
+    )

@@ -1,0 +1,271 @@
+"""Where an inference's time goes, layer by layer.
+
+ONNX Runtime tells the time of every node that it runs. LiteRT's Python interpreter tells none: there it is the
+difference between a model that ends with an operator and one that ends before it. In both, a layer is what the runtime
+executed as one: operators whose times cannot be told apart are one layer, never several invented ones.
+"""
+
+import random
+import re
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from scipy.optimize import brentq
+
+from runtime_bench.bench import Candidate, Progress, Protocol
+from runtime_bench.devices.device import Device, WorkerHandle
+from runtime_bench.errors import DeviceError, WorkerError
+from runtime_bench.results import Entry, Layer, Peaks, Profile, Results
+
+PROFILED_RUNS = 200  # of ONNX Runtime, whose clock tells whole microseconds
+PREFIX_ROUNDS = 7
+PREFIX_NANOSECONDS = 5_000_000  # of samples of a prefix in a round, at least
+PREFIX_RUNS = 5  # or so many samples, whichever is more
+COPIED_BYTES, COPIES = 64 * 1024**2, 8
+# What ONNX Runtime adds to the names of nodes that it fuses or lays out anew.
+RENAMED = re.compile(r"^fused |_nchwc$|_token_\d+$")
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operator of a model file. bytes_each: of one number; elements: of each tensor that it reads, and it writes."""
+
+    name: str
+    kind: str
+    reads: Mapping[str, int]
+    writes: tuple[str, ...]
+    elements: int
+    parameters: int
+    macs: int
+    shape: tuple[int, ...]
+    dtype: str
+    bytes_each: int
+    form: str | None = None
+    channels: tuple[int, int] | None = None
+    idle_lanes: float = 0.0
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The operators of a model file in order, and how its prefixes are written into a folder (LiteRT)."""
+
+    nodes: tuple[Node, ...]
+    prefixes: Callable[[Path], Iterator[Path]] | None = None
+
+
+def add_profiles(
+    results: Results,
+    candidates: Sequence[Candidate],
+    graphs: Mapping[Path, Graph],
+    device: Device,
+    protocol: Protocol,
+    peak_models: Sequence[Candidate],
+    *,
+    progress: Progress = lambda done, total, text: None,
+) -> Results:
+    """Results of `bench` with a profile in every entry whose file has a graph, and the device's peaks.
+
+    An entry whose profile fails stays without one. Ctrl-C keeps what there is.
+    """
+    subjects = [(candidate, threads) for candidate in candidates for threads in protocol.threads]
+    entries, peaks = list(results.entries), None
+    try:
+        peaks = _peaks(device, protocol, peak_models)
+        for number, (candidate, threads) in enumerate(subjects):
+            progress(number, len(subjects), f"profiling {candidate.name} ({candidate.runtime})")
+            graph = graphs.get(candidate.path)
+            if graph is not None and entries[number].summary is not None:
+                with suppress(WorkerError, DeviceError):
+                    profile = _Profiler(device, protocol, candidate, graph, threads).profile(entries[number])
+                    entries[number] = entries[number].model_copy(update={"profile": profile})
+    except KeyboardInterrupt:
+        results = results.model_copy(update={"interrupted": True})
+    finally:
+        device.close()
+    progress(len(subjects), len(subjects), "profiled")
+    return results.model_copy(update={"entries": tuple(entries), "peaks": peaks})
+
+
+def _peaks(device: Device, protocol: Protocol, models: Sequence[Candidate]) -> Peaks | None:
+    """The most MACs in a second over the models of each precision, and the bytes that a copy reads and writes."""
+    fastest: dict[str, float] = {}
+    copied = 0.0
+    for model in models:
+        with suppress(WorkerError, DeviceError), device.start_worker() as worker:
+            profiler = _Profiler(device, protocol, model, Graph(()), protocol.threads[0])
+            profiler.load(worker, model.path)
+            profiler.ask(worker, "warm_up", runs=5, seconds=0.2)
+            samples = profiler.ask(worker, "measure", runs=50)["samples_ns"]
+            assert model.macs is not None
+            fastest[model.precision] = max(fastest.get(model.precision, 0.0), 1e9 * model.macs / min(samples))
+            copy = profiler.ask(worker, "bandwidth", size=COPIED_BYTES, times=COPIES)
+            copied = max(copied, 2e9 * COPIED_BYTES / copy["ns"])
+    return Peaks(macs_per_second=fastest, bytes_per_second=copied) if copied else None
+
+
+class _Profiler:
+    """One file with a number of threads."""
+
+    def __init__(self, device: Device, protocol: Protocol, candidate: Candidate, graph: Graph, threads: int):
+        self._device, self._protocol, self._candidate, self._graph = device, protocol, candidate, graph
+        self._threads = threads
+        self._cpus = device.fastest_cpus(threads) if protocol.cpus == "fastest" else protocol.cpus
+
+    def profile(self, entry: Entry) -> Profile | None:
+        """The layers, and what of the entry's median is in none of them."""
+        with self._device.start_worker() as worker:
+            self.load(worker, self._candidate.path)
+            self.ask(worker, "warm_up", runs=5, seconds=0.2)
+            told = self.ask(worker, "profile", runs=PROFILED_RUNS, folder=self._device.scratch())
+            if "nodes" in told:
+                layers = layers_of_runtime(told["nodes"], self._graph.nodes)
+            elif self._graph.prefixes is not None:
+                layers = layers_of_prefixes(self._prefix_times(worker), self._graph.nodes, set(told["delegated"]))
+            else:
+                return None
+        assert entry.summary is not None
+        return _profile("runtime" if "nodes" in told else "prefixes", layers, entry.summary.p50_ns)
+
+    def load(self, worker: WorkerHandle, path: Path) -> None:
+        """Have a worker load a file."""
+        request = {"path": self._device.push(path), "runtime": self._candidate.runtime, "threads": self._threads}
+        self.ask(worker, "load", **request, cpus=self._cpus, memory_limit=self._protocol.memory_limit)
+
+    def ask(self, worker: WorkerHandle, action: str, **request: Any) -> dict[str, Any]:
+        """A request under the protocol's time limit."""
+        timeout = self._protocol.timeout
+        return worker.ask(action, timeout=timeout, cpu_seconds=timeout * self._threads, **request)
+
+    def _prefix_times(self, worker: WorkerHandle) -> np.ndarray:
+        """Nanoseconds (rounds, prefixes): the median of each prefix in each round, in shuffled order."""
+        assert self._graph.prefixes is not None
+        order = random.Random(self._protocol.seed)
+        with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+            paths = list(self._graph.prefixes(Path(folder)))
+            times = np.zeros((PREFIX_ROUNDS, len(paths)))
+            for one_round in times:
+                for number in order.sample(range(len(paths)), len(paths)):
+                    self.load(worker, paths[number])
+                    first = min(self.ask(worker, "invoke", runs=3)["samples_ns"])
+                    runs = max(PREFIX_RUNS, PREFIX_NANOSECONDS // first)
+                    one_round[number] = np.median(self.ask(worker, "invoke", runs=runs)["samples_ns"])
+        return times
+
+
+def _profile(method: Literal["runtime", "prefixes"], layers: Sequence[Layer], median_ns: float) -> Profile:
+    """Layers that take no longer than the whole: being profiled takes its time, which is alike for every node."""
+    times = np.array([layer.ns for layer in layers])
+
+    def excess(overhead: float) -> float:
+        return float(np.maximum(times - overhead, 0.0).sum()) - median_ns
+
+    overhead = brentq(excess, 0.0, times.max()) if excess(0.0) > 0 else 0.0
+    left = [layer.model_copy(update={"ns": max(0.0, layer.ns - overhead)}) for layer in layers]
+    return Profile(method=method, layers=tuple(left), remainder_ns=max(0.0, -excess(overhead)), overhead_ns=overhead)
+
+
+def layers_of_prefixes(times: np.ndarray, nodes: Sequence[Node], delegated: Collection[str]) -> tuple[Layer, ...]:
+    """Layers of the times (rounds, nodes) of models that end with each of the nodes.
+
+    A layer ends where three quarters of the rounds took longer than up to the layer before; what is left then belongs
+    to the last layer. delegated: first outputs of the nodes that XNNPACK ran; beside these, built-in kernels are a
+    fallback.
+    """
+    upto = np.concatenate([np.zeros((len(times), 1)), times], axis=1)
+    ends = [0]
+    for stop in range(1, len(nodes) + 1):
+        if np.percentile(upto[:, stop] - upto[:, ends[-1]], 25) > 0:
+            ends.append(stop)
+    ends[-1] = len(nodes)
+    found = []
+    for start, stop in pairwise(ends):
+        ran = {"xnnpack" if node.writes[0] in delegated else "built-in" for node in nodes[start:stop]}
+        flags = ("fallback",) if delegated and "built-in" in ran else ()
+        took = max(0.0, float(np.median(upto[:, stop] - upto[:, start])))
+        found.append(_layer(nodes, range(start, stop), took, ", ".join(sorted(ran)), flags))
+    return tuple(found)
+
+
+def layers_of_runtime(told: Sequence[Mapping[str, Any]], nodes: Sequence[Node]) -> tuple[Layer, ...]:
+    """Layers of what ONNX Runtime tells of the nodes that it ran, in its order.
+
+    A node of the file that did not run by itself was fused: one with MACs into what reads it, another into what it
+    reads. What ran and is not in the file (a change of layout) is a layer of its own.
+    """
+    by_name = {name: number for number, node in enumerate(nodes) for name in (node.name, *node.writes)}
+    places = [by_name.get(_plain(row["name"])) for row in told]
+    owners: dict[int, int] = {place: row for row, place in enumerate(places) if place is not None}
+    writers = {tensor: number for number, node in enumerate(nodes) for tensor in node.writes}
+    readers = {tensor: number for number, node in reversed([*enumerate(nodes)]) for tensor in node.reads}
+
+    def join(numbers: Iterable[int], neighbours: Callable[[Node], Iterable[str]], known: Mapping[str, int]) -> None:
+        for number in numbers:
+            near = next((known[tensor] for tensor in neighbours(nodes[number]) if tensor in known), None)
+            if number not in owners and near in owners:
+                owners[number] = owners[near]
+
+    forwards, backwards = range(len(nodes)), range(len(nodes) - 1, -1, -1)
+    join((number for number in backwards if nodes[number].macs), lambda node: node.writes, readers)
+    join(forwards, lambda node: node.reads, writers)
+    join(backwards, lambda node: node.writes, readers)  # at the input, where there is nothing before
+    return tuple(
+        _runtime_layer(row, nodes, sorted(node for node, owner in owners.items() if owner == number))
+        for number, row in enumerate(told)
+    )
+
+
+def _plain(name: str) -> str:
+    return RENAMED.sub("", RENAMED.sub("", name))
+
+
+def _runtime_layer(row: Mapping[str, Any], nodes: Sequence[Node], members: Sequence[int]) -> Layer:
+    samples = np.sort(np.array(row["us"], np.float64))
+    quarter = len(samples) // 4
+    # The mean of the middle half: whole microseconds are too coarse for a median. They are cut off, not rounded.
+    nanoseconds = 1000 * (float(samples[quarter : len(samples) - quarter].mean()) + 0.5)
+    flags = () if row["provider"] == "CPUExecutionProvider" else ("fallback",)
+    if not members:
+        moves = "Reorder" in row["kernel"] or "Transpose" in row["kernel"]
+        return Layer(
+            operators=(row["kernel"],),
+            output=row["name"],
+            shape=tuple(row["shape"]),
+            dtype="",
+            macs=0,
+            bytes=row["bytes"],
+            ns=nanoseconds,
+            kernel=row["kernel"],
+            flags=("transpose",) if moves else (),
+        )
+    kernel = row["kernel"] + (" (NCHWc)" if row["name"].endswith("_nchwc") else "")
+    return _layer(nodes, members, nanoseconds, kernel, flags)
+
+
+def _layer(nodes: Sequence[Node], members: Sequence[int], ns: float, kernel: str, flags: tuple[str, ...]) -> Layer:
+    """Nodes as one layer: what passes from one of them to another moves no bytes."""
+    group = [nodes[number] for number in members]
+    main = max(group, key=lambda node: node.macs)
+    inside = {tensor for node in group for tensor in node.writes}
+    read = {tensor: count for node in group for tensor, count in node.reads.items() if tensor not in inside}
+    numbers = sum(read.values()) + group[-1].elements + sum(node.parameters for node in group)
+    return Layer(
+        operators=tuple(node.kind for node in group),
+        output=group[-1].writes[0],
+        shape=main.shape,
+        dtype=main.dtype,
+        form=main.form,
+        channels=main.channels,
+        idle_lanes=main.idle_lanes,
+        macs=sum(node.macs for node in group),
+        bytes=main.bytes_each * numbers,
+        ns=ns,
+        kernel=kernel,
+        flags=tuple(dict.fromkeys([*(flag for node in group for flag in node.flags), *flags])),
+    )

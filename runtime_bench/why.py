@@ -1,0 +1,188 @@
+"""Why isn't it faster? What holds a profiled model back, in words, with an estimate of what its removal would gain."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from runtime_bench.results import Entry, Layer, Peaks
+
+SMALLEST_GAIN = 0.01  # of the time of an inference: less is not worth a line
+WORTH_REPLACING = 1.5  # times fewer MACs
+
+
+@dataclass(frozen=True)
+class Hindrance:
+    """Something that holds a model back. gain: the share of an inference's time that it costs, by estimate."""
+
+    kind: str
+    gain: float
+    layers: int
+    says: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """The layers of two models that lead from one tensor, which both have, to the next one."""
+
+    output: str
+    standard: tuple[Layer, ...]
+    compressed: tuple[Layer, ...]
+
+    @property
+    def speedup(self) -> float | None:
+        """Time of the standard layers over that of the compressed ones."""
+        fast = sum(layer.ns for layer in self.compressed)
+        return sum(layer.ns for layer in self.standard) / fast if fast > 0 else None
+
+    @property
+    def macs_ratio(self) -> float | None:
+        """MACs of the standard layers over those of the compressed ones."""
+        few = sum(layer.macs for layer in self.compressed)
+        return sum(layer.macs for layer in self.standard) / few if few else None
+
+
+def sections(standard: Entry, compressed: Entry) -> tuple[Section, ...]:
+    """The layers of both side by side; one section of everything where they have no tensor in common.
+
+    Both need a profile.
+    """
+    assert standard.profile is not None
+    assert compressed.profile is not None
+    one, other = standard.profile.layers, compressed.profile.layers
+    places = {layer.output: number for number, layer in enumerate(other)}
+    found, start, begin = [], 0, 0
+    for number, layer in enumerate(one):
+        place = places.get(layer.output, -1)
+        last = number + 1 == len(one)
+        if last:
+            place = len(other) - 1
+        if place >= begin:
+            found.append(Section(layer.output, one[start : number + 1], other[begin : place + 1]))
+            start, begin = number + 1, place + 1
+        elif last:  # the compressed model ended with an earlier tensor
+            found[-1] = Section(found[-1].output, (*found[-1].standard, *one[start:]), found[-1].compressed)
+    return tuple(found)
+
+
+def attainable_ns(layer: Layer, peaks: Peaks) -> float:
+    """What a layer would take at the device's peak, or at its memory's: whichever is longer.
+
+    The roofline model (Williams, Waterman and Patterson, CACM 2009).
+    """
+    return 1e9 * max(layer.macs / _peak(layer, peaks), layer.bytes / peaks.bytes_per_second)
+
+
+def peak_share(layers: Sequence[Layer], peaks: Peaks) -> float:
+    """MACs a second of some layers, as a share of the device's peak in their precision."""
+    taken = sum(layer.ns for layer in layers)
+    return 1e9 * sum(layer.macs / _peak(layer, peaks) for layer in layers) / taken if taken > 0 else 0.0
+
+
+def hindrances(entry: Entry, peaks: Peaks, standard: Entry | None = None) -> tuple[Hindrance, ...]:
+    """What holds a profiled entry back, the most costly first.
+
+    A layer is counted once, under the first of the kinds below that it is of. With the profile of its `standard`, what
+    a kept convolution would gain by FALCON is estimated from those that were replaced.
+    """
+    assert entry.profile is not None
+    layers, rest = entry.profile.layers, entry.profile.remainder_ns
+    total = sum(layer.ns for layer in layers) + rest
+    found: list[Hindrance] = []
+    left = list(layers)
+    replaced = _gain_of_replacing(standard, entry)
+
+    def consider(kind: str, takes: Callable[[Layer], bool], gain: Callable[[Layer], float], says: str) -> None:
+        chosen = [layer for layer in left if takes(layer)]
+        left[:] = [layer for layer in left if not takes(layer)]
+        gained = sum(max(0.0, gain(layer)) for layer in chosen)
+        if chosen and gained >= SMALLEST_GAIN * total:
+            facts = _facts(chosen, total, sum(layer.macs for layer in layers), peaks)
+            found.append(Hindrance(kind, gained / total, len(chosen), f"{facts}; {says}"))
+
+    def beyond(layer: Layer) -> float:
+        return layer.ns - attainable_ns(layer, peaks)
+
+    def flagged(flag: str) -> Callable[[Layer], bool]:
+        return lambda layer: flag in layer.flags
+
+    def formed(*forms: str) -> Callable[[Layer], bool]:
+        return lambda layer: layer.form in forms
+
+    consider("layout", flagged("transpose"), lambda layer: layer.ns, "data is moved, and nothing computed")
+    ratio = peaks.macs_per_second.get("fp32", 0.0) / peaks.macs_per_second.get("int8", float("inf"))
+    consider(
+        "float islands",
+        flagged("float-island"),
+        lambda layer: layer.ns * (1 - min(1.0, ratio)),
+        "float between int8: quantize it, or use operators that have an int8 form",
+    )
+    consider("fallback", flagged("fallback"), beyond, "left by the delegate to slower kernels")
+    consider(
+        "odd channels",
+        flagged("odd-channels"),
+        lambda layer: layer.ns * layer.idle_lanes,
+        "kernels compute 8 (float) or 16 (int8) channels at a time: round the numbers of channels up to that",
+    )
+    consider("depthwise", formed("depthwise"), beyond, "there is little to compute for every byte read")
+    consider("pointwise", formed("pointwise"), beyond, "matrix products too small for the device's peak")
+    consider(
+        "few channels",
+        lambda layer: layer.form == "standard" and _falcon_ratio(layer) < WORTH_REPLACING,
+        beyond,
+        "so few input channels that FALCON saves nothing there, nor do kernels reach their peak",
+    )
+    consider(
+        "kept convolutions",
+        formed("standard"),
+        lambda layer: layer.ns * (1 - 1 / _falcon_ratio(layer) if replaced is None else replaced),
+        "FALCON can replace these" + ("" if replaced is None else ", as it did others, if accuracy allows"),
+    )
+    consider("grouped convolutions", formed("grouped"), beyond, "kernels for groups are slow")
+    consider("matrix products", formed("dense", "transposed"), beyond, "each weight is read once: memory decides")
+    consider("other operators", lambda layer: True, beyond, "pooling, additions and the like")
+    if rest >= SMALLEST_GAIN * total:
+        says = f"{_percent(rest / total)} of the time is in no layer: the call, its input and output"
+        found.append(Hindrance("overhead", rest / total, 0, says))
+    return tuple(sorted(found, key=lambda hindrance: -hindrance.gain))
+
+
+def _facts(chosen: Sequence[Layer], total: float, macs: int, peaks: Peaks) -> str:
+    count = "1 layer takes" if len(chosen) == 1 else f"{len(chosen)} layers take"
+    text = f"{count} {_percent(sum(layer.ns for layer in chosen) / total)} of the time"
+    own = sum(layer.macs for layer in chosen)
+    if own and macs:
+        reached = _percent(peak_share(chosen, peaks))
+        text += f" for {_percent(own / macs)} of the MACs, at {reached} of the device's peak"
+    return text
+
+
+def _gain_of_replacing(standard: Entry | None, entry: Entry) -> float | None:
+    """The share of their time that the replaced convolutions saved, or None where none is known."""
+    if standard is None or standard.profile is None or standard is entry:
+        return None
+    replaced = [
+        section
+        for section in sections(standard, entry)
+        if any(layer.form == "standard" for layer in section.standard)
+        and any(layer.form == "depthwise" for layer in section.compressed)
+    ]
+    before = sum(layer.ns for section in replaced for layer in section.standard)
+    after = sum(layer.ns for section in replaced for layer in section.compressed)
+    return max(0.0, 1 - after / before) if before > 0 else None
+
+
+def _falcon_ratio(layer: Layer) -> float:
+    """MACs of a standard convolution over those of FALCON at rank 1: D^2 M / (M + D^2) without a stride (Table 2)."""
+    inputs = layer.channels[0] if layer.channels else 1
+    window = layer.macs / (prod(layer.shape) * inputs)
+    return window * inputs / (inputs + window)
+
+
+def _peak(layer: Layer, peaks: Peaks) -> float:
+    """MACs a second that the device reaches in the layer's precision; the most of any where that was not measured."""
+    known = peaks.macs_per_second
+    return known.get("int8" if layer.dtype == "int8" else "fp32", max(known.values()))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%" if share >= 0.1 else f"{100 * share:.1f}%"
