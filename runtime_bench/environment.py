@@ -1,14 +1,41 @@
-"""The state of a machine: what a measurement must say about where it was made. What cannot be read is null."""
+"""The state of a machine: what a measurement must say about where it was made. What cannot be read is null.
+
+All of it is in files of the kernel, so that a board's is read as this machine's is: by one command that prints them.
+"""
 
 import math
 import os
 import platform
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-CPUINFO, CPUS = Path("/proc/cpuinfo"), Path("/sys/devices/system/cpu")
-THERMAL, POWER = Path("/sys/class/thermal"), Path("/sys/class/power_supply")
+ROOT = Path("/")
+CPU = "sys/devices/system/cpu"
+# Patterns of the shell, from the root.
+FILES = (
+    "proc/cpuinfo",
+    "proc/loadavg",
+    f"{CPU}/cpu[0-9]*/cpu_capacity",
+    f"{CPU}/cpu[0-9]*/cpufreq/scaling_governor",
+    f"{CPU}/cpu[0-9]*/cpufreq/scaling_cur_freq",
+    f"{CPU}/cpu[0-9]*/cpufreq/cpuinfo_max_freq",
+    f"{CPU}/cpu[0-9]*/thermal_throttle/core_throttle_count",
+    "sys/class/thermal/thermal_zone*/temp",
+    "sys/class/thermal/thermal_zone*/type",
+    "sys/class/power_supply/*/type",
+    "sys/class/power_supply/*/capacity",
+    "sys/class/power_supply/*/status",
+)
+SYSTEM = "uname -m", "uname -sr", "nproc"
+MARK = "==> "
+# For the shell of a machine that is not this one: prints the files, and what the system says of itself.
+DUMP = (
+    f"for f in {' '.join('/' + pattern for pattern in FILES)}; do "
+    f'if [ -r "$f" ]; then echo; echo "{MARK}${{f#/}}"; cat "$f" 2>/dev/null; fi; done; '
+    + "; ".join(f'echo; echo "{MARK}{command}"; {command} 2>/dev/null' for command in SYSTEM)
+)
 
 
 class Environment(BaseModel):
@@ -34,88 +61,122 @@ class Environment(BaseModel):
 
 def local_environment() -> Environment:
     """This machine now."""
-    fields = _cpuinfo()
-    return Environment(
+    return _environment(
+        local_files(),
         machine=platform.machine(),
-        cpu=next((fields[key][0] for key in ("model name", "Model", "Hardware") if key in fields), None),
         cores=os.cpu_count() or 1,
         kernel=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
-        governor=_text(CPUS / "cpu0/cpufreq/scaling_governor"),
-        frequencies_mhz=_frequencies(fields),
-        temperatures_c=_temperatures(),
-        load_1min=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-        throttled=_throttled(),
-        battery=_battery(),
     )
 
 
-def fastest_cpus(count: int) -> tuple[int, ...]:
-    """The `count` fastest CPUs that this process may use (fewer if there are fewer): by capacity, else by frequency."""
-    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [*range(os.cpu_count() or 1)]
+def remote_environment(dump: str, python: str) -> Environment:
+    """A machine that printed `dump` when it was asked to DUMP, and has a Python of that version."""
+    files = remote_files(dump)
+    machine, kernel, cores = (files.get(command, "") for command in SYSTEM)
+    processors = len(_fields(files).get("processor", ()))
+    return _environment(
+        files,
+        machine=machine or "unknown",
+        cores=int(cores) if cores.isdecimal() else max(1, processors),
+        kernel=kernel or "unknown",
+        python=python,
+    )
+
+
+def local_files() -> dict[str, str]:
+    """The kernel's files of this machine, by their path from the root, without the white space around them."""
+    found = {}
+    for pattern in FILES:
+        for path in ROOT.glob(pattern):
+            try:
+                found[path.relative_to(ROOT).as_posix()] = path.read_text(errors="replace").strip()
+            except OSError:
+                continue
+    return found
+
+
+def remote_files(dump: str) -> dict[str, str]:
+    """The same of what DUMP printed, and the answers to SYSTEM by their command."""
+    parts = [part.partition("\n") for part in f"\n{dump}".split(f"\n{MARK}")[1:]]
+    return {name.strip(): text.strip() for name, _, text in parts}
+
+
+def fastest_cpus(files: Mapping[str, str], usable: Iterable[int], count: int) -> tuple[int, ...]:
+    """The `count` fastest of the usable CPUs (fewer if there are fewer): by capacity, else by frequency."""
 
     def speed(cpu: int) -> float:
-        folder = CPUS / f"cpu{cpu}"
-        return _number(folder / "cpu_capacity") or _number(folder / "cpufreq/cpuinfo_max_freq") or 0.0
+        folder = f"{CPU}/cpu{cpu}"
+        known = (_number(files.get(f"{folder}/{name}")) for name in ("cpu_capacity", "cpufreq/cpuinfo_max_freq"))
+        return next((value for value in known if value), 0.0)
 
     return tuple(sorted(sorted(usable, key=speed, reverse=True)[:count]))
 
 
-def _cpuinfo() -> dict[str, list[str]]:
+def _environment(files: Mapping[str, str], *, machine: str, cores: int, kernel: str, python: str) -> Environment:
+    fields = _fields(files)
+    load = _number((files.get("proc/loadavg") or "").partition(" ")[0])
+    throttled = [_number(text) for text in _of(files, "thermal_throttle/core_throttle_count").values()]
+    counts = [int(count) for count in throttled if count is not None]
+    return Environment(
+        machine=machine,
+        cpu=next((fields[key][0] for key in ("model name", "Model", "Hardware") if key in fields), None),
+        cores=cores,
+        kernel=kernel,
+        python=python,
+        governor=files.get(f"{CPU}/cpu0/cpufreq/scaling_governor"),
+        frequencies_mhz=_frequencies(files, fields),
+        temperatures_c=_temperatures(files),
+        load_1min=None if load is None else round(load, 2),
+        throttled=sum(counts) if counts else None,
+        battery=_battery(files),
+    )
+
+
+def _fields(files: Mapping[str, str]) -> dict[str, list[str]]:
+    """What /proc/cpuinfo says, in the order of the CPUs."""
     fields: dict[str, list[str]] = {}
-    for line in (_text(CPUINFO) or "").splitlines():
+    for line in files.get("proc/cpuinfo", "").splitlines():
         name, found, value = line.partition(":")
         if found:
             fields.setdefault(name.strip(), []).append(value.strip())
     return fields
 
 
-def _frequencies(fields: dict[str, list[str]]) -> tuple[float, ...]:
-    folders = sorted(CPUS.glob("cpu[0-9]*"), key=lambda folder: (len(folder.name), folder.name))  # cpu2 before cpu10
-    files = [folder / "cpufreq/scaling_cur_freq" for folder in folders]
-    current = [_number(path) for path in files if path.exists()]
+def _of(files: Mapping[str, str], name: str) -> dict[str, str]:
+    """Files of that name by the folder that they lie in, cpu2 before cpu10."""
+    found = {path.removesuffix(f"/{name}"): text for path, text in files.items() if path.endswith(f"/{name}")}
+    return dict(sorted(found.items(), key=lambda item: (len(item[0]), item[0])))
+
+
+def _frequencies(files: Mapping[str, str], fields: Mapping[str, list[str]]) -> tuple[float, ...]:
+    current = [_number(text) for text in _of(files, "cpufreq/scaling_cur_freq").values()]
     if current:
         return tuple(khz / 1000 for khz in current if khz is not None)
-    return tuple(mhz for mhz in map(_parsed, fields.get("cpu MHz", [])) if mhz is not None)
+    return tuple(mhz for mhz in map(_number, fields.get("cpu MHz", [])) if mhz is not None)
 
 
-def _temperatures() -> dict[str, float]:
+def _temperatures(files: Mapping[str, str]) -> dict[str, float]:
     found = {}
-    for zone in sorted(THERMAL.glob("thermal_zone*")):
-        value = _number(zone / "temp")
+    for folder, text in _of(files, "temp").items():
+        value = _number(text)
         if value is not None:
-            found[f"{zone.name}:{_text(zone / 'type') or '?'}"] = value / 1000
+            found[f"{folder.rpartition('/')[2]}:{files.get(f'{folder}/type') or '?'}"] = value / 1000
     return found
 
 
-def _throttled() -> int | None:
-    counts = [_number(path) for path in CPUS.glob("cpu[0-9]*/thermal_throttle/core_throttle_count")]
-    found = [int(count) for count in counts if count is not None]
-    return sum(found) if found else None
-
-
-def _battery() -> str | None:
-    for supply in sorted(POWER.glob("*")):
-        if _text(supply / "type") == "Battery":
-            return f"{_text(supply / 'capacity') or '?'}%, {_text(supply / 'status') or 'status unknown'}"
+def _battery(files: Mapping[str, str]) -> str | None:
+    for folder, kind in _of(files, "type").items():
+        if kind == "Battery":
+            capacity, status = files.get(f"{folder}/capacity"), files.get(f"{folder}/status")
+            return f"{capacity or '?'}%, {status or 'status unknown'}"
     return None
 
 
-def _number(path: Path) -> float | None:
-    return _parsed(_text(path) or "")
-
-
-def _parsed(text: str) -> float | None:
+def _number(text: str | None) -> float | None:
     """A finite number, or None: the kernel writes "<unknown>" where a driver does not tell."""
     try:
-        value = float(text)
+        value = float(text or "")
     except ValueError:
         return None
     return value if math.isfinite(value) else None
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return None

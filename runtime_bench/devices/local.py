@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime_bench import worker as worker_module
-from runtime_bench.environment import Environment, fastest_cpus, local_environment
+from runtime_bench.environment import Environment, fastest_cpus, local_environment, local_files
 from runtime_bench.errors import WorkerError
 
 QUIT_SECONDS = 2.0
@@ -42,7 +42,8 @@ class LocalDevice:
 
     def fastest_cpus(self, count: int) -> tuple[int, ...]:
         """See Device.fastest_cpus."""
-        return fastest_cpus(count)
+        usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+        return fastest_cpus(local_files(), sorted(usable), count)
 
     def start_worker(self) -> "LocalWorker":
         """A fresh worker process."""

@@ -2,23 +2,36 @@
 
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runtime_bench import environment
-from runtime_bench.environment import Environment, local_environment
+from runtime_bench.environment import (
+    CPU,
+    DUMP,
+    Environment,
+    fastest_cpus,
+    local_environment,
+    local_files,
+    remote_environment,
+    remote_files,
+)
 
 
 @pytest.fixture
 def kernel(tmp_path, monkeypatch):
     """Writes files where the kernel's are looked for: an empty tree at first."""
-    for name, place in (("CPUINFO", "cpuinfo"), ("CPUS", "cpu"), ("THERMAL", "thermal")):
-        monkeypatch.setattr(environment, name, tmp_path / place)
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    places = {"cpuinfo": "proc/cpuinfo", "cpu": "sys/devices/system/cpu", "thermal": "sys/class/thermal"}
 
     def write(**files):
         for name, text in files.items():
-            path = tmp_path / name.replace("__", "/")
+            first, _, rest = name.partition("__")
+            path = tmp_path / places[first] / rest.replace("__", "/")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
@@ -73,3 +86,33 @@ def test_what_is_no_number_is_left_out(kernel):
     found = local_environment()
     assert found.frequencies_mhz == (800.0,)
     assert list(found.temperatures_c.values()) == [7.0]
+
+
+def test_another_machine_is_read_by_what_its_shell_prints():
+    dump = subprocess.run(["sh", "-c", DUMP], capture_output=True, text=True, check=True).stdout
+    here, there = local_environment(), remote_environment(dump, platform.python_version())
+    moving = {"frequencies_mhz", "temperatures_c", "load_1min", "battery", "cores"}
+    assert here.model_dump(exclude=moving) == there.model_dump(exclude=moving)
+    assert there.cores == len(os.sched_getaffinity(0))
+    assert set(remote_files(dump)) == {*local_files(), "uname -m", "uname -sr", "nproc"}
+
+
+def test_a_shell_that_knows_little():
+    found = remote_environment("sh: nothing works here\n", "3.8.1")
+    assert (found.machine, found.kernel, found.cores, found.python) == ("unknown", "unknown", 1, "3.8.1")
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.integers(1, 12))
+def test_the_fastest_cpus_come_first(speeds, count):
+    files = {f"{CPU}/cpu{number}/cpufreq/cpuinfo_max_freq": str(1000 * speed) for number, speed in enumerate(speeds)}
+    found = fastest_cpus(files, range(len(speeds)), count)
+    assert len(found) == min(count, len(speeds))
+    assert list(found) == sorted(set(found))
+    left = [speed for number, speed in enumerate(speeds) if number not in found]
+    assert max(left, default=0) <= min(speeds[number] for number in found)
+
+
+def test_capacity_goes_before_frequency():
+    files = {f"{CPU}/cpu0/cpu_capacity": "446", f"{CPU}/cpu1/cpu_capacity": "1024"}
+    files[f"{CPU}/cpu0/cpufreq/cpuinfo_max_freq"] = "9000000"
+    assert fastest_cpus(files, (0, 1), 1) == (1,)
