@@ -1,4 +1,4 @@
-# make env | demo | test | test-slow | lint | emulators | clean. Needs python3 >= 3.11 and nothing else.
+# make env | demo | test | test-slow | lint | gate | emulators | browser | clean. Needs python3 >= 3.11 and nothing else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 OUT ?= demo-out
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: env demo test test-slow lint emulators clean
+.PHONY: env demo test test-slow lint gate emulators browser clean
 
 env: $(READY)
 
@@ -33,9 +33,17 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# falcon-edge check on the project itself.
+gate: env
+	$(BIN)/python benchmarks/self_check/self_check.py
+
 # CPUs that this machine is not, for the tests that ask for them (they are skipped without).
 emulators:
 	command -v qemu-x86_64 >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends qemu-user; }
+
+# What opens reports in the tests that ask for it (they are skipped without).
+browser:
+	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache demo-out

@@ -120,7 +120,9 @@ def _unrelated(entry: Entry, baseline: Entry) -> bool:
     """Whether both tell where they come from, and it is not the same."""
     if entry.model.parent is None or baseline.model.identity is None:
         return False
-    return {entry.model.parent, entry.model.identity}.isdisjoint({baseline.model.identity, baseline.model.parent} - {None})
+    return {entry.model.parent, entry.model.identity}.isdisjoint(
+        {baseline.model.identity, baseline.model.parent} - {None}
+    )
 
 
 def _setting(subject: _Subject, across: Collection[str]) -> tuple[Any, ...]:
@@ -151,7 +153,7 @@ def _row(entry: Entry, standard: Entry | None) -> Row:
         macs_ratio = standard.model.macs / entry.model.macs
     if speedup is not None and macs_ratio is not None:
         share = speedup / macs_ratio
-    if standard.counts is not None and entry.counts is not None:
+    if standard.counts is not None and entry.counts is not None and entry.counts.instructions:
         instructions_ratio = standard.counts.instructions / entry.counts.instructions
     return Row(entry, standard, speedup, interval, macs_ratio, share, instructions_ratio)
 

@@ -42,6 +42,7 @@ class Environment(BaseModel):
     """One moment of a machine. Frequencies in MHz, temperatures in degrees Celsius, by zone.
 
     throttled: how often CPUs were slowed down for heat since the machine started. battery: percent and status.
+    thermal_status: a phone's, from 0 (none) to 6 (shutting down).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -57,6 +58,7 @@ class Environment(BaseModel):
     load_1min: float | None
     throttled: int | None = None
     battery: str | None = None
+    thermal_status: int | None = None
 
 
 def local_environment() -> Environment:

@@ -15,3 +15,7 @@ class WorkerError(DeviceError):
     def __init__(self, message: str, *, kind: str, signal: str | None = None):
         super().__init__(message)
         self.kind, self.signal = kind, signal
+
+
+class CannotCount(DeviceError):
+    """An emulator that does not count."""

@@ -7,13 +7,13 @@ whole interval; all else is inconclusive.
 import math
 import tomllib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
-from runtime_bench.results import Accuracy, Entry, Results
+from runtime_bench.results import Accuracy, Entry, ModelInfo, Results
 from runtime_bench.stats import Interval, paired_ratio, ratio_interval
 
 ROUNDING = 1e-9  # 1050 / 1000 - 1 is a little more than 0.05
@@ -99,20 +99,25 @@ def check(
     doubt: str | None = None,
     interleaved: bool = False,
 ) -> tuple[Finding, ...]:
-    """Every figure of the new entries beside that of the old entry of the same format, precision, runtime and threads.
+    """Every figure of the new entries beside that of the old one (see `baseline_of`).
 
     doubt: why latencies and memory of the two cannot be compared, if so. interleaved: they are of one run, in which
-    their bursts took turns. Raises BenchInputError if no entry has a
-    baseline.
+    their bursts took turns. Raises BenchInputError if no entry has a baseline.
     """
     findings: list[Finding] = []
     for entry in new:
-        baseline = next((other for other in old if _kind(other) == _kind(entry)), None)
+        baseline = baseline_of(entry, old)
         if baseline is not None:
             findings += _findings(entry, baseline, tolerances, doubt, interleaved)
     if not findings:
         raise BenchInputError("the baseline has no file of the same format, precision and runtime to compare with")
     return tuple(findings)
+
+
+def baseline_of(entry: Entry, old: Sequence[Entry]) -> Entry | None:
+    """The old entry of the same format, precision, runtime and threads: of the same model's name, if there is one."""
+    alike = [other for other in old if _kind(other) == _kind(entry)]
+    return next((other for other in alike if other.model.name == entry.model.name), alike[0] if alike else None)
 
 
 def worst(findings: Sequence[Finding]) -> Verdict:
@@ -124,7 +129,7 @@ def worst(findings: Sequence[Finding]) -> Verdict:
 def incomparable(new: Results, old: Results) -> str | None:
     """Why latencies of two results cannot be compared, or None: only those of one machine in one state can."""
     for what, one, other in (
-        ("machines", _fingerprint(new.before), _fingerprint(old.before)),
+        ("machines", fingerprint(new.before), fingerprint(old.before)),
         ("devices", new.options.get("device"), old.options.get("device")),
     ):
         if one != other:
@@ -132,7 +137,8 @@ def incomparable(new: Results, old: Results) -> str | None:
     return None
 
 
-def _fingerprint(environment: Environment) -> str:
+def fingerprint(environment: Environment) -> str:
+    """What must be the same for two latencies to be comparable, for people and programs."""
     parts = (environment.machine, environment.cpu, environment.cores, environment.kernel, environment.governor)
     return ", ".join(str(part) for part in parts if part is not None)
 
@@ -144,13 +150,17 @@ def _kind(entry: Entry) -> tuple[object, ...]:
 
 def _findings(new: Entry, old: Entry, tolerances: Tolerances, doubt: str | None, interleaved: bool) -> list[Finding]:
     name = f"{new.model.name}, {new.model.file}"
-    found = [_latency(name, new, old, tolerances.latency, doubt, interleaved)]
+    counted = new.counts is not None and old.counts is not None
+    found = [] if counted else [_latency(name, new, old, tolerances.latency, doubt, interleaved)]
     if new.memory is not None and old.memory is not None:
         peaks = new.memory.peak, old.memory.peak
         found += _exact(name, "memory", *peaks, tolerances.memory, doubt)
     found += _exact(name, "size", new.model.bytes, old.model.bytes, tolerances.size)
     found += _exact(name, "macs", new.model.macs, old.model.macs, tolerances.counts)
     found += _exact(name, "parameters", new.model.parameters, old.model.parameters, tolerances.counts)
+    found += _operators(name, new.model, old.model, tolerances.counts)
+    if new.counts is not None and old.counts is not None and new.counts.cpu == old.counts.cpu:
+        found += _exact(name, "instructions", new.counts.instructions, old.counts.instructions, tolerances.counts)
     if old.accuracy is not None:
         found.append(_accuracy(name, new.accuracy, old.accuracy, tolerances.accuracy))
     return found
@@ -181,6 +191,16 @@ def _exact(
     change = new / old - 1
     verdict = _verdict((change, change), tolerance) if doubt is None else Verdict.inconclusive
     return [Finding(name, figure, old, new, change, None, tolerance, verdict, doubt)]
+
+
+def _operators(name: str, new: ModelInfo, old: ModelInfo, tolerance: float) -> list[Finding]:
+    """How many operators compute the same thing. Another network may have more of them and be the better one."""
+    if new.operators is None or old.operators is None or (new.macs, new.parameters) != (old.macs, old.parameters):
+        return []
+    found = _exact(name, "operators", sum(new.operators.values()), sum(old.operators.values()), tolerance)
+    kinds = ((kind, old.operators.get(kind, 0), count) for kind, count in sorted(new.operators.items()))
+    more = ", ".join(f"{kind} {before} -> {count}" for kind, before, count in kinds if count > before)
+    return [replace(finding, reason=more or None) for finding in found]
 
 
 def _accuracy(name: str, new: Accuracy | None, old: Accuracy, tolerance: float) -> Finding:

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
@@ -25,19 +34,23 @@ class Part(BaseModel):
 
 
 class ModelInfo(Part):
-    """The measured file and what is known of the model in it. `identity` is the hash of the model's weights."""
+    """The measured file and what is known of the model in it.
+
+    identity: the hash of the model's weights; operators: how many the file has of each kind.
+    """
 
     name: str
     file: str
     sha256: str
-    bytes: int
+    bytes: NonNegativeInt
     target: str
     precision: str
     role: Literal["standard", "compressed"] | None = None
     identity: str | None = None
     parent: str | None = None
-    parameters: int | None = None
-    macs: int | None = None
+    parameters: NonNegativeInt | None = None
+    macs: NonNegativeInt | None = None
+    operators: dict[str, PositiveInt] | None = None
 
 
 class RuntimeInfo(Part):
@@ -82,13 +95,18 @@ class Intervals(Part):
 class Memory(Part):
     """Resident set of the worker in bytes; null where the device does not tell.
 
-    bare: before the runtime was imported; before_load less that is the runtime alone.
+    bare: before the runtime was imported.
     """
 
     bare: int | None = None
     before_load: int | None
     after_load: int | None
     peak: int | None
+
+    @property
+    def runtime(self) -> int | None:
+        """What the runtime alone takes, before it has loaded a file."""
+        return None if self.bare is None or self.before_load is None else self.before_load - self.bare
 
 
 class Accuracy(Part):
@@ -123,15 +141,15 @@ class Counts(Part):
     """
 
     cpu: str
-    instructions: int
-    classes: dict[str, int] = Field(default_factory=dict)
-    macs: dict[str, int] = Field(default_factory=dict)
-    loads: int
-    stores: int
-    bytes_loaded: int
-    bytes_stored: int
-    l1_misses: int | None = None
-    l2_misses: int | None = None
+    instructions: NonNegativeInt
+    classes: dict[str, NonNegativeInt] = Field(default_factory=dict)
+    macs: dict[str, NonNegativeInt] = Field(default_factory=dict)
+    loads: NonNegativeInt
+    stores: NonNegativeInt
+    bytes_loaded: NonNegativeInt
+    bytes_stored: NonNegativeInt
+    l1_misses: NonNegativeInt | None = None
+    l2_misses: NonNegativeInt | None = None
     cycles: tuple[float, float] | None = None
 
 
@@ -152,8 +170,8 @@ class Layer(Part):
     form: str | None = None
     channels: tuple[int, int] | None = None
     idle_lanes: float = 0.0
-    macs: int
-    bytes: int
+    macs: NonNegativeInt
+    bytes: NonNegativeInt
     ns: float
     kernel: str | None = None
     flags: tuple[str, ...] = ()
@@ -176,8 +194,8 @@ class Profile(Part):
 class Peaks(Part):
     """What the device reached on one large convolution by precision, and when copying a large array."""
 
-    macs_per_second: dict[str, float]
-    bytes_per_second: float
+    macs_per_second: dict[str, PositiveFloat]
+    bytes_per_second: PositiveFloat
 
 
 class Flag(Part):
@@ -189,7 +207,10 @@ class Flag(Part):
 
 
 class Failure(Part):
-    """What failed. `kind`: runtime, missing-runtime, memory, signal, exit, timeout, protocol, start, wrong-outputs."""
+    """What failed.
+
+    `kind`: runtime, missing-runtime, memory, signal, exit, timeout, protocol, start, connection, wrong-outputs, device.
+    """
 
     kind: str
     message: str

@@ -12,6 +12,7 @@ class Runtime:
     """A runtime by its name; `packages` (distribution, module) in the order in which the worker tries them."""
 
     name: str
+    title: str
     alias: str
     suffixes: tuple[str, ...]
     packages: tuple[tuple[str, str], ...]
@@ -35,9 +36,10 @@ def _version(package: str, module: str) -> str:
 
 
 RUNTIMES = (
-    Runtime("onnxruntime", "ort", (".onnx", ".ort"), (("onnxruntime", "onnxruntime"),)),
+    Runtime("onnxruntime", "ONNX Runtime", "ort", (".onnx", ".ort"), (("onnxruntime", "onnxruntime"),)),
     Runtime(
         "litert",
+        "LiteRT",
         "tflite",
         (".tflite",),
         (("ai-edge-litert", "ai_edge_litert"), ("tflite-runtime", "tflite_runtime")),

@@ -27,15 +27,16 @@ def by_process(bursts: Sequence[Burst]) -> list[np.ndarray]:
 
 def intervals(bursts: Sequence[Burst], seed: int = 0) -> Intervals:
     """The 95% intervals of the order statistics of all samples; there must be some."""
-    low, high = _interval([by_process(bursts)], lambda drawn: np.percentile(drawn[0], (50, 90, 95, 99)), seed)
+    low, high = _interval(by_process(bursts), lambda drawn: np.percentile(drawn, (50, 90, 95, 99)), seed)
     p50, p90, p95, p99 = zip(low.tolist(), high.tolist(), strict=True)
     return Intervals(p50_ns=p50, p90_ns=p90, p95_ns=p95, p99_ns=p99)
 
 
 def ratio_interval(numerator: Sequence[Burst], denominator: Sequence[Burst], seed: int = 0) -> Interval:
     """The 95% interval of the ratio of two medians. Both need samples."""
-    groups = [by_process(numerator), by_process(denominator)]
-    low, high = _interval(groups, lambda drawn: np.median(drawn[0]) / np.median(drawn[1]), seed)
+    random = np.random.default_rng(seed)
+    ratios = _medians(by_process(numerator), random) / _medians(by_process(denominator), random)
+    low, high = _ends(ratios)
     return float(low), float(high)
 
 
@@ -56,16 +57,29 @@ def paired_ratio(
     for place, value in one.items():
         found.setdefault(place[0], []).append(value / other[place])
     ratios = [np.array(values) for values in found.values()]
-    low, high = _interval([ratios], lambda drawn: np.median(drawn[0]), seed)
+    low, high = _interval(ratios, np.median, seed)
     return float(np.median(np.concatenate(ratios))), (float(low), float(high))
 
 
+def histogram(bursts: Sequence[Burst], edges: np.ndarray) -> np.ndarray:
+    """Counts (bins,) of all samples between edges (bins + 1,), in shares of their median; there must be some.
+
+    What lies beyond the edges is counted in the first and the last bin.
+    """
+    samples = np.concatenate(by_process(bursts))
+    counts, _ = np.histogram(np.clip(samples / np.median(samples), edges[0], edges[-1]), edges)
+    return counts
+
+
 def _interval(
-    groups: Sequence[list[np.ndarray]], statistic: Callable[[list[np.ndarray]], np.ndarray], seed: int
+    processes: list[np.ndarray], statistic: Callable[[np.ndarray], np.ndarray], seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile interval of a statistic of groups of processes; scipy's bootstrap knows no samples within samples."""
+    """Percentile interval of a statistic of all samples; scipy's bootstrap knows no samples within samples."""
     random = np.random.default_rng(seed)
-    found = [statistic([_drawn(processes, random) for processes in groups]) for _ in range(RESAMPLES)]
+    return _ends(np.array([statistic(_drawn(processes, random)) for _ in range(RESAMPLES)]))
+
+
+def _ends(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     tail = 50 * (1 - CONFIDENCE)
     low, high = np.percentile(found, (tail, 100 - tail), axis=0)
     return low, high
@@ -77,3 +91,29 @@ def _drawn(processes: list[np.ndarray], random: np.random.Generator) -> np.ndarr
     return np.concatenate(
         [samples[random.integers(0, len(samples), min(len(samples), SAMPLES_A_PROCESS))] for samples in chosen]
     )
+
+
+def _medians(processes: list[np.ndarray], random: np.random.Generator) -> np.ndarray:
+    """The medians (RESAMPLES,) of such draws, without making them: that takes a tenth of the time.
+
+    Of the samples that a process gives to a resample, a binomial number lies in the lower half of all values. Halving
+    the values time and again, towards where the middle one must be, ends at the middle one.
+    """
+    values = np.unique(np.concatenate(processes))
+    below = np.stack([np.searchsorted(np.sort(samples), values, side="right") / len(samples) for samples in processes])
+    below = np.hstack([np.zeros((len(processes), 1)), below])  # (processes, values + 1): the share below each
+    chosen = random.integers(0, len(processes), (RESAMPLES, len(processes)))
+    drawn = np.minimum([len(samples) for samples in processes], SAMPLES_A_PROCESS)[chosen]
+    rank = (drawn.sum(axis=1) + random.integers(1, 3, RESAMPLES)) // 2  # of two in the middle one or the other
+    start, stop = np.zeros(RESAMPLES, np.intp), np.full(RESAMPLES, len(values))
+    while np.any(stop - start > 1):
+        middle = (start + stop + 1) // 2
+        first, second, last = (below[chosen, edge[:, None]] for edge in (start, middle, stop))
+        share = np.divide(second - first, last - first, out=np.zeros_like(first), where=last > first)
+        lower = random.binomial(drawn, np.clip(share, 0, 1))
+        count = lower.sum(axis=1)
+        left = rank <= count
+        drawn = np.where(left[:, None], lower, drawn - lower)
+        rank = np.where(left, rank, rank - count)
+        start, stop = np.where(left, start, middle), np.where(left, middle, stop)
+    return values[start]

@@ -16,6 +16,11 @@ SATURATING = Flag(
 )
 
 
+def not_counted(reason: str) -> Flag:
+    """The flag of an emulated result without counts."""
+    return Flag(flag="not-counted", reason=reason, remedy="use a QEMU with plugins, as Debian 12 has it")
+
+
 def flags(
     bursts: tuple[Burst, ...],
     summary: Summary,

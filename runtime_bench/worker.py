@@ -1,13 +1,19 @@
 """Runs on the device: loads one model file and measures it. One file; standard library, numpy and the runtime only.
 
-    python worker.py        (Python >= 3.8)
+    python worker.py        (Python >= 3.8; "emulated" behind it where QEMU runs this Python, "remote" where only its
+                            input tells that nobody is left)
 
 JSON lines: a request on stdin, its reply on stdout; {"error": ...} where it failed. Requests, by "do":
   load      path, runtime, threads, cpus, memory_limit,   the file is loaded and run once
             signed                                        (signed: ONNX Runtime may multiply int8 by int8 on x86)
   warm_up   runs, seconds, until                          at least so many runs and seconds; with until, on until it
                                                           is stable, at most so many seconds
-  measure   runs                                          durations of so many runs, in ns
+  measure   runs                                          durations of so many runs, in ns, and the energy that the
+                                                          CPUs took meanwhile, in joules, where a counter tells
+  profile   runs, folder                                  what the runtime itself tells of its operators
+  invoke    runs                                          as measure, by LiteRT alone: no input set, no output read
+  bandwidth size, times                                   the fastest of so many copies of so many bytes, in ns
+  count                                                   one run between two marks, for an emulator that counts
   evaluate  pixels, mean, std, start, stop                classes of these images of a .npy file, uint8 (N, H, W, C)
   replay    inputs, outputs                               runs files of float32 NCHW, writes outputs as they come
   memory                                                  resident set and its peak, in bytes
@@ -17,24 +23,33 @@ A sample is the time of one inference with its input set and its output read, by
 """
 
 import ctypes
+import gc
+import glob
 import importlib
 import json
 import os
 import resource
+import select
 import signal
 import sys
+import threading
 import time
 from typing import Any
 
 FIRST_INPUT_SEED = 0
 STABLE_SHARE = 0.05
 PR_SET_PDEATHSIG = 1
+POWERCAP = "/sys/class/powercap"
+LARGEST_FILE = 256 << 20  # bytes that a worker may write to one, its stderr too
 INPUT_TYPES = {"tensor(float)": "float32", "tensor(int8)": "int8", "tensor(uint8)": "uint8"}
 LITE_PACKAGES = (("ai-edge-litert", "ai_edge_litert"), ("tflite-runtime", "tflite_runtime"))
-REQUESTS = ("load", "warm_up", "measure", "evaluate", "replay", "memory", "profile", "invoke", "bandwidth")
+REQUESTS = ("load", "warm_up", "measure", "evaluate", "replay", "memory", "profile", "invoke", "bandwidth", "count")
 # What the runtimes say where memory ran out.
 KERNEL_EVENT = "_kernel_time"  # how ONNX Runtime's profile ends the names of nodes
 OUT_OF_MEMORY = ("bad_alloc", "allocate memory")
+EMULATED = "emulated" in sys.argv[1:]
+# getpriority(MARK, START or STOP) fails and changes nothing; the plugin that counts sees it (counting/plugin.c).
+MARK, START, STOP = 0xFA1C, 1, 2
 
 
 class OnnxRuntime:
@@ -218,6 +233,7 @@ class Worker:
             pin(cpus)  # first: libraries count CPUs when they are imported, and start threads
         import numpy
 
+        bare = memory()["resident"]
         model: Any = RUNTIMES[runtime]()  # before the limit and the clock: both are for the file alone
         limit_memory(memory_limit)
         before = memory()["resident"]
@@ -242,6 +258,7 @@ class Worker:
             "first_inference_ns": first,
             "input": {"shape": self.model.shape, "dtype": self.model.dtype, "layout": self.model.layout},
             "output": {"shape": list(output.shape), "dtype": str(output.dtype)},
+            "memory_bare": bare,
             "memory_before_load": before,
             "memory_after_load": after,
             "cpus": affinity,
@@ -266,11 +283,23 @@ class Worker:
     def measure(self, runs):
         """Durations of `runs` inferences."""
         run, value, clock, samples = self.model.run, self.input, time.perf_counter_ns, []
+        before = energy()
         for _ in range(runs):
             started = clock()
             run(value)
             samples.append(clock() - started)
-        return {"samples_ns": samples}
+        return {"samples_ns": samples, "energy_j": joules(before, energy())}
+
+    def count(self):
+        """One run between two marks, in which Python does not collect its garbage."""
+        run, value, mark = self.model.run, self.input, ctypes.CDLL(None).getpriority
+        gc.collect()
+        gc.disable()
+        mark(MARK, START)
+        run(value)
+        mark(MARK, STOP)
+        gc.enable()
+        return {}
 
     def invoke(self, runs):
         """Durations of `runs` inferences by LiteRT alone: no input is set and no output read."""
@@ -317,7 +346,9 @@ class Worker:
             shape = [shape[0], shape[3], shape[1], shape[2]]
         for source, target in zip(inputs, outputs):
             x = numpy.fromfile(source, "<f4").reshape(shape)
-            self.model.run(self.network_input(x)).tofile(target)
+            output = self.model.run(self.network_input(x))
+            with open(target, "wb") as file:  # NumPy's tofile keeps to itself that the end could not be written
+                file.write(output.tobytes())
         return {"vectors": len(inputs)}
 
     def network_input(self, x):
@@ -361,6 +392,8 @@ def normalised(image, mean, std):
 
 def memory():
     """Resident set and its peak in bytes; Linux tells both, elsewhere only the peak is known."""
+    if EMULATED:
+        return {"resident": emulated_resident(), "peak": None}
     try:
         with open("/proc/self/status") as file:
             lines = dict(line.split(":", 1) for line in file)
@@ -370,16 +403,69 @@ def memory():
         return {"resident": None, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale}
 
 
-def limit_memory(limit):
-    """Address space in bytes; None: three quarters of this device's memory beside what is mapped already (Linux)."""
-    if limit is None:
+def emulated_resident():
+    """Bytes that are resident of what this program has mapped; the rest of the process is the emulator."""
+    with open("/proc/self/maps") as file:  # QEMU answers
+        mapped = [[int(end, 16) for end in line.split()[0].split("-")] for line in file]
+    resident, ours = 0, False
+    with open("/proc/thread-self/smaps") as file:  # the host's kernel answers
+        for first, *rest in map(str.split, file):
+            if not first.endswith(":"):
+                start, stop = (int(end, 16) for end in first.split("-"))
+                ours = any(start < other_stop and other_start < stop for other_start, other_stop in mapped)
+            elif first == "Rss:" and ours:
+                resident += int(rest[0]) * 1024
+    return resident
+
+
+def energy():
+    """By CPU package the microjoules that it has taken so far, and at how many its counter begins anew.
+
+    Empty without such counters (Linux, powercap), and where they may not be read: most systems let only root.
+    """
+    found = {}
+    for zone in sorted(glob.glob(POWERCAP + "/intel-rapl:*")):  # AMD's have this name, too
         try:
-            with open("/proc/self/statm") as file:
-                mapped = int(file.read().split()[0])
-            limit = (mapped + os.sysconf("SC_PHYS_PAGES") * 3 // 4) * os.sysconf("SC_PAGE_SIZE")
+            if contents(zone + "/name").startswith("package"):
+                found[zone] = tuple(int(contents(zone + name)) for name in ("/energy_uj", "/max_energy_range_uj"))
         except (OSError, ValueError):
-            return
-    set_limit(resource.RLIMIT_AS, limit, limit)
+            return {}
+    return found
+
+
+def joules(before, after):
+    """What all packages took between two calls of energy(); None if it is not known."""
+    if not before or before.keys() != after.keys():
+        return None
+    spent = 0
+    for zone, (now, most) in after.items():
+        then = before[zone][0]
+        spent += now - then if now >= then else now - then + most
+    return spent / 1e6
+
+
+def contents(path):
+    """The text of a file."""
+    with open(path) as file:
+        return file.read().strip()
+
+
+def limit_memory(limit):
+    """Limit the address space of this process, in bytes; None: to what `usual_memory` says."""
+    if limit is None:
+        limit = usual_memory()
+    if limit is not None:
+        set_limit(resource.RLIMIT_AS, limit, limit)
+
+
+def usual_memory(process="self"):
+    """Three quarters of this device's memory beside what a process has mapped already (Linux), in bytes."""
+    try:
+        with open(f"/proc/{process}/statm") as file:
+            mapped = int(file.read().split()[0])
+        return (mapped + os.sysconf("SC_PHYS_PAGES") * 3 // 4) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return None
 
 
 def limit_cpu(seconds):
@@ -414,10 +500,21 @@ def die_with_parent():
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def die_with_input():
+    """Kill this process, even in the middle of a run, when its input has ended: a thread that sleeps until then."""
+    ended = select.poll()
+    ended.register(0, select.POLLHUP | getattr(select, "POLLRDHUP", 0))
+    threading.Thread(target=lambda: ended.poll() and os._exit(0), daemon=True).start()
+
+
 def main():
     """Answer requests until the input ends."""
     die_with_parent()
+    if "remote" in sys.argv[1:]:
+        die_with_input()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a runtime that crashes leaves nothing behind
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that writing too much is an error, not the end
+    set_limit(resource.RLIMIT_FSIZE, LARGEST_FILE, LARGEST_FILE)
     # What native libraries print must not get between the replies: stdout becomes stderr for all but these.
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

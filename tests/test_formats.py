@@ -8,10 +8,11 @@ import pytest
 
 from falcon_edge.bundle import Card, Manifest, read_document
 from falcon_edge.falcon.plan import Plan
+from runtime_bench.history import Line, read
 from runtime_bench.results import Results, load
 
 DOCS = Path(__file__).parents[1] / "docs"
-KINDS = {"manifest": Manifest, "plan": Plan, "card": Card, "results": Results}
+KINDS = {"manifest": Manifest, "plan": Plan, "card": Card, "results": Results, "history": Line}
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -36,3 +37,12 @@ def test_example_of_results_is_read():
     results = load(path)
     assert [entry.model.role for entry in results.entries] == ["standard", "standard", "compressed", "compressed"]
     assert results.model_dump(mode="json", exclude_unset=True) == json.loads(path.read_text())
+
+
+def test_example_of_a_history_is_read():
+    path = DOCS / "examples" / "history.jsonl"
+    lines = read(path)
+    assert [line.ratio is None for line in lines] == [False, True]
+    assert [line.model_dump(mode="json", exclude_unset=True) for line in lines] == [
+        json.loads(text) for text in path.read_text().splitlines()
+    ]

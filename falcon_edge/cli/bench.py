@@ -7,14 +7,17 @@ import typer
 
 from falcon_edge.cli import options
 from falcon_edge.cli.profile_tables import profile_tables
-from falcon_edge.cli.render import results_table
+from falcon_edge.cli.results_tables import results_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput, DeviceFailed, Inconclusive
 
 
 def bench(
     models: Annotated[list[Path] | None, typer.Argument(metavar="[BUNDLE|FILE]...", help="What to measure.")] = None,
-    device: Annotated[str, typer.Option("--device", help="Where to measure: local.")] = "local",
+    device: Annotated[
+        str, typer.Option("--device", help="Where to measure: local, arm64[:CPU], ssh://[user@]host[:port].")
+    ] = "local",
+    clean: Annotated[bool, typer.Option("--clean", help="Leave nothing on the device that was sent to it.")] = False,
     runtime: Annotated[list[str] | None, typer.Option("--runtime", help="onnxruntime (ort), litert (tflite).")] = None,
     target: Annotated[list[str] | None, typer.Option("--target", help="Only these formats.")] = None,
     precision: Annotated[list[str] | None, typer.Option("--precision", help="Only these precisions.")] = None,
@@ -24,7 +27,7 @@ def bench(
     ] = "fastest",
     data: options.Data = None,
     samples: Annotated[
-        int | None, typer.Option("--samples", min=1, help="Images for accuracy; by default all.")
+        int | None, typer.Option("--samples", min=1, help="Images for accuracy; by default all, 200 if emulated.")
     ] = None,
     runs: Annotated[int, typer.Option("--runs", min=1, help="Samples a model, at least.")] = 50,
     seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="Of samples a model, at least.")] = 5.0,
@@ -59,6 +62,7 @@ def bench(
         from falcon_edge.steps.bench import bench as run
         from runtime_bench import ci
         from runtime_bench.bench import Protocol
+        from runtime_bench.devices.names import device_named
         from runtime_bench.results import check_writable, load, save, write
 
         protocol = Protocol(
@@ -78,7 +82,7 @@ def bench(
             results = run(
                 models or [find_bundle(None)],
                 protocol,
-                device=device,
+                device=device_named(device, clean=clean),
                 selection=Selection(runtime or (), target or (), precision or ()),
                 data=data,
                 samples=samples,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from falcon_edge.cli.render import comparison_table
+from falcon_edge.cli.results_tables import comparison_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from falcon_edge.cli.render import comparison_table
+from falcon_edge.cli.results_tables import comparison_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 
 
@@ -24,4 +24,4 @@ def demo(
             results = run(output, progress=progress)
         out.result(results.model_dump(mode="json"), lambda: comparison_table(compare([results])))
         out.flags(results)
-        out.say(f"written to {output}: standard.falcon, falcon.falcon, results.json")
+        out.say(f"written to {output}: standard.falcon, falcon.falcon, results.json, report.html")

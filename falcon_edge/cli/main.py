@@ -11,9 +11,11 @@ from falcon_edge.cli.check import check
 from falcon_edge.cli.compare import compare
 from falcon_edge.cli.compress import compress
 from falcon_edge.cli.demo import demo
+from falcon_edge.cli.devices import devices
 from falcon_edge.cli.export import export
 from falcon_edge.cli.inspect import inspect
 from falcon_edge.cli.pack import pack
+from falcon_edge.cli.report import report
 from falcon_edge.cli.train import train
 
 app = typer.Typer(
@@ -39,8 +41,9 @@ def falcon_edge(
     """Compress a trained CNN with FALCON, export it, and prove on the device that it got faster."""
 
 
-for verb in (demo, train, pack, compress, export, inspect, bench, compare, check):
+for verb in (demo, train, pack, compress, export, inspect, bench, compare, check, report):
     app.command()(verb)
+app.add_typer(devices, name="devices")
 
 
 def main() -> None:

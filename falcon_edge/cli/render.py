@@ -1,7 +1,9 @@
-"""Results as tables for people (rich)."""
+"""Bundles, plans, devices, findings and model files as tables for people (rich)."""
 
 from collections import Counter
 from typing import TYPE_CHECKING
+
+from runtime_bench import text
 
 if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
     from collections.abc import Sequence
@@ -12,9 +14,8 @@ if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at on
     from converters.inspect import Description
     from falcon_edge.bundle import Manifest
     from falcon_edge.falcon.plan import Plan
-    from runtime_bench.compare import Row
+    from runtime_bench.devices.survey import State
     from runtime_bench.regression import Finding
-    from runtime_bench.results import Entry, Results
 
 
 def manifest_table(manifest: "Manifest") -> "Table":
@@ -62,56 +63,13 @@ def plan_table(plan: "Plan") -> "Table":
     return table
 
 
-def results_table(results: "Results") -> "Table":
-    """Every entry's figures, or why it has none."""
+def devices_table(states: "Sequence[State]") -> "Table":
+    """Every device: what it is, or what is missing and what to do about it."""
     from rich.table import Table
 
-    table = Table("model", "file", "runtime", "size", "load", "p50", "p90", "resident", "top-1", "golden")
-    for entry in results.entries:
-        if entry.failure is not None:
-            table.add_row(entry.model.name, entry.model.file, f"failed: {entry.failure.message}")
-            continue
-        table.add_row(
-            entry.model.name,
-            entry.model.file,
-            _runtime(entry),
-            _bytes(entry.model.bytes),
-            _milliseconds(entry.load_ns),
-            _milliseconds(None if entry.summary is None else entry.summary.p50_ns),
-            _milliseconds(None if entry.summary is None else entry.summary.p90_ns),
-            _bytes(None if entry.memory is None else entry.memory.after_load),
-            _accuracy(entry),
-            "" if entry.agreement is None else f"{entry.agreement.top1_equal}/{entry.agreement.vectors} agree",
-        )
-    return table
-
-
-def comparison_table(rows: "Sequence[Row]") -> "Table":
-    """Compressed beside standard."""
-    from rich.table import Table
-
-    table = Table(
-        "model", "runtime", "precision", "parameters", "MACs", "size", "top-1", "p50", "speedup", "MACs ratio",
-        "realised share",
-    )  # fmt: skip
-    for row in sorted(rows, key=lambda row: row.entry.model.target):
-        model, entry = row.entry.model, row.entry
-        if entry.failure is not None:
-            table.add_row(model.name, f"failed: {entry.failure.message}")
-            continue
-        table.add_row(
-            model.name,
-            _runtime(entry),
-            model.precision,
-            "" if model.parameters is None else f"{model.parameters:,}",
-            "" if model.macs is None else f"{model.macs:,}",
-            _bytes(model.bytes),
-            _accuracy(entry),
-            _milliseconds(None if entry.summary is None else entry.summary.p50_ns),
-            _speedup(row),
-            _ratio(row.macs_ratio),
-            "" if row.realised_share is None else f"{100 * row.realised_share:.0f}%",
-        )
+    table = Table("device", "state", "", "what to do")
+    for state in states:
+        table.add_row(state.name, "ready" if state.ready else "not ready", state.says, state.remedy or "")
     return table
 
 
@@ -137,10 +95,10 @@ def _figure(name: str, value: float | None) -> str:
     if value is None:
         return ""
     if name == "latency":
-        return _milliseconds(value)
+        return text.milliseconds(value)
     if name == "accuracy":
         return f"{100 * value:.2f}%"
-    return _bytes(int(value)) if name in ("memory", "size") else f"{value:,.0f}"
+    return text.megabytes(int(value)) if name in ("memory", "size") else f"{value:,.0f}"
 
 
 def description_table(name: str, description: "Description", *, operators: bool = True) -> "Group":
@@ -151,7 +109,7 @@ def description_table(name: str, description: "Description", *, operators: bool 
     inputs = ", ".join(f"{value.name} {_shape(value.shape)} {value.dtype}" for value in description.inputs)
     outputs = ", ".join(f"{value.name} {_shape(value.shape)} {value.dtype}" for value in description.outputs)
     title = f"{name}: {inputs} -> {outputs}"
-    totals = f"{_bytes(description.bytes)}, {description.macs:,} MACs, {description.parameters:,} parameters"
+    totals = f"{text.megabytes(description.bytes)}, {description.macs:,} MACs, {description.parameters:,} parameters"
     if description.card is not None:
         lineage = description.card.get("lineage", {})
         parent = lineage.get("parent") or {}
@@ -191,37 +149,5 @@ def _transposes_table(description: "Description") -> "Table":
     return table
 
 
-def _runtime(entry: "Entry") -> str:
-    return "" if entry.runtime is None else f"{entry.runtime.package} {entry.runtime.version}"
-
-
 def _shape(shape: "tuple[int, ...]") -> str:
     return "x".join(map(str, shape))
-
-
-def _bytes(count: int | None) -> str:
-    return "" if count is None else f"{count / 1e6:.2f} MB"
-
-
-def _milliseconds(nanoseconds: float | None) -> str:
-    return "" if nanoseconds is None else f"{nanoseconds / 1e6:.3f} ms"
-
-
-def _ratio(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}x"
-
-
-def _speedup(row: "Row") -> str:
-    if row.speedup is None:
-        return ""
-    if row.speedup_interval is None or row.standard is row.entry:
-        return _ratio(row.speedup)
-    low, high = row.speedup_interval
-    return f"{row.speedup:.2f}x ({low:.2f}..{high:.2f})"
-
-
-def _accuracy(entry: "Entry") -> str:
-    if entry.accuracy is None:
-        return ""
-    low, high = entry.accuracy.interval
-    return f"{100 * entry.accuracy.top1:.2f}% ({100 * low:.1f}..{100 * high:.1f})"

@@ -24,11 +24,13 @@ from falcon_edge.steps.profile import graphs, peak_models
 from runtime_bench.bench import Candidate, Evaluation, Protocol
 from runtime_bench.bench import bench as measure
 from runtime_bench.devices.device import Device
-from runtime_bench.devices.local import LocalDevice
+from runtime_bench.devices.names import device_named
 from runtime_bench.golden import GoldenVector, Tolerance
 from runtime_bench.profile import add_profiles
 from runtime_bench.results import Entry, Results
 from runtime_bench.runtimes import runtime_for, runtime_named
+
+EMULATED_SAMPLES = 200
 
 
 @dataclass(frozen=True)
@@ -95,11 +97,16 @@ def bench_groups(
 ) -> tuple[Results, list[tuple[Entry, ...]]]:
     """Measure the files of several groups in turns; the results, and the entries of each group.
 
-    With `data`, accuracy on its test split (`samples` images spread over it, or all). What `earlier` results have of a
+    With `data`, accuracy on its test split (`samples` images spread over it, or all; EMULATED_SAMPLES on an emulated
+    device). What `earlier` results have of a
     file is taken over. With `profile`, the time of every layer and the device's peak. Raises BadInput for a file or
     bundle that cannot be used; a model that fails while it is measured is an entry of the results.
     """
-    chosen = _device(device) if isinstance(device, str) else device
+    chosen = device_named(device) if isinstance(device, str) else device
+    if chosen.emulated and profile:
+        raise BadInput(f"{chosen.name} is emulated: the time of its layers says nothing; profile on a real device")
+    if chosen.emulated and samples is None:
+        samples = EMULATED_SAMPLES
     with tempfile.TemporaryDirectory(prefix="falcon-edge-") as scratch:
         folder = Path(scratch)
         evaluations = None if data is None else _Evaluations(data, samples, folder)
@@ -110,9 +117,6 @@ def bench_groups(
                 for candidate, source in _candidates(path, selection or Selection(), evaluations):
                     candidates.append(_with_twin(candidate, source, folder / f"twin-{len(candidates)}.onnx"))
             ends.append(len(candidates))
-        for candidate in candidates:
-            if runtime_named(candidate.runtime).installed is None:
-                raise BadInput(f"{candidate.path}: needs {candidate.runtime}, which is not installed")
         results = measure(candidates, chosen, protocol, probe=_probe(folder), earlier=earlier, progress=progress)
         if profile and not results.interrupted:
             known, peaks = graphs(candidates), peak_models(candidates, folder)
@@ -132,14 +136,10 @@ def _candidates(
     sources = [_twin_source(candidate, in_bundle=True) for candidate in found]
     # A bundle may come from anywhere, too: no runtime sees a file that was not checked.
     files = dict.fromkeys([*(candidate.path for candidate in found), *filter(None, sources)])
-    describe_apart([file for file in files if file.suffix in SUFFIXES])
-    return list(zip(found, sources, strict=True))
-
-
-def _device(name: str) -> Device:
-    if name != "local":
-        raise BadInput(f"--device {name}: this version measures on 'local' only")
-    return LocalDevice()
+    readable = [file for file in files if file.suffix in SUFFIXES]
+    operators = {file: about.counts for file, about in zip(readable, describe_apart(readable), strict=True)}
+    known = (replace(candidate, operators=operators.get(candidate.path)) for candidate in found)
+    return list(zip(known, sources, strict=True))
 
 
 def _probe(folder: Path) -> Candidate:
@@ -232,6 +232,7 @@ def _exported(bundle: Bundle, export: Export, evaluations: _Evaluations | None) 
         evaluation=None
         if evaluations is None
         else evaluations.for_input(manifest.input, len(manifest.labels), bundle.path),
+        mixed=manifest.quantization is not None and bool(manifest.quantization.kept or manifest.quantization.islands),
     )
 
 
@@ -253,6 +254,7 @@ def _of_file(path: Path, evaluations: _Evaluations | None) -> Candidate:
         parent=None if lineage is None or lineage.parent is None else lineage.parent.identity,
         parameters=description.parameters,
         macs=description.macs,
+        operators=description.counts,
         evaluation=None
         if evaluations is None or card is None
         else evaluations.for_input(card.input, len(card.labels), path),

@@ -47,10 +47,10 @@ def check_models(
 ) -> Checked:
     """Compare two bundles or model files, measured now in turns, or two results files.
 
-    With `confirm`, a regression of models counts only if a second run finds one too. What was measured of `new` is added
-    to the file `history`, and a slow drift in it is a regression too. Raises BadInput for a pair of results and model,
-    BenchInputError (runtime_bench) where nothing of the one has a baseline in the other, KeyboardInterrupt if the
-    measurement was.
+    With `confirm`, a regression of models counts only if a second run finds one too. What was measured of `new` is
+    added to the file `history`, and a slow drift in it is a regression too. Raises BadInput for a pair of results and
+    model, BenchInputError (runtime_bench) where nothing of the one has a baseline in the other, KeyboardInterrupt if
+    the measurement was interrupted.
     """
     kinds = {path.suffix == RESULTS for path in (new, baseline)}
     if kinds == {True, False}:

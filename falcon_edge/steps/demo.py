@@ -14,7 +14,9 @@ from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.subject import Choice
 from falcon_edge.training.fit import Recipe
 from runtime_bench.bench import Protocol
-from runtime_bench.results import Results, save
+from runtime_bench.report import page
+from runtime_bench.report.contents import contents
+from runtime_bench.results import Results, save, write
 
 RECIPE = Recipe(epochs=16, learning_rate=0.05, batch_size=64, weight_decay=1e-4, crop_padding=1)
 PROTOCOL = Protocol(seconds=2.0, processes=3, warm_up_seconds=0.3)
@@ -23,7 +25,7 @@ PROTOCOL = Protocol(seconds=2.0, processes=3, warm_up_seconds=0.3)
 def demo(folder: Path, *, progress: Progress = silent) -> Results:
     """Compress the shipped network at rank 1, fine-tune it, export both in fp32 and int8, and measure them.
 
-    Writes standard.falcon, falcon.falcon and results.json to `folder`.
+    Writes standard.falcon, falcon.falcon, results.json and report.html to `folder`.
     """
     standard, compressed = copy_sample_network(folder / "standard"), bundle_path(folder / "falcon")
     compress(Choice(str(standard)), compressed, data=SAMPLE, rank=1, recipe=RECIPE, progress=progress)
@@ -31,6 +33,7 @@ def demo(folder: Path, *, progress: Progress = silent) -> Results:
         export(bundle, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(SAMPLE), progress=progress)
     results = bench((standard, compressed), PROTOCOL, data=SAMPLE, progress=progress)
     save(results, folder / "results.json")
+    write(page.html(contents([results])).encode(), folder / "report.html")
     return results
 
 

@@ -1,7 +1,7 @@
 """What a device is: something that starts workers and holds files."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from runtime_bench.environment import Environment
 
@@ -28,11 +28,18 @@ class Device(Protocol):
     name: str
     emulated: bool
 
+    @property
+    def side_by_side(self) -> bool:
+        """Whether several workers can live at once."""
+
     def environment(self) -> Environment:
         """The device's state now."""
 
     def fastest_cpus(self, count: int) -> tuple[int, ...] | None:
         """The `count` fastest CPUs, to run on; None where a worker cannot choose."""
+
+    def lacks(self, runtime: str) -> str | None:
+        """What is missing to run files on a runtime, and what to do about it; None if nothing is."""
 
     def start_worker(self) -> WorkerHandle:
         """A fresh worker process. Raises DeviceError if the device cannot start one."""
@@ -48,3 +55,11 @@ class Device(Protocol):
 
     def close(self) -> None:
         """Remove what was made on the device for this run."""
+
+
+@runtime_checkable
+class CountingDevice(Device, Protocol):
+    """An emulated device: it counts what an inference does, and no time that it takes means anything."""
+
+    def start_counter(self) -> WorkerHandle:
+        """A fresh worker whose answer to `count` is what one run did (results.Counts). Raises CannotCount."""

@@ -18,12 +18,16 @@ from typing import Any
 from runtime_bench import worker as worker_module
 from runtime_bench.environment import Environment, fastest_cpus, local_environment, local_files
 from runtime_bench.errors import WorkerError
+from runtime_bench.runtimes import runtime_named
 
 QUIT_SECONDS = 2.0
 LAST_WORDS_BYTES = 4096
 LONGEST_REPLY = 64 * 1024**2
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT")
+KEPT_VARIABLES = (
+    "PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT",
+    "SSH_AUTH_SOCK", "ANDROID_ADB_SERVER_PORT", "ADB_SERVER_SOCKET",  # for workers behind ssh and adb
+)  # fmt: skip
 
 
 class LocalDevice:
@@ -31,6 +35,7 @@ class LocalDevice:
 
     name = "local"
     emulated = False
+    side_by_side = True
 
     def __init__(self, python: Sequence[str] = (sys.executable,)):
         self._python = tuple(python)
@@ -40,10 +45,15 @@ class LocalDevice:
         """CPU, governor, frequencies, temperatures and load of this machine now."""
         return local_environment()
 
-    def fastest_cpus(self, count: int) -> tuple[int, ...]:
+    def fastest_cpus(self, count: int) -> tuple[int, ...] | None:
         """See Device.fastest_cpus."""
         usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
         return fastest_cpus(local_files(), sorted(usable), count)
+
+    def lacks(self, runtime: str) -> str | None:
+        """See Device.lacks."""
+        found = runtime_named(runtime)
+        return None if found.installed else f"{runtime} is not installed (pip install {found.packages[0][0]})"
 
     def start_worker(self) -> "LocalWorker":
         """A fresh worker process."""
@@ -166,6 +176,10 @@ class LocalWorker:
         except subprocess.TimeoutExpired:
             self._kill()
             return WorkerError(f"{action}: the worker closed its output without an answer", kind="protocol")
+        return self._ended(action, code)
+
+    def _ended(self, action: str, code: int) -> WorkerError:
+        """What to say of a worker that ended with a code; one below 0 is the signal that killed it."""
         if code < 0:
             name = _signal_name(-code)
             return WorkerError(

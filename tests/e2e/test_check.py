@@ -57,6 +57,22 @@ def test_results_of_another_machine_are_inconclusive_and_end_in_3(warm, folder):
     assert "different machines" in done.err
 
 
+def test_what_was_measured_is_added_to_a_history(warm, folder):
+    command = f"{loose(folder)} --history history.jsonl -q"
+    assert [warm(command, folder).code for _ in range(2)] == [0, 0]
+    lines = [json.loads(text) for text in (folder / "history.jsonl").read_text().splitlines()]
+    measured = json.loads((folder / "new.json").read_text())["entries"]
+    assert [line["p50_ns"] for line in lines] == [entry["summary"]["p50_ns"] for entry in measured]
+
+
+def test_a_damaged_history_is_one_line_and_2(warm, folder):
+    (folder / "history.jsonl").write_text('{"schema_version":1,"created"')
+    done = warm(f"{CHECK} --history history.jsonl", folder)
+    assert done.code == 2
+    (line,) = done.err.splitlines()
+    assert line.startswith("error: history.jsonl: line 1 is not of a history")
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
@@ -67,6 +83,7 @@ def test_results_of_another_machine_are_inconclusive_and_end_in_3(warm, folder):
         ("check new.json --baseline none.json", "none.json: cannot be read"),
         ("check new.json --baseline old.onnx", "two results files, or two models"),
         (f"{CHECK} --junit none/report.xml", "none/report.xml: cannot be written"),
+        (f"{CHECK} --history none/history.jsonl", "none/history.jsonl: cannot be written"),
     ],
 )
 def test_bad_usage_is_one_line_and_2(warm, folder, command, said):

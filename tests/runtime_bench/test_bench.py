@@ -127,7 +127,7 @@ def test_every_model_is_measured_in_every_round_and_every_sample_is_kept(three, 
         assert entry.summary.count == 12
         assert entry.load_ns > 0
         assert entry.first_inference_ns > 0
-        assert 0 < entry.memory.before_load <= entry.memory.after_load <= entry.memory.peak
+        assert 0 < entry.memory.bare < entry.memory.before_load <= entry.memory.after_load <= entry.memory.peak
         assert entry.model.bytes == three[number].path.stat().st_size
     assert not results.interrupted
     assert results.options["runs"] == 12
@@ -318,6 +318,19 @@ def test_accuracy_is_that_of_the_runtime_itself(files, images, pixels, name):
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     assert accuracy.interval == pytest.approx((middle - half, middle + half), rel=1e-9)
+
+
+@pytest.mark.parametrize(("piece", "lines"), [(7, 10), (100, 3)])
+def test_accuracy_says_how_far_it_is_ten_times_at_most(monkeypatch, files, pixels, piece, lines):
+    monkeypatch.setattr("runtime_bench.bench.IMAGES_PER_REQUEST", piece)
+    evaluation, told = Evaluation("data", pixels, np.zeros(230, int), MEAN, STD), []
+    subject = candidate(files["vgg.onnx"], evaluation=evaluation)
+    bench([subject], LocalDevice(), quick(), progress=lambda *step: told.append(step))
+    said = [(done, text) for done, _, text in told if text.startswith("accuracy")]
+    assert len(said) == lines
+    assert said[-1] == (5, "accuracy of vgg: 230 of 230 images")
+    assert said[0][1] in ("accuracy of vgg: 28 of 230 images", "accuracy of vgg: 100 of 230 images")
+    assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
 
 
 # -- failures --

@@ -9,7 +9,7 @@ import pytest
 
 from runtime_bench.ci import benchmark_json, csv_table, junit, markdown
 from runtime_bench.regression import Finding, Verdict
-from runtime_bench.results import Failure
+from runtime_bench.results import Failure, Memory
 from runtime_bench.stats import intervals
 
 
@@ -53,7 +53,9 @@ def test_github_action_benchmark_gets_what_is_better_when_it_is_smaller(entry, r
 
 def test_csv_has_a_row_for_every_entry_and_says_what_failed(entry, results):
     failed = entry("failed", ()).model_copy(update={"failure": Failure(kind="signal", message="killed, by a signal")})
-    rows = list(csv.DictReader(io.StringIO(csv_table(results(entry(), failed)))))
+    whole = entry(memory=Memory(bare=10, before_load=40, after_load=50, peak=60), energy_j=0.5)
+    rows = list(csv.DictReader(io.StringIO(csv_table(results(whole, failed)))))
+    assert (rows[0]["runtime_memory"], rows[0]["peak_memory"], rows[0]["energy_j"]) == ("30", "60", "0.5")
     assert [row["name"] for row in rows] == ["standard", "failed"]
     assert (rows[0]["p50_ns"], rows[0]["count"], rows[0]["failure"]) == ("110.0", "3", "")
     assert (rows[1]["p50_ns"], rows[1]["failure"]) == ("", "killed, by a signal")

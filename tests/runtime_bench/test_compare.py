@@ -2,8 +2,11 @@
 
 import pytest
 
-from runtime_bench.compare import compare
+from runtime_bench.compare import beside_standards, compare
 from runtime_bench.errors import BenchInputError
+from runtime_bench.results import Counts
+
+MOVED = ("loads", "stores", "bytes_loaded", "bytes_stored")
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +137,37 @@ def test_two_machines_are_not_compared_because_both_are_called_local(entry, comp
 
 
 def test_nothing_to_compare_with(entry, compressed, results):
-    for entries in ((), (entry(),), (compressed(),), (entry(), compressed(parent="unknown"))):
+    for entries in ((entry(),), (compressed(),), (entry(), compressed(parent="unknown"))):
         with pytest.raises(BenchInputError, match="nothing to compare with"):
             compare([results(*entries)])
+
+
+def test_nothing_was_measured(entry, compressed, results):
+    for entries in ((), (entry(samples=()), compressed(samples=()))):
+        with pytest.raises(BenchInputError, match="nothing was measured: these results have no samples"):
+            compare([results(*entries)])
+
+
+def test_a_baseline_for_another_model(entry, compressed, results):
+    entries = [entry("other"), compressed()]
+    with pytest.raises(BenchInputError, match="other is no baseline for compressed: it is the standard of other"):
+        compare([results(*entries)], baseline="other")
+
+
+def test_a_baseline_may_come_from_the_same_standard(entry, compressed, results):
+    entries = [compressed(name="rank 2", samples=(30,), identity="rank 2"), compressed((20,))]
+    assert [row.speedup for row in compare([results(*entries)], baseline="rank 2")] == [1.0, 1.5]
+
+
+def test_of_emulated_entries_instructions_are_compared_and_times_are_not(entry, compressed, results):
+    def counted(instructions):
+        return {"emulated": True, "counts": Counts(cpu="a53", instructions=instructions, **dict.fromkeys(MOVED, 0))}
+
+    row = compare([results(entry(**counted(600)), compressed(**counted(100)))])[1]
+    assert (row.instructions_ratio, *figures(row)) == (6.0, None, 10.0, None)
+
+
+def test_what_may_be_a_mixture_is_compared_with_what_is_like_it(entry, compressed, results):
+    slow, fast = results(entry(samples=(100,)), compressed((20,))), results(compressed((5,)), cpu="another CPU")
+    rows = beside_standards([slow, fast, results(compressed((10,)))])
+    assert [row.speedup for row in rows] == [1.0, 5.0, None, 10.0]

@@ -4,10 +4,12 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.errors import WorkerError
+from runtime_bench.worker import LARGEST_FILE
 
 
 def limits(worker):
@@ -33,6 +35,39 @@ def test_a_crash_leaves_no_core_file(start):
     worker = start()
     worker.ask("memory", timeout=20)
     assert limits(worker)["Max core file size"] == ("0", "0")
+
+
+# A worker that may write less, after `before` was executed in its process.
+SMALL = "import runtime_bench.worker as w; w.LARGEST_FILE = {size}; {before}; w.main()"
+
+
+def test_a_worker_may_write_only_so_much_to_a_file(start):
+    worker = start()
+    worker.ask("memory", timeout=20)
+    assert limits(worker)["Max file size"] == (str(LARGEST_FILE), str(LARGEST_FILE))
+
+
+def test_outputs_that_are_too_large_are_an_error_and_not_the_end(tmp_path, files, start):
+    worker = start(SMALL.format(size=10, before="0"))
+    worker.ask("load", timeout=60, path=str(files["vgg.onnx"]), runtime="onnxruntime", threads=1)
+    np.zeros((1, 3, 24, 24), "<f4").tofile(tmp_path / "in")
+    for _ in range(2):
+        with pytest.raises(WorkerError, match="replay: ") as caught:
+            worker.ask("replay", timeout=60, inputs=[str(tmp_path / "in")], outputs=[str(tmp_path / "out")])
+        assert (caught.value.kind, len(str(caught.value).splitlines())) == ("runtime", 1)
+    assert (tmp_path / "out").stat().st_size <= 10
+    assert len(worker.ask("measure", timeout=60, runs=2)["samples_ns"]) == 2
+
+
+def test_what_a_runtime_prints_is_bounded_and_the_worker_goes_on(files, start):
+    size, flood = 100_000, "libc.puts(b'x' * 1000) + libc.fflush(0)"
+    watch = f"lambda event, of: event == 'import' and of[0] == 'numpy' and [{flood} for _ in range(1000)]"
+    worker = start(
+        SMALL.format(size=size, before=f"import ctypes, sys; libc = ctypes.CDLL(None); sys.addaudithook({watch})")
+    )
+    worker.ask("load", timeout=60, path=str(files["vgg.onnx"]), runtime="onnxruntime", threads=1)
+    assert len(worker.ask("measure", timeout=60, runs=2)["samples_ns"]) == 2
+    assert size // 2 < os.fstat(worker._errors.fileno()).st_size <= size
 
 
 def test_a_run_without_end_is_ended_by_the_kernel(files, load):

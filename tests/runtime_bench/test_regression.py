@@ -5,7 +5,7 @@ import pytest
 
 from runtime_bench.errors import BenchInputError
 from runtime_bench.regression import Tolerances, Verdict, check, incomparable, worst
-from runtime_bench.results import Accuracy, Burst, Memory, summarise
+from runtime_bench.results import Accuracy, Burst, Counts, Memory, summarise
 
 
 @pytest.fixture
@@ -69,6 +69,39 @@ def test_exact_figures(made, figure, option, new, verdict):
     assert verdicts(findings)[figure] == verdict
 
 
+@pytest.mark.parametrize(
+    ("operators", "verdict", "reason"),
+    [
+        ({"CONV_2D": 20}, "pass", None),
+        ({"CONV_2D": 19, "RESHAPE": 1}, "pass", "RESHAPE 0 -> 1"),
+        ({"CONV_2D": 10}, "pass", None),
+        ({"CONV_2D": 20, "TRANSPOSE": 2}, "regression", "TRANSPOSE 0 -> 2"),
+    ],
+)
+def test_operators_of_the_same_network(made, operators, verdict, reason):
+    old = made(operators={"CONV_2D": 20}, parameters=7)
+    new = made(operators=operators, parameters=7)
+    (finding,) = [each for each in check([new], [old], Tolerances()) if each.figure == "operators"]
+    assert (finding.old, finding.new, finding.verdict) == (20, sum(operators.values()), verdict)
+    assert finding.reason == reason
+
+
+def test_operators_of_another_network_are_no_matter(made):
+    old = made(operators={"CONV_2D": 10}, macs=1000)
+    new = made(operators={"CONV_2D": 20}, macs=500)
+    assert "operators" not in verdicts(check([new], [old], Tolerances()))
+
+
+def test_instructions_of_the_same_emulated_cpu(made):
+    def counted(instructions, cpu="cortex-a53"):
+        none = dict.fromkeys(("loads", "stores", "bytes_loaded", "bytes_stored"), 0)
+        return made().model_copy(update={"counts": Counts(cpu=cpu, instructions=instructions, **none)})
+
+    assert verdicts(check([counted(1060)], [counted(1000)], Tolerances()))["instructions"] == "regression"
+    assert verdicts(check([counted(1040)], [counted(1000)], Tolerances()))["instructions"] == "pass"
+    assert "instructions" not in verdicts(check([counted(1060)], [counted(1000, "cortex-a72")], Tolerances()))
+
+
 def test_memory(made):
     def with_peak(peak):
         return made().model_copy(update={"memory": Memory(before_load=1, after_load=2, peak=peak)})
@@ -110,6 +143,14 @@ def test_files_are_compared_with_those_of_their_kind(made):
     assert [finding.verdict for finding in findings if finding.figure == "latency"] == ["pass", "pass"]
     with pytest.raises(BenchInputError, match="no file of the same format"):
         check([made(target="ort")], old, Tolerances())
+
+
+def test_the_baseline_is_the_model_of_the_same_name_if_there_is_one(made):
+    old = [made(name="large", bytes=2000), made(name="small", bytes=1000)]
+    findings = check([made(name="small", bytes=1500)], old, Tolerances())
+    assert verdicts(findings)["size"] == "regression"
+    (size,) = [finding for finding in check([made(bytes=1500)], old, Tolerances()) if finding.figure == "size"]
+    assert (size.old, size.verdict) == (2000, "pass")
 
 
 def test_the_worst_verdict_counts(made):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ks_2samp
 
 from runtime_bench.results import Burst
-from runtime_bench.stats import by_process, intervals, paired_ratio, ratio_interval
+from runtime_bench.stats import _drawn, _medians, by_process, histogram, intervals, paired_ratio, ratio_interval
 
 
 def bursts(*processes):
@@ -48,6 +49,21 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(ratio):
         low, high = ratio_interval(drawn(2 * seed, middle=ratio * 1e6), drawn(2 * seed + 1))
         covered += low <= ratio <= high
     assert covered >= 33  # of 38 expected; a bootstrap over eight processes is somewhat narrow
+
+
+@pytest.mark.parametrize("shape", [(1, 200), (5, 30), (8, 1500)])
+def test_medians_of_resamples_are_those_of_resamples_that_are_made(shape):
+    """The test of Kolmogorov and Smirnov tells them not apart, and does from those of other processes."""
+    processes, others = by_process(drawn(3, *shape)), by_process(drawn(4, *shape))
+    random = np.random.default_rng(0)
+    made = [np.median(_drawn(processes, random)) for _ in range(999)]
+    assert ks_2samp(made, _medians(processes, random)).pvalue > 0.01
+    assert ks_2samp(made, _medians(others, random)).pvalue < 1e-6
+
+
+def test_a_histogram_counts_every_sample_by_its_share_of_the_median():
+    counts = histogram(bursts([100] * 5, [10, 119, 1000]), np.array([0.9, 1.1, 1.3]))
+    assert counts.tolist() == [6, 2]
 
 
 def taken_in_turns(ratio, seed=0, processes=8, rounds=10, runs=20):

@@ -81,7 +81,7 @@ def test_load_says_what_was_loaded_and_by_what(files, load, name):
     assert reply["numpy"] == np.__version__
     assert reply["python"] == sys.version.split()[0]
     assert min(reply["load_ns"], reply["first_inference_ns"]) > 0
-    assert 0 < reply["memory_before_load"] <= reply["memory_after_load"]
+    assert 0 < reply["memory_bare"] < reply["memory_before_load"] <= reply["memory_after_load"]
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH)

@@ -46,19 +46,35 @@ class Environment:
         return folder
 
 
-def environment(name, cache):
-    """The environment of the packages in REQUIREMENTS/NAME.txt, in a folder of pytest's cache; the stamp comes last."""
-    if sys.version_info[:2] != PYTHON:
-        pytest.skip(f"{name} of that age has wheels for Python {PYTHON[0]}.{PYTHON[1]}")
+def environment(name, cache, version=PYTHON):
+    """The environment of the packages in REQUIREMENTS/NAME.txt, in a folder of pytest's cache; the stamp comes last.
+
+    The test is skipped where there is no Python of that version.
+    """
+    python = interpreter(version)
+    if python is None:
+        pytest.skip(f"{name} needs Python {version[0]}.{version[1]}, which is not here")
     requirements = REQUIREMENTS / f"{name}.txt"
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
     folder = cache.mkdir("environments") / f"{name}-{digest}"
     if not (folder / READY).exists():
         shutil.rmtree(folder, ignore_errors=True)
-        _run(sys.executable, "-m", "venv", folder)
+        _run(python, "-m", "venv", folder)
         _run(folder / "bin/python", "-m", "pip", "install", "--quiet", "--only-binary", ":all:", "-r", requirements)
         (folder / READY).touch()
     return Environment(folder)
+
+
+def interpreter(version):
+    """A Python of a version (major, minor), or None: this one, one on the PATH, or one that pyenv made."""
+    if sys.version_info[:2] == version:
+        return sys.executable
+    name = "python{}.{}".format(*version)
+    made = Path.home().glob(".pyenv/versions/{}.{}.*/bin/python".format(*version))
+    for python in filter(None, [shutil.which(name), *sorted(made)]):
+        if subprocess.run([python, "-c", ""], capture_output=True).returncode == 0:
+            return str(python)
+    return None
 
 
 def _run(*command):

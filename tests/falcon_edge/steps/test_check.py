@@ -1,5 +1,6 @@
 """check: a model against its baseline, with real workers."""
 
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -9,8 +10,10 @@ from falcon_edge.errors import BadInput
 from falcon_edge.steps.bench import Selection, bench
 from falcon_edge.steps.check import PROTOCOL, check_models
 from runtime_bench.devices.local import LocalDevice
+from runtime_bench.errors import BenchInputError
+from runtime_bench.history import read
 from runtime_bench.regression import Tolerances, Verdict
-from runtime_bench.results import save
+from runtime_bench.results import save, summarise
 
 QUICK = replace(PROTOCOL, runs=16, seconds=0.0, processes=2, rounds=1, warm_up_runs=1, warm_up_seconds=0.0)
 LOOSE = Tolerances(latency=20.0, memory=5.0)
@@ -45,7 +48,10 @@ class Slowed(LocalDevice):
 def test_a_model_against_itself_has_no_regression(exported):
     checked = check_models(exported[0], exported[0], LOOSE, protocol=QUICK, selection=ONNX)
     assert checked.verdict is Verdict.passed
-    assert {finding.figure for finding in checked.findings} == {"latency", "memory", "size", "macs", "parameters"}
+    assert {finding.figure for finding in checked.findings} == {
+        *("latency", "memory", "size"),
+        *("macs", "parameters", "operators"),
+    }
     assert len(checked.results.entries) == 2
 
 
@@ -88,8 +94,75 @@ def test_results_are_compared_without_measuring(exported, tmp_path):
     moved = check_models(tmp_path / "other.json", path, Tolerances())
     assert moved.verdict is Verdict.inconclusive
     assert {finding.figure for finding in moved.findings if finding.verdict is Verdict.passed} == {
-        "size", "macs", "parameters",
+        "size", "macs", "parameters", "operators",
     }  # fmt: skip
+
+
+def test_what_was_measured_is_kept_with_the_ratio_to_the_baseline(exported, tmp_path):
+    path = tmp_path / "history.jsonl"
+    standard, compressed = exported
+    checked = check_models(compressed, standard, LOOSE, protocol=QUICK, selection=ONNX, history=path)
+    (line,) = read(path)
+    new, old = checked.results.entries
+    assert (line.sha256, line.baseline) == (new.model.sha256, old.model.sha256)
+    assert line.p50_ns == new.summary.p50_ns
+    assert line.ratio == pytest.approx(1 + checked.findings[0].change)
+    assert (line.memory, line.bytes) == (new.memory.peak, new.model.bytes)
+
+
+def test_a_drift_in_the_history_is_a_regression_though_the_model_passes_beside_its_baseline(exported, tmp_path):
+    """Half as fast as it was, as its history has it."""
+    path, old, new = tmp_path / "history.jsonl", tmp_path / "old.json", tmp_path / "new.json"
+    results = bench(exported[:1], QUICK, selection=ONNX)
+    (entry,) = results.entries
+    bursts = [burst.model_copy(update={"samples_ns": tuple(2 * t for t in burst.samples_ns)}) for burst in entry.bursts]
+    slow = entry.model_copy(update={"bursts": tuple(bursts), "summary": summarise(bursts)})
+    for number in range(12):
+        made = results.model_copy(update={"created": f"{number}", "entries": (entry if number < 6 else slow,)})
+        save(made, new)
+        save(made, old)
+        checked = check_models(new, old, LOOSE, history=path)
+        assert checked.verdict is Verdict.passed
+    again = check_models(new, old, Tolerances(), history=path)
+    assert again.verdict is Verdict.regression
+    (drift,) = [finding for finding in again.findings if finding.verdict is Verdict.regression]
+    assert drift.figure == "latency over 6 runs"
+    assert drift.change == pytest.approx(1.0)
+    assert len(read(path)) == 12
+
+
+def test_a_line_says_at_which_commit_it_was_measured(exported, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(bench(exported[:1], QUICK, selection=ONNX), tmp_path / "results.json")
+    inputs = tmp_path / "results.json", tmp_path / "results.json"
+    check_models(*inputs, LOOSE, history=tmp_path / "outside.jsonl")
+    for command in (
+        ["init", "-q"],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "a"],
+    ):
+        subprocess.run(["git", *command], check=True)
+    check_models(*inputs, LOOSE, history=tmp_path / "inside.jsonl")
+    head = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    assert [line.commit for line in read(tmp_path / "outside.jsonl")] == [None]
+    assert [line.commit for line in read(tmp_path / "inside.jsonl")] == [head]
+
+
+def test_a_damaged_history_is_found_before_anything_is_measured(exported, tmp_path):
+    (tmp_path / "history.jsonl").write_text("{}\n")
+    device = Slowed(0.0)
+    with pytest.raises(BenchInputError, match="line 1 is not of a history"):
+        check_models(exported[0], exported[0], LOOSE, device=device, history=tmp_path / "history.jsonl")
+    assert device.started == 0
+
+
+class Interrupted(LocalDevice):
+    def start_worker(self):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_measurement_says_nothing(exported, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        check_models(exported[0], exported[0], LOOSE, protocol=QUICK, device=Interrupted(), selection=ONNX)
 
 
 def test_results_and_models_are_not_compared(exported, tmp_path):

@@ -1,0 +1,186 @@
+"""Results as tables for people, narrow enough for a terminal of 100 columns (rich)."""
+
+from typing import TYPE_CHECKING
+
+from runtime_bench import text
+
+if TYPE_CHECKING:  # rich and numpy are imported where they are used: --help must answer at once
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Group, RenderableType
+
+    from runtime_bench.compare import Row
+    from runtime_bench.report.headline import Headline
+    from runtime_bench.results import Entry, Results
+
+WORDS = {"model", "format", "samples", "device"}  # columns that begin at the left; numbers end at the right
+BLOCKS = "▁▂▃▄▅▆▇█"
+SPARKS, FASTEST, SLOWEST = 8, 0.9, 1.5  # columns of a sparkline, and the shares of the median that it goes over
+SAMPLES = f"samples: how they lie from {FASTEST:.0%} to {SLOWEST:.0%} of p50, and beyond"
+
+
+def results_table(results: "Results") -> "Group":
+    """Every entry's figures; of an emulated device the counts, for it has no times."""
+    entries = [entry for entry in results.entries if entry.failure is None]
+    emulated = any(entry.emulated for entry in entries)
+    agreements = [entry.agreement for entry in entries if entry.agreement is not None]
+    agreed = all(each.top1_equal == each.vectors and each.within_tolerance for each in agreements)
+    rows = [
+        _identity(entry, entries)
+        | {"size": text.megabytes(entry.model.bytes)}
+        | (_counts(entry) if emulated else _times(entry))
+        | {"top-1": text.accuracy(entry), "golden": "" if agreed else _golden(entry)}
+        for entry in entries
+    ]
+    notes = [
+        ", ".join(dict.fromkeys(map(_runtime, entries))),
+        f"{results.before.cpu}: counts of one inference, no times" if emulated else SAMPLES if rows else "",
+        "all golden outputs agree" if agreements and agreed else "",
+    ]
+    return _group(rows, notes, results.entries)
+
+
+def comparison_table(rows: "Sequence[Row]") -> "Group":
+    """Compressed beside standard."""
+    working = sorted(
+        (row for row in rows if row.entry.failure is None),
+        key=lambda row: (row.entry.model.target, row.entry.model.precision),
+    )
+    entries = [row.entry for row in working]
+    cells = [
+        _identity(row.entry, entries)
+        | {
+            "size": text.megabytes(row.entry.model.bytes),
+            "top-1": text.accuracy(row.entry),
+            "p50": _p50(row.entry),
+            "speedup": _speedup(row),
+            "instructions ratio": text.ratio(row.instructions_ratio),
+            **_promise(row),
+        }
+        for row in working
+    ]
+    return _group(cells, [], [row.entry for row in rows])
+
+
+def headlines_table(headlines: "Sequence[Headline]") -> "Group":
+    """What a report says first."""
+    from rich.console import Group
+    from rich.table import Table
+
+    parts: list[RenderableType] = []
+    for headline in headlines:
+        facts = Table.grid(padding=(0, 2))
+        for fact in headline.facts:
+            facts.add_row(fact.name, fact.figure, fact.says)
+        parts += [headline.says, headline.place, facts]
+    return Group(*parts)
+
+
+def _group(
+    cells: "Sequence[Mapping[str, RenderableType]]", notes: "Sequence[str]", entries: "Sequence[Entry]"
+) -> "Group":
+    """A table without columns that nothing is in, then what failed, then notes."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    kept = [title for title in (cells[0] if cells else ()) if any(row[title] for row in cells)]
+    for title in kept:
+        table.add_column(title, justify="left" if title in WORDS else "right", overflow="fold")
+    for row in cells:
+        table.add_row(*(row[title] for title in kept))
+    failures = Table.grid()
+    for entry in entries:
+        if entry.failure is not None:
+            says = f"failed: {entry.model.name}, {entry.model.file}: {entry.failure.message}"
+            failures.add_row(says, style="red")
+    return Group(*([table] if cells else []), failures, *filter(None, notes))
+
+
+def _identity(entry: "Entry", entries: "Sequence[Entry]") -> "dict[str, RenderableType]":
+    """What tells an entry from the others."""
+    several = {
+        "device": len({(each.device, each.emulated) for each in entries}) > 1,
+        "threads": len({each.runtime.threads for each in entries if each.runtime is not None}) > 1,
+    }
+    return {
+        "model": entry.model.name,
+        "format": f"{entry.model.target} {entry.model.precision}",
+        "device": entry.device if several["device"] else "",
+        "threads": str(entry.runtime.threads) if several["threads"] and entry.runtime is not None else "",
+    }
+
+
+def _times(entry: "Entry") -> "dict[str, RenderableType]":
+    return {
+        "p50": _p50(entry),
+        "p90": text.milliseconds(None if entry.summary is None else entry.summary.p90_ns),
+        "samples": _sparkline(entry),
+        "memory": text.megabytes(None if entry.memory is None else entry.memory.after_load),
+    }
+
+
+def _p50(entry: "Entry") -> str:
+    """The median latency; of an emulated entry there is none."""
+    return text.milliseconds(None if entry.summary is None or entry.emulated else entry.summary.p50_ns)
+
+
+def _counts(entry: "Entry") -> "dict[str, RenderableType]":
+    counts = entry.counts
+    if counts is None:
+        return dict.fromkeys(("instructions", "MACs", "moved", "L1 misses", "L2 misses"), "")
+    return {
+        "instructions": _millions(counts.instructions),
+        "MACs": _millions(sum(counts.macs.values())),
+        "moved": text.megabytes(counts.bytes_loaded + counts.bytes_stored),
+        "L1 misses": _millions(counts.l1_misses),
+        "L2 misses": _millions(counts.l2_misses),
+    }
+
+
+def _sparkline(entry: "Entry") -> str:
+    """The distribution of the samples; those beyond its ends are in the first and the last block."""
+    if entry.summary is None:
+        return ""
+    import numpy as np
+
+    from runtime_bench.stats import histogram
+
+    counts = histogram(entry.bursts, np.linspace(FASTEST, SLOWEST, SPARKS + 1))
+    heights = np.ceil((len(BLOCKS) - 1) * counts / counts.max()).astype(int)
+    return "".join(BLOCKS[height] for height in heights)
+
+
+def _speedup(row: "Row") -> "RenderableType":
+    """Green where it is faster for sure, red where it is slower, yellow where that is open."""
+    from rich.text import Text
+
+    if row.speedup_interval is None or row.standard is row.entry:
+        return text.ratio(row.speedup)
+    low, high = row.speedup_interval
+    return Text(text.speedup(row), style="green" if low > 1 else "red" if high < 1 else "yellow")
+
+
+def _promise(row: "Row") -> "dict[str, RenderableType]":
+    """The MACs ratio, with the share of it that became speed where both are known."""
+    promised, share = text.ratio(row.macs_ratio), text.percent(row.realised_share)
+    if row.standard is row.entry:
+        promised = share = ""
+    return {"MACs ratio": "" if share else promised, "realised share": f"{share} of {promised}" if share else ""}
+
+
+def _runtime(entry: "Entry") -> str:
+    runtime = entry.runtime
+    return "" if runtime is None else f"{runtime.package} {runtime.version}"
+
+
+def _golden(entry: "Entry") -> str:
+    found = entry.agreement
+    if found is None:
+        return ""
+    return f"{found.top1_equal}/{found.vectors}{'' if found.within_tolerance else ', inexact'}"
+
+
+def _millions(count: int | None) -> str:
+    return "" if count is None else f"{count / 1e6:.2f} M"

@@ -1,0 +1,123 @@
+"""The demo app as a phone's runner: the requests of worker.py, each an `am start`; docs/phones.md is the contract.
+
+A worker is a fresh process of the app. It answers a request by a file of JSON, which it writes under another name
+first, so that a file under the right name is whole.
+"""
+
+import contextlib
+import json
+import shlex
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runtime_bench.errors import DeviceError, WorkerError
+
+if TYPE_CHECKING:
+    from runtime_bench.devices.adb import AdbDevice
+
+PACKAGE = "org.falconedge.demo"
+ACTIVITY = f"{PACKAGE}/.BenchmarkActivity"
+CONTRACT = 1
+FOLDER = "files/bench"  # in the app's own storage
+INT_LIMIT = 2**31
+FIRST_POLL, LAST_POLL = 0.1, 2.0  # seconds: to ask takes the phone's time
+
+
+class AppWorker:
+    """A fresh process of the app; only one at a time lives on a phone."""
+
+    def __init__(self, device: "AdbDevice"):
+        self._device = device
+        self._stop()
+        device.run(f"run-as {PACKAGE} mkdir -p {FOLDER}")
+        device.run("logcat -c || true")  # what it may say of a crash is of this process
+
+    def ask(self, action: str, *, timeout: float, **request: Any) -> dict[str, Any]:
+        """See WorkerHandle.ask."""
+        request.pop("cpu_seconds", None)  # an app is stopped by its name, wherever it hangs
+        if "path" in request:
+            request["model"] = request.pop("path")
+        number = uuid.uuid4().hex
+        extras = _extras({"contract": CONTRACT, "id": number, "do": action} | request)
+        said = self._device.run(shlex.join(["am", "start", "-W", "-n", ACTIVITY, *extras]))
+        error = next((line for line in said.splitlines() if line.startswith("Error")), None)
+        if error is not None:
+            raise WorkerError(f"{action}: the app cannot be started ({error})", kind="start")
+        reply = self._reply(action, number, timeout)
+        if "error" in reply:
+            raise WorkerError(f"{action}: {reply['error']}", kind=reply.get("kind", "runtime"))
+        return reply
+
+    def __enter__(self) -> "AppWorker":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with contextlib.suppress(DeviceError):  # the phone is gone, and the app is no worker of ours any more
+            self._stop()
+
+    def _stop(self) -> None:
+        self._device.run(f"am force-stop {PACKAGE}")
+
+    def _reply(self, action: str, number: str, timeout: float) -> dict[str, Any]:
+        """Wait for the file of a reply, and take it away."""
+        path, until = f"{FOLDER}/{number}.json", time.monotonic() + timeout
+        damaged, pause = False, FIRST_POLL
+        while True:
+            found = self._device.call(f"run-as {PACKAGE} cat {path} 2>/dev/null")
+            if found.code == 0:
+                try:
+                    reply = json.loads(found.out)
+                    if isinstance(reply, dict):
+                        self._device.call(f"run-as {PACKAGE} rm -f {path}")
+                        return reply
+                except ValueError:
+                    pass
+                damaged = True
+            elif self._device.call(f"pidof {PACKAGE}").code != 0:
+                raise WorkerError(f"{action}: the app crashed{self._last_words()}", kind="exit")
+            if time.monotonic() > until:
+                self._stop()
+                if damaged:
+                    raise WorkerError(f"{action}: the app's answer is damaged: update the app", kind="protocol")
+                raise WorkerError(f"{action}: no answer within {timeout:g} s (--timeout)", kind="timeout")
+            time.sleep(pause)
+            pause = min(2 * pause, LAST_POLL)
+
+    def _last_words(self) -> str:
+        """What Android says of a crash."""
+        try:
+            lines = self._device.run("logcat -d -v raw AndroidRuntime:E libc:F *:S").splitlines()
+        except DeviceError:
+            return ""
+        wanted = ("Exception", "Error", "Fatal signal")
+        said = [line.strip() for line in lines if any(word in line for word in wanted) and "FATAL" not in line]
+        return f": {said[-1]}" if said else ""
+
+
+def _extras(request: dict[str, Any]) -> Iterator[str]:
+    """The fields of a request as am takes them, by their types; None is left out."""
+    for name, value in request.items():
+        if value is not None:
+            yield from (_option(value), name, _text(value))
+
+
+def _option(value: Any) -> str:
+    if isinstance(value, bool):
+        return "--ez"
+    if isinstance(value, int):
+        return "--ei" if -INT_LIMIT <= value < INT_LIMIT else "--el"
+    if isinstance(value, float):
+        return "--ef"
+    if isinstance(value, str):
+        return "--es"
+    kinds = {type(item) for item in value}
+    return "--esa" if str in kinds else "--efa" if float in kinds else "--eia"
+
+
+def _text(value: Any) -> str:
+    """am takes commas apart in lists; those of strings hold paths of ours, which have none."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

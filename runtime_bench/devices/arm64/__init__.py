@@ -1,0 +1,1 @@
+"""arm64: this machine where it is one, and emulated by QEMU everywhere else."""

@@ -1,0 +1,28 @@
+"""Devices by the names that users give them."""
+
+from runtime_bench.devices.adb import AdbDevice
+from runtime_bench.devices.arm64.cpus import cpu_named
+from runtime_bench.devices.arm64.device import arm64_device
+from runtime_bench.devices.device import Device
+from runtime_bench.devices.local import LocalDevice
+from runtime_bench.devices.ssh import SshDevice
+from runtime_bench.errors import BenchInputError
+
+KNOWN = "local, arm64[:CPU], ssh://[user@]host[:port], adb[:SERIAL]"
+
+
+def device_named(name: str, *, clean: bool = False) -> Device:
+    """The device of a name; with `clean` it keeps nothing that was sent to it.
+
+    Raises BenchInputError for a name without a meaning, DeviceError for a device that is not set up.
+    """
+    if name == "local":
+        return LocalDevice()
+    kind, _, detail = name.partition(":")
+    if kind == "arm64":
+        return arm64_device(cpu_named(detail) if detail else None)
+    if name.startswith("ssh:"):
+        return SshDevice(name, clean=clean)
+    if kind == "adb":
+        return AdbDevice(name, clean=clean)
+    raise BenchInputError(f"--device {name}: no such device; known are {KNOWN}")

@@ -1,0 +1,259 @@
+"""A device with a shell: what a board over SSH and a phone over adb have in common.
+
+It needs Python (3.8 or newer), numpy and a runtime, nothing of ours: the worker is one file, which is pushed like the
+models, under the hash of what is in it, so that nothing is sent twice.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from runtime_bench import worker as worker_module
+from runtime_bench.devices.device import WorkerHandle
+from runtime_bench.devices.local import LocalWorker
+from runtime_bench.environment import DUMP, Environment, fastest_cpus, remote_environment, remote_files
+from runtime_bench.errors import DeviceError, WorkerError
+from runtime_bench.runtimes import RUNTIMES, runtime_named
+
+OLDEST_PYTHON = (3, 8)
+NOT_FOUND, KILLED = 127, 128
+COMMAND_SECONDS, PUSH_SECONDS_PER_MB = 60.0, 5.0
+STARTED, REPLY, ENDED = "falcon-edge worker ", "{", "falcon-edge ended "
+MOST_NOISE = 100  # lines that are none of these, one after the other
+SAY_ENDED = f"printf '\\n{ENDED}%s\\n' $?"  # for commands whose way back has no exit code
+PROBE = """
+import importlib.util, json, os, sys
+modules = [name for name in MODULES if importlib.util.find_spec(name) is not None]
+cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+print(json.dumps({"python": sys.version.split()[0], "modules": modules, "cpus": cpus}))
+"""
+
+
+class Done(NamedTuple):
+    """What became of a command."""
+
+    code: int
+    out: bytes
+    said: str
+
+
+class Board(NamedTuple):
+    """What a device said of itself: the version of its Python, which modules it has, and the CPUs it may use."""
+
+    python: str
+    modules: tuple[str, ...]
+    cpus: tuple[int, ...]
+
+
+class ShellDevice(ABC):
+    """A Device whose commands and files go through programs of this host. Its methods raise DeviceError.
+
+    folder: where files go there; it needs no quotes. errors: what a command gets behind it where its errors would come
+    among its output. clean: leave nothing behind, not even what would not have to be
+    sent again.
+    """
+
+    emulated = False
+    folder: str
+    errors = ""
+
+    def __init__(self, name: str, *, clean: bool = False):
+        self.name, self._clean = name, clean
+        self._board: Board | None = None
+        self._pushed: set[str] = set()
+        self._scratch: str | None = None
+
+    @abstractmethod
+    def call(self, command: str) -> Done:
+        """A command of the device's shell, finished. Raises DeviceError if it could not be run there."""
+
+    @abstractmethod
+    def command(self, remote: str) -> list[str]:
+        """What starts a command of the device's shell on this host; its input and output are the command's."""
+
+    @abstractmethod
+    def _send(self, path: Path, remote: str) -> Done:
+        """Copy a file to the device."""
+
+    def _hang_up(self) -> None:  # noqa: B027  # not every way there is a connection
+        """End the connection."""
+
+    @property
+    def side_by_side(self) -> bool:
+        """See Device.side_by_side."""
+        return True
+
+    def environment(self) -> Environment:
+        """CPU, governor, frequencies, temperatures and load of the device now."""
+        return remote_environment(self.run(DUMP), self.board.python)
+
+    def fastest_cpus(self, count: int) -> tuple[int, ...]:
+        """See Device.fastest_cpus."""
+        return fastest_cpus(remote_files(self.run(DUMP)), self.board.cpus, count)
+
+    def lacks(self, runtime: str) -> str | None:
+        """See Device.lacks."""
+        packages = runtime_named(runtime).packages
+        missing = [] if "numpy" in self.board.modules else ["numpy"]
+        if not any(module in self.board.modules for _, module in packages):
+            missing.append(packages[0][0])
+        if not missing:
+            return None
+        return f"{self.name} lacks {' and '.join(missing)}: run 'python3 -m pip install {' '.join(missing)}' there"
+
+    def start_worker(self) -> WorkerHandle:
+        """A fresh worker process on the device."""
+        return ShellWorker(self, self.push(Path(worker_module.__file__)))
+
+    def push(self, path: Path) -> str:
+        """Send a file under its hash, unless it is there."""
+        data = path.read_bytes()
+        remote, size = f"{self.folder}/{hashlib.sha256(data).hexdigest()[:32]}{path.suffix}", len(data)
+        if remote in self._pushed:
+            return remote
+        found = self.run(f"mkdir -p {self.folder} && if [ -f {remote} ]; then wc -c < {remote}; fi").strip()
+        if found != str(size):
+            done = self._send(path, f"{remote}.part")
+            if done.code != 0:
+                self._explain_full_disk(path, remote, size)
+                raise DeviceError(f"{self.name}: {path.name} could not be sent{_brackets(done.said)}")
+            self.run(f"mv {remote}.part {remote}")
+        self._pushed.add(remote)
+        return remote
+
+    def fetch(self, remote: str, path: Path) -> None:
+        """Bring a file that a worker wrote."""
+        path.write_bytes(self._checked(f"cat {shlex.quote(remote)}").out)
+
+    def scratch(self) -> str:
+        """A folder of this run on the device."""
+        if self._scratch is None:
+            self._scratch = self.run(f"mkdir -p {self.folder} && mktemp -d {self.folder}/run.XXXXXX").strip()
+        return self._scratch
+
+    def close(self) -> None:
+        """Remove what is of this run only (with `clean`: all), and hang up."""
+        leftovers = self.folder if self._clean and self._board is not None else self._scratch
+        # Where the connection is gone there is nobody left to ask.
+        with contextlib.suppress(DeviceError):
+            if leftovers is not None:
+                self.call(f"rm -rf {shlex.quote(leftovers)}")
+        self._hang_up()
+        self._scratch, self._board = None, None
+        self._pushed.clear()
+
+    @property
+    def board(self) -> Board:
+        """What the device says of its Python; it is asked once a connection."""
+        if self._board is None:
+            names = ["numpy", *(module for runtime in RUNTIMES for _, module in runtime.packages)]
+            done = self.call(f"python3 -c {shlex.quote(PROBE.replace('MODULES', repr(names)))}")
+            if done.code == NOT_FOUND:
+                raise DeviceError(f"{self.name} has no python3: install it there (apt-get install python3 python3-pip)")
+            try:
+                told = json.loads(done.out.decode(errors="replace").splitlines()[-1])
+                self._board = Board(told["python"], tuple(told["modules"]), tuple(told["cpus"]))
+                version = tuple(map(int, self._board.python.split(".")[:2]))
+            except (ValueError, LookupError, TypeError) as error:
+                raise DeviceError(f"{self.name}: its python3 does not answer{_brackets(done.said)}") from error
+            if version < OLDEST_PYTHON:
+                oldest = ".".join(map(str, OLDEST_PYTHON))
+                raise DeviceError(f"{self.name} has Python {self._board.python}; {oldest} or newer is needed there")
+        return self._board
+
+    def run(self, command: str) -> str:
+        """What a command of the device's shell prints. Raises DeviceError if it fails."""
+        return self._checked(command).out.decode(errors="replace")
+
+    def _checked(self, command: str) -> Done:
+        done = self.call(command)
+        if done.code != 0:
+            raise DeviceError(f"{self.name}: '{command}' failed there{_brackets(done.said)}")
+        return done
+
+    def _explain_full_disk(self, path: Path, remote: str, size: int) -> None:
+        """Raise DeviceError if there is too little room for a file; what of it was sent is removed."""
+        try:
+            free = 1024 * int(self.run(f"rm -f {remote}.part; df -Pk {self.folder} | tail -n 1").split()[3])
+        except (DeviceError, ValueError, IndexError):
+            return  # what is known already says more
+        if free < size:
+            raise DeviceError(
+                f"{self.name}: no room for {path.name}: {size / 1e6:.1f} MB, and {free / 1e6:.1f} MB are free there"
+            ) from None
+
+    def _finished(self, command: Sequence[str], seconds: float = COMMAND_SECONDS) -> Done:
+        """A program of this host. Raises DeviceError if it takes longer."""
+        # Files, not pipes: a connection that stays in the background keeps what it was given open.
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            try:
+                done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=seconds)
+            except subprocess.TimeoutExpired as error:
+                raise DeviceError(f"{self.name}: no answer within {seconds:.0f} s") from error
+            except OSError as error:
+                raise DeviceError(f"{command[0]}: cannot be started ({error.strerror})") from error
+            for file in (out, err):
+                file.seek(0)
+            lines = [line.strip() for line in err.read().decode(errors="replace").splitlines()]
+            return Done(done.returncode, out.read(), next((line for line in reversed(lines) if line), ""))
+
+
+class ShellWorker(LocalWorker):
+    """A worker on a device, behind a program of this host that leads there."""
+
+    def __init__(self, device: ShellDevice, remote: str):
+        self._device = device
+        # The worker says its number, to be killed by; the shell stays, to tell what ended it.
+        worker = f"echo {STARTED}$$; exec env ORT_DISABLE_TELEMETRY=1 python3 {remote} remote{device.errors}"
+        super().__init__(device.command(f"sh -c {shlex.quote(worker)}; {SAY_ENDED}"))
+        self._there: int | None = None
+        self._code: int | None = None
+        line = self._line("start", b"", COMMAND_SECONDS, STARTED)
+        if line:
+            self._there = int(line[len(STARTED) :])
+            return
+        with self:
+            raise DeviceError(f"{device.name}: no worker could be started{self._last_words()}")
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None:
+            with contextlib.suppress(OSError):  # not every way there tells that the input has ended
+                os.write(self._requests.fileno(), b'{"do": "quit"}\n')
+        super().__exit__(*error)
+        if self._there is not None and (error[0] is not None or self._process.returncode != 0):
+            # Where the connection is gone it ends by itself: so has its input, and its time on the CPUs is bounded.
+            with contextlib.suppress(DeviceError):
+                self._device.run(f"kill -9 {self._there} 2>/dev/null || true")
+
+    def _exchange(self, action: str, request: bytes, timeout: float) -> bytes:
+        return self._line(action, request, timeout, REPLY)
+
+    def _line(self, action: str, request: bytes, timeout: float, start: str) -> bytes:
+        """The next line that starts so, or nothing if there will be none; greetings and errors may stand before it."""
+        for _ in range(MOST_NOISE):
+            line = super()._exchange(action, request, timeout)
+            if line.startswith(start.encode()):
+                return line
+            if line.startswith(ENDED.encode()):
+                self._code = int(line[len(ENDED) :])
+                break
+            request = b""
+        return b""
+
+    def _ended(self, action: str, code: int) -> WorkerError:
+        if self._code is None:
+            message = f"{action}: the connection to {self._device.name} was lost{self._last_words()}"
+            return WorkerError(message, kind="connection")
+        return super()._ended(action, KILLED - self._code if self._code > KILLED else self._code)
+
+
+def _brackets(said: str) -> str:
+    return f" ({said})" if said else ""

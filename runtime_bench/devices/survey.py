@@ -1,0 +1,67 @@
+"""Which devices this machine can measure on, and what is missing for the others."""
+
+import shutil
+from dataclasses import dataclass
+
+from runtime_bench.counting.plugin import qemu_version, takes_plugins
+from runtime_bench.devices.adb import phones
+from runtime_bench.devices.arm64 import device as arm64
+from runtime_bench.devices.arm64.cpus import CPUS, DEFAULT
+from runtime_bench.devices.arm64.sysroot import sysroot
+from runtime_bench.environment import local_environment
+from runtime_bench.errors import DeviceError
+from runtime_bench.runtimes import RUNTIMES
+
+
+@dataclass(frozen=True)
+class State:
+    """A device by its name for --device: what it is or lacks, and the command that helps where it is not ready."""
+
+    name: str
+    ready: bool
+    says: str
+    remedy: str | None = None
+
+
+def survey() -> tuple[State, ...]:
+    """The devices that this machine itself can be, the way to boards, and the phones that are plugged in."""
+    return _local(), _arm64(), _ssh(), *_adb()
+
+
+def _local() -> State:
+    here = local_environment()
+    runtimes = ", ".join(runtime.installed or f"no {runtime.name}" for runtime in RUNTIMES)
+    return State("local", True, f"{here.machine}, {here.cpu or 'unknown CPU'}, {here.cores} cores; {runtimes}")
+
+
+def _arm64() -> State:
+    if arm64.NATIVE:
+        return State(arm64.NAME, True, "this machine is one: the same as local")
+    userland = sysroot()
+    obstacle = arm64.missing_tools() or arm64.damage(userland)
+    if obstacle is not None:
+        return State(arm64.NAME, False, *obstacle)
+    cpus = ", ".join(f"{cpu.name} (default)" if cpu is DEFAULT else cpu.name for cpu in CPUS)
+    versions = ", ".join(f"{name} {version}" for name, version in userland.versions.items())
+    counts = "" if takes_plugins(arm64.QEMU) else ", which takes no plugins, so that nothing is counted"
+    return State(arm64.NAME, True, f"{cpus}, emulated by QEMU {qemu_version(arm64.QEMU)}{counts}; {versions}")
+
+
+def _ssh() -> State:
+    if shutil.which("ssh") is None or shutil.which("scp") is None:
+        return State("ssh://HOST", False, "ssh and scp are not installed", "apt-get install openssh-client")
+    return State("ssh://HOST", True, "any board that you can log in to with a key, and that has python3 and numpy")
+
+
+def _adb() -> tuple[State, ...]:
+    try:
+        found = phones()
+    except DeviceError as error:
+        missing = shutil.which("adb") is None
+        return (State("adb", False, str(error), "apt-get install adb" if missing else "adb kill-server"),)
+    if not found:
+        return (State("adb", False, "no phone is plugged in", "plug one in and allow USB debugging on its screen"),)
+    return tuple(
+        State(f"adb:{phone.serial}", phone.remedy is None, f"{phone.model or 'a phone'}, {phone.state}", phone.remedy)
+        for phone in found
+    )

@@ -1,0 +1,227 @@
+"""What `check` measured over many commits, and a slow drift in it that no single step shows.
+
+A file of JSON lines; docs/formats.md has the fields. A series of one figure is cut where its level changes (PELT:
+Killick and others, Optimal detection of changepoints with a linear computational cost, JASA 2012), and its newest level
+is compared with its best by a rank test, which single outliers do not move.
+"""
+
+import fcntl
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat, ValidationError
+
+from runtime_bench.errors import BenchInputError
+from runtime_bench.regression import Finding, Tolerances, Verdict, baseline_of, fingerprint
+from runtime_bench.results import MAXIMUM_BYTES, Entry, Part, Results, write
+from runtime_bench.stats import paired_ratio
+
+SHORTEST = 5  # lines that make a level: fewer cannot differ for certain (see SURE)
+SURE = 0.01  # how unlikely it must be by chance that the newest level is so much worse
+EXACT = 1e-6  # a share: how little a figure without noise may change to have a new level
+Count = Annotated[int, Field(ge=1, lt=2**63)]
+
+
+class Line(Part):
+    """One file of one run.
+
+    machine: the fingerprint of where it was measured. p50_ns: null for an emulated time. ratio: of its latency to that
+    of the file `baseline` (its SHA-256) where both were measured in turns. memory: the peak; memory and bytes in bytes.
+    top1: on `images` images of `data`.
+    """
+
+    schema_version: Literal[1] = 1
+    created: str
+    commit: str | None = None
+    machine: str
+    device: str
+    model: str
+    file: str
+    sha256: str
+    target: str
+    precision: str
+    runtime: str
+    version: str
+    threads: int
+    p50_ns: PositiveFloat | None = None
+    baseline: str | None = None
+    ratio: PositiveFloat | None = None
+    memory: Count | None = None
+    bytes: Count
+    macs: Count | None = None
+    parameters: Count | None = None
+    top1: Annotated[float, Field(ge=0, le=1)] | None = None
+    data: str | None = None
+    images: Count | None = None
+
+    @property
+    def series(self) -> tuple[object, ...]:
+        """What it has in common with the lines that it can be compared with."""
+        return self.model, self.target, self.precision, self.runtime, self.threads, self.device, self.machine
+
+
+def lines(results: Results, new: Sequence[Entry], old: Sequence[Entry], commit: str | None) -> list[Line]:
+    """A line for every new entry that was measured; old: what was measured in turns with them, if anything."""
+    found = []
+    for entry in new:
+        if entry.failure is not None or entry.runtime is None:
+            continue
+        baseline = baseline_of(entry, old)
+        paired = None if baseline is None else paired_ratio(entry.bursts, baseline.bursts)
+        found.append(
+            Line(
+                created=results.created,
+                commit=commit,
+                machine=fingerprint(results.before),
+                device=entry.device,
+                model=entry.model.name,
+                **entry.model.model_dump(
+                    include={"file", "sha256", "target", "precision", "bytes", "macs", "parameters"}
+                ),
+                runtime=entry.runtime.name,
+                version=entry.runtime.version,
+                threads=entry.runtime.threads,
+                p50_ns=None if entry.summary is None or entry.emulated else entry.summary.p50_ns,
+                baseline=None if baseline is None or paired is None else baseline.model.sha256,
+                ratio=None if paired is None else paired[0],
+                memory=None if entry.memory is None else entry.memory.peak,
+                top1=None if entry.accuracy is None else entry.accuracy.top1,
+                data=None if entry.accuracy is None else entry.accuracy.data,
+                images=None if entry.accuracy is None else entry.accuracy.samples,
+            )
+        )
+    return found
+
+
+def read(path: Path) -> list[Line]:
+    """The lines of a history, in their order; none where there is no file yet. Raises BenchInputError."""
+    return [line for line, _ in _parsed(path)]
+
+
+def append(path: Path, new: Sequence[Line]) -> list[Line]:
+    """Add what a history does not have yet, and return all its lines.
+
+    The file is replaced as a whole: who reads it sees all of them or none. Raises BenchInputError.
+    """
+    with _locked(path):
+        there = _parsed(path)
+        known = [line for line, _ in there]
+        added = [line for line in new if line not in known]
+        texts = [*(text for _, text in there), *(line.model_dump_json().encode() for line in added)]
+        write(b"".join(text + b"\n" for text in texts), path)
+    return [*known, *added]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Alone among those who append: by a lock on the folder, since the file is replaced."""
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise BenchInputError(f"{path}: cannot be written ({error.strerror})") from error
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _parsed(path: Path) -> list[tuple[Line, bytes]]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAXIMUM_BYTES + 1)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise BenchInputError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(data) > MAXIMUM_BYTES:
+        raise BenchInputError(f"{path}: larger than {MAXIMUM_BYTES >> 20} MiB, which no history is")
+    found = []
+    for number, text in enumerate(data.splitlines(), 1):
+        try:
+            found.append((Line.model_validate_json(text), text))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            what = f"{place}: {first['msg']}" if place else first["msg"]
+            raise BenchInputError(f"{path}: line {number} is not of a history: {what}; remove it") from error
+    return found
+
+
+# -- drift --
+
+
+def drifts(history: Sequence[Line], newest: Line, tolerances: Tolerances) -> list[Finding]:
+    """A regression for every figure whose newest level is worse than an earlier one, of lines like `newest`.
+
+    history: all lines in their order, `newest` among the last. Latency is judged by its ratio to the baseline where
+    enough lines have the same one, since a ratio does not mind what the machine is doing.
+    """
+    alike = [line for line in history if line.series == newest.series]
+    paired = [line for line in alike if line.ratio is not None and line.baseline == newest.baseline]
+    latency = [(line, line.p50_ns) for line in alike]
+    if newest.ratio is not None and len(paired) >= 2 * SHORTEST:
+        pace = float(np.median([line.p50_ns / line.ratio for line in paired if line.p50_ns and line.ratio]))
+        latency = [(line, pace * line.ratio) for line in paired if line.ratio]
+    tested = [line for line in alike if (line.data, line.images) == (newest.data, newest.images)]
+    found = (
+        _drift("latency", latency, tolerances.latency),
+        _drift("memory", [(line, line.memory) for line in alike], tolerances.memory),
+        _drift("size", [(line, line.bytes) for line in alike], tolerances.size),
+        _drift("macs", [(line, line.macs) for line in alike], tolerances.counts),
+        _drift("parameters", [(line, line.parameters) for line in alike], tolerances.counts),
+        _drift("accuracy", [(line, line.top1) for line in tested], tolerances.accuracy),
+    )
+    return [finding for finding in found if finding is not None]
+
+
+def _drift(figure: str, points: Sequence[tuple[Line, float | None]], tolerance: float) -> Finding | None:
+    """The newest level beside the best earlier one, if it is worse than that by more than the tolerance for certain."""
+    from scipy.stats import mannwhitneyu
+
+    known = [(line, value) for line, value in points if value is not None]
+    values = np.array([value for _, value in known])
+    # On this scale larger is worse, and the same step is as bad everywhere.
+    scale, allowed = (-values, tolerance) if figure == "accuracy" else (np.log(values), math.log1p(tolerance))
+    levels = _levels(scale)
+    if len(levels) < 2:
+        return None
+    best, newest = min(levels[:-1], key=lambda level: np.median(scale[level])), levels[-1]
+    if mannwhitneyu(scale[newest] - allowed, scale[best], alternative="greater").pvalue >= SURE:
+        return None
+    old, new = float(np.median(values[best])), float(np.median(values[newest]))
+    last, commits = known[best.stop - 1][0], [line.commit for line, _ in known[best.stop :]]
+    many = "runs" if None in commits or len(set(commits)) < len(commits) else "commits"
+    return Finding(
+        model=f"{last.model}, {last.file}",
+        figure=f"{figure} over {len(commits)} {many}",
+        old=old,
+        new=new,
+        change=old - new if figure == "accuracy" else new / old - 1,
+        interval=None,
+        tolerance=tolerance,
+        verdict=Verdict.regression,
+        reason=f"since {last.created if last.commit is None else last.commit[:12]}",
+    )
+
+
+def _levels(values: np.ndarray) -> list[slice]:
+    """The parts of one level each. A cut costs log(n) times the variance, as Schwarz's criterion has it.
+
+    The noise is that of neighbours' differences, which neither a drift nor an outlier changes much.
+    """
+    try:
+        from ruptures import KernelCPD
+    except ImportError as error:
+        raise BenchInputError("a history needs the package ruptures, which is not installed") from error
+    if len(values) < 2 * SHORTEST:
+        return []
+    noise = max(float(np.median(np.abs(np.diff(values)))) / (0.6745 * math.sqrt(2)), EXACT)
+    ends = KernelCPD(kernel="linear", min_size=SHORTEST).fit(values / noise).predict(pen=math.log(len(values)))
+    return [slice(start, stop) for start, stop in pairwise([0, *ends])]

@@ -1,0 +1,389 @@
+"""What a report says: a headline in words, and sections of figures and tables."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from runtime_bench import text
+from runtime_bench.environment import Environment
+from runtime_bench.report import figures
+from runtime_bench.report.figures import Figure
+from runtime_bench.report.headline import Headline, headlines
+from runtime_bench.report.subjects import Subject, subjects
+from runtime_bench.report.tables import Cell, Column, Table, field, headers, identity, of_subjects
+from runtime_bench.results import Flag, Peaks, Results
+from runtime_bench.why import hindrances, peak_share
+
+Part = TypeVar("Part")
+
+HASH_SIGNS = 12  # of a SHA-256: enough to tell files apart
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report under its own heading."""
+
+    name: str
+    title: str
+    says: str
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """The whole of it. notes: what must be known first."""
+
+    headlines: tuple[Headline, ...]
+    notes: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+
+def contents(results: Sequence[Results], *, baseline: str | None = None) -> Report:
+    """What these results say. Every entry is set beside what was measured like it, as in `compare`.
+
+    Raises BenchInputError if nothing was measured, or for a baseline that is not there or that of other models.
+    """
+    found = subjects(results, baseline)
+    working = [each for each in found if each.entry.failure is None]
+    sections = (
+        _comparison(working),
+        _latency([each for each in working if not each.entry.emulated]),
+        _layers(results, [each for each in working if each.entry.profile is not None]),
+        _accuracy(working),
+        _memory(working),
+        _emulation([each for each in working if each.entry.counts is not None]),
+        _validity(found),
+        _environment(results),
+        _lineage(found),
+    )
+    # Without a figure and a table a section has nothing to say, but that there are no doubts.
+    shown = tuple(each for each in sections if each.figures or each.tables or each.name == "validity")
+    return Report(headlines(found), tuple(_notes(results, found)), shown)
+
+
+def _notes(results: Sequence[Results], found: Sequence[Subject]) -> Iterator[str]:
+    if any(result.interrupted for result in results):
+        yield "The measurement was interrupted; what was measured until then is here."
+    if all(each.standard is None for each in found):
+        yield "No standard model was found by lineage. --baseline NAME compares with a model by its name."
+    for each in found:
+        if each.entry.failure is not None:
+            yield f"{each.label} failed ({each.entry.failure.kind}): {each.entry.failure.message}"
+
+
+def _comparison(found: Sequence[Subject]) -> Section:
+    columns = (
+        Column("parameters", field("model.parameters")),
+        Column("MACs", field("model.macs")),
+        Column("size", field("model.bytes"), text.megabytes),
+        Column("top-1", _top1),
+        Column("p50", _p50),
+        Column("speedup", _speedup),
+        Column("instructions", field("counts.instructions")),
+        Column("instructions ratio", lambda each: each.row.instructions_ratio, text.ratio),
+        Column("MACs ratio", lambda each: each.row.macs_ratio, text.ratio),
+        Column("realised share", lambda each: each.row.realised_share, text.percent),
+        Column("doubts", lambda each: ", ".join(flag.flag for flag in each.entry.flags)),
+    )
+    says = (
+        "Speedup: the ratio of median latencies, standard over compressed, with its 95% interval by bootstrap over "
+        "processes and samples. MACs ratio: what fewer multiply-accumulates promise; realised share: what became of it."
+    )
+    return Section(
+        "comparison",
+        "Speedup against MACs ratio",
+        says,
+        _known(figures.speedups(found)),
+        _known(of_subjects("Beside the standard", found, columns)),
+    )
+
+
+def _latency(found: Sequence[Subject]) -> Section:
+    columns = (
+        Column("samples", field("summary.count")),
+        Column("min", field("summary.min_ns"), text.milliseconds),
+        *map(_quantile, ("p50", "p90", "p95", "p99")),
+        Column("IQR / p50", _spread, text.percent),
+        Column("first inference", field("first_inference_ns"), text.milliseconds),
+        Column("load", field("load_ns"), text.milliseconds),
+        Column("energy", field("energy_j"), "{:.4f} J".format),
+    )
+    says = "One inference at a time: input set, model run, output read."
+    if all(each.entry.energy_j is None for each in found):
+        says += " Energy was not measured: no sensor."
+    return Section(
+        "latency",
+        "Latency",
+        says,
+        _known(figures.distributions(found)),
+        _known(of_subjects("Order statistics, and their 95% intervals", found, columns)),
+    )
+
+
+def _layers(results: Sequence[Results], profiled: Sequence[Subject]) -> Section:
+    # A standard's layers are shown beside those of what was made of it.
+    beside = {id(each.standard) for each in profiled}
+    alone = [each for each in profiled if id(each.entry) not in beside]
+    peaks = {run: result.peaks for run, result in enumerate(results, start=1) if result.peaks is not None}
+    plots = (
+        *(figures.layers(number, each) for number, each in enumerate(alone, start=1)),
+        *(figures.roofline(run, peak, [each for each in profiled if each.run == run]) for run, peak in peaks.items()),
+    )
+    says = (
+        "A layer is what the runtime executed as one. The device's peak is what it reached on large convolutions, and "
+        "when copying a large array."
+    )
+    tables = (_hindrances(alone, peaks), _layer_table(profiled, peaks))
+    return Section("layers", "Where the time goes", says, _known(*plots), _known(*tables))
+
+
+def _hindrances(profiled: Sequence[Subject], peaks: Mapping[int, Peaks]) -> Table | None:
+    """What holds each model back, the most costly first."""
+    rows = []
+    for each in profiled:
+        if each.run in peaks and not each.entry.emulated:
+            standard = each.standard if each.standard is not None and each.standard.profile is not None else None
+            for found in hindrances(each.entry, peaks[each.run], standard):
+                gain = Cell(f"up to {100 * found.gain:.0f}%", found.gain)
+                rows.append((*identity(each), Cell(found.kind), gain, Cell(found.says)))
+    if not rows:
+        return None
+    return Table("What holds them back", (*headers(profiled), "what", "of the time", "why"), tuple(rows))
+
+
+def _layer_table(profiled: Sequence[Subject], peaks: Mapping[int, Peaks]) -> Table | None:
+    rows = []
+    for each in profiled:
+        assert each.entry.profile is not None
+        layers, peak = each.entry.profile.layers, peaks.get(each.run)
+        total = sum(layer.ns for layer in layers)
+        for number, layer in enumerate(layers, start=1):
+            cost = Cell(f"{layer.ns / 1e3:.1f} µs", layer.ns)
+            share = Cell(f"{layer.ns / total:.1%}", layer.ns / total) if total > 0 else Cell("")
+            of_peak = peak_share([layer], peak) if peak is not None and layer.macs else None
+            if each.entry.emulated:
+                executed = None if layer.counts is None else layer.counts.instructions
+                cost, share, of_peak = Cell("" if executed is None else f"{executed:,}", executed), Cell(""), None
+            rows.append(
+                (
+                    *identity(each),
+                    Cell(str(number), number),
+                    Cell(" + ".join(layer.operators)),
+                    Cell(layer.output),
+                    Cell("x".join(map(str, layer.shape))),
+                    Cell(f"{layer.macs:,}", layer.macs),
+                    Cell(f"{layer.bytes:,}", layer.bytes),
+                    cost,
+                    share,
+                    Cell("" if of_peak is None else text.percent(of_peak), of_peak),
+                    Cell(layer.kernel or ""),
+                    Cell(", ".join(layer.flags)),
+                )
+            )
+    if not rows:
+        return None
+    cost_title = "instructions" if all(each.entry.emulated for each in profiled) else "time"
+    titles = ("#", "operators", "up to", "shape", "MACs", "bytes", cost_title, "share", "of peak", "kernel", "flags")
+    return Table("All layers", (*headers(profiled), *titles), tuple(rows), folded=True)
+
+
+def _accuracy(found: Sequence[Subject]) -> Section:
+    columns = (
+        Column("top-1", _top1),
+        Column("images", field("accuracy.samples")),
+        Column("data", field("accuracy.data")),
+        Column("golden outputs", _agreement),
+        Column("largest difference", field("agreement.max_abs"), "{:.2g}".format),
+    )
+    says = (
+        "Top-1 on the test images, one at a time as on a device, with its 95% Wilson interval; and for how many golden "
+        "inputs the first class is the one that it was when the file was exported."
+    )
+    tables = _known(of_subjects("Accuracy and agreement", found, columns))
+    return Section("accuracy", "Accuracy against latency", says, _known(figures.trade(found)), tables)
+
+
+def _memory(found: Sequence[Subject]) -> Section:
+    columns = (
+        Column("file", field("model.bytes"), text.megabytes),
+        _moment("Python alone", "bare"),
+        _moment("with the runtime", "before_load"),
+        _moment("with the model", "after_load"),
+        _moment("peak", "peak"),
+    )
+    tables = _known(of_subjects("File and resident memory", found, columns))
+    says = "The file's size, and the resident memory of the process that loads and runs it."
+    return Section("memory", "Memory and size", says, _known(figures.memory(found)), tables)
+
+
+def _emulation(emulated: Sequence[Subject]) -> Section:
+    names = ("instructions", "loads", "stores", "bytes_loaded", "bytes_stored", "l1_misses", "l2_misses")
+    columns = (
+        Column("CPU", field("counts.cpu")),
+        *map(_count, names),
+        Column("cycles, estimated", _cycles),
+        Column("instructions by class", _by_class("classes")),
+        Column("MACs by class", _by_class("macs")),
+    )
+    says = (
+        "Emulated: exact for the instructions that were executed, and no latency. Cache misses are those of a model of "
+        "the CPU's caches; cycles are an estimate that no real CPU calibrated."
+    )
+    return Section(
+        "emulation",
+        "Counts of emulated inferences",
+        says,
+        _known(figures.instructions(emulated)),
+        _known(of_subjects("Counts", emulated, columns)),
+    )
+
+
+def _validity(found: Sequence[Subject]) -> Section:
+    flagged: dict[Flag, list[str]] = {}
+    for each in found:
+        for flag in each.entry.flags:
+            flagged.setdefault(flag, []).append(each.label)
+    rows = tuple(
+        (
+            Cell(flag.flag),
+            Cell(flag.reason),
+            Cell(f"all {len(labels)}" if len(labels) == len(found) > 1 else "; ".join(labels)),
+            Cell(flag.remedy),
+        )
+        for flag, labels in flagged.items()
+    )
+    says = "What makes figures doubtful, and what to do about it." if rows else "No figure was flagged as doubtful."
+    columns = ("flag", "reason", "of", "remedy")
+    return Section("validity", "Validity", says, tables=(Table("Flags", columns, rows),) if rows else ())
+
+
+def _environment(results: Sequence[Results]) -> Section:
+    tables = []
+    for run, result in enumerate(results, start=1):
+        of = f" of results {run}" if len(results) > 1 else ""
+        before, after = _state(result.before), _state(result.after)
+        rows = [(Cell(name), Cell(before[name]), Cell(after[name])) for name in before if before[name] or after[name]]
+        tables.append(Table(f"The machine{of}", ("", "before", "after"), tuple(rows)))
+        options = [(Cell(name), Cell(_option(value))) for name, value in result.options.items() if value is not None]
+        options.append((Cell("created"), Cell(result.created)))
+        tables.append(Table(f"The protocol{of}", ("option", "value"), tuple(options)))
+    says = "The machine before and after the measurement. What it does not tell is left out."
+    return Section("environment", "Environment", says, tables=tuple(tables))
+
+
+def _lineage(found: Sequence[Subject]) -> Section:
+    names = {each.entry.model.identity: each.entry.model.name for each in found}
+    columns = (
+        Column("role", field("model.role")),
+        Column(
+            "made from", lambda each: names.get(each.entry.model.parent, (each.entry.model.parent or "")[:HASH_SIGNS])
+        ),
+        Column("weights", lambda each: (each.entry.model.identity or "")[:HASH_SIGNS]),
+        Column("file", field("model.file")),
+        Column("SHA-256", lambda each: each.entry.model.sha256[:HASH_SIGNS]),
+        Column("ran on", _package),
+        Column("kernels", field("runtime.kernels")),
+    )
+    says = "Which weights are in which file, what they were made from, and what executed them."
+    return Section("lineage", "Lineage", says, tables=_known(of_subjects("Files", found, columns)))
+
+
+def _quantile(name: str) -> Column:
+    """A quantile of the latency, with its interval."""
+
+    def value(each: Subject) -> Cell | None:
+        if each.entry.summary is None:
+            return None
+        found = getattr(each.entry.summary, f"{name}_ns")
+        bounds = None if each.entry.intervals is None else getattr(each.entry.intervals, f"{name}_ns")
+        return Cell(text.milliseconds(found), found, "" if bounds is None else text.bounds(bounds, 1e-6, 3))
+
+    return Column(name, value)
+
+
+def _p50(each: Subject) -> Cell | None:
+    """The median latency; of an emulated entry there is none."""
+    if each.entry.emulated or each.entry.summary is None:
+        return None
+    return Cell(text.milliseconds(each.entry.summary.p50_ns), each.entry.summary.p50_ns)
+
+
+def _speedup(each: Subject) -> Cell | None:
+    if each.row.speedup is None:
+        return None
+    bounds = each.row.speedup_interval if each.standard is not None else None
+    note = "" if bounds is None else text.bounds(bounds, 1, 2)
+    return Cell(text.ratio(each.row.speedup), each.row.speedup, note)
+
+
+def _spread(each: Subject) -> float | None:
+    summary = each.entry.summary
+    return None if summary is None else summary.iqr_ns / summary.p50_ns
+
+
+def _top1(each: Subject) -> Cell | None:
+    found = each.entry.accuracy
+    if found is None:
+        return None
+    return Cell(f"{100 * found.top1:.2f}%", found.top1, text.bounds(found.interval, 100, 1))
+
+
+def _agreement(each: Subject) -> Cell | None:
+    found = each.entry.agreement
+    if found is None:
+        return None
+    words = "" if found.within_tolerance else ", beyond the tolerance"
+    return Cell(f"{found.top1_equal} of {found.vectors} agree{words}", found.top1_equal)
+
+
+def _moment(title: str, name: str) -> Column:
+    return Column(title, field(f"memory.{name}"), text.megabytes)
+
+
+def _count(name: str) -> Column:
+    return Column(name.replace("_", " "), field(f"counts.{name}"))
+
+
+def _cycles(each: Subject) -> str | None:
+    if each.entry.counts is None or each.entry.counts.cycles is None:
+        return None
+    low, high = each.entry.counts.cycles
+    return f"{low:,.0f} to {high:,.0f}"
+
+
+def _by_class(name: str) -> Callable[[Subject], str]:
+    return lambda each: ", ".join(f"{kind} {count:,}" for kind, count in (field(f"counts.{name}")(each) or {}).items())
+
+
+def _package(each: Subject) -> str | None:
+    runtime = each.entry.runtime
+    if runtime is None:
+        return None
+    return f"{runtime.package} {runtime.version}, {text.count(runtime.threads, 'thread')}"
+
+
+def _option(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _state(moment: Environment) -> dict[str, str]:
+    """A moment of a machine in words."""
+    frequencies = [f"{value:.0f}" for value in moment.frequencies_mhz]
+    return {
+        "machine": moment.machine,
+        "CPU": moment.cpu or "",
+        "cores": str(moment.cores),
+        "kernel": moment.kernel,
+        "Python": moment.python,
+        "governor": moment.governor or "",
+        "frequencies": f"{', '.join(frequencies)} MHz" if frequencies else "",
+        "temperatures": ", ".join(f"{zone} {value:.1f} °C" for zone, value in moment.temperatures_c.items()),
+        "load (1 min)": "" if moment.load_1min is None else f"{moment.load_1min:g}",
+        "slowed down for heat": "" if moment.throttled is None else f"{moment.throttled:,} times since its start",
+        "battery": moment.battery or "",
+    }
+
+
+def _known(*parts: Part | None) -> tuple[Part, ...]:
+    return tuple(part for part in parts if part is not None)

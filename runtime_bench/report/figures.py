@@ -1,0 +1,323 @@
+"""The plots of a report."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from runtime_bench import text
+from runtime_bench.report.marks import (
+    ACCENT,
+    FAINT,
+    GREY,
+    INK,
+    MUTED,
+    PAPER,
+    SOFT,
+    SYMBOLS,
+    Mark,
+    axis,
+    bars,
+    interval,
+    line,
+    logarithmic,
+    points,
+    rows,
+    tensor,
+    upright,
+)
+from runtime_bench.report.subjects import Subject
+from runtime_bench.results import Entry, Layer, Peaks
+from runtime_bench.stats import histogram
+from runtime_bench.why import sections
+
+ROW, LOW_ROW, EDGES, CLOUD = 34, 28, 80, 420  # pixels: of a row, around all rows, and of a plot without rows
+RIDGE, BINS = 0.8, 90  # of a histogram: its height in rows, and its resolution
+FASTEST, SLOWEST = 0.9, 1.5  # shares of the median between which samples are told apart, at most
+BESIDE = {"legend": {"orientation": "v", "x": 1.02, "y": 1, "font": {"size": 12}}, "showlegend": True}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot. name: unique in the report; says: what is to be seen; height in pixels."""
+
+    name: str
+    says: str
+    height: int
+    data: list[Mark]
+    layout: Mark
+
+
+def speedups(subjects: Sequence[Subject]) -> Figure | None:
+    """The speedup of every compressed entry with its interval, and its MACs ratio."""
+    shown = [each for each in subjects if each.standard is not None and each.row.speedup is not None]
+    if not shown:
+        return None
+    values = [each.row.speedup or 0.0 for each in shown]
+    bounds = [each.row.speedup_interval or (0.0, 0.0) for each in shown]
+    promised = [each.row.macs_ratio for each in shown]
+    places = range(len(shown))
+    speeds = points(
+        "speedup, with its 95% interval",
+        values,
+        places,
+        [text.speedup(each.row) for each in shown],
+        size=9,
+        color=ACCENT,
+    )
+    tick = {"symbol": "line-ns", "size": 16, "line": {"width": 2, "color": MUTED}}
+    data = [
+        speeds | {"error_x": interval(values, bounds, ACCENT, 3)},
+        points("MACs ratio", promised, places, [f"MACs ratio {text.ratio(value)}" for value in promised], **tick),
+    ]
+    ends = [1.0, *values, *(end for bound in bounds for end in bound), *filter(None, promised)]
+    layout = rows([each.label for each in shown], [text.ratio(value) for value in values])
+    layout |= {"xaxis": logarithmic(min(ends), max(ends), "x"), "shapes": [upright(1.0)]}
+    says = "How many times as fast as the standard, and how many times fewer multiply-accumulates."
+    return Figure("speedups", says, EDGES + ROW * len(shown), data, layout)
+
+
+def distributions(subjects: Sequence[Subject]) -> Figure | None:
+    """How the samples of every entry lie around their median, and the median."""
+    shown = [(each, each.entry.summary) for each in subjects if each.entry.summary is not None]
+    if not shown:
+        return None
+    slowest = min(SLOWEST, max(1.2, *(summary.p90_ns / summary.p50_ns for _, summary in shown)))
+    edges = np.linspace(FASTEST, slowest, BINS + 1)
+    data: list[Mark] = []
+    for place, (each, _) in enumerate(shown):
+        counts = histogram(each.entry.bursts, edges)
+        base = place + RIDGE / 2
+        heights = np.repeat(base - RIDGE * counts / counts.max(), 2)
+        colour, fill = (GREY, FAINT) if each.standard is None else (ACCENT, SOFT)
+        x, y = [FASTEST, *np.repeat(edges, 2)[1:-1], slowest], [base, *heights, base]
+        data.append(line(x, y, colour, fill="toself", fillcolor=fill))
+    summaries = [summary for _, summary in shown]
+    words = [
+        f"p50 {text.milliseconds(summary.p50_ns)}\np90 {text.milliseconds(summary.p90_ns)}\n"
+        f"p99 {text.milliseconds(summary.p99_ns)}"
+        for summary in summaries
+    ]
+    places = range(len(shown))
+    tick = {"symbol": "line-ns", "size": RIDGE * ROW, "line": {"width": 1.5, "color": INK}}
+    data.append(points("p50", [1.0] * len(shown), places, words, **tick))
+    foot = [place + RIDGE / 2 for place in places]
+    ratios = [min(slowest, summary.p90_ns / summary.p50_ns) for summary in summaries]
+    data.append(points("p90", ratios, foot, words, symbol="circle", size=6, color=INK))
+    layout = rows([each.label for each, _ in shown], [text.milliseconds(summary.p50_ns) for summary in summaries])
+    layout |= {"xaxis": axis() | {"range": [FASTEST, slowest], "tickformat": ".0%"}}
+    says = "How the samples lie around their median, which is to the right; what is beyond the edge is counted there."
+    return Figure("distributions", says, EDGES + ROW * len(shown), data, layout)
+
+
+def trade(subjects: Sequence[Subject]) -> Figure | None:
+    """Accuracy against latency."""
+    shown = [each for each in subjects if not each.entry.emulated and each.entry.summary and each.entry.accuracy]
+    if not shown:
+        return None
+    kinds = list(dict.fromkeys(_kind(each) for each in shown))
+    known = {id(each.entry) for each in shown}
+    data: list[Mark] = []
+    for each in shown:
+        if each.standard is not None and id(each.standard) in known:
+            x, y = zip(_cost_and_worth(each.standard), _cost_and_worth(each.entry), strict=True)
+            data.append(line(x, y, FAINT))
+    for standard in (True, False):
+        for kind, symbol in zip(kinds, SYMBOLS * len(kinds), strict=False):
+            group = [each for each in shown if _kind(each) == kind and (each.standard is None) is standard]
+            if group:
+                data.append(_cloud(group, kind, symbol, GREY if standard else ACCENT))
+    latencies = [_cost_and_worth(each.entry)[0] for each in shown]
+    cost = logarithmic(min(latencies), max(latencies), " ms", "p50 latency")
+    layout = BESIDE | {"xaxis": cost, "yaxis": axis("%", "top-1")}
+    says = "Up and to the left is better. Bars are 95% intervals; lines lead from a standard to what was made of it."
+    return Figure("trade", says, CLOUD, data, layout)
+
+
+def memory(subjects: Sequence[Subject]) -> Figure | None:
+    """Resident memory of the worker: what each step added."""
+    shown = [(each, each.entry.memory) for each in subjects if each.entry.memory is not None and each.entry.memory.peak]
+    if not shown:
+        return None
+    told = any(memory.bare is not None for _, memory in shown)
+    steps = (
+        ("Python", "bare", FAINT),
+        ("the runtime" if told else "Python and the runtime", "before_load", GREY),
+        ("the model", "after_load", ACCENT),
+        ("its inferences, at the peak", "peak", SOFT),
+    )
+    data = []
+    starts = [0.0] * len(shown)  # in megabytes
+    for name, moment, colour in steps:
+        moments = [(getattr(found, moment) or 0) / 1e6 for _, found in shown]
+        lengths = [max(0.0, end - start) for start, end in zip(starts, moments, strict=True)]
+        if any(lengths):
+            words = [f"{name}: {length:.2f} MB" for length in lengths]
+            data.append(bars(name, starts, lengths, range(len(shown)), words, colour))
+        starts = [start + length for start, length in zip(starts, lengths, strict=True)]
+    layout = rows([each.label for each, _ in shown]) | {"xaxis": axis(" MB")}
+    return Figure("memory", "Resident memory, by what added to it.", EDGES + LOW_ROW * len(shown), data, layout)
+
+
+def instructions(subjects: Sequence[Subject]) -> Figure | None:
+    """What emulated entries execute in an inference."""
+    shown = [(each, each.entry.counts) for each in subjects if each.entry.counts is not None]
+    if not shown:
+        return None
+    data = []
+    for name, standard, colour in (("standard", True, GREY), ("compressed", False, ACCENT)):
+        group = [
+            (place, counts.instructions)
+            for place, (each, counts) in enumerate(shown)
+            if (each.standard is None) is standard
+        ]
+        if group:
+            words = [f"{count:,} instructions" for _, count in group]
+            lengths = [count / 1e6 for _, count in group]
+            data.append(bars(name, [0.0] * len(group), lengths, [place for place, _ in group], words, colour))
+    layout = rows([each.label for each, _ in shown]) | {"xaxis": axis(" M")}
+    says = "Instructions of one inference, in millions, on an emulated CPU: not a latency."
+    return Figure("instructions", says, EDGES + LOW_ROW * len(shown), data, layout)
+
+
+def layers(number: int, subject: Subject) -> Figure:
+    """Where a profiled entry's time goes, beside its standard's where that has a profile too. number: of the figure."""
+    entry, standard = subject.entry, subject.standard
+    assert entry.profile is not None
+    beside = standard is not None and standard.profile is not None
+    if beside and standard is not None:
+        parts = [(part.output, part.standard, part.compressed) for part in sections(standard, entry)]
+    else:
+        parts = [(layer.output, (), (layer,)) for layer in entry.profile.layers]
+    cost, unit = _cost(entry)
+    found: dict[str, list[tuple[float, float, float, str]]] = {}
+    for place, (_, ours, theirs) in enumerate(parts):
+        for shift, group in ((-0.2, ours), (0.2, theirs)) if beside else ((0.0, theirs),):
+            start = 0.0
+            for layer in group:
+                kind = "standard" if group is ours else _form(layer)
+                found.setdefault(kind, []).append((start, cost(layer), place + shift, _layer(layer, cost, unit)))
+                start += cost(layer)
+    colours = {"standard": GREY, "pointwise": ACCENT, "depthwise": SOFT, "other": FAINT}
+    data = []
+    for kind, colour in colours.items():
+        if kind in found:
+            starts, lengths, places, words = zip(*found[kind], strict=True)
+            data.append(bars(kind, starts, lengths, places, words, colour, 0.38 if beside else 0.7))
+    layout = rows([tensor(output) for output, _, _ in parts]) | {"xaxis": axis(f" {unit}")}
+    says = subject.label
+    if beside and standard is not None:
+        says += f", beside {standard.model.name}: the layers that lead to each tensor that both have"
+    return Figure(f"layers-{number}", says, EDGES + LOW_ROW * len(parts), data, layout)
+
+
+def roofline(number: int, peaks: Peaks, subjects: Sequence[Subject]) -> Figure | None:
+    """MACs a second of every layer against its MACs a byte, under what the device reaches. number: of the figure.
+
+    Williams, Waterman and Patterson, Roofline: an insightful visual performance model, CACM 2009.
+    """
+    found: dict[tuple[bool, str], list[tuple[Subject, Layer]]] = {}
+    for each in subjects:
+        for layer in each.entry.profile.layers if each.entry.profile is not None and not each.entry.emulated else ():
+            if layer.macs > 0 and layer.bytes > 0 and layer.ns > 0:
+                found.setdefault((each.standard is not None, _precision(layer)), []).append((each, layer))
+    if not found:
+        return None
+    intensities = [layer.macs / layer.bytes for group in found.values() for _, layer in group]
+    speeds = [layer.macs / layer.ns for group in found.values() for _, layer in group]
+    roofs = {name: peak / 1e9 for name, peak in sorted(peaks.macs_per_second.items())}
+    slope = peaks.bytes_per_second / 1e9
+    data: list[Mark] = []
+    for (name, roof), dash in zip(roofs.items(), ("solid", "dash", "dot", "dashdot"), strict=False):
+        edge = roof / slope
+        x = [min(*intensities, edge) / 2, edge, max(*intensities, edge) * 2]
+        options = {"name": f"peak, {name}", "showlegend": True, "line": {"width": 1.5, "color": MUTED, "dash": dash}}
+        data.append(line(x, [x[0] * slope, roof, roof], MUTED, **options))
+    kinds = sorted({kind for _, kind in found})
+    for (compressed, kind), group in sorted(found.items(), key=lambda each: each[0]):
+        marker = {"symbol": SYMBOLS[kinds.index(kind) % len(SYMBOLS)], "color": ACCENT if compressed else GREY}
+        words = [f"{each.label}\n{_layer(layer, *_cost(each.entry))}" for each, layer in group]
+        name = f"{'compressed' if compressed else 'standard'}, {kind}"
+        x, y = ([value(layer) for _, layer in group] for value in (_intensity, _speed))
+        data.append(points(name, x, y, words, size=8, line={"width": 1, "color": PAPER}, **marker))
+    layout = BESIDE | {
+        "xaxis": logarithmic(min(intensities), max(intensities), title="MACs a byte"),
+        "yaxis": logarithmic(min(speeds), max(*speeds, *roofs.values()), title="GMAC/s"),
+    }
+    says = (
+        "Layers under what the device reaches: below the slope its memory decides, below the flat roof its arithmetic."
+    )
+    return Figure(f"roofline-{number}", says, CLOUD, data, layout)
+
+
+def _cloud(group: Sequence[Subject], kind: str, symbol: str, colour: str) -> Mark:
+    names = list(dict.fromkeys(each.entry.model.name for each in group))
+    name = ", ".join(filter(None, (names[0] if len(names) == 1 else f"{len(names)} models", kind)))
+    x, y = zip(*(_cost_and_worth(each.entry) for each in group), strict=True)
+    latencies, accuracies = [], []
+    for each, latency in zip(group, x, strict=True):
+        entry = each.entry
+        latencies.append((latency, latency) if entry.intervals is None else _scaled(entry.intervals.p50_ns, 1e-6))
+        accuracies.append((0.0, 0.0) if entry.accuracy is None else _scaled(entry.accuracy.interval, 100))
+    words = [
+        f"{each.label}\np50 {latency:.3f} ms\ntop-1 {text.accuracy(each.entry)}"
+        for each, latency in zip(group, x, strict=True)
+    ]
+    return points(name, x, y, words, size=10, symbol=symbol, color=colour) | {
+        "error_x": interval(x, latencies, colour, 1),
+        "error_y": interval(y, accuracies, colour, 1),
+    }
+
+
+def _cost_and_worth(entry: Entry) -> tuple[float, float]:
+    """p50 in milliseconds, and top-1 in percent."""
+    assert entry.summary is not None
+    assert entry.accuracy is not None
+    return entry.summary.p50_ns / 1e6, 100 * entry.accuracy.top1
+
+
+def _scaled(bounds: tuple[float, float], factor: float) -> tuple[float, float]:
+    return factor * bounds[0], factor * bounds[1]
+
+
+def _kind(subject: Subject) -> str:
+    """What tells it from others besides its model."""
+    return ", ".join(value for name, value in subject.parts.items() if name != "model")
+
+
+def _cost(entry: Entry) -> tuple[Callable[[Layer], float], str]:
+    """What a layer costs, and the unit."""
+    if entry.emulated:
+        return lambda layer: 0.0 if layer.counts is None else layer.counts.instructions / 1e6, "M instructions"
+    return lambda layer: layer.ns / 1e3, "µs"
+
+
+def _intensity(layer: Layer) -> float:
+    return layer.macs / layer.bytes
+
+
+def _speed(layer: Layer) -> float:
+    return layer.macs / layer.ns
+
+
+def _precision(layer: Layer) -> str:
+    """That of the peak that it is compared with."""
+    return "int8" if layer.dtype == "int8" else "fp32"
+
+
+def _form(layer: Layer) -> str:
+    return layer.form if layer.form in ("pointwise", "depthwise") else "other"
+
+
+def _layer(layer: Layer, cost: Callable[[Layer], float], unit: str) -> str:
+    """A layer in a few lines."""
+    lines = (
+        " + ".join(layer.operators),
+        f"up to {layer.output}",
+        f"{cost(layer):.4g} {unit}",
+        f"{layer.macs:,} MACs, {layer.bytes:,} bytes",
+        f"{layer.channels[0]} to {layer.channels[1]} channels" if layer.channels else "",
+        layer.kernel or "",
+        ", ".join(layer.flags),
+    )
+    return "\n".join(filter(None, lines))

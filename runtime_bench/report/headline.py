@@ -1,0 +1,165 @@
+"""The headline of a report in words: how much faster, how much smaller, how accurate, and how sure that is."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from runtime_bench import text
+from runtime_bench.report.subjects import Subject
+from runtime_bench.results import Entry
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A figure and what must be said beside it. low and high: of the figure, over all that it is about."""
+
+    name: str
+    figure: str
+    says: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What was found in one place."""
+
+    place: str
+    says: str
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    subject: Subject
+    entry: Entry
+    standard: Entry
+
+
+def headlines(subjects: Sequence[Subject]) -> tuple[Headline, ...]:
+    """One for every place, in their order."""
+    places = dict.fromkeys(each.place for each in subjects)
+    return tuple(_headline(place, [each for each in subjects if each.place == place]) for place in places)
+
+
+def _headline(place: str, subjects: Sequence[Subject]) -> Headline:
+    pairs = [
+        _Pair(each, each.entry, each.standard)
+        for each in subjects
+        if each.standard is not None and each.entry.failure is None
+    ]
+    facts = (_speed(pairs), _instructions(pairs), _size(pairs), _accuracy(pairs, subjects), _certainty(subjects))
+    return Headline(place, _says(pairs, subjects), tuple(fact for fact in facts if fact is not None))
+
+
+def _says(pairs: Sequence[_Pair], subjects: Sequence[Subject]) -> str:
+    rows = [pair.subject.row for pair in pairs]
+    names, standards = (
+        list(dict.fromkeys(entry.model.name for entry in entries))
+        for entries in ([pair.entry for pair in pairs], [pair.standard for pair in pairs])
+    )
+    who, are = (names[0], "is") if len(names) == 1 else (f"{len(names)} models", "are")
+    standard = standards[0] if len(standards) == 1 else "their standards"
+    speedups = [row.speedup for row in rows if row.speedup is not None]
+    if speedups:
+        bounds = [row.speedup_interval for row in rows if row.speedup_interval is not None]
+        faster, slower = sum(low > 1 for low, _ in bounds), sum(high < 1 for _, high in bounds)
+        if faster == len(bounds):
+            return f"{who} {are} {_times(speedups)} times as fast as {standard}"
+        if slower == len(bounds):
+            longer = _times([1 / speedup for speedup in speedups])
+            return f"{who} {are} slower than {standard}: an inference takes {longer} times as long"
+        if faster == slower == 0:
+            return f"No difference in speed between {who} and {standard} could be shown"
+        unclear = len(bounds) - faster - slower
+        rest = f", slower in {slower}" if slower else ""
+        rest += f", and no difference could be shown in {unclear}" if unclear else ""
+        return f"{who} {are} faster than {standard} in {faster} of {len(bounds)} comparisons{rest}"
+    ratios = [row.instructions_ratio for row in rows if row.instructions_ratio is not None]
+    if ratios:
+        return f"{standard} executes {_times(ratios)} times the instructions of {who}, emulated"
+    measured = [each for each in subjects if each.entry.summary is not None or each.entry.counts is not None]
+    if not measured:
+        return "Nothing could be measured"
+    return f"{text.count(len(measured), 'model file')} measured, without a standard to compare with"
+
+
+def _speed(pairs: Sequence[_Pair]) -> Fact | None:
+    rows = [pair.subject.row for pair in pairs]
+    speedups = [row.speedup for row in rows if row.speedup is not None]
+    if not speedups:
+        return None
+    says = _intervals([row.speedup_interval for row in rows if row.speedup_interval is not None], "{:.2f}")
+    promised = [row.macs_ratio for row in rows if row.realised_share is not None and row.macs_ratio is not None]
+    shares = [row.realised_share for row in rows if row.realised_share is not None]
+    if shares:
+        says += f"; {text.span(promised, '{:.2f}x')} fewer MACs, of which {text.span(shares, '{:.0%}')} became speed"
+    return _fact("Speedup", speedups, "{:.2f}x", says)
+
+
+def _instructions(pairs: Sequence[_Pair]) -> Fact | None:
+    rows = [pair.subject.row for pair in pairs]
+    ratios = [row.instructions_ratio for row in rows if row.instructions_ratio is not None]
+    if not ratios:
+        return None
+    return _fact("Fewer instructions", ratios, "{:.2f}x", "counted on an emulated CPU: no latency, and no speedup")
+
+
+def _size(pairs: Sequence[_Pair]) -> Fact | None:
+    sizes = [(pair.entry.model.bytes, pair.standard.model.bytes) for pair in pairs if pair.entry.model.bytes]
+    if not sizes:
+        return None
+    ours, theirs = (text.span([size / 1e6 for size in each], "{:.2f} MB") for each in zip(*sizes, strict=True))
+    return _fact("Smaller file", [other / own for own, other in sizes], "{:.2f}x", f"{ours}; the standard {theirs}")
+
+
+def _accuracy(pairs: Sequence[_Pair], subjects: Sequence[Subject]) -> Fact:
+    entries = [pair.entry for pair in pairs] or [each.entry for each in subjects]
+    found = [entry.accuracy for entry in entries if entry.accuracy is not None]
+    if not found:
+        return Fact("Top-1", "not measured", "bench --data DATA measures it")
+    says = _intervals([(100 * low, 100 * high) for low, high in (each.interval for each in found)], "{:.1f}%")
+    both = [
+        (pair.entry.accuracy, pair.standard.accuracy)
+        for pair in pairs
+        if pair.entry.accuracy is not None and pair.standard.accuracy is not None
+    ]
+    if both:
+        lower = sum(ours.interval[1] < theirs.interval[0] for ours, theirs in both)
+        says += f"; the standard {text.span([100 * theirs.top1 for _, theirs in both], '{:.2f}%')}, "
+        says += "and the intervals overlap" if not lower else "and the intervals do not overlap"
+        says += f" in {lower} of {len(both)}" if 0 < lower < len(both) else ""
+    says += f"; {', '.join(dict.fromkeys(f'{each.samples:,} images of {each.data}' for each in found))}"
+    return _fact("Top-1", [100 * each.top1 for each in found], "{:.2f}%", says)
+
+
+def _certainty(subjects: Sequence[Subject]) -> Fact:
+    working = [each.entry for each in subjects if each.entry.failure is None]
+    summaries = [entry.summary for entry in working if entry.summary is not None]
+    doubtful = sum(bool(entry.flags) for entry in working)
+    if any(entry.emulated for entry in working):
+        figure, says = "emulated", "counts, which do not vary"
+    elif not summaries:
+        figure, says = "nothing measured", ""
+    else:
+        figure = f"{doubtful} of {len(working)} doubtful" if doubtful else "no doubts"
+        says = f"{text.span([summary.count for summary in summaries], '{:,}')} samples a file, by "
+        processes = [len({burst.process for burst in entry.bursts}) for entry in working]
+        says += f"{text.span(processes, '{}')} fresh {'process' if max(processes) == 1 else 'processes'} each"
+    flags = dict.fromkeys(flag.flag for entry in working for flag in entry.flags)
+    failed = len(subjects) - len(working)
+    parts = (says, f"flagged: {', '.join(flags)}" if flags else "", f"{failed} failed" if failed else "")
+    return Fact("Certainty", figure, "; ".join(filter(None, parts)))
+
+
+def _times(ratios: Sequence[float]) -> str:
+    return text.span(ratios, "{:.1f}" if max(ratios) >= 2 else "{:.2f}")
+
+
+def _fact(name: str, values: Sequence[float], form: str, says: str) -> Fact:
+    return Fact(name, text.span(values, form), says, min(values), max(values))
+
+
+def _intervals(bounds: Iterable[tuple[float, float]], form: str) -> str:
+    """The one interval, or what all of them lie within."""
+    lows, highs = zip(*bounds, strict=True)
+    return f"95% interval{'' if len(lows) == 1 else 's within'} {form.format(min(lows))} to {form.format(max(highs))}"

@@ -1,0 +1,84 @@
+"""The entries of a report, each beside its standard and under a name that tells it from the others."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runtime_bench import text
+from runtime_bench.compare import Row, beside_standards, machine
+from runtime_bench.results import Entry, Results
+
+LONGEST_LABEL = 60
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An entry. run: the number of its results, from 1; parts: what tells it from the others; place: where it ran."""
+
+    row: Row
+    run: int
+    place: str
+    parts: dict[str, str]
+    label: str
+
+    @property
+    def entry(self) -> Entry:
+        """What was measured."""
+        return self.row.entry
+
+    @property
+    def standard(self) -> Entry | None:
+        """The entry that this one is compared with; None for a standard itself."""
+        return None if self.row.standard is self.entry else self.row.standard
+
+
+def subjects(results: Sequence[Results], baseline: str | None = None) -> tuple[Subject, ...]:
+    """Every entry, those that are compared with one another side by side. Raises BenchInputError as `compare` does."""
+    rows = beside_standards(results, baseline=baseline)
+    runs = [number for number, result in enumerate(results, start=1) for _ in result.entries]
+    parts = [_parts(row.entry, run, place(results[run - 1], row.entry)) for row, run in zip(rows, runs, strict=True)]
+    telling = [name for name in parts[0] if name == "model" or len({part[name] for part in parts}) > 1]
+    told = [{name: part[name] for name in telling} for part in parts]
+    labels = _labels(told)
+    found = [
+        Subject(row, run, part["place"], tell, label)
+        for row, run, part, tell, label in zip(rows, runs, parts, told, labels, strict=True)
+    ]
+    return tuple(sorted(found, key=_order))
+
+
+def place(result: Results, entry: Entry) -> str:
+    """The device and its machine, in words."""
+    return f"{entry.device} ({machine(result)}{', emulated' if entry.emulated else ''})"
+
+
+def _parts(entry: Entry, run: int, place: str) -> dict[str, str]:
+    threads = "" if entry.runtime is None else f"{entry.runtime.threads}"
+    return {
+        "model": entry.model.name,
+        "runtime": text.runtime(entry),
+        "precision": entry.model.precision,
+        "threads": threads,
+        "place": place,
+        "run": str(run),
+    }
+
+
+def _labels(told: Sequence[dict[str, str]]) -> list[str]:
+    units = {"threads": "{} threads", "run": "run {}"}
+    found: list[str] = []
+    seen: Counter[str] = Counter()
+    for parts in told:
+        words = [units.get(name, "{}").format(value) for name, value in parts.items() if value]
+        label = ", ".join(words)
+        if len(label) > LONGEST_LABEL:
+            label = f"{label[: LONGEST_LABEL - 1]}…"
+        seen[label] += 1
+        found.append(label if seen[label] == 1 else f"{label} #{seen[label]}")
+    return found
+
+
+def _order(subject: Subject) -> tuple[object, ...]:
+    model = subject.entry.model
+    threads = 0 if subject.entry.runtime is None else subject.entry.runtime.threads
+    return subject.run, model.target, model.precision, threads, subject.row.standard is not subject.entry

@@ -1,0 +1,49 @@
+"""What every device is asked to measure."""
+
+import sys
+
+import numpy as np
+import pytest
+from phone import Phone
+
+from runtime_bench.bench import Candidate, Evaluation
+from runtime_bench.devices.adb import AdbDevice
+from runtime_bench.devices.local import LocalDevice
+from runtime_bench.golden import GoldenVector, Tolerance
+
+
+@pytest.fixture
+def candidates(files, images, tmp_path):
+    """Both formats with golden outputs of this machine and images."""
+    np.save(tmp_path / "pixels.npy", images[:40])
+    evaluation = Evaluation("images", tmp_path / "pixels.npy", np.arange(40) % 5, (0.5,) * 3, (0.25,) * 3)
+    found = []
+    for suffix, runtime in ((".onnx", "onnxruntime"), (".tflite", "litert")):
+        path = files[f"vgg{suffix}"]
+        vector = GoldenVector(tmp_path / "input.bin", tmp_path / f"output{suffix}.bin")
+        np.random.default_rng(0).standard_normal((3, 24, 24)).astype("<f4").tofile(vector.input)
+        with LocalDevice().start_worker() as worker:
+            worker.ask("load", timeout=60, path=str(path), runtime=runtime, threads=1)
+            worker.ask("replay", timeout=60, inputs=[str(vector.input)], outputs=[str(vector.output)])
+        same = Tolerance(rtol=0.0)
+        found.append(
+            Candidate(path, runtime, "vgg", suffix[1:], "fp32", golden=(vector,), tolerance=same, evaluation=evaluation)
+        )
+    return found
+
+
+@pytest.fixture
+def plug(tmp_path, monkeypatch):
+    """Plugs a phone in; adb asks its server only."""
+    plugged = []
+
+    def plug(**options):
+        phone = Phone(tmp_path / "phone", **{"python": sys.executable, **options})
+        plugged.append(phone)
+        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(phone.port))
+        monkeypatch.setattr(AdbDevice, "folder", f"{phone.folder}/data/falcon-edge")
+        return phone
+
+    yield plug
+    for phone in plugged:
+        phone.close()
