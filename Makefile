@@ -38,8 +38,10 @@ gate: env
 	$(BIN)/python benchmarks/self_check/self_check.py
 
 # CPUs that this machine is not, for the tests that ask for them (they are skipped without).
-emulators:
-	command -v qemu-x86_64 >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends qemu-user; }
+emulators: env
+	command -v qemu-aarch64 >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends qemu-user; }
+	command -v cc >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev; }
+	$(BIN)/falcon-edge devices setup arm64
 
 # What opens reports in the tests that ask for it (they are skipped without).
 browser:

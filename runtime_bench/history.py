@@ -25,7 +25,7 @@ from runtime_bench.stats import paired_ratio
 SHORTEST = 5  # lines that make a level: fewer cannot differ for certain (see SURE)
 SURE = 0.01  # how unlikely it must be by chance that the newest level is so much worse
 EXACT = 1e-6  # a share: how little a figure without noise may change to have a new level
-Count = Annotated[int, Field(ge=1, lt=2**63)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Line(Part):
@@ -52,8 +52,8 @@ class Line(Part):
     p50_ns: PositiveFloat | None = None
     baseline: str | None = None
     ratio: PositiveFloat | None = None
-    memory: Count | None = None
-    bytes: Count
+    memory: Annotated[Count, Field(gt=0)] | None = None
+    bytes: Annotated[Count, Field(gt=0)]
     macs: Count | None = None
     parameters: Count | None = None
     top1: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -174,8 +174,8 @@ def drifts(history: Sequence[Line], newest: Line, tolerances: Tolerances) -> lis
         _drift("latency", latency, tolerances.latency),
         _drift("memory", [(line, line.memory) for line in alike], tolerances.memory),
         _drift("size", [(line, line.bytes) for line in alike], tolerances.size),
-        _drift("macs", [(line, line.macs) for line in alike], tolerances.counts),
-        _drift("parameters", [(line, line.parameters) for line in alike], tolerances.counts),
+        _drift("macs", [(line, line.macs or None) for line in alike], tolerances.counts),
+        _drift("parameters", [(line, line.parameters or None) for line in alike], tolerances.counts),
         _drift("accuracy", [(line, line.top1) for line in tested], tolerances.accuracy),
     )
     return [finding for finding in found if finding is not None]

@@ -2,7 +2,8 @@
 
 ONNX Runtime tells the time of every node that it runs. LiteRT's Python interpreter tells none: there it is the
 difference between a model that ends with an operator and one that ends before it. In both, a layer is what the runtime
-executed as one: operators whose times cannot be told apart are one layer, never several invented ones.
+executed as one: operators whose times cannot be told apart are one layer, never several invented ones. On an emulated
+device instructions stand for time, of both runtimes by models that end earlier.
 """
 
 import random
@@ -10,7 +11,7 @@ import re
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -18,10 +19,11 @@ from typing import Any, Literal
 import numpy as np
 from scipy.optimize import brentq
 
-from runtime_bench.bench import Candidate, Progress, Protocol
-from runtime_bench.devices.device import Device, WorkerHandle
+from runtime_bench.bench import Progress
+from runtime_bench.devices.device import CountingDevice, Device
 from runtime_bench.errors import DeviceError, WorkerError
-from runtime_bench.results import Entry, Layer, Peaks, Profile, Results
+from runtime_bench.results import Counts, Entry, Layer, LayerCounts, Peaks, Profile, Results
+from runtime_bench.subject import FASTEST, Candidate, Protocol, Subject, describe
 
 PROFILED_RUNS = 200  # of ONNX Runtime, whose clock tells whole microseconds
 PREFIX_ROUNDS = 7
@@ -54,10 +56,10 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """The operators of a model file in order, and how its prefixes are written into a folder (LiteRT)."""
+    """The operators of a model file in order, and what writes models that end with certain tensors into a folder."""
 
     nodes: tuple[Node, ...]
-    prefixes: Callable[[Path], Iterator[Path]] | None = None
+    prefixes: Callable[[Path, Sequence[str]], Iterator[Path]] | None = None
 
 
 def add_profiles(
@@ -77,14 +79,17 @@ def add_profiles(
     subjects = [(candidate, threads) for candidate in candidates for threads in protocol.threads]
     entries, peaks = list(results.entries), None
     try:
-        peaks = _peaks(device, protocol, peak_models)
+        peaks = None if device.emulated else _peaks(device, protocol, peak_models)
         for number, (candidate, threads) in enumerate(subjects):
             progress(number, len(subjects), f"profiling {candidate.name} ({candidate.runtime})")
             graph = graphs.get(candidate.path)
-            if graph is not None and entries[number].summary is not None:
+            entry = entries[number]
+            if graph is not None and (entry.summary is not None or entry.counts is not None):
+                subject = _subject(candidate, device, protocol, threads)
+                look = _counted if device.emulated else _timed
                 with suppress(WorkerError, DeviceError):
-                    profile = _Profiler(device, protocol, candidate, graph, threads).profile(entries[number])
-                    entries[number] = entries[number].model_copy(update={"profile": profile})
+                    profile = look(subject, graph, entry)
+                    entries[number] = entry.model_copy(update={"profile": profile})
     except KeyboardInterrupt:
         results = results.model_copy(update={"interrupted": True})
     finally:
@@ -98,76 +103,91 @@ def _peaks(device: Device, protocol: Protocol, models: Sequence[Candidate]) -> P
     fastest: dict[str, float] = {}
     copied = 0.0
     for model in models:
-        with suppress(WorkerError, DeviceError), device.start_worker() as worker:
-            profiler = _Profiler(device, protocol, model, Graph(()), protocol.threads[0])
-            profiler.load(worker, model.path)
-            profiler.ask(worker, "warm_up", runs=5, seconds=0.2)
-            samples = profiler.ask(worker, "measure", runs=50)["samples_ns"]
+        subject = _subject(model, device, protocol, protocol.threads[0])
+        with suppress(WorkerError, DeviceError), device.start_worker() as subject.worker:
+            subject.open()
+            subject.ask("warm_up", runs=5, seconds=0.2)
+            samples = subject.ask("measure", runs=50)["samples_ns"]
             assert model.macs is not None
             fastest[model.precision] = max(fastest.get(model.precision, 0.0), 1e9 * model.macs / min(samples))
-            copy = profiler.ask(worker, "bandwidth", size=COPIED_BYTES, times=COPIES)
+            copy = subject.ask("bandwidth", size=COPIED_BYTES, times=COPIES)
             copied = max(copied, 2e9 * COPIED_BYTES / copy["ns"])
     return Peaks(macs_per_second=fastest, bytes_per_second=copied) if copied else None
 
 
-class _Profiler:
-    """One file with a number of threads."""
+def _subject(candidate: Candidate, device: Device, protocol: Protocol, threads: int) -> Subject:
+    cpus = device.fastest_cpus(threads) if protocol.cpus == FASTEST else protocol.cpus
+    return Subject(candidate, describe(candidate), device, protocol, 0, threads, cpus)
 
-    def __init__(self, device: Device, protocol: Protocol, candidate: Candidate, graph: Graph, threads: int):
-        self._device, self._protocol, self._candidate, self._graph = device, protocol, candidate, graph
-        self._threads = threads
-        self._cpus = device.fastest_cpus(threads) if protocol.cpus == "fastest" else protocol.cpus
 
-    def profile(self, entry: Entry) -> Profile | None:
-        """The layers, and what of the entry's median is in none of them."""
-        with self._device.start_worker() as worker:
-            self.load(worker, self._candidate.path)
-            self.ask(worker, "warm_up", runs=5, seconds=0.2)
-            told = self.ask(worker, "profile", runs=PROFILED_RUNS, folder=self._device.scratch())
-            if "nodes" in told:
-                layers = layers_of_runtime(told["nodes"], self._graph.nodes)
-            elif self._graph.prefixes is not None:
-                layers = layers_of_prefixes(self._prefix_times(worker), self._graph.nodes, set(told["delegated"]))
-            else:
-                return None
-        assert entry.summary is not None
-        return _profile("runtime" if "nodes" in told else "prefixes", layers, entry.summary.p50_ns)
+def _timed(subject: Subject, graph: Graph, entry: Entry) -> Profile | None:
+    """The layers, and what of the entry's median is in none of them; None if nothing tells."""
+    assert entry.summary is not None
+    with subject.device.start_worker() as subject.worker:
+        subject.open()
+        subject.ask("warm_up", runs=5, seconds=0.2)
+        told = subject.ask("profile", runs=PROFILED_RUNS, folder=subject.device.scratch())
+        if "nodes" in told:
+            return _profile("runtime", layers_of_runtime(told["nodes"], graph.nodes), entry.summary.p50_ns)
+        if graph.prefixes is None:
+            return None
+        layers = layers_of_prefixes(_prefix_times(subject, graph), graph.nodes, set(told["delegated"]))
+        return _profile("prefixes", layers, entry.summary.p50_ns)
 
-    def load(self, worker: WorkerHandle, path: Path) -> None:
-        """Have a worker load a file."""
-        request = {"path": self._device.push(path), "runtime": self._candidate.runtime, "threads": self._threads}
-        self.ask(worker, "load", **request, cpus=self._cpus, memory_limit=self._protocol.memory_limit)
 
-    def ask(self, worker: WorkerHandle, action: str, **request: Any) -> dict[str, Any]:
-        """A request under the protocol's time limit."""
-        timeout = self._protocol.timeout
-        return worker.ask(action, timeout=timeout, cpu_seconds=timeout * self._threads, **request)
+def _prefix_times(subject: Subject, graph: Graph) -> np.ndarray:
+    """Nanoseconds (rounds, prefixes): the median of each prefix in each round, in shuffled order."""
+    assert graph.prefixes is not None
+    order = random.Random(subject.protocol.seed)
+    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+        paths = list(graph.prefixes(Path(folder), [node.writes[0] for node in graph.nodes]))
+        times = np.zeros((PREFIX_ROUNDS, len(paths)))
+        for one_round in times:
+            for number in order.sample(range(len(paths)), len(paths)):
+                subject.candidate = replace(subject.candidate, path=paths[number])
+                subject.open()
+                first = min(subject.ask("invoke", runs=3)["samples_ns"])
+                runs = max(PREFIX_RUNS, PREFIX_NANOSECONDS // first)
+                one_round[number] = np.median(subject.ask("invoke", runs=runs)["samples_ns"])
+    return times
 
-    def _prefix_times(self, worker: WorkerHandle) -> np.ndarray:
-        """Nanoseconds (rounds, prefixes): the median of each prefix in each round, in shuffled order."""
-        assert self._graph.prefixes is not None
-        order = random.Random(self._protocol.seed)
-        with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
-            paths = list(self._graph.prefixes(Path(folder)))
-            times = np.zeros((PREFIX_ROUNDS, len(paths)))
-            for one_round in times:
-                for number in order.sample(range(len(paths)), len(paths)):
-                    self.load(worker, paths[number])
-                    first = min(self.ask(worker, "invoke", runs=3)["samples_ns"])
-                    runs = max(PREFIX_RUNS, PREFIX_NANOSECONDS // first)
-                    one_round[number] = np.median(self.ask(worker, "invoke", runs=runs)["samples_ns"])
-        return times
+
+def _counted(subject: Subject, graph: Graph, entry: Entry) -> Profile | None:
+    """Layers with their instructions: the difference that each makes to a model that ends with it."""
+    if graph.prefixes is None:
+        return None
+    assert isinstance(subject.device, CountingDevice)
+    assert entry.counts is not None
+    with subject.device.start_worker() as subject.worker:
+        subject.open()
+        told = subject.ask("profile", runs=1, folder=subject.device.scratch())
+    layers = layers_in_order(told["nodes"], graph.nodes) if "nodes" in told else single_layers(graph.nodes)
+    found: list[Layer] = []
+    before = LayerCounts(instructions=0, macs=0, bytes=0)
+    with (
+        subject.device.start_counter() as subject.worker,
+        tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder,
+    ):
+        paths = graph.prefixes(Path(folder), [layer.output for layer in layers])
+        for layer, path in zip(layers, paths, strict=True):
+            subject.candidate = replace(subject.candidate, path=path)
+            subject.open()
+            upto = _short(Counts(**subject.ask("count")))
+            found.append(layer.model_copy(update={"counts": _less(upto, before)}))
+            before = upto
+    rest = entry.counts.instructions - before.instructions
+    return Profile(method="prefixes", layers=tuple(found), remainder_instructions=rest)
 
 
 def _profile(method: Literal["runtime", "prefixes"], layers: Sequence[Layer], median_ns: float) -> Profile:
     """Layers that take no longer than the whole: being profiled takes its time, which is alike for every node."""
-    times = np.array([layer.ns for layer in layers])
+    times = np.array([layer.cost for layer in layers])
 
     def excess(overhead: float) -> float:
         return float(np.maximum(times - overhead, 0.0).sum()) - median_ns
 
     overhead = brentq(excess, 0.0, times.max()) if excess(0.0) > 0 else 0.0
-    left = [layer.model_copy(update={"ns": max(0.0, layer.ns - overhead)}) for layer in layers]
+    left = [layer.model_copy(update={"ns": max(0.0, layer.cost - overhead)}) for layer in layers]
     return Profile(method=method, layers=tuple(left), remainder_ns=max(0.0, -excess(overhead)), overhead_ns=overhead)
 
 
@@ -221,6 +241,27 @@ def layers_of_runtime(told: Sequence[Mapping[str, Any]], nodes: Sequence[Node]) 
     )
 
 
+def layers_in_order(told: Sequence[Mapping[str, Any]], nodes: Sequence[Node]) -> tuple[Layer, ...]:
+    """Layers as `layers_of_runtime` has them, without their times and what is not in the file, in the file's order."""
+    places = {tensor: number for number, node in enumerate(nodes) for tensor in node.writes}
+    known = [layer for layer in layers_of_runtime(told, nodes) if layer.output in places]
+    return tuple(layer.model_copy(update={"ns": None}) for layer in sorted(known, key=lambda each: places[each.output]))
+
+
+def single_layers(nodes: Sequence[Node]) -> tuple[Layer, ...]:
+    """A layer for every node."""
+    return tuple(_layer(nodes, [number], None, None, ()) for number in range(len(nodes)))
+
+
+def _short(counts: Counts) -> LayerCounts:
+    moved = counts.bytes_loaded + counts.bytes_stored
+    return LayerCounts(instructions=counts.instructions, macs=sum(counts.macs.values()), bytes=moved)
+
+
+def _less(one: LayerCounts, other: LayerCounts) -> LayerCounts:
+    return LayerCounts(**{name: value - getattr(other, name) for name, value in one.model_dump().items()})
+
+
 def _plain(name: str) -> str:
     return RENAMED.sub("", RENAMED.sub("", name))
 
@@ -248,7 +289,9 @@ def _runtime_layer(row: Mapping[str, Any], nodes: Sequence[Node], members: Seque
     return _layer(nodes, members, nanoseconds, kernel, flags)
 
 
-def _layer(nodes: Sequence[Node], members: Sequence[int], ns: float, kernel: str, flags: tuple[str, ...]) -> Layer:
+def _layer(
+    nodes: Sequence[Node], members: Sequence[int], ns: float | None, kernel: str | None, flags: tuple[str, ...]
+) -> Layer:
     """Nodes as one layer: what passes from one of them to another moves no bytes."""
     group = [nodes[number] for number in members]
     main = max(group, key=lambda node: node.macs)

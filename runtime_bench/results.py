@@ -13,6 +13,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -153,6 +154,14 @@ class Counts(Part):
     cycles: tuple[float, float] | None = None
 
 
+class LayerCounts(Part):
+    """What a layer adds to one inference on an emulated CPU; a little below 0 where it adds nothing."""
+
+    instructions: int
+    macs: int
+    bytes: int
+
+
 class Layer(Part):
     """Operators that the runtime executed as one, in the order of execution.
 
@@ -172,29 +181,38 @@ class Layer(Part):
     idle_lanes: float = 0.0
     macs: NonNegativeInt
     bytes: NonNegativeInt
-    ns: float
+    ns: NonNegativeFloat | None = None
     kernel: str | None = None
     flags: tuple[str, ...] = ()
-    counts: Counts | None = None
+    counts: LayerCounts | None = None
+
+    @property
+    def cost(self) -> float:
+        """Its nanoseconds, or its instructions where it was counted and not timed."""
+        if self.counts is not None:
+            return float(self.counts.instructions)
+        return 0.0 if self.ns is None else self.ns
 
 
 class Profile(Part):
     """Where an inference's time goes. remainder_ns: what of the median is in no layer.
 
     method: runtime (the runtime's own profile) or prefixes (the differences of models that end one operator later).
-    overhead_ns: what being profiled added to every layer, which was taken off.
+    overhead_ns: what being profiled added to every layer, which was taken off. Of an emulated device instructions are
+    known instead: remainder_instructions are those in no layer.
     """
 
     method: Literal["runtime", "prefixes"]
-    layers: tuple[Layer, ...]
-    remainder_ns: float
+    layers: tuple[Layer, ...] = Field(min_length=1)
+    remainder_ns: float | None = None
     overhead_ns: float = 0.0
+    remainder_instructions: int | None = None
 
 
 class Peaks(Part):
     """What the device reached on one large convolution by precision, and when copying a large array."""
 
-    macs_per_second: dict[str, PositiveFloat]
+    macs_per_second: dict[str, PositiveFloat] = Field(min_length=1)
     bytes_per_second: PositiveFloat
 
 

@@ -1,4 +1,7 @@
-"""Why isn't it faster? What holds a profiled model back, in words, with an estimate of what its removal would gain."""
+"""Why isn't it faster? What holds a profiled model back, in words, with an estimate of what its removal would gain.
+
+Of an emulated device instructions are known instead of times, and the best of its layers stands for its peak.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,11 +11,12 @@ from runtime_bench.results import Entry, Layer, Peaks
 
 SMALLEST_GAIN = 0.01  # of the time of an inference: less is not worth a line
 WORTH_REPLACING = 1.5  # times fewer MACs
+BOUNDLESS = 1e30  # bytes in a second
 
 
 @dataclass(frozen=True)
 class Hindrance:
-    """Something that holds a model back. gain: the share of an inference's time that it costs, by estimate."""
+    """Something that holds a model back. gain: the share of an inference's time (or instructions) that it costs."""
 
     kind: str
     gain: float
@@ -31,8 +35,8 @@ class Section:
     @property
     def speedup(self) -> float | None:
         """Time of the standard layers over that of the compressed ones."""
-        fast = sum(layer.ns for layer in self.compressed)
-        return sum(layer.ns for layer in self.standard) / fast if fast > 0 else None
+        fast = sum(layer.cost for layer in self.compressed)
+        return sum(layer.cost for layer in self.standard) / fast if fast > 0 else None
 
     @property
     def macs_ratio(self) -> float | None:
@@ -64,6 +68,18 @@ def sections(standard: Entry, compressed: Entry) -> tuple[Section, ...]:
     return tuple(found)
 
 
+def counted_peaks(entries: Sequence[Entry]) -> Peaks | None:
+    """For layers with instructions instead of nanoseconds: the best of them by precision, and no bound of memory."""
+    best: dict[str, float] = {}
+    for entry in entries:
+        for layer in () if entry.profile is None else entry.profile.layers:
+            if layer.counts is not None and layer.cost > 0:
+                precision = _precision(layer)
+                best[precision] = max(best.get(precision, 0.0), 1e9 * layer.macs / layer.cost)
+    known = {precision: value for precision, value in best.items() if value > 0}
+    return Peaks(macs_per_second=known, bytes_per_second=BOUNDLESS) if known else None
+
+
 def attainable_ns(layer: Layer, peaks: Peaks) -> float:
     """What a layer would take at the device's peak, or at its memory's: whichever is longer.
 
@@ -74,7 +90,7 @@ def attainable_ns(layer: Layer, peaks: Peaks) -> float:
 
 def peak_share(layers: Sequence[Layer], peaks: Peaks) -> float:
     """MACs a second of some layers, as a share of the device's peak in their precision."""
-    taken = sum(layer.ns for layer in layers)
+    taken = sum(layer.cost for layer in layers)
     return 1e9 * sum(layer.macs / _peak(layer, peaks) for layer in layers) / taken if taken > 0 else 0.0
 
 
@@ -85,8 +101,12 @@ def hindrances(entry: Entry, peaks: Peaks, standard: Entry | None = None) -> tup
     a kept convolution would gain by FALCON is estimated from those that were replaced.
     """
     assert entry.profile is not None
-    layers, rest = entry.profile.layers, entry.profile.remainder_ns
-    total = sum(layer.ns for layer in layers) + rest
+    layers = entry.profile.layers
+    rest = max(0.0, entry.profile.remainder_ns or entry.profile.remainder_instructions or 0.0)
+    of_what, peak = ("instructions", "the best layer's pace") if entry.emulated else ("time", "the device's peak")
+    total = sum(layer.cost for layer in layers) + rest
+    if total <= 0:
+        return ()
     found: list[Hindrance] = []
     left = list(layers)
     replaced = _gain_of_replacing(standard, entry)
@@ -96,11 +116,16 @@ def hindrances(entry: Entry, peaks: Peaks, standard: Entry | None = None) -> tup
         left[:] = [layer for layer in left if not takes(layer)]
         gained = sum(max(0.0, gain(layer)) for layer in chosen)
         if chosen and gained >= SMALLEST_GAIN * total:
-            facts = _facts(chosen, total, sum(layer.macs for layer in layers), peaks)
-            found.append(Hindrance(kind, gained / total, len(chosen), f"{facts}; {says}"))
+            count = "1 layer takes" if len(chosen) == 1 else f"{len(chosen)} layers take"
+            text = f"{count} {_percent(sum(layer.cost for layer in chosen) / total)} of the {of_what}"
+            macs = sum(layer.macs for layer in chosen)
+            if macs:
+                text += f" for {_percent(macs / sum(layer.macs for layer in layers))} of the MACs"
+                text += f", at {_percent(peak_share(chosen, peaks))} of {peak}"
+            found.append(Hindrance(kind, gained / total, len(chosen), f"{text}; {says}"))
 
     def beyond(layer: Layer) -> float:
-        return layer.ns - attainable_ns(layer, peaks)
+        return layer.cost - attainable_ns(layer, peaks)
 
     def flagged(flag: str) -> Callable[[Layer], bool]:
         return lambda layer: flag in layer.flags
@@ -108,19 +133,19 @@ def hindrances(entry: Entry, peaks: Peaks, standard: Entry | None = None) -> tup
     def formed(*forms: str) -> Callable[[Layer], bool]:
         return lambda layer: layer.form in forms
 
-    consider("layout", flagged("transpose"), lambda layer: layer.ns, "data is moved, and nothing computed")
+    consider("layout", flagged("transpose"), lambda layer: layer.cost, "data is moved, and nothing computed")
     ratio = peaks.macs_per_second.get("fp32", 0.0) / peaks.macs_per_second.get("int8", float("inf"))
     consider(
         "float islands",
         flagged("float-island"),
-        lambda layer: layer.ns * (1 - min(1.0, ratio)),
+        lambda layer: layer.cost * (1 - min(1.0, ratio)),
         "float between int8: quantize it, or use operators that have an int8 form",
     )
     consider("fallback", flagged("fallback"), beyond, "left by the delegate to slower kernels")
     consider(
         "odd channels",
         flagged("odd-channels"),
-        lambda layer: layer.ns * layer.idle_lanes,
+        lambda layer: layer.cost * layer.idle_lanes,
         "kernels compute 8 (float) or 16 (int8) channels at a time: round the numbers of channels up to that",
     )
     consider("depthwise", formed("depthwise"), beyond, "there is little to compute for every byte read")
@@ -134,26 +159,16 @@ def hindrances(entry: Entry, peaks: Peaks, standard: Entry | None = None) -> tup
     consider(
         "kept convolutions",
         formed("standard"),
-        lambda layer: layer.ns * (1 - 1 / _falcon_ratio(layer) if replaced is None else replaced),
+        lambda layer: layer.cost * (1 - 1 / _falcon_ratio(layer) if replaced is None else replaced),
         "FALCON can replace these" + ("" if replaced is None else ", as it did others, if accuracy allows"),
     )
     consider("grouped convolutions", formed("grouped"), beyond, "kernels for groups are slow")
     consider("matrix products", formed("dense", "transposed"), beyond, "each weight is read once: memory decides")
     consider("other operators", lambda layer: True, beyond, "pooling, additions and the like")
     if rest >= SMALLEST_GAIN * total:
-        says = f"{_percent(rest / total)} of the time is in no layer: the call, its input and output"
+        says = f"{_percent(rest / total)} of the {of_what} in no layer: the call, its input and output"
         found.append(Hindrance("overhead", rest / total, 0, says))
     return tuple(sorted(found, key=lambda hindrance: -hindrance.gain))
-
-
-def _facts(chosen: Sequence[Layer], total: float, macs: int, peaks: Peaks) -> str:
-    count = "1 layer takes" if len(chosen) == 1 else f"{len(chosen)} layers take"
-    text = f"{count} {_percent(sum(layer.ns for layer in chosen) / total)} of the time"
-    own = sum(layer.macs for layer in chosen)
-    if own and macs:
-        reached = _percent(peak_share(chosen, peaks))
-        text += f" for {_percent(own / macs)} of the MACs, at {reached} of the device's peak"
-    return text
 
 
 def _gain_of_replacing(standard: Entry | None, entry: Entry) -> float | None:
@@ -166,8 +181,8 @@ def _gain_of_replacing(standard: Entry | None, entry: Entry) -> float | None:
         if any(layer.form == "standard" for layer in section.standard)
         and any(layer.form == "depthwise" for layer in section.compressed)
     ]
-    before = sum(layer.ns for section in replaced for layer in section.standard)
-    after = sum(layer.ns for section in replaced for layer in section.compressed)
+    before = sum(layer.cost for section in replaced for layer in section.standard)
+    after = sum(layer.cost for section in replaced for layer in section.compressed)
     return max(0.0, 1 - after / before) if before > 0 else None
 
 
@@ -181,7 +196,11 @@ def _falcon_ratio(layer: Layer) -> float:
 def _peak(layer: Layer, peaks: Peaks) -> float:
     """MACs a second that the device reaches in the layer's precision; the most of any where that was not measured."""
     known = peaks.macs_per_second
-    return known.get("int8" if layer.dtype == "int8" else "fp32", max(known.values()))
+    return known.get(_precision(layer), max(known.values()))
+
+
+def _precision(layer: Layer) -> str:
+    return "int8" if layer.dtype == "int8" else "fp32"
 
 
 def _percent(share: float) -> str:

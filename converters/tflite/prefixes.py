@@ -1,6 +1,6 @@
-"""Models that end earlier: what an operator takes is the difference between one that ends with it and one before it."""
+"""TFLite models that end earlier (converters.prefixes)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +11,18 @@ from converters.tflite.reader import read_tflite
 from converters.tflite.schema import schema
 
 
-def write_prefixes(path: Path, folder: Path) -> Iterator[Path]:
-    """Write the first, the first two, ... operators of a file as files of their own, the whole graph as the last.
+def write_tflite_prefixes(path: Path, folder: Path, ends: Sequence[str]) -> Iterator[Path]:
+    """Write the graph up to the operator that writes each of the tensors `ends`, as files of their own.
 
-    A prefix gives out every tensor that the rest would read, so that nothing of it can be left out. None ends with the
-    expansion of a constant, which is done once and not in every inference. Raises ConversionError for a file that is
-    damaged or none of TFLite.
+    A prefix gives out every tensor that the rest would read. Raises ConversionError for a file that is damaged.
     """
-    read = read_tflite(path)  # which checks it, too
+    stops = {tensor.name: stop for stop, last in enumerate(read_tflite(path).operators, 1) for tensor in last.outputs}
     model = schema.ModelT.InitFromPackedBuf(path.read_bytes())
     data = [buffer.data for buffer in model.buffers]
     graph = model.subgraphs[0]
     operators, outputs = graph.operators, [int(index) for index in graph.outputs]
     model.signatureDefs, model.metadata, model.metadataBuffer, model.subgraphs = None, None, None, [graph]
-    for stop, last in enumerate(read.operators, start=1):
-        if last.expands_constant:
-            continue
+    for number, stop in enumerate(stops[end] for end in ends):
         read_later = {int(index) for operator in operators[stop:] for index in operator.inputs}
         written = [int(index) for operator in operators[:stop] for index in operator.outputs]
         graph.operators = operators[:stop]
@@ -35,6 +31,6 @@ def write_prefixes(path: Path, folder: Path) -> Iterator[Path]:
         for index, buffer in enumerate(model.buffers):
             stored = index in used and data[index] is not None and len(data[index]) > 0
             buffer.data = Constant(np.asarray(data[index], np.uint8)) if stored else None
-        target = folder / f"{stop}{path.suffix}"
+        target = folder / f"{number}{path.suffix}"
         onnx_graph.write_atomically(target, pack(model).pieces())
         yield target

@@ -15,7 +15,7 @@ from falcon_edge.errors import BadInput, DeviceFailed, Inconclusive
 def bench(
     models: Annotated[list[Path] | None, typer.Argument(metavar="[BUNDLE|FILE]...", help="What to measure.")] = None,
     device: Annotated[
-        str, typer.Option("--device", help="Where to measure: local, arm64[:CPU], ssh://[user@]host[:port].")
+        str, typer.Option("--device", help="Where to measure: local, arm64[:CPU], ssh://[user@]host, adb[:SERIAL].")
     ] = "local",
     clean: Annotated[bool, typer.Option("--clean", help="Leave nothing on the device that was sent to it.")] = False,
     runtime: Annotated[list[str] | None, typer.Option("--runtime", help="onnxruntime (ort), litert (tflite).")] = None,

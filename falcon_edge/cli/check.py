@@ -29,7 +29,7 @@ def check(
         Path | None,
         typer.Option("--history", metavar="FILE.jsonl", help="Add what was measured, and find a slow drift in it."),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="Where to measure: local.")] = "local",
+    device: Annotated[str, typer.Option("--device", help="Where to measure, as in bench.")] = "local",
     runtime: Annotated[list[str] | None, typer.Option("--runtime", help="onnxruntime (ort), litert (tflite).")] = None,
     target: Annotated[list[str] | None, typer.Option("--target", help="Only these formats.")] = None,
     precision: Annotated[list[str] | None, typer.Option("--precision", help="Only these precisions.")] = None,

@@ -11,6 +11,7 @@ from falcon_edge.cli.session import Debug, Json, Quiet, session
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to write.")] = Path("demo-out"),
+    device: Annotated[str, typer.Option("--device", help="Where to measure, as in bench.")] = "local",
     as_json: Json = False,
     debug: Debug = False,
     quiet: Quiet = False,
@@ -21,7 +22,7 @@ def demo(
         from runtime_bench.compare import compare
 
         with out.progress() as progress:
-            results = run(output, progress=progress)
+            results = run(output, device=device, progress=progress)
         out.result(results.model_dump(mode="json"), lambda: comparison_table(compare([results])))
         out.flags(results)
         out.say(f"written to {output}: standard.falcon, falcon.falcon, results.json, report.html")

@@ -17,12 +17,17 @@ def profile_tables(results: "Results") -> "Group":
     from rich.console import Group
 
     from runtime_bench.compare import standards
+    from runtime_bench.why import counted_peaks
 
     found: list[RenderableType] = []
-    peaks = results.peaks
+    peaks = results.peaks or counted_peaks(results.entries)
     if peaks is not None:
-        reached = ", ".join(f"{value / 1e9:.0f} GMAC/s in {kind}" for kind, value in peaks.macs_per_second.items())
-        found.append(f"this device reaches {reached}, and copies {peaks.bytes_per_second / 1e9:.0f} GB/s")
+        unit = "GMAC/s" if results.peaks is not None else "MACs an instruction"
+        reached = ", ".join(f"{value / 1e9:.3g} {unit} in {kind}" for kind, value in peaks.macs_per_second.items())
+        if results.peaks is None:
+            found.append(f"emulated; the best layers make {reached}")
+        else:
+            found.append(f"this device reaches {reached}, and copies {peaks.bytes_per_second / 1e9:.0f} GB/s")
         profiled = [
             (entry, standard if standard is not None and standard.profile is not None else entry)
             for entry, standard in zip(results.entries, standards([results]), strict=True)
@@ -43,16 +48,16 @@ def _of_entry(entry: "Entry", standard: "Entry", peaks: "Peaks") -> "Iterator[Re
     yield f"{entry.model.name}, {entry.model.file}" + ("" if alone else f", beside {standard.model.name}")
     yield _layers_table(entry, peaks) if alone else _sections_table(standard, entry, peaks)
     for number, found in enumerate(hindrances(entry, peaks, None if alone else standard), start=1):
-        yield f"{number}. {found.kind}: up to {_percent(found.gain)} of the time. {found.says}"
+        yield f"{number}. {found.kind}: up to {_percent(found.gain)}. {found.says}"
 
 
 def _layers_table(entry: "Entry", peaks: "Peaks") -> "RenderableType":
     from rich.table import Table
 
     assert entry.profile is not None
-    table = Table("up to", "operators", "us", "MACs", "MACs/byte", "of peak", "kernel", "flags")
+    table = Table("up to", "operators", _unit(entry), "MACs", "MACs/byte", "of peak", "kernel", "flags")
     for layer in entry.profile.layers:
-        figures = _microseconds([layer]), f"{layer.macs:,}" if layer.macs else "", _intensity([layer])
+        figures = _cost([layer]), f"{layer.macs:,}" if layer.macs else "", _intensity([layer])
         reached = _reached([layer], peaks)
         table.add_row(_place(layer), _operators([layer]), *figures, reached, layer.kernel, ", ".join(layer.flags))
     return table
@@ -63,13 +68,14 @@ def _sections_table(standard: "Entry", compressed: "Entry", peaks: "Peaks") -> "
 
     from runtime_bench.why import sections
 
-    table = Table("up to", "operators", "us", "speedup", "MACs ratio", "MACs/byte", "of peak", "kernel")
+    unit, ratio = _unit(compressed), "ratio" if compressed.emulated else "speedup"
+    table = Table("up to", "operators", unit, ratio, "MACs ratio", "MACs/byte", "of peak", "kernel")
     for section in sections(standard, compressed):
         both = section.standard, section.compressed
         table.add_row(
             _place(section.compressed[-1]),
             _operators(section.compressed),
-            _change(*map(_microseconds, both)),
+            _change(*map(_cost, both)),
             _ratio(section.speedup),
             _ratio(section.macs_ratio),
             _change(*map(_intensity, both)),
@@ -89,8 +95,13 @@ def _change(standard: str, compressed: str) -> str:
     return f"{standard} -> {compressed}" if standard and compressed else standard or compressed
 
 
-def _microseconds(layers: "Sequence[Layer]") -> str:
-    return f"{sum(layer.ns for layer in layers) / 1e3:.1f}"
+def _unit(entry: "Entry") -> str:
+    return "k instructions" if entry.emulated else "us"
+
+
+def _cost(layers: "Sequence[Layer]") -> str:
+    """Thousands of nanoseconds, or of instructions."""
+    return f"{sum(layer.cost for layer in layers) / 1e3:.1f}"
 
 
 def _intensity(layers: "Sequence[Layer]") -> str:

@@ -97,14 +97,12 @@ def bench_groups(
 ) -> tuple[Results, list[tuple[Entry, ...]]]:
     """Measure the files of several groups in turns; the results, and the entries of each group.
 
-    With `data`, accuracy on its test split (`samples` images spread over it, or all; EMULATED_SAMPLES on an emulated
-    device). What `earlier` results have of a
-    file is taken over. With `profile`, the time of every layer and the device's peak. Raises BadInput for a file or
-    bundle that cannot be used; a model that fails while it is measured is an entry of the results.
+    With `data`, accuracy on its test split (`samples` images spread over it; by default all, EMULATED_SAMPLES on an
+    emulated device). What `earlier` results have of a file is taken over. With `profile`, the time of every layer and
+    the device's peak. Raises BadInput for a file or bundle that cannot be used; a model that fails while it is measured
+    is an entry of the results.
     """
     chosen = device_named(device) if isinstance(device, str) else device
-    if chosen.emulated and profile:
-        raise BadInput(f"{chosen.name} is emulated: the time of its layers says nothing; profile on a real device")
     if chosen.emulated and samples is None:
         samples = EMULATED_SAMPLES
     with tempfile.TemporaryDirectory(prefix="falcon-edge-") as scratch:
@@ -119,7 +117,7 @@ def bench_groups(
             ends.append(len(candidates))
         results = measure(candidates, chosen, protocol, probe=_probe(folder), earlier=earlier, progress=progress)
         if profile and not results.interrupted:
-            known, peaks = graphs(candidates), peak_models(candidates, folder)
+            known, peaks = graphs(candidates), () if chosen.emulated else peak_models(candidates, folder)
             results = add_profiles(results, candidates, known, chosen, protocol, peaks, progress=progress)
     several = len(protocol.threads)
     return results, [results.entries[several * start : several * stop] for start, stop in pairwise(ends)]

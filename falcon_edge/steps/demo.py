@@ -14,6 +14,7 @@ from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.subject import Choice
 from falcon_edge.training.fit import Recipe
 from runtime_bench.bench import Protocol
+from runtime_bench.devices.names import device_named
 from runtime_bench.report import page
 from runtime_bench.report.contents import contents
 from runtime_bench.results import Results, save, write
@@ -22,16 +23,20 @@ RECIPE = Recipe(epochs=16, learning_rate=0.05, batch_size=64, weight_decay=1e-4,
 PROTOCOL = Protocol(seconds=2.0, processes=3, warm_up_seconds=0.3)
 
 
-def demo(folder: Path, *, progress: Progress = silent) -> Results:
-    """Compress the shipped network at rank 1, fine-tune it, export both in fp32 and int8, and measure them.
+def demo(folder: Path, *, device: str = "local", progress: Progress = silent) -> Results:
+    """Compress the shipped network at rank 1, fine-tune it, export both in fp32 and int8, measure and profile them.
 
-    Writes standard.falcon, falcon.falcon, results.json and report.html to `folder`.
+    Writes standard.falcon, falcon.falcon, results.json and report.html to `folder`. On an emulated device every layer
+    would take minutes, so that none is looked at.
     """
+    where = device_named(device)
     standard, compressed = copy_sample_network(folder / "standard"), bundle_path(folder / "falcon")
     compress(Choice(str(standard)), compressed, data=SAMPLE, rank=1, recipe=RECIPE, progress=progress)
     for bundle in (standard, compressed):
         export(bundle, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(SAMPLE), progress=progress)
-    results = bench((standard, compressed), PROTOCOL, data=SAMPLE, progress=progress)
+    results = bench(
+        (standard, compressed), PROTOCOL, device=where, data=SAMPLE, profile=not where.emulated, progress=progress
+    )
     save(results, folder / "results.json")
     write(page.html(contents([results])).encode(), folder / "report.html")
     return results

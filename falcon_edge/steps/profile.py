@@ -8,7 +8,7 @@ from pathlib import Path
 from converters.inspect import SUFFIXES, Description, Operator
 from converters.inspect_apart import describe_apart
 from converters.peak import write_peak_models
-from converters.tflite.prefixes import write_prefixes
+from converters.prefixes import write_prefixes
 from runtime_bench.bench import Candidate
 from runtime_bench.profile import Graph, Node
 from runtime_bench.runtimes import runtime_for
@@ -49,7 +49,7 @@ def _source(path: Path) -> Path | None:
 
 def _graph(path: Path, description: Description) -> Graph:
     nodes = tuple(_node(operator, description) for operator in description.operators)
-    return Graph(nodes, partial(write_prefixes, path) if path.suffix == ".tflite" else None)
+    return Graph(nodes, partial(write_prefixes, path) if path.suffix in SUFFIXES else None)
 
 
 def _node(operator: Operator, description: Description) -> Node:

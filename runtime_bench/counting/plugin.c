@@ -84,7 +84,7 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
   uint32_t words[length];
   for (size_t index = 0; index < length; index++) {
     struct qemu_plugin_insn *instruction = qemu_plugin_tb_get_insn(tb, index);
-#if API == 1
+#if API < 3
     memcpy(words + index, qemu_plugin_insn_data(instruction), sizeof *words);
 #else
     qemu_plugin_insn_data(instruction, words + index, sizeof *words);

@@ -1,5 +1,5 @@
 /* What of QEMU's plugin interface is used, written from its documentation: no package brings its header.
- * API is its version: 1 up to QEMU 8.2, 2 from 9.0. */
+ * API is its version: 1 up to QEMU 8.2, 2 in 9.0, 3 from 9.1 (which take plugins of an older one down to 2). */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,7 +32,7 @@ uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
 unsigned qemu_plugin_mem_size_shift(qemu_plugin_meminfo_t);
 bool qemu_plugin_mem_is_store(qemu_plugin_meminfo_t);
-#if API == 1
+#if API < 3
 const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
 #else
 size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *, void *to, size_t length);

@@ -12,7 +12,7 @@ from runtime_bench.report.headline import Headline, headlines
 from runtime_bench.report.subjects import Subject, subjects
 from runtime_bench.report.tables import Cell, Column, Table, field, headers, identity, of_subjects
 from runtime_bench.results import Flag, Peaks, Results
-from runtime_bench.why import hindrances, peak_share
+from runtime_bench.why import counted_peaks, hindrances, peak_share
 
 Part = TypeVar("Part")
 
@@ -125,15 +125,19 @@ def _layers(results: Sequence[Results], profiled: Sequence[Subject]) -> Section:
     # A standard's layers are shown beside those of what was made of it.
     beside = {id(each.standard) for each in profiled}
     alone = [each for each in profiled if id(each.entry) not in beside]
-    peaks = {run: result.peaks for run, result in enumerate(results, start=1) if result.peaks is not None}
+    measured = {run: result.peaks for run, result in enumerate(results, start=1) if result.peaks is not None}
+    counted = {run: counted_peaks(result.entries) for run, result in enumerate(results, start=1)}
+    peaks = {run: peak for run, peak in (counted | measured).items() if peak is not None}
     plots = (
         *(figures.layers(number, each) for number, each in enumerate(alone, start=1)),
-        *(figures.roofline(run, peak, [each for each in profiled if each.run == run]) for run, peak in peaks.items()),
+        *(
+            figures.roofline(run, peak, [each for each in profiled if each.run == run])
+            for run, peak in measured.items()
+        ),
     )
-    says = (
-        "A layer is what the runtime executed as one. The device's peak is what it reached on large convolutions, and "
-        "when copying a large array."
-    )
+    says = "A layer is what the runtime executed as one."
+    if measured:
+        says += " The device's peak is what it reached on large convolutions, and when copying a large array."
     tables = (_hindrances(alone, peaks), _layer_table(profiled, peaks))
     return Section("layers", "Where the time goes", says, _known(*plots), _known(*tables))
 
@@ -142,29 +146,25 @@ def _hindrances(profiled: Sequence[Subject], peaks: Mapping[int, Peaks]) -> Tabl
     """What holds each model back, the most costly first."""
     rows = []
     for each in profiled:
-        if each.run in peaks and not each.entry.emulated:
+        if each.run in peaks:
             standard = each.standard if each.standard is not None and each.standard.profile is not None else None
             for found in hindrances(each.entry, peaks[each.run], standard):
                 gain = Cell(f"up to {100 * found.gain:.0f}%", found.gain)
                 rows.append((*identity(each), Cell(found.kind), gain, Cell(found.says)))
     if not rows:
         return None
-    return Table("What holds them back", (*headers(profiled), "what", "of the time", "why"), tuple(rows))
+    return Table("What holds them back", (*headers(profiled), "what", "share", "why"), tuple(rows))
 
 
 def _layer_table(profiled: Sequence[Subject], peaks: Mapping[int, Peaks]) -> Table | None:
     rows = []
     for each in profiled:
         assert each.entry.profile is not None
-        layers, peak = each.entry.profile.layers, peaks.get(each.run)
-        total = sum(layer.ns for layer in layers)
-        for number, layer in enumerate(layers, start=1):
-            cost = Cell(f"{layer.ns / 1e3:.1f} µs", layer.ns)
-            share = Cell(f"{layer.ns / total:.1%}", layer.ns / total) if total > 0 else Cell("")
-            of_peak = peak_share([layer], peak) if peak is not None and layer.macs else None
-            if each.entry.emulated:
-                executed = None if layer.counts is None else layer.counts.instructions
-                cost, share, of_peak = Cell("" if executed is None else f"{executed:,}", executed), Cell(""), None
+        total = sum(layer.cost for layer in each.entry.profile.layers)
+        for number, layer in enumerate(each.entry.profile.layers, start=1):
+            words = f"{layer.cost:,.0f} instructions" if each.entry.emulated else f"{layer.cost / 1e3:.1f} µs"
+            share = layer.cost / total if total > 0 else None
+            of_peak = peak_share([layer], peaks[each.run]) if layer.macs and each.run in peaks else None
             rows.append(
                 (
                     *identity(each),
@@ -174,17 +174,16 @@ def _layer_table(profiled: Sequence[Subject], peaks: Mapping[int, Peaks]) -> Tab
                     Cell("x".join(map(str, layer.shape))),
                     Cell(f"{layer.macs:,}", layer.macs),
                     Cell(f"{layer.bytes:,}", layer.bytes),
-                    cost,
-                    share,
-                    Cell("" if of_peak is None else text.percent(of_peak), of_peak),
+                    Cell(words, layer.cost),
+                    Cell("" if share is None else f"{share:.1%}", share),
+                    Cell(text.percent(of_peak), of_peak),
                     Cell(layer.kernel or ""),
                     Cell(", ".join(layer.flags)),
                 )
             )
     if not rows:
         return None
-    cost_title = "instructions" if all(each.entry.emulated for each in profiled) else "time"
-    titles = ("#", "operators", "up to", "shape", "MACs", "bytes", cost_title, "share", "of peak", "kernel", "flags")
+    titles = ("#", "operators", "up to", "shape", "MACs", "bytes", "cost", "share", "of peak", "kernel", "flags")
     return Table("All layers", (*headers(profiled), *titles), tuple(rows), folded=True)
 
 

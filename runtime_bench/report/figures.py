@@ -219,12 +219,12 @@ def roofline(number: int, peaks: Peaks, subjects: Sequence[Subject]) -> Figure |
     found: dict[tuple[bool, str], list[tuple[Subject, Layer]]] = {}
     for each in subjects:
         for layer in each.entry.profile.layers if each.entry.profile is not None and not each.entry.emulated else ():
-            if layer.macs > 0 and layer.bytes > 0 and layer.ns > 0:
+            if layer.macs > 0 and layer.bytes > 0 and layer.cost > 0:
                 found.setdefault((each.standard is not None, _precision(layer)), []).append((each, layer))
     if not found:
         return None
     intensities = [layer.macs / layer.bytes for group in found.values() for _, layer in group]
-    speeds = [layer.macs / layer.ns for group in found.values() for _, layer in group]
+    speeds = [layer.macs / layer.cost for group in found.values() for _, layer in group]
     roofs = {name: peak / 1e9 for name, peak in sorted(peaks.macs_per_second.items())}
     slope = peaks.bytes_per_second / 1e9
     data: list[Mark] = []
@@ -242,7 +242,7 @@ def roofline(number: int, peaks: Peaks, subjects: Sequence[Subject]) -> Figure |
         data.append(points(name, x, y, words, size=8, line={"width": 1, "color": PAPER}, **marker))
     layout = BESIDE | {
         "xaxis": logarithmic(min(intensities), max(intensities), title="MACs a byte"),
-        "yaxis": logarithmic(min(speeds), max(*speeds, *roofs.values()), title="GMAC/s"),
+        "yaxis": logarithmic(min(speeds), max([*speeds, *roofs.values()]), title="GMAC/s"),
     }
     says = (
         "Layers under what the device reaches: below the slope its memory decides, below the flat roof its arithmetic."
@@ -287,9 +287,8 @@ def _kind(subject: Subject) -> str:
 
 def _cost(entry: Entry) -> tuple[Callable[[Layer], float], str]:
     """What a layer costs, and the unit."""
-    if entry.emulated:
-        return lambda layer: 0.0 if layer.counts is None else layer.counts.instructions / 1e6, "M instructions"
-    return lambda layer: layer.ns / 1e3, "µs"
+    scale, unit = (1e6, "M instructions") if entry.emulated else (1e3, "µs")
+    return lambda layer: layer.cost / scale, unit
 
 
 def _intensity(layer: Layer) -> float:
@@ -297,7 +296,7 @@ def _intensity(layer: Layer) -> float:
 
 
 def _speed(layer: Layer) -> float:
-    return layer.macs / layer.ns
+    return layer.macs / layer.cost
 
 
 def _precision(layer: Layer) -> str:

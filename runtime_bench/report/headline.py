@@ -137,7 +137,7 @@ def _certainty(subjects: Sequence[Subject]) -> Fact:
     summaries = [entry.summary for entry in working if entry.summary is not None]
     doubtful = sum(bool(entry.flags) for entry in working)
     if any(entry.emulated for entry in working):
-        figure, says = "emulated", "counts, which do not vary"
+        figure, says = "emulated", "counts of one inference"
     elif not summaries:
         figure, says = "nothing measured", ""
     else:

@@ -127,7 +127,7 @@ def logarithmic(low: float, high: float, unit: str = "", title: str = "") -> Mar
     steps = (1, 2, 3, 4, 5, 6, 8) if high < 10 * low else (1, 2, 5) if high < 10_000 * low else (1,)
     ticks = [tick for decade in decades for step in steps if low <= (tick := float(f"{step}e{decade}")) <= high]
     if len(ticks) < 3:
-        step = _round((high - low) / 4)
+        step = _round((high - low) / 8)
         ticks = [number * step for number in range(int(np.ceil(low / step)), int(high / step) + 1)]
     return axis(title=title) | {
         "type": "log",
@@ -149,8 +149,8 @@ def escaped(lines: str) -> str:
 
 
 def short(values: Any) -> list[float | None]:
-    """Six figures, which is more than a plot shows."""
-    return [None if value is None else float(f"{value:.6g}") for value in values]
+    """Six figures, which is more than a plot shows; None for what JSON has no number for."""
+    return [None if value is None or not np.isfinite(value) else float(f"{value:.6g}") for value in values]
 
 
 def tensor(name: str, longest: int = 32) -> str:

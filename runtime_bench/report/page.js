@@ -1,7 +1,6 @@
 "use strict";
 (() => {
   const root = document.documentElement;
-  const figures = JSON.parse(document.getElementById("figures").textContent);
   const PRINTED_WIDTH = 690; // pixels: of a page of A4 or Letter between its margins
 
   // A colour of the plots is a variable of the style, so that they follow light and dark.
@@ -32,6 +31,7 @@
     };
   }
 
+  let figures = [];
   async function draw(width) {
     const style = getComputedStyle(root);
     const config = { displayModeBar: false, responsive: !width };
@@ -43,12 +43,16 @@
     root.dataset.plotsDrawn = figures.length;
   }
 
-  async function loadPlotly() {
-    const packed = Uint8Array.from(atob(document.getElementById("plotly").textContent), (sign) => sign.charCodeAt(0));
-    const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  function unpacked(name) {
+    const packed = Uint8Array.from(atob(document.getElementById(name).textContent), (sign) => sign.charCodeAt(0));
+    return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip")));
+  }
+
+  async function load() {
     const script = document.createElement("script");
-    script.textContent = await new Response(unpacked).text();
+    script.textContent = await unpacked("plotly").text();
     document.head.append(script);
+    figures = await unpacked("figures").json();
   }
 
   function sort(button) {
@@ -102,9 +106,17 @@
     draw(now ? PRINTED_WIDTH : undefined);
   }
 
-  loadPlotly().then(() => draw()).then(() => {
+  async function start() {
+    try {
+      await load();
+      await draw();
+    } catch (error) {
+      for (const place of document.querySelectorAll(".plot")) place.textContent = `Not drawn: ${error.message}`;
+      throw error;
+    }
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
     addEventListener("beforeprint", () => printing(true));
     addEventListener("afterprint", () => printing(false));
-  });
+  }
+  start();
 })();

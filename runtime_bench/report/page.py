@@ -3,6 +3,7 @@
 import base64
 import gzip
 import hashlib
+import json
 from dataclasses import asdict
 from importlib.resources import files
 
@@ -26,20 +27,23 @@ def html(report: Report) -> str:
     )
     page = Environment(autoescape=True, trim_blocks=True, undefined=StrictUndefined).from_string(_file("page.html"))
     figures = [asdict(figure) for section in report.sections for figure in section.figures]
-    # A quarter of its size: browsers unpack it by themselves.
-    packed = base64.b64encode(gzip.compress(plotly.encode(), mtime=0)).decode()
     return page.render(
         report=report,
-        figures=figures,
         policy=policy,
-        plotly=packed,
-        script=Markup(script),
         style=Markup(_file("page.css")),
+        script=Markup(script),
+        figures=_packed(json.dumps(figures, allow_nan=False)),
+        plotly=_packed(plotly),
     )
 
 
 def _file(name: str) -> str:
     return (files("runtime_bench.report") / name).read_text(encoding="utf-8")
+
+
+def _packed(text: str) -> str:
+    """A third to a tenth of the size; the page's script unpacks it."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def _source(script: str) -> str:

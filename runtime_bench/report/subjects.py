@@ -36,7 +36,7 @@ def subjects(results: Sequence[Results], baseline: str | None = None) -> tuple[S
     """Every entry, those that are compared with one another side by side. Raises BenchInputError as `compare` does."""
     rows = beside_standards(results, baseline=baseline)
     runs = [number for number, result in enumerate(results, start=1) for _ in result.entries]
-    parts = [_parts(row.entry, run, place(results[run - 1], row.entry)) for row, run in zip(rows, runs, strict=True)]
+    parts = [_parts(row.entry, run, _place(results[run - 1], row.entry)) for row, run in zip(rows, runs, strict=True)]
     telling = [name for name in parts[0] if name == "model" or len({part[name] for part in parts}) > 1]
     told = [{name: part[name] for name in telling} for part in parts]
     labels = _labels(told)
@@ -45,11 +45,6 @@ def subjects(results: Sequence[Results], baseline: str | None = None) -> tuple[S
         for row, run, part, tell, label in zip(rows, runs, parts, told, labels, strict=True)
     ]
     return tuple(sorted(found, key=_order))
-
-
-def place(result: Results, entry: Entry) -> str:
-    """The device and its machine, in words."""
-    return f"{entry.device} ({machine(result)}{', emulated' if entry.emulated else ''})"
 
 
 def _parts(entry: Entry, run: int, place: str) -> dict[str, str]:
@@ -62,6 +57,11 @@ def _parts(entry: Entry, run: int, place: str) -> dict[str, str]:
         "place": place,
         "run": str(run),
     }
+
+
+def _place(result: Results, entry: Entry) -> str:
+    """The device and its machine, in words."""
+    return f"{entry.device} ({machine(result)}{', emulated' if entry.emulated else ''})"
 
 
 def _labels(told: Sequence[dict[str, str]]) -> list[str]:

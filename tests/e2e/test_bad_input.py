@@ -111,7 +111,7 @@ CASES = [
     ("compress standard.falcon --plan missing.json -o out", "missing.json: cannot be read"),
     ("compress standard.falcon --plan folder -o out", "folder: cannot be read"),
     ("compress standard.falcon --plan plain.txt -o out", "plain.txt: not a valid plan"),
-    ("compress standard.falcon --plan results.json -o out", "results.json: a plan of version 2"),
+    ("compress standard.falcon --plan results.json -o out", "results.json: a plan of version 3"),
     ("compress standard.falcon --plan foreign.json -o out", "the plan names layer1.0.conv1"),
     ("compress standard.falcon --plan standard.falcon/plan.json -o out", "replaces no layer"),
     (f"{COMPRESS} --finetune-epochs 1 -o out", "fine-tuning needs --data"),
@@ -150,12 +150,26 @@ CASES = [
     (f"{BENCH} --runtime litert", "nothing to measure"),
     (f"{BENCH} --target missing", "nothing to measure"),
     (f"{BENCH} --device missing", "--device missing"),
-    ("compare missing.json", "missing.json: cannot be read"),
-    ("compare plain.txt", "plain.txt: not a results file"),
-    ("compare folder", "folder: cannot be read"),
-    ("compare foreign.json", "foreign.json"),
-    ("compare results.json plain.txt", "plain.txt: not a results file"),
-    ("compare results.json --baseline missing", "no model is called missing; there are falcon, standard"),
+    *(
+        (f"{verb} {words}", said)
+        for verb in ("compare", "report")
+        for words, said in (
+            ("missing.json", "missing.json: cannot be read"),
+            ("plain.txt", "plain.txt: not a results file"),
+            ("folder", "folder: cannot be read"),
+            ("foreign.json", "foreign.json"),
+            ("results.json plain.txt", "plain.txt: not a results file"),
+            ("later.json", "later.json: results of version 99; this program reads up to 3"),
+            ("results.json later.json", "later.json: results of version 99"),
+            ("nan.json", "nan.json: not a valid results file"),
+            ("empty.json", "nothing was measured: these results have no samples"),
+            ("unsampled.json", "nothing was measured: these results have no samples"),
+            ("results.json --baseline missing", "no model is called missing; there are falcon, standard"),
+            ("unrelated.json --baseline standard", "standard is no baseline for falcon: it is the standard of other"),
+        )
+    ),
+    ("report results.json -o folder", "folder: cannot be written"),
+    ("report results.json -o missing/report.html", "missing/report.html: cannot be written"),
     # outputs that cannot be written, also by root
     (f"{TRAIN} -o plain.txt/out", "plain.txt/out.falcon: cannot be written"),
     (f"{TRAIN} -o occupied.falcon", "occupied.falcon: exists and is not a bundle"),
@@ -192,6 +206,7 @@ def workplace(flow, warm, tmp_path_factory):
     _write_models(folder)
     _write_weights(folder)
     _write_data(folder)
+    _write_results(folder)
     plan = json.loads((folder / "falcon.falcon/plan.json").read_bytes())
     plan["layers"][1]["name"] = "layer1.0.conv1"  # as a ResNet has it
     (folder / "foreign.json").write_text(json.dumps(plan))
@@ -206,6 +221,30 @@ def _write_bundles(folder):
     data[len(data) // 2] ^= 1
     weights.write_bytes(data)
     (folder / "lacking.falcon/golden/00.input.bin").unlink()
+
+
+def _write_results(folder):
+    good = (folder / "results.json").read_text()
+
+    def write(name, change):
+        document = json.loads(good)
+        change(document, document["entries"])
+        (folder / f"{name}.json").write_text(json.dumps(document))
+
+    def unsample(_, entries):
+        for entry in entries:
+            entry |= {"bursts": [], "summary": None, "intervals": None}
+
+    def unrelate(_, entries):
+        for entry in entries:
+            if entry["model"]["role"] == "compressed":
+                entry["model"]["parent"] = "another"
+
+    write("later", lambda document, entries: document.update(schema_version=99))
+    write("nan", lambda document, entries: entries[0]["summary"].update(p50_ns=float("nan")))
+    write("empty", lambda document, entries: entries.clear())
+    write("unsampled", unsample)
+    write("unrelated", unrelate)
 
 
 def _write_models(folder):
@@ -277,6 +316,7 @@ def test_the_good_files_are_good(warm, workplace, tmp_path):
         f"inspect {workplace / 'good.tflite'}",
         f"inspect {workplace / 'bare.onnx'}",
         f"compare {workplace / 'results.json'}",
+        f"report {workplace / 'results.json'}",
         f"compress {workplace / 'standard.falcon'} --rank 9 -o lossless",
     ):
         assert warm(command, tmp_path).code == 0, command

@@ -15,7 +15,8 @@ def test_demo(tmp_path):
     assert done.code == 0, done
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
     folder = tmp_path / "out"
-    assert {path.name for path in folder.iterdir()} == {"standard.falcon", "falcon.falcon", "results.json"}
+    written = {path.name for path in folder.iterdir()}
+    assert written == {"standard.falcon", "falcon.falcon", "results.json", "report.html"}
     results = load(folder / "results.json")
     assert done.document == results.model_dump(mode="json")
     standard, compressed = (open_bundle(folder / f"{name}.falcon").manifest for name in ("standard", "falcon"))
@@ -27,6 +28,7 @@ def test_demo(tmp_path):
         assert entry.failure is None
         assert entry.agreement.within_tolerance
         assert entry.accuracy.samples == 2000
+        assert entry.profile is not None
     top1 = {entry.model.role: entry.accuracy.top1 for entry in results.entries}
     assert top1["standard"] >= 0.92
     assert top1["compressed"] >= top1["standard"] - 0.05  # a brief fine-tuning on a small sample

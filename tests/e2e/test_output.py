@@ -5,20 +5,21 @@ import importlib.metadata
 import json
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from program import PROGRAM, listing, run
+from program import ENVIRONMENT, PROGRAM, listing, run
 
 import falcon_edge
 
 pytestmark = pytest.mark.xdist_group("flow")  # one process of xdist makes the flow
 
 QUICK = "--runs 2 --seconds 0 --processes 1 --rounds 1"
-VERBS = ("demo", "train", "pack", "compress", "export", "inspect", "bench", "compare")
+VERBS = ("demo", "train", "pack", "compress", "export", "inspect", "bench", "compare", "report")
 # What takes long to import. The help itself is made by typer, rich and pydantic.
 HEAVY = {"torch", "onnx", "onnxruntime", "onnxsim", "ai_edge_litert", "tflite_runtime", "flatbuffers"}
 HEAVY |= {"numpy", "scipy", "PIL", "safetensors", "plotly", "jinja2"}
@@ -90,6 +91,49 @@ def test_a_bar_on_a_terminal(flow, warm, stripes, tmp_path):
     assert "\x1b[" in said
     assert "epoch 1/1" in said
     assert "\x1b" not in done.out
+
+
+@pytest.mark.parametrize("command", ["compare results.json", f"bench standard.falcon falcon.falcon -q {QUICK}"])
+def test_tables_fit_a_terminal_of_100_columns(flow, command):
+    """A row of the table is one line, and there are colours, which there are none of in a pipe."""
+    said = on_a_terminal(command, flow.folder)
+    lines = [re.sub("\x1b\\[[0-9;]*m", "", line).rstrip() for line in said.splitlines()]
+    assert max(map(len, lines)) <= 100
+    rows = [line for line in lines if line.startswith(("standard ", "falcon "))]
+    assert len(rows) == 4
+    for row in rows:
+        assert re.search("(onnx|tflite) fp32", row)
+        assert re.search(r"\d+\.\d{3} ms", row)
+        assert re.search("[▁▂▃▄▅▆▇█]{8}", row) or "compare" in command
+    assert "\x1b[" in said
+    assert "\x1b" not in run(command, flow.folder).out
+
+
+def test_failures_and_hostile_names_leave_a_table_readable(flow, warm, tmp_path):
+    document = json.loads((flow.folder / "results.json").read_text())
+    for entry in document["entries"]:
+        entry["model"]["name"] += "\x1b[31m" + "x" * 100
+    failed = document["entries"][3] | {"bursts": [], "summary": None, "intervals": None}
+    document["entries"][3] = failed | {"failure": {"kind": "signal", "message": "killed\x9b2J by SIGKILL"}}
+    (tmp_path / "results.json").write_text(json.dumps(document))
+    said = on_a_terminal("compare results.json", tmp_path)
+    assert max(map(len, re.sub("\x1b\\[[0-9;]*m", "", said).splitlines())) <= 100
+    assert not any(code in said for code in ("\x1b[31mx", "\x9b"))
+    done = warm("compare results.json", tmp_path)
+    assert "failed: falcon" in done.words
+    assert "by SIGKILL" in done.words
+    assert "\x1b" not in done.out
+
+
+def on_a_terminal(command, folder):
+    """What a command writes to a terminal of 100 columns."""
+    ours, theirs = pty.openpty()
+    with ThreadPoolExecutor() as pool:
+        reader = pool.submit(read_terminal, ours)
+        environment = ENVIRONMENT | {"COLUMNS": "100", "TERM": "xterm-256color"}
+        subprocess.run([*PROGRAM, *command.split()], cwd=folder, stdout=theirs, env=environment, check=True)
+        os.close(theirs)
+        return reader.result()
 
 
 def read_terminal(descriptor):

@@ -200,6 +200,13 @@ def test_without_a_baseline_there_is_no_ratio_and_an_emulated_time_is_no_latency
     assert emulated.p50_ns is None
 
 
+def test_a_network_without_weights_is_kept_and_does_not_drift(measured, results):
+    new = measured("new", 1200, macs=0, parameters=0)
+    (made,) = lines(results(new), [new], [], None)
+    assert (made.macs, made.parameters) == (0, 0)
+    assert found([made] * 12) == []
+
+
 def test_what_failed_is_not_kept(entry, results):
     failed = entry(samples=(), failure=Failure(kind="signal", message="died"))
     assert lines(results(failed), [failed], [], None) == []
@@ -253,7 +260,8 @@ WHOLE = line(1).model_dump_json()
         (WHOLE.replace('"p50_ns":1000000.0', '"p50_ns":1e999'), "p50_ns"),
         (WHOLE.replace('"p50_ns":1000000.0', '"p50_ns":0'), "p50_ns"),
         (WHOLE.replace('"bytes":1000', '"bytes":1' + 400 * "0"), "bytes"),
-        (WHOLE.replace('"bytes":1000', '"bytes":-1'), "bytes"),
+        (WHOLE.replace('"bytes":1000', '"bytes":0'), "bytes"),
+        (WHOLE.replace('"macs":null', '"macs":-1'), "macs"),
         (WHOLE.replace('"bytes":1000', '"bytes":1000,"speed":1'), "speed"),
         (WHOLE.replace('"top1":null', '"top1":1.5'), "top1"),
         ("\udcff\udcfe", "JSON"),

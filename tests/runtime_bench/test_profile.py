@@ -31,7 +31,7 @@ def chain(*, skip=False):
                 dtype="float32",
                 bytes_each=4,
                 form=kind if macs else None,
-            )  # fmt: skip
+            )
         )
     return tuple(nodes)
 

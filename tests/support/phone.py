@@ -91,9 +91,10 @@ class Phone:
         self.unplug()
         self._server.shutdown()
         self._server.server_close()
-        for process in self._running:
+        apps = [int(path.read_text()) for path in self.folder.glob("pid")]
+        for group in (*apps, *(process.pid for process in self._running)):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+                os.killpg(group, signal.SIGKILL)
 
     def workers(self) -> list[int]:
         """Python processes of the phone."""

@@ -23,8 +23,8 @@ from runtime_bench.errors import CannotCount, DeviceError
 NAME = "arm64"
 NATIVE = platform.machine() in ("aarch64", "arm64")
 QEMU = "qemu-aarch64"
-# What must be on this machine, and the Debian package that brings it.
-TOOLS = {QEMU: "qemu-user", COMPILER: "gcc", "apt-get": "apt", "dpkg-deb": "dpkg"}
+# What must be on this machine, and the Debian packages that bring it.
+TOOLS = {QEMU: "qemu-user", COMPILER: "gcc libc6-dev", "apt-get": "apt", "dpkg-deb": "dpkg"}
 
 
 def arm64_device(cpu: Cpu | None = None) -> Device:
@@ -130,6 +130,9 @@ class _Worker(LocalWorker):
         """See WorkerHandle.ask."""
         if action == "load":
             limit = request.get("memory_limit") or worker_module.usual_memory(self.pid)
+            most = resource.prlimit(self.pid, resource.RLIMIT_AS)[1]
+            if most != resource.RLIM_INFINITY:
+                limit = min(limit, most)  # as worker.py does: within the one that is set already
             resource.prlimit(self.pid, resource.RLIMIT_AS, (limit, limit))
         return super().ask(action, timeout=timeout, **request)
 

@@ -1,9 +1,9 @@
 """The arm64 userland that QEMU runs: Debian's Python and the runtimes' wheels, without root in the user's cache folder.
 
-    ~/.cache/falcon-edge/arm64-PINS/
-      root/         Debian packages, and the wheels in usr/local/lib/python3.X/dist-packages
-      cpus/NAME/    for qemu -L: links to what is in root, and proc and sys of that CPU
-      state.json    versions, the packages with their hashes, and the hash of every file
+~/.cache/falcon-edge/arm64-PINS/
+  root/         Debian packages, and the wheels in usr/local/lib/python3.X/dist-packages
+  cpus/NAME/    for qemu -L: links to what is in root, and proc and sys of that CPU
+  state.json    versions, the packages with their hashes, and the hash of every file
 """
 
 import fcntl

@@ -78,6 +78,7 @@ def test_entries_say_what_the_bundles_say(measured, exported):
         assert (model.sha256, model.bytes) == (hashlib.sha256(data).hexdigest(), len(data))
         assert (model.role, model.identity) == (manifest.lineage.role, manifest.lineage.identity)
         assert (model.parameters, model.macs, model.precision) == (manifest.parameters, manifest.macs, "fp32")
+        assert model.operators == describe(path / file).counts
         network = cost(open_subject(Choice(str(path))).network, (1, 28, 28))
         assert (model.parameters, model.macs) == (network.parameters, network.macs)
     standard, compressed = measured[0].model, measured[2].model
@@ -126,7 +127,7 @@ def test_a_file_without_a_card(bare, tmp_path, stripes):
     assert entry.failure is None
     model = entry.model
     assert (model.name, model.role, model.identity, model.parent) == ("plain", None, None, None)
-    assert model.macs == describe(bare[0]).macs
+    assert (model.macs, model.operators) == (describe(bare[0]).macs, describe(bare[0]).counts)
     assert entry.accuracy is None
 
 

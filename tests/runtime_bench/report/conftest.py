@@ -41,7 +41,9 @@ def full(entry, compressed, results):
                 name,
                 samples,
                 memory=Memory(bare=10**7, before_load=2 * 10**7, after_load=3 * 10**7, peak=4 * 10**7),
-                accuracy=Accuracy(data="sample", samples=100, correct=90, top1=share, interval=(share - 0.1, share + 0.05)),
+                accuracy=Accuracy(
+                    data="sample", samples=100, correct=90, top1=share, interval=(share - 0.1, share + 0.05)
+                ),
                 agreement=Agreement(
                     vectors=8, max_abs=0.0, max_relative=0.0, snr_db=None, top1_equal=8, within_tolerance=True
                 ),

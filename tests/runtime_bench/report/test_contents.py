@@ -139,7 +139,7 @@ def test_a_failed_model_is_told_with_its_reason(entry, compressed, results):
     report = contents([results(entry(), compressed(), compressed("broken", (), failure=failure))])
     assert report.notes == ("broken failed (signal): it was killed",)
     assert "1 failed" in facts(report.headlines[0])["Certainty"].says
-    assert ["standard", "falcon"] == [row[0] for row in texts(sections(report)["comparison"].tables[0])]
+    assert [row[0] for row in texts(sections(report)["comparison"].tables[0])] == ["standard", "falcon"]
     assert "broken" in [row[0] for row in texts(sections(report)["lineage"].tables[0])]
 
 

@@ -22,7 +22,9 @@ def test_ten_thousand_samples_are_not_ten_thousand_points(entry, compressed, res
     random = np.random.default_rng(0)
     few, many = (
         figures.distributions(
-            subjects([results(*(make(samples=random.integers(100, 120, count).tolist()) for make in (entry, compressed)))])
+            subjects(
+                [results(*(make(samples=random.integers(100, 120, count).tolist()) for make in (entry, compressed)))]
+            )
         )
         for count in (50, 10_000)
     )
@@ -88,7 +90,9 @@ def test_without_figures_there_is_no_plot(entry, results, make):
 
 def test_texts_are_no_markup(full):
     name = HOSTILE
-    entries = [each.model_copy(update={"model": each.model.model_copy(update={"name": name})}) for each in full().entries]
+    entries = [
+        each.model_copy(update={"model": each.model.model_copy(update={"name": name})}) for each in full().entries
+    ]
     found = subjects([full(entries=tuple(entries))])
     made = [make(found) for make in (figures.speedups, figures.distributions, figures.trade, figures.memory)]
     for figure in [*made, figures.layers(1, found[1]), figures.roofline(1, full().peaks, found)]:

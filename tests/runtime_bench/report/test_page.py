@@ -1,4 +1,4 @@
-"""The page: one file, the same every time, and nothing in it is taken for markup. What browsers make of it: tests/e2e."""
+"""The page: one file, always the same, and nothing in it is taken for markup. For browsers see tests/e2e."""
 
 import base64
 import gzip
@@ -36,6 +36,10 @@ class Page(HTMLParser):
         self._script = None
 
 
+def unpacked(found, name):
+    return gzip.decompress(base64.b64decode(found.scripts[name])).decode()
+
+
 def page(*results, **options):
     return html(contents(results, **options))
 
@@ -46,7 +50,7 @@ def test_the_same_results_make_the_same_bytes(full):
 
 def test_plotly_is_inside_and_nothing_is_fetched(full):
     found = Page(page(full()))
-    assert gzip.decompress(base64.b64decode(found.scripts["plotly"])).decode() == get_plotlyjs()
+    assert unpacked(found, "plotly") == get_plotlyjs()
     assert not [attributes for _, attributes in found.tags if {"src", "srcset", "action", "data"} & attributes.keys()]
     assert {attributes["href"][0] for _, attributes in found.tags if "href" in attributes} == {"#"}
     assert not re.search(r"@import|url\(", page(full()).partition("</style>")[0])
@@ -55,11 +59,13 @@ def test_plotly_is_inside_and_nothing_is_fetched(full):
 def test_every_plot_has_its_place(full, emulated):
     found = Page(page(full(), emulated()))
     places = [attributes["data-figure"] for _, attributes in found.tags if "data-figure" in attributes]
-    assert places == [figure["name"] for figure in json.loads(found.scripts["figures"])]
+    assert places == [figure["name"] for figure in json.loads(unpacked(found, "figures"))]
     assert len(places) == len(set(places)) == 7
 
 
-@pytest.mark.parametrize("hostile", [HOSTILE, "<!--<script>", "{{ 7 * 7 }}", "'\"><svg onload=alert(1)>", "\u2028&amp;"])
+@pytest.mark.parametrize(
+    "hostile", [HOSTILE, "<!--<script>", "{{ 7 * 7 }}", "'\"><svg onload=alert(1)>", "\u2028&amp;"]
+)
 def test_hostile_texts_are_shown_and_not_obeyed(full, entry, results, hostile):
     plain = Page(page(full()))
     texts = {"name": hostile, "file": hostile, "target": hostile, "precision": hostile}
@@ -81,4 +87,4 @@ def test_hostile_texts_are_shown_and_not_obeyed(full, entry, results, hostile):
     names = {name for _, attributes in plain.tags for name in attributes}
     assert {name for _, attributes in found.tags for name in attributes} == names
     assert found.scripts.keys() == plain.scripts.keys()
-    assert json.loads(found.scripts["figures"])
+    assert json.loads(unpacked(found, "figures"))

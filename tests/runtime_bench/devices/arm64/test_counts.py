@@ -60,12 +60,11 @@ def test_the_multiply_accumulates_of_a_convolution(convolutions, cpu, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", ["int8.onnx", "int8.tflite"])
 def test_ten_runs_count_the_same_within_a_thousandth(convolutions, name):
     device = emulated()
     found = [counted(device, convolutions / name) for _ in range(10)]
     device.close()
     instructions = [counts["instructions"] for counts in found]
-    print(name, max(instructions) / min(instructions) - 1)
     assert max(instructions) <= 1.001 * min(instructions)
     assert len({tuple(counts["macs"].items()) for counts in found}) == 1

@@ -81,8 +81,11 @@ def test_memory_is_that_of_the_program_without_the_emulator(worker):
     assert memory["resident"] > 30 << 20  # Python, numpy and ONNX Runtime
 
 
-def test_its_address_space_is_limited_from_outside(worker):
+def test_its_address_space_is_limited_from_outside(worker, files):
     handle, _ = worker
+    assert resource.prlimit(handle.pid, resource.RLIMIT_AS) == (8 * GIBIBYTE, 8 * GIBIBYTE)
+    request = {"path": str(files["resnet.onnx"]), "runtime": "onnxruntime", "threads": 1}
+    handle.ask("load", timeout=120, memory_limit=9 * GIBIBYTE, **request)  # the limit of the first file stays
     assert resource.prlimit(handle.pid, resource.RLIMIT_AS) == (8 * GIBIBYTE, 8 * GIBIBYTE)
 
 

@@ -75,7 +75,7 @@ def test_other_pins_are_another_userland(monkeypatch, tmp_path):
 
 def test_what_is_missing_is_named_with_the_command_that_installs_it(tools, cache):
     tools("apt-get", "dpkg-deb")
-    with pytest.raises(DeviceError, match="arm64: qemu-aarch64, cc: missing; apt-get install qemu-user gcc"):
+    with pytest.raises(DeviceError, match="arm64: qemu-aarch64, cc: missing; apt-get install qemu-user gcc libc6-dev"):
         device.setup(silent)
     with pytest.raises(DeviceError, match="qemu-aarch64, cc: missing"):
         device.arm64_device(device.DEFAULT)

@@ -1,0 +1,64 @@
+"""Models that end earlier: what a layer takes is the difference between one that ends with it and one before it."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from onnx import NodeProto, TensorProto, helper
+
+from converters import onnx_graph
+from converters.onnx_graph import OnnxGraph
+from converters.tflite.prefixes import write_tflite_prefixes
+
+
+def write_prefixes(path: Path, folder: Path, ends: Sequence[str]) -> Iterator[Path]:
+    """Write the graph up to the operator that writes each of the tensors `ends`, as files of their own.
+
+    A prefix gives out every tensor that the rest would read, so that nothing of it can be left out. Raises
+    ConversionError for a file that is damaged, or neither .onnx nor .tflite.
+    """
+    write = write_tflite_prefixes if path.suffix == ".tflite" else _write_onnx_prefixes
+    yield from write(path, folder, ends)
+
+
+def _write_onnx_prefixes(path: Path, folder: Path, ends: Sequence[str]) -> Iterator[Path]:
+    """What the rest would dequantize first is given out as it is stored: so kernels are those of the whole model."""
+    model = onnx_graph.load(path)
+    graph = OnnxGraph(model)
+    nodes, shapes = list(graph.nodes), graph.shapes()
+    writers = {name: index for index, node in enumerate(nodes) for name in node.output}
+    results = {value.name for value in graph.outputs}
+    stored = {node.output[0]: node.input[0] for node in nodes if _dequantizes(node, graph)}
+    for number, end in enumerate(ends):
+        before, after = nodes[: writers[end] + 1], nodes[writers[end] + 1 :]
+        read_here = {name for node in before for name in node.input}
+        read_later = results | {name for node in after for name in node.input}
+        kept = [node for node in before if node.output[0] not in stored or node.output[0] in read_here | results]
+        live = [name for node in before for name in node.output if name in read_later and not _expands(node, graph)]
+        written = dict.fromkeys(name if name in results else stored.get(name, name) for name in live)
+        outputs = [helper.make_tensor_value_info(name, _type(name, nodes, graph), shapes.get(name)) for name in written]
+        used = {name for node in kept for name in node.input}
+        constants = [tensor for tensor in model.graph.initializer if tensor.name in used]
+        prefix = helper.make_graph(kept, model.graph.name, list(graph.inputs), outputs, constants)
+        target = folder / f"{number}{path.suffix}"
+        onnx_graph.save(
+            helper.make_model(prefix, opset_imports=model.opset_import, ir_version=model.ir_version), target
+        )
+        yield target
+
+
+def _dequantizes(node: NodeProto, graph: OnnxGraph) -> bool:
+    """Whether a node dequantizes what was computed."""
+    return node.op_type == "DequantizeLinear" and node.input[0] not in graph.constants
+
+
+def _expands(node: NodeProto, graph: OnnxGraph) -> bool:
+    """Whether a node dequantizes a constant."""
+    return node.op_type == "DequantizeLinear" and node.input[0] in graph.constants
+
+
+def _type(name: str, nodes: Sequence[NodeProto], graph: OnnxGraph) -> int:
+    """What a quantized tensor is stored as; all others are float."""
+    for node in nodes:
+        if node.op_type == "QuantizeLinear" and name in node.output:
+            return helper.np_dtype_to_tensor_dtype(graph.constants[node.input[2]].dtype)
+    return TensorProto.FLOAT

@@ -1,0 +1,80 @@
+"""Models on an emulated device: whether they answer as on this host, and what an inference does. No time is taken."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runtime_bench.devices.device import CountingDevice, Device
+from runtime_bench.errors import CannotCount
+from runtime_bench.golden import GoldenVector, Tolerance, agreement_of
+from runtime_bench.results import Counts, Failure
+from runtime_bench.subject import Subject, wrong_outputs
+
+COUNTED_RUNS = 3
+# How far an emulated CPU may be off this one: it adds the same numbers in another order.
+EMULATED_TOLERANCE = Tolerance(rtol=1e-5)
+EXACT = Tolerance(rtol=0.0, top1=False)
+
+
+def prove(subject: Subject, host: Device) -> None:
+    """Memory, golden vectors and accuracy; outputs and classes must be those of this host.
+
+    A file without golden vectors answers noise.
+    """
+    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+        with subject.device.start_worker() as subject.worker:
+            loaded = subject.open()
+            subject.weigh()
+            if not subject.candidate.golden:
+                subject.candidate = replace(subject.candidate, golden=_noise(loaded["input"], Path(folder)))
+            subject.check_answers()
+        if subject.failure is not None:
+            return
+        here = subject.stand_in(subject.twin(), host)
+        here.check_apart(signed=subject.saturated)
+    if here.failure is not None:
+        subject.failure = here.failure.model_copy(update={"message": f"on this host, {here.failure.message}"})
+    else:
+        subject.failure = _difference(subject, here)
+
+
+def count(subject: Subject) -> None:
+    """What one inference does: the median of several by their instructions, after one that fills the caches."""
+    assert isinstance(subject.device, CountingDevice)
+    try:
+        counter = subject.device.start_counter()
+    except CannotCount as error:
+        subject.uncounted = str(error)
+        return
+    with counter as subject.worker:
+        subject.open()
+        counted = [subject.ask("count") for _ in range(1 + COUNTED_RUNS)][1:]
+    subject.counts = Counts(**sorted(counted, key=lambda counts: counts["instructions"])[COUNTED_RUNS // 2])
+
+
+def _noise(source: dict[str, Any], folder: Path) -> tuple[GoldenVector, ...]:
+    """An input for a file that brings none; there is no output to it, and no input where integers are asked for."""
+    if source["dtype"] != "float32":
+        return ()
+    path = folder / "noise.bin"
+    np.random.default_rng(0).standard_normal(source["shape"]).astype("<f4").tofile(path)
+    return (GoldenVector(path, path),)
+
+
+def _difference(subject: Subject, here: Subject) -> Failure | None:
+    """How answers differ from those that were given here, or None."""
+    candidate, tolerance = subject.candidate, EMULATED_TOLERANCE
+    if candidate.precision == "int8":
+        tolerance = candidate.tolerance if candidate.mixed and candidate.tolerance is not None else EXACT
+    if here.outputs:
+        found = agreement_of(here.outputs, subject.outputs, tolerance)
+        if not found.within_tolerance:
+            return wrong_outputs(found, "those of this host")
+    different = [index for index, one in enumerate(subject.classes) if one != here.classes[index]]
+    if not different:
+        return None
+    many, first = f"{len(different)} of {len(here.classes)} images", f"image {different[0]} first"
+    return Failure(kind="wrong-outputs", message=f"{many} have another class on this host, {first}")

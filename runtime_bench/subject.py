@@ -1,0 +1,356 @@
+"""A candidate under measurement: its file, the worker that has it loaded, and what was found so far."""
+
+import hashlib
+import math
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from runtime_bench.devices.device import Device, WorkerHandle
+from runtime_bench.environment import Environment
+from runtime_bench.errors import BenchInputError, DeviceError, WorkerError
+from runtime_bench.golden import GoldenVector, Tolerance, agreement
+from runtime_bench.results import (
+    Accuracy,
+    Agreement,
+    Burst,
+    Counts,
+    Entry,
+    Failure,
+    Flag,
+    Memory,
+    ModelInfo,
+    RuntimeInfo,
+    summarise,
+)
+from runtime_bench.stats import intervals
+from runtime_bench.validity import SATURATING, flags, not_counted
+
+IMAGES_PER_REQUEST = 200
+EMULATED_IMAGES_PER_REQUEST = 10
+FASTEST: Literal["fastest"] = "fastest"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Images for accuracy: a .npy file of uint8 (N, H, W, C) at the model's input size, and their classes."""
+
+    data: str
+    pixels: Path
+    labels: np.ndarray
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model file to measure, and what its results should say of it.
+
+    twin: the same quantization with int8 activations, for devices that saturate uint8 x int8. mixed: parts of an int8
+    file are in float, so that two CPUs may differ by a step.
+    """
+
+    path: Path
+    runtime: str
+    name: str
+    target: str
+    precision: str
+    role: Any = None
+    identity: str | None = None
+    parent: str | None = None
+    parameters: int | None = None
+    macs: int | None = None
+    operators: dict[str, int] | None = None
+    golden: tuple[GoldenVector, ...] = ()
+    tolerance: Tolerance | None = None
+    evaluation: Evaluation | None = None
+    twin: Path | None = None
+    mixed: bool = False
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How it is measured: at least `runs` samples and `seconds` of them a model.
+
+    They are spread over so many fresh `processes` of each model, and over `rounds` in each of these. A process is
+    warmed up by at least `warm_up_runs` and `warm_up_seconds`, and until it is stable. `timeout` bounds every answer of
+    a worker in seconds (and that times `threads` its time on the CPUs), `memory_limit` its address space in bytes
+    (None: three quarters of the device's memory for each file). `cpus` is where it runs: numbers, FASTEST (as many of
+    the device's fastest as there are threads) or None, wherever the system likes. Every model is measured with each
+    number of `threads`. Raises BenchInputError for values without a meaning.
+    """
+
+    threads: tuple[int, ...] = (1,)
+    runs: int = 50
+    seconds: float = 5.0
+    processes: int = 5
+    rounds: int = 2
+    warm_up_runs: int = 5
+    warm_up_seconds: float = 1.0
+    timeout: float = 300.0
+    memory_limit: int | None = None
+    cpus: tuple[int, ...] | Literal["fastest"] | None = FASTEST
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.threads, default=0) < 1 or min(self.runs, self.processes, self.rounds) < 1:
+            raise BenchInputError("threads, runs, processes and rounds are at least 1")
+        if len(set(self.threads)) < len(self.threads) or self.warm_up_runs < 0:
+            raise BenchInputError("numbers of threads are different ones, and runs of warm-up at least 0")
+        if not all(0 <= seconds < math.inf for seconds in (self.seconds, self.warm_up_seconds)):
+            raise BenchInputError("seconds, also of warm-up, are at least 0 and finite")
+        if not 0 < self.timeout < math.inf:
+            raise BenchInputError("the time limit is more than 0 seconds and finite")
+        if self.memory_limit is not None and self.memory_limit < 1:
+            raise BenchInputError("the memory limit is at least 1 byte")
+        chosen = (0,) if self.cpus in (None, FASTEST) else self.cpus
+        if not chosen or min(chosen) < 0 or len(set(chosen)) < len(chosen):
+            raise BenchInputError("CPUs to run on are different numbers from 0, at least one")
+
+
+@dataclass
+class Subject:
+    """A candidate on a device, with a number of threads; `number` tells it from the others.
+
+    tell: says what it is doing. Its methods raise DeviceError (WorkerError where the worker is to blame).
+    """
+
+    candidate: Candidate
+    info: ModelInfo
+    device: Device
+    protocol: Protocol
+    number: int
+    threads: int
+    cpus: tuple[int, ...] | None
+    worker: WorkerHandle | None = None
+    loads: list[dict[str, Any]] = field(default_factory=list)
+    burst_runs: int = 0
+    bursts: list[Burst] = field(default_factory=list)
+    joules: list[float | None] = field(default_factory=list)
+    memory: Memory | None = None
+    accuracy: Accuracy | None = None
+    agreement: Agreement | None = None
+    failure: Failure | None = None
+    outputs: list[np.ndarray] = field(default_factory=list)
+    classes: list[int] = field(default_factory=list)
+    counts: Counts | None = None
+    uncounted: str | None = None
+    saturated: bool = False
+    taken_over: Entry | None = None
+    tell: Callable[[str], None] = lambda text: None
+
+    def __str__(self) -> str:
+        return f"{self.info.name} ({self.candidate.runtime})"
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is still something to do."""
+        return self.failure is None and self.taken_over is None
+
+    @property
+    def loaded(self) -> dict[str, Any]:
+        """What the youngest worker said of the file."""
+        return self.loads[-1] if self.loads else {}
+
+    def attempt(self, action: Callable[[], None]) -> None:
+        """Do a step, if there is still something to do; its failure is kept and costs nobody else anything."""
+        if not self.alive:
+            return
+        try:
+            action()
+        except WorkerError as error:
+            self.failure = Failure(kind=error.kind, message=str(error), signal=error.signal)
+        except DeviceError as error:
+            self.failure = Failure(kind="device", message=str(error))
+
+    def ask(self, action: str, **request: Any) -> dict[str, Any]:
+        """A request to the worker, within the limits of the protocol."""
+        assert self.worker is not None
+        cpu_seconds = self.protocol.timeout * self.threads
+        return self.worker.ask(action, timeout=self.protocol.timeout, cpu_seconds=cpu_seconds, **request)
+
+    def open(self, *, signed: bool = False) -> dict[str, Any]:
+        """Have the worker load the file, and return what it says of it."""
+        loaded = self.ask(
+            "load",
+            path=self.device.push(self.candidate.path),
+            runtime=self.candidate.runtime,
+            threads=self.threads,
+            cpus=self.cpus,
+            memory_limit=self.protocol.memory_limit,
+            signed=signed,
+        )
+        self.loads.append(loaded)
+        return loaded
+
+    def stand_in(self, candidate: Candidate, device: Device | None = None) -> "Subject":
+        """Another candidate in this one's place, with nothing found yet."""
+        where = self.device if device is None else device
+        return Subject(candidate, self.info, where, self.protocol, self.number, self.threads, self.cpus, tell=self.tell)
+
+    def twin(self) -> Candidate:
+        """The candidate's twin, which a saturating machine computes right; itself where that is not needed."""
+        if not self.saturated:
+            return self.candidate
+        assert self.candidate.twin is not None
+        return replace(self.candidate, path=self.candidate.twin)
+
+    def weigh(self) -> None:
+        """Find out the worker's memory."""
+        self.memory = Memory(
+            bare=self.loaded.get("memory_bare"),
+            before_load=self.loaded["memory_before_load"],
+            after_load=self.loaded["memory_after_load"],
+            peak=self.ask("memory")["peak"],
+        )
+
+    def check_answers(self) -> None:
+        """Golden vectors, and accuracy if these agree."""
+        candidate = self.candidate
+        if candidate.golden:
+            self.outputs = self._replay([vector.input for vector in candidate.golden])
+        if candidate.golden and candidate.tolerance is not None:
+            self.agreement = agreement(candidate.golden, self.outputs, candidate.tolerance)
+            if not self.agreement.within_tolerance:
+                self.failure = wrong_outputs(self.agreement, "the golden ones")
+                return
+        if candidate.evaluation is not None:
+            self.accuracy = self._evaluate(candidate.evaluation)
+
+    def check_apart(self, *, signed: bool = False) -> None:
+        """The same in a worker that is there for nothing else."""
+        with self.device.start_worker() as self.worker:
+            self.open(signed=signed)
+            self.check_answers()
+
+    def entry(self, before: Environment, after: Environment) -> Entry:
+        """What was found, between two states of the device."""
+        if self.taken_over is not None:
+            return self.taken_over
+        loaded, bursts, emulated = self.loaded, tuple(self.bursts), self.device.emulated
+        summary = summarise(bursts)
+        doubts: list[Flag] = []
+        if summary is not None:
+            pinned = self.cpus is not None
+            doubts += flags(bursts, summary, wanted=self.protocol.runs, pinned=pinned, before=before, after=after)
+        if self.saturated and not emulated:
+            doubts.append(SATURATING)
+        if self.uncounted is not None:
+            doubts.append(not_counted(self.uncounted))
+        return Entry(
+            model=self.info,
+            runtime=RuntimeInfo(**loaded["runtime"], threads=self.threads) if loaded else None,
+            device=self.device.name,
+            emulated=emulated,
+            cpus=tuple(loaded.get("cpus", ())),
+            load_ns=None if emulated else _median(load["load_ns"] for load in self.loads),
+            first_inference_ns=None if emulated else _median(load["first_inference_ns"] for load in self.loads),
+            bursts=bursts,
+            summary=summary,
+            intervals=None if summary is None else intervals(bursts),
+            energy_j=self._energy(),
+            memory=self.memory,
+            accuracy=self.accuracy,
+            agreement=self.agreement,
+            counts=self.counts,
+            flags=tuple(doubts),
+            failure=self.failure,
+        )
+
+    def _replay(self, inputs: Sequence[Path]) -> list[np.ndarray]:
+        """The outputs (flat) of input files."""
+        outputs = [f"{self.device.scratch()}/{self.number}.{index}.bin" for index in range(len(inputs))]
+        for path, output in zip(inputs, outputs, strict=True):  # so that the time limit is for one
+            self.ask("replay", inputs=[self.device.push(path)], outputs=[output])
+        found = []
+        with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+            for remote in outputs:
+                local = Path(folder, "output.bin")
+                self.device.fetch(remote, local)
+                found.append(np.fromfile(local, self.loaded["output"]["dtype"]))
+        return found
+
+    def _evaluate(self, evaluation: Evaluation) -> Accuracy:
+        from scipy.stats import binomtest
+
+        pixels, samples = self.device.push(evaluation.pixels), len(evaluation.labels)
+        size = EMULATED_IMAGES_PER_REQUEST if self.device.emulated else IMAGES_PER_REQUEST
+        for start in range(0, samples, size):  # so that the time limit is for a piece, whatever DATA holds
+            stop = min(start + size, samples)
+            piece = {"pixels": pixels, "mean": evaluation.mean, "std": evaluation.std, "start": start, "stop": stop}
+            self.classes += self.ask("evaluate", **piece)["classes"]
+            if 10 * stop // samples > 10 * start // samples:  # ten times a model, however many pieces
+                self.tell(f"accuracy of {self.info.name}: {stop:,} of {samples:,} images")
+        correct = int((np.array(self.classes) == evaluation.labels).sum())
+        interval = binomtest(correct, samples).proportion_ci(0.95, method="wilson")
+        return Accuracy(
+            data=evaluation.data,
+            samples=samples,
+            correct=correct,
+            top1=correct / samples,
+            interval=(float(interval.low), float(interval.high)),
+        )
+
+    def _energy(self) -> float | None:
+        """Joules of an inference, of all bursts together: a sensor has no time for a single one."""
+        known = [joules for joules in self.joules if joules is not None]
+        if not known or len(known) < len(self.joules):
+            return None
+        return sum(known) / sum(len(burst.samples_ns) for burst in self.bursts)
+
+
+def check_files(candidate: Candidate) -> None:
+    """Golden vectors and images, before time is spent on measuring."""
+    for vector in candidate.golden:
+        for path in (vector.input, vector.output):
+            if not path.is_file():
+                raise BenchInputError(f"{path}: there is no such golden vector")
+    if candidate.evaluation is not None:
+        path, count = candidate.evaluation.pixels, len(candidate.evaluation.labels)
+        try:
+            images = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise BenchInputError(f"{path}: not a .npy file of images") from error
+        if images.dtype != np.uint8 or images.ndim != 4 or count == 0 or len(images) != count:
+            raise BenchInputError(f"{path}: {images.dtype} {images.shape} are not uint8 images for {count} labels")
+
+
+def describe(candidate: Candidate) -> ModelInfo:
+    """What results say of a candidate's file. Raises BenchInputError if it cannot be read."""
+    try:
+        data = candidate.path.read_bytes()
+    except OSError as error:
+        raise BenchInputError(f"{candidate.path}: cannot be read ({error.strerror})") from error
+    return ModelInfo(
+        name=candidate.name,
+        file=candidate.path.name,
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+        target=candidate.target,
+        precision=candidate.precision,
+        role=candidate.role,
+        identity=candidate.identity,
+        parent=candidate.parent,
+        parameters=candidate.parameters,
+        macs=candidate.macs,
+        operators=candidate.operators,
+    )
+
+
+def wrong_outputs(found: Agreement, others: str) -> Failure:
+    """The failure of a model whose outputs are not the `others`."""
+    if found.max_abs is None:
+        message = f"its outputs cannot be compared with {others}: more or fewer numbers, or some not finite"
+        return Failure(kind="wrong-outputs", message=message)
+    off = f"{found.max_abs:.1e}" if found.max_relative is None else f"{found.max_relative:.1e} of the largest"
+    classes = f"{found.top1_equal} of {found.vectors} classes are the same"
+    return Failure(kind="wrong-outputs", message=f"its outputs are up to {off} off {others}; {classes}")
+
+
+def _median(values: Iterable[int]) -> int | None:
+    found = [*values]
+    return int(np.median(found)) if found else None
