@@ -36,13 +36,17 @@ def subjects(results: Sequence[Results], baseline: str | None = None) -> tuple[S
     """Every entry, those that are compared with one another side by side. Raises BenchInputError as `compare` does."""
     rows = beside_standards(results, baseline=baseline)
     runs = [number for number, result in enumerate(results, start=1) for _ in result.entries]
-    parts = [_parts(row.entry, run, _place(results[run - 1], row.entry)) for row, run in zip(rows, runs, strict=True)]
+    places = [_place(results[run - 1], row.entry) for row, run in zip(rows, runs, strict=True)]
+    devices = [row.entry.device for row in rows]
+    # The device's name alone tells places apart, unless several of them are called 'local'.
+    names = devices if len(set(devices)) == len(set(places)) else places
+    parts = [_parts(row.entry, run, name) for row, run, name in zip(rows, runs, names, strict=True)]
     telling = [name for name in parts[0] if name == "model" or len({part[name] for part in parts}) > 1]
     told = [{name: part[name] for name in telling} for part in parts]
     labels = _labels(told)
     found = [
-        Subject(row, run, part["place"], tell, label)
-        for row, run, part, tell, label in zip(rows, runs, parts, told, labels, strict=True)
+        Subject(row, run, place, tell, label)
+        for row, run, place, tell, label in zip(rows, runs, places, told, labels, strict=True)
     ]
     return tuple(sorted(found, key=_order))
 
@@ -54,8 +58,8 @@ def _parts(entry: Entry, run: int, place: str) -> dict[str, str]:
         "runtime": text.runtime(entry),
         "precision": entry.model.precision,
         "threads": threads,
-        "place": place,
         "run": str(run),
+        "place": place,
     }
 
 

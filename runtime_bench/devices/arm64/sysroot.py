@@ -85,6 +85,7 @@ class Sysroot:
         except OSError as error:
             return f"{error.filename} cannot be read"
         wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        wrong = wrong or ([] if expected else [STATE])
         return f"{self.folder / wrong[0]} is not as it was made" if wrong else None
 
 

@@ -17,6 +17,7 @@ from runtime_bench.devices.local import LocalDevice
 from runtime_bench.devices.names import device_named
 from runtime_bench.errors import BenchInputError, CannotCount, WorkerError
 
+pytestmark = pytest.mark.xdist_group("arm64 device")  # one process of xdist starts the worker
 GIBIBYTE = 1 << 30
 PARENT = """
 from runtime_bench.devices.names import device_named

@@ -144,6 +144,8 @@ def test_a_userland_without_its_state_is_damaged(tmp_path, text):
     (tmp_path / "root/file").touch()
     (tmp_path / STATE).write_text(text)
     assert Sysroot(tmp_path).damage() == f"{tmp_path}/root/file is not as it was made"
+    (tmp_path / "root/file").unlink()
+    assert Sysroot(tmp_path).damage() == f"{tmp_path}/state.json is not as it was made"
 
 
 # -- setting up --
