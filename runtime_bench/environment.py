@@ -28,7 +28,7 @@ FILES = (
     "sys/class/power_supply/*/capacity",
     "sys/class/power_supply/*/status",
 )
-SYSTEM = "uname -m", "uname -sr", "nproc"
+SYSTEM = "uname -m", "uname -sr", "nproc --all"
 MARK = "==> "
 # For the shell of a machine that is not this one: prints the files, and what the system says of itself.
 DUMP = (

@@ -92,13 +92,14 @@ def findings_table(verdict: str, findings: "Sequence[Finding]") -> "Group":
 
 
 def _figure(name: str, value: float | None) -> str:
+    kind = name.partition(" over ")[0]  # as in "latency over 30 commits"
     if value is None:
         return ""
-    if name == "latency":
+    if kind == "latency":
         return text.milliseconds(value)
-    if name == "accuracy":
+    if kind == "accuracy":
         return f"{100 * value:.2f}%"
-    return text.megabytes(int(value)) if name in ("memory", "size") else f"{value:,.0f}"
+    return text.megabytes(int(value)) if kind in ("memory", "size") else f"{value:,.0f}"
 
 
 def description_table(name: str, description: "Description", *, operators: bool = True) -> "Group":

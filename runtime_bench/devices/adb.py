@@ -112,9 +112,9 @@ class AdbDevice(ShellDevice):
 
     def fastest_cpus(self, count: int) -> tuple[int, ...]:
         """See Device.fastest_cpus. An app may use what the phone has."""
-        files = remote_files(self.run(DUMP))
-        usable = range(int(files["nproc"])) if self.has_app else self.board.cpus
-        return fastest_cpus(files, usable, count)
+        dump = self.run(DUMP)
+        usable = range(remote_environment(dump, "none").cores) if self.has_app else self.board.cpus
+        return fastest_cpus(remote_files(dump), usable, count)
 
     def lacks(self, runtime: str) -> str | None:
         """See Device.lacks. The app has both runtimes, or says so itself."""

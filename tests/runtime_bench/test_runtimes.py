@@ -43,13 +43,14 @@ def test_the_worker_knows_the_same_runtimes():
 def test_what_is_installed():
     assert runtime_named("onnxruntime").installed == f"onnxruntime {onnxruntime.__version__}"
     assert runtime_named("litert").installed == f"ai-edge-litert {ai_edge_litert.__version__}"
-    assert Runtime("tvm", "tvm", (".so",), (("apache-tvm", "tvm_that_is_not_here"),)).installed is None
+    assert Runtime("tvm", "TVM", "tvm", (".so",), (("apache-tvm", "tvm_that_is_not_here"),)).installed is None
 
 
 def test_the_second_package_counts_where_only_it_is_installed():
     packages = (("ai-edge-litert", "litert_that_is_not_here"), ("numpy", "numpy"))
     assert (
-        Runtime("litert", "tflite", (".tflite",), packages).installed == f"numpy {importlib.metadata.version('numpy')}"
+        Runtime("litert", "LiteRT", "tflite", (".tflite",), packages).installed
+        == f"numpy {importlib.metadata.version('numpy')}"
     )
 
 
@@ -58,7 +59,7 @@ def test_a_module_that_came_in_a_distribution_of_another_name(tmp_path, monkeypa
     (tmp_path / "runtime_of_a_test").mkdir()
     (tmp_path / "runtime_of_a_test" / "__init__.py").touch()
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
-    runtime = Runtime("r", "r", (".r",), (("runtime-of-a-test", "runtime_of_a_test"),))
+    runtime = Runtime("r", "R", "r", (".r",), (("runtime-of-a-test", "runtime_of_a_test"),))
     assert runtime.installed == "runtime-of-a-test unknown"
     metadata = tmp_path / "runtime_of_a_test_gpu-1.2.dist-info"
     metadata.mkdir()

@@ -9,8 +9,8 @@ from networks import resnet
 from converters.errors import ConversionError
 from converters.inspect import describe
 from converters.onnx_export import export_onnx
-from converters.tflite.emit import emit_tflite
 from converters.prefixes import write_prefixes
+from converters.tflite.emit import emit_tflite
 
 
 @pytest.fixture(scope="module")
