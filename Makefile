@@ -1,4 +1,4 @@
-# make env | demo | test | test-slow | lint | gate | emulators | browser | clean. Needs python3 >= 3.11 and nothing else.
+# make env | demo | test | test-slow | lint | gate | emulators | clients | browser | clean. Needs python3 >= 3.11 and nothing else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 OUT ?= demo-out
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: env demo test test-slow lint gate emulators browser clean
+.PHONY: env demo test test-slow lint gate emulators clients browser clean
 
 env: $(READY)
 
@@ -25,7 +25,7 @@ demo: env
 test: env
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-test-slow: env emulators
+test-slow: env emulators clients browser
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
 
 lint: env
@@ -42,6 +42,11 @@ emulators: env
 	command -v qemu-aarch64 >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends qemu-user; }
 	command -v cc >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev; }
 	$(BIN)/falcon-edge devices setup arm64
+
+# A server that is a board to ssh, and the client that phones are reached by, for the tests that ask for them.
+clients:
+	test -x /usr/sbin/sshd || { apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-server openssh-client; }
+	command -v adb >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends adb; }
 
 # What opens reports in the tests that ask for it (they are skipped without).
 browser:
