@@ -51,6 +51,7 @@ def comparison_table(rows: "Sequence[Row]") -> "Group":
         _identity(row.entry, entries)
         | {
             "size": text.megabytes(row.entry.model.bytes),
+            "memory": _memory(row.entry),
             "top-1": text.accuracy(row.entry),
             "p50": _p50(row.entry),
             "speedup": _speedup(row),
@@ -84,7 +85,7 @@ def _group(
     from rich.console import Group
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
     kept = [title for title in (cells[0] if cells else ()) if any(row[title] for row in cells)]
     for title in kept:
         table.add_column(title, justify="left" if title in WORDS else "right", overflow="fold")
@@ -117,8 +118,13 @@ def _times(entry: "Entry") -> "dict[str, RenderableType]":
         "p50": _p50(entry),
         "p90": text.milliseconds(None if entry.summary is None else entry.summary.p90_ns),
         "samples": _sparkline(entry),
-        "memory": text.megabytes(None if entry.memory is None else entry.memory.after_load),
+        "memory": _memory(entry),
     }
+
+
+def _memory(entry: "Entry") -> str:
+    """What is resident once the file is loaded."""
+    return text.megabytes(None if entry.memory is None else entry.memory.after_load)
 
 
 def _p50(entry: "Entry") -> str:
@@ -167,7 +173,7 @@ def _promise(row: "Row") -> "dict[str, RenderableType]":
     promised, share = text.ratio(row.macs_ratio), text.percent(row.realised_share)
     if row.standard is row.entry:
         promised = share = ""
-    return {"MACs ratio": "" if share else promised, "realised share": f"{share} of {promised}" if share else ""}
+    return {"MACs ratio": "" if share else promised, "realised": f"{share} of {promised}" if share else ""}
 
 
 def _runtime(entry: "Entry") -> str:
