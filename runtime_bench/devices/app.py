@@ -10,12 +10,10 @@ import shlex
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from runtime_bench.devices.shell import ShellDevice
 from runtime_bench.errors import DeviceError, WorkerError
-
-if TYPE_CHECKING:
-    from runtime_bench.devices.adb import AdbDevice
 
 PACKAGE = "org.falconedge.demo"
 ACTIVITY = f"{PACKAGE}/.BenchmarkActivity"
@@ -28,7 +26,7 @@ FIRST_POLL, LAST_POLL = 0.1, 2.0  # seconds: to ask takes the phone's time
 class AppWorker:
     """A fresh process of the app; only one at a time lives on a phone."""
 
-    def __init__(self, device: "AdbDevice"):
+    def __init__(self, device: ShellDevice):
         self._device = device
         self._stop()
         device.run(f"run-as {PACKAGE} mkdir -p {FOLDER}")
