@@ -22,13 +22,16 @@ from torch import nn
 
 from converters.inspect import describe
 from falcon_edge.bundle import MANIFEST, PLAN, SUMS, open_bundle, read_document, sha256
-from falcon_edge.cli.render import comparison_table, description_table, manifest_table, plan_table
+from falcon_edge.cli.profile_tables import profile_tables
+from falcon_edge.cli.render import description_table, manifest_table, plan_table
+from falcon_edge.cli.results_tables import comparison_table
 from falcon_edge.cli.session import Session, session
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.models.sources import load_weights
 from falcon_edge.steps.bench import read_card
 from falcon_edge.steps.subject import Choice, open_subject
 from runtime_bench.compare import compare
+from runtime_bench.report.contents import contents
 from runtime_bench.results import load
 
 SECONDS = 20
@@ -72,9 +75,12 @@ def read_bundle(name: str) -> Callable[[Path, Session], None]:
 
 
 def read_results(path: Path, out: Session) -> None:
-    """As `compare RESULTS` does."""
-    rows = compare([load(path)])
+    """As `compare RESULTS` and `report RESULTS` do, and `bench` at its end."""
+    results = load(path)
+    rows = compare([results])
     out.result([row.speedup for row in rows], lambda: comparison_table(rows))
+    out.result(None, lambda: profile_tables(results))
+    contents([results])
 
 
 READERS = {
