@@ -120,8 +120,8 @@ class Description:
             found.append("transpose")
         if operator.idle_lanes > 0:
             found.append("odd-channels")
-        quantized = any(other.dtype == "int8" and other.macs for other in self.operators)
-        if quantized and operator.macs and operator.dtype.startswith("float"):
+        computes_in_float = operator.macs > 0 and operator.dtype.startswith("float")
+        if computes_in_float and any(other.dtype == "int8" and other.macs for other in self.operators):
             found.append("float-island")
         return tuple(found)
 

@@ -22,7 +22,6 @@ class PeakModel:
     """A file that is one convolution. macs: of one inference."""
 
     path: Path
-    precision: str
     macs: int
 
 
@@ -42,7 +41,7 @@ def write_peak_models(folder: Path, suffix: str, precision: str) -> Iterator[Pea
             emit_tflite(model, path, quantization=spec, integer_io=spec is not None)
         else:
             onnx_graph.save(model if spec is None else write_qdq(model, spec, quantized_io=True), path)
-        yield PeakModel(path, precision, prod(shape) * channels * kernel**2)
+        yield PeakModel(path, prod(shape) * channels * kernel**2)
 
 
 def _convolution(weight: np.ndarray, shape: tuple[int, ...]) -> ModelProto:

@@ -122,7 +122,6 @@ def _emulate(subjects: Sequence[Subject], host: Device, step: "_Steps") -> None:
 def _load(subject: Subject, workers: ExitStack) -> None:
     """Start a worker, load and warm up, and find out how many runs make a burst."""
     protocol = subject.protocol
-    subject.device.push(subject.candidate.path)
     subject.worker = workers.enter_context(subject.device.start_worker())
     subject.open()
     until = protocol.warm_up_seconds + LONGEST_WARM_UP if protocol.warm_up_seconds else None
