@@ -40,6 +40,7 @@ gate: env
 # CPUs that this machine is not, for the tests that ask for them (they are skipped without).
 emulators: env
 	command -v qemu-aarch64 >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends qemu-user; }
+	command -v llvm-mca-19 >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends llvm-19; }
 	command -v cc >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev; }
 	$(BIN)/falcon-edge devices setup arm64
 

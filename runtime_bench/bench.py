@@ -62,19 +62,20 @@ def bench(
     step = _Steps(progress, len(subjects) * (2 if device.emulated else several))
     for subject in subjects:
         subject.tell = step.still
-    host = LocalDevice() if device.emulated else device
+    host = device if isinstance(device, LocalDevice) and not device.emulated else LocalDevice()
     with ExitStack() as stack:
         stack.callback(device.close)
         stack.callback(host.close)
         try:
             if probe is not None and any(subject.candidate.twin is not None for subject in subjects):
-                saturates = _saturates(host, protocol, probe, subjects[0].cpus)
+                computes = host if device.emulated else device
+                saturates = _saturates(computes, protocol, probe, subjects[0].cpus)
                 for subject in subjects:
                     subject.saturated = saturates and subject.candidate.twin is not None
             if device.emulated:
                 _emulate(subjects, host, step)
             else:
-                _time(subjects, device, protocol, step)
+                _time(subjects, device, host, protocol, step)
         except KeyboardInterrupt:
             interrupted = True
         after = _environment_after(device, before)
@@ -90,7 +91,7 @@ def bench(
     )
 
 
-def _time(subjects: Sequence[Subject], device: Device, protocol: Protocol, step: "_Steps") -> None:
+def _time(subjects: Sequence[Subject], device: Device, host: Device, protocol: Protocol, step: "_Steps") -> None:
     """Every model in several processes, side by side where the device can, else one process after the other."""
     order = random.Random(protocol.seed)
     for process in range(protocol.processes):
@@ -108,7 +109,7 @@ def _time(subjects: Sequence[Subject], device: Device, protocol: Protocol, step:
                 if process + 1 == protocol.processes:
                     for subject in batch:
                         step(f"checking {subject}")
-                        subject.attempt(partial(_check, subject))
+                        subject.attempt(partial(_check, subject, host))
 
 
 def _emulate(subjects: Sequence[Subject], host: Device, step: "_Steps") -> None:
@@ -139,14 +140,14 @@ def _measure(subject: Subject, process: int, number: int) -> None:
     subject.joules.append(burst.get("energy_j"))
 
 
-def _check(subject: Subject) -> None:
+def _check(subject: Subject, host: Device) -> None:
     """Memory, golden vectors and accuracy."""
     subject.weigh()
     if not subject.saturated:
-        subject.check_answers()
+        with subject.golden_of_device(host):
+            subject.check_answers()
         return
-    twin = subject.stand_in(subject.twin())
-    twin.check_apart(signed=True)
+    twin = subject.on_host(subject.device)
     subject.agreement, subject.accuracy, subject.failure = twin.agreement, twin.accuracy, twin.failure
 
 

@@ -24,17 +24,19 @@ def prove(subject: Subject, host: Device) -> None:
 
     A file without golden vectors answers noise.
     """
-    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
-        with subject.device.start_worker() as subject.worker:
-            loaded = subject.open()
-            subject.weigh()
-            if not subject.candidate.golden:
-                subject.candidate = replace(subject.candidate, golden=_noise(loaded["input"], Path(folder)))
+    with (
+        tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder,
+        subject.device.start_worker() as subject.worker,
+    ):
+        loaded = subject.open()
+        subject.weigh()
+        if not subject.candidate.golden:
+            subject.candidate = replace(subject.candidate, golden=_noise(loaded["input"], Path(folder)))
+        with subject.golden_of_device(host):
             subject.check_answers()
-        if subject.failure is not None:
-            return
-        here = subject.stand_in(subject.twin(), host)
-        here.check_apart(signed=subject.saturated)
+            if subject.failure is not None:
+                return
+            here = subject.on_host(host)
     if here.failure is not None:
         subject.failure = here.failure.model_copy(update={"message": f"on this host, {here.failure.message}"})
     else:
@@ -53,6 +55,7 @@ def count(subject: Subject) -> None:
         subject.open()
         counted = [subject.ask("count") for _ in range(1 + COUNTED_RUNS)][1:]
     subject.counts = Counts(**sorted(counted, key=lambda counts: counts["instructions"])[COUNTED_RUNS // 2])
+    subject.lacking_cycles = subject.device.lacks_cycles()
 
 
 def _noise(source: dict[str, Any], folder: Path) -> tuple[GoldenVector, ...]:

@@ -8,6 +8,7 @@ import os
 import platform
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -59,6 +60,19 @@ class Environment(BaseModel):
     throttled: int | None = None
     battery: str | None = None
     thermal_status: int | None = None
+
+    @property
+    def is_arm(self) -> bool:
+        """Whether its CPU is one of Arm's architecture."""
+        return self.machine.startswith(("aarch64", "arm"))
+
+
+class Core(NamedTuple):
+    """One CPU now; what is not told is None. part: its designer and what it is, in Arm's numbers: (0x41, 0xd08)."""
+
+    part: tuple[int, int] | None
+    governor: str | None
+    mhz: float | None
 
 
 def local_environment() -> Environment:
@@ -113,6 +127,24 @@ def fastest_cpus(files: Mapping[str, str], usable: Iterable[int], count: int) ->
         return next((value for value in known if value), 0.0)
 
     return tuple(sorted(sorted(usable, key=speed, reverse=True)[:count]))
+
+
+def core(files: Mapping[str, str], cpu: int) -> Core:
+    """What the kernel's files say of a CPU by its number."""
+    folder = f"{CPU}/cpu{cpu}/cpufreq"
+    mhz = (_number(files.get(f"{folder}/scaling_cur_freq")) or 0.0) / 1000
+    return Core(_part(files, cpu), files.get(f"{folder}/scaling_governor"), mhz if 1 <= mhz < 1e5 else None)
+
+
+def _part(files: Mapping[str, str], cpu: int) -> tuple[int, int] | None:
+    for block in files.get("proc/cpuinfo", "").split("\n\n"):
+        fields = _fields({"proc/cpuinfo": block})
+        if fields.get("processor", [""])[0] == str(cpu):
+            try:
+                return int(fields["CPU implementer"][0], 16), int(fields["CPU part"][0], 16)
+            except (KeyError, ValueError):
+                return None
+    return None
 
 
 def _environment(files: Mapping[str, str], *, machine: str, cores: int, kernel: str, python: str) -> Environment:

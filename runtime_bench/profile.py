@@ -163,7 +163,7 @@ def _counted(subject: Subject, graph: Graph, entry: Entry) -> Profile | None:
         told = subject.ask("profile", runs=1, folder=subject.device.scratch())
     layers = layers_in_order(told["nodes"], graph.nodes) if "nodes" in told else single_layers(graph.nodes)
     found: list[Layer] = []
-    before = LayerCounts(instructions=0, macs=0, bytes=0)
+    before: LayerCounts | None = None
     with (
         subject.device.start_counter() as subject.worker,
         tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder,
@@ -173,8 +173,9 @@ def _counted(subject: Subject, graph: Graph, entry: Entry) -> Profile | None:
             subject.candidate = replace(subject.candidate, path=path)
             subject.open()
             upto = _short(Counts(**subject.ask("count")))
-            found.append(layer.model_copy(update={"counts": _less(upto, before)}))
+            found.append(layer.model_copy(update={"counts": upto if before is None else _less(upto, before)}))
             before = upto
+    assert before is not None
     rest = entry.counts.instructions - before.instructions
     return Profile(method="prefixes", layers=tuple(found), remainder_instructions=rest)
 
@@ -255,11 +256,19 @@ def single_layers(nodes: Sequence[Node]) -> tuple[Layer, ...]:
 
 def _short(counts: Counts) -> LayerCounts:
     moved = counts.bytes_loaded + counts.bytes_stored
-    return LayerCounts(instructions=counts.instructions, macs=sum(counts.macs.values()), bytes=moved)
+    return LayerCounts(
+        instructions=counts.instructions,
+        macs=sum(counts.macs.values()),
+        bytes=moved,
+        l1_misses=counts.l1_misses,
+        l2_misses=counts.l2_misses,
+        cycles=None if counts.cycles is None else counts.cycles[0],
+    )
 
 
 def _less(one: LayerCounts, other: LayerCounts) -> LayerCounts:
-    return LayerCounts(**{name: value - getattr(other, name) for name, value in one.model_dump().items()})
+    values = one.model_dump(exclude_none=True)
+    return LayerCounts(**{name: value - getattr(other, name) for name, value in values.items()})
 
 
 def _plain(name: str) -> str:

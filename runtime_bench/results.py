@@ -135,10 +135,23 @@ class Agreement(Part):
     within_tolerance: bool
 
 
+class Estimate(Part):
+    """An inference's nanoseconds on a board, computed from counts by the board's calibration: never measured.
+
+    median_error, largest_error: how far the calibration was off files that it had not seen, as a share.
+    """
+
+    board: str
+    ns: PositiveFloat
+    median_error: NonNegativeFloat
+    largest_error: NonNegativeFloat
+
+
 class Counts(Part):
     """What one inference does on an emulated CPU; never a latency.
 
-    instructions and MACs by class; misses of a model of the CPU's caches; cycles: an estimated, uncalibrated interval.
+    instructions and MACs by class; misses of a model of the CPU's caches; cycles: an estimated, uncalibrated interval,
+    without any wait for memory and with every miss waited for in full; cycle_model: what estimated them.
     """
 
     cpu: str
@@ -152,14 +165,22 @@ class Counts(Part):
     l1_misses: NonNegativeInt | None = None
     l2_misses: NonNegativeInt | None = None
     cycles: tuple[float, float] | None = None
+    cycle_model: str | None = None
+    estimate: Estimate | None = None
 
 
 class LayerCounts(Part):
-    """What a layer adds to one inference on an emulated CPU; a little below 0 where it adds nothing."""
+    """What a layer adds to one inference on an emulated CPU; a little below 0 where it adds nothing.
+
+    cycles: estimated and uncalibrated, without any wait for memory.
+    """
 
     instructions: int
     macs: int
     bytes: int
+    l1_misses: int | None = None
+    l2_misses: int | None = None
+    cycles: float | None = None
 
 
 class Layer(Part):

@@ -3,7 +3,8 @@
 import hashlib
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +29,7 @@ from runtime_bench.results import (
     summarise,
 )
 from runtime_bench.stats import intervals
-from runtime_bench.validity import SATURATING, flags, not_counted
+from runtime_bench.validity import SATURATING, flags, no_cycles, not_counted
 
 IMAGES_PER_REQUEST = 200
 EMULATED_IMAGES_PER_REQUEST = 10
@@ -50,8 +51,9 @@ class Evaluation:
 class Candidate:
     """A model file to measure, and what its results should say of it.
 
-    twin: the same quantization with int8 activations, for devices that saturate uint8 x int8. mixed: parts of an int8
-    file are in float, so that two CPUs may differ by a step.
+    twin: the same quantization with int8 activations, for devices that saturate uint8 x int8. rounded: a twin that
+    answers on this machine what the file has to answer on a device that rounds otherwise. mixed: parts of an int8 file
+    are in float, so that two CPUs may differ by a step.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class Candidate:
     tolerance: Tolerance | None = None
     evaluation: Evaluation | None = None
     twin: Path | None = None
+    rounded: Path | None = None
     mixed: bool = False
 
 
@@ -139,6 +142,7 @@ class Subject:
     classes: list[int] = field(default_factory=list)
     counts: Counts | None = None
     uncounted: str | None = None
+    lacking_cycles: tuple[str, str] | None = None
     saturated: bool = False
     taken_over: Entry | None = None
     tell: Callable[[str], None] = lambda text: None
@@ -192,12 +196,30 @@ class Subject:
         where = self.device if device is None else device
         return Subject(candidate, self.info, where, self.protocol, self.number, self.threads, self.cpus, tell=self.tell)
 
-    def twin(self) -> Candidate:
-        """The candidate's twin, which a saturating machine computes right; itself where that is not needed."""
-        if not self.saturated:
-            return self.candidate
-        assert self.candidate.twin is not None
-        return replace(self.candidate, path=self.candidate.twin)
+    def on_host(self, host: Device) -> "Subject":
+        """What stands for this one on a host and has been checked there: it answers as the device has to."""
+        path = self.candidate.rounded or (self.candidate.twin if self.saturated else None)
+        there = self.stand_in(self.candidate if path is None else replace(self.candidate, path=path), host)
+        there.check_apart(signed=path is not None)
+        return there
+
+    @contextmanager
+    def golden_of_device(self, host: Device) -> Iterator[None]:
+        """Golden outputs as the device rounds: those of the export are from a machine that may round otherwise."""
+        candidate = self.candidate
+        if candidate.rounded is None or not candidate.golden:
+            yield
+            return
+        with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+            there = self.stand_in(replace(candidate, tolerance=None, evaluation=None)).on_host(host)
+            vectors = []
+            for index, (vector, output) in enumerate(zip(candidate.golden, there.outputs, strict=True)):
+                path = Path(folder, f"{index}.bin")
+                output.tofile(path)
+                vectors.append(replace(vector, output=path))
+            self.candidate = replace(candidate, golden=tuple(vectors))
+            yield
+            self.candidate = candidate
 
     def weigh(self) -> None:
         """Find out the worker's memory."""
@@ -241,6 +263,8 @@ class Subject:
             doubts.append(SATURATING)
         if self.uncounted is not None:
             doubts.append(not_counted(self.uncounted))
+        if self.lacking_cycles is not None:
+            doubts.append(no_cycles(*self.lacking_cycles))
         return Entry(
             model=self.info,
             runtime=RuntimeInfo(**loaded["runtime"], threads=self.threads) if loaded else None,

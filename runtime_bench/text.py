@@ -1,5 +1,6 @@
 """Figures as people read them: units, intervals and names. What there is not is an empty text."""
 
+import math
 from typing import TYPE_CHECKING
 
 from runtime_bench.runtimes import RUNTIMES
@@ -8,7 +9,7 @@ if TYPE_CHECKING:  # numpy and pydantic are not needed for texts, and --help mus
     from collections.abc import Sequence
 
     from runtime_bench.compare import Row
-    from runtime_bench.results import Entry
+    from runtime_bench.results import Entry, Estimate
 
 TITLES = {runtime.name: runtime.title for runtime in RUNTIMES}
 
@@ -16,6 +17,21 @@ TITLES = {runtime.name: runtime.title for runtime in RUNTIMES}
 def milliseconds(nanoseconds: float | None) -> str:
     """As in '0.495 ms'."""
     return "" if nanoseconds is None else f"{nanoseconds / 1e6:.3f} ms"
+
+
+def estimate(found: "Estimate | None") -> str:
+    """With the largest error of its calibration, as in '0.495 ms ± 8%'; never shown as a latency."""
+    return "" if found is None else f"{milliseconds(found.ns)} {margin(found)}"
+
+
+def margin(found: "Estimate") -> str:
+    """The largest error of its calibration, rounded up, as in '± 8%'."""
+    return f"± {math.ceil(round(100 * found.largest_error, 6))}%"
+
+
+def cycles(interval: tuple[float, float] | None) -> str:
+    """Millions, as in '(8.9..24.7) M': without any wait for memory, and with every miss waited for."""
+    return "" if interval is None else f"{bounds(interval, 1e-6, 1)} M"
 
 
 def bounds(interval: tuple[float, float], scale: float, digits: int) -> str:

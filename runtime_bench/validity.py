@@ -21,6 +21,11 @@ def not_counted(reason: str) -> Flag:
     return Flag(flag="not-counted", reason=reason, remedy="use a QEMU with plugins, as Debian 12 has it")
 
 
+def no_cycles(lacking: str, remedy: str) -> Flag:
+    """The flag of an emulated result without cycles, which could have them."""
+    return Flag(flag="no-cycles", reason=f"cycles are not estimated: {lacking}", remedy=remedy)
+
+
 def flags(
     bursts: tuple[Burst, ...],
     summary: Summary,

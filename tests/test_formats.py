@@ -8,11 +8,20 @@ import pytest
 
 from falcon_edge.bundle import Card, Manifest, read_document
 from falcon_edge.falcon.plan import Plan
+from runtime_bench import calibration
+from runtime_bench.calibration import Calibration
 from runtime_bench.history import Line, read
 from runtime_bench.results import Results, load
 
 DOCS = Path(__file__).parents[1] / "docs"
-KINDS = {"manifest": Manifest, "plan": Plan, "card": Card, "results": Results, "history": Line}
+KINDS = {
+    "manifest": Manifest,
+    "plan": Plan,
+    "card": Card,
+    "results": Results,
+    "history": Line,
+    "calibration": Calibration,
+}
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -37,6 +46,11 @@ def test_example_of_results_is_read():
     results = load(path)
     assert [entry.model.role for entry in results.entries] == ["standard", "standard", "compressed", "compressed"]
     assert results.model_dump(mode="json", exclude_unset=True) == json.loads(path.read_text())
+
+
+def test_example_of_a_calibration_is_read():
+    path = DOCS / "examples" / "calibration.json"
+    assert calibration.load(path).model_dump(mode="json") == json.loads(path.read_text())
 
 
 def test_example_of_a_history_is_read():

@@ -37,6 +37,12 @@ def bench(
     profile: Annotated[
         bool, typer.Option("--profile", help="Also measure every layer, and say what holds the models back.")
     ] = False,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibration", metavar="FILE", help="Of devices calibrate: also estimate a board's milliseconds."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the order of measurement.")] = 0,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 3 if there is a reason to doubt a figure.")
@@ -60,6 +66,7 @@ def bench(
         from falcon_edge.bundle import find_bundle
         from falcon_edge.steps.bench import Selection
         from falcon_edge.steps.bench import bench as run
+        from runtime_bench import calibration as calibrations
         from runtime_bench import ci
         from runtime_bench.bench import Protocol
         from runtime_bench.devices.names import device_named
@@ -88,6 +95,7 @@ def bench(
                 samples=samples,
                 earlier=None if resume is None else load(resume),
                 profile=profile,
+                calibration=None if calibration is None else calibrations.load(calibration),
                 progress=progress,
             )
         if output is not None:

@@ -17,7 +17,7 @@ def check(
     baseline: Annotated[Path, typer.Option("--baseline", metavar="OLD", help="What it must not be worse than.")],
     tolerance: Annotated[
         str | None,
-        typer.Option("--tolerance", metavar="5%", help="Of latency, memory, size and counts; by default 5%."),
+        typer.Option("--tolerance", metavar="5%", help="Of all but accuracy; by default 5%, and 0.5% of counts."),
     ] = None,
     tolerances: Annotated[
         Path | None, typer.Option("--tolerances", metavar="FILE", help="TOML with one for each figure.")

@@ -1,11 +1,12 @@
 """falcon-edge devices."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from falcon_edge.cli.render import devices_table
+from falcon_edge.cli.render import calibration_table, devices_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput
 
@@ -42,3 +43,40 @@ def setup(
             userland = run(progress)
         document = {"folder": str(userland.folder), "versions": userland.versions, "packages": userland.packages}
         out.result(document, lambda: f"{NAME} is ready: falcon-edge bench --device {NAME}")
+
+
+@devices.command()
+def calibrate(
+    device: Annotated[str, typer.Argument(metavar="ssh://[user@]host[:port]", help="The board.")],
+    models: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[BUNDLE|FILE]...", help="At least 8 files; by default of the network that ships with us."
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write.")] = Path(
+        "board.calibration.json"
+    ),
+    cpu: Annotated[
+        str | None, typer.Option("--cpu", help="The emulated CPU that is most like the board's, if it is none of them.")
+    ] = None,
+    clean: Annotated[bool, typer.Option("--clean", help="Leave nothing on the board that was sent to it.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fit a board's cycles to what its emulated CPU counts, for estimates by bench --calibration."""
+    with session(as_json, debug, quiet) as out:
+        from falcon_edge.steps.calibrate import calibrate as run
+        from runtime_bench.calibration import save
+        from runtime_bench.devices.ssh import SshDevice
+        from runtime_bench.results import check_writable
+
+        check_writable(output)
+        with out.progress() as progress:
+            found = run(SshDevice(device, clean=clean), models or (), cpu=cpu, progress=progress)
+        save(found, output)
+        out.result(found.model_dump(mode="json"), lambda: calibration_table(found))
+        for flag in found.flags:
+            out.say(f"{flag.flag}: {flag.reason}; {flag.remedy}")
+        out.say(f"written to {output}")

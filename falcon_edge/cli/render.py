@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at on
     from converters.inspect import Description
     from falcon_edge.bundle import Manifest
     from falcon_edge.falcon.plan import Plan
+    from runtime_bench.calibration import Calibration
     from runtime_bench.devices.survey import State
     from runtime_bench.regression import Finding
 
@@ -71,6 +72,23 @@ def devices_table(states: "Sequence[State]") -> "Table":
     for state in states:
         table.add_row(state.name, "ready" if state.ready else "not ready", state.says, state.remedy or "")
     return table
+
+
+def calibration_table(calibration: "Calibration") -> "Group":
+    """What a cycle and a miss cost on a board, and how far that was off files that it had not seen."""
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table("what is counted", "cycles of the board each", "with one file left out")
+    for words, found in calibration.coefficients.items():
+        table.add_row(words, f"{found.value:.3g}", f"{found.low:.3g} to {found.high:.3g}")
+    files = text.count(len(calibration.observations), "file")
+    median, largest = (f"{100 * error:.1f}%" for error in (calibration.median_error, calibration.largest_error))
+    return Group(
+        f"{calibration.board} ({calibration.board_cpu or 'unknown'}) at {calibration.mhz:.0f} MHz: {calibration.cpu}",
+        table,
+        f"without a file, it is off that file by {median} (median of {files}), and {largest} at most",
+    )
 
 
 def findings_table(verdict: str, findings: "Sequence[Finding]") -> "Group":

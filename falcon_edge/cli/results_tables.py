@@ -27,14 +27,15 @@ def results_table(results: "Results") -> "Group":
     agreed = all(each.top1_equal == each.vectors and each.within_tolerance for each in agreements)
     rows = [
         _identity(entry, entries)
-        | {"size": text.megabytes(entry.model.bytes)}
-        | (_counts(entry) if emulated else _times(entry))
+        | (_counts(entry) if emulated else {"size": text.megabytes(entry.model.bytes)} | _times(entry))
         | {"top-1": text.accuracy(entry), "golden": "" if agreed else _golden(entry)}
         for entry in entries
     ]
     notes = [
         ", ".join(dict.fromkeys(map(_runtime, entries))),
         f"{results.before.cpu}: counts of one inference, no times" if emulated else SAMPLES if rows else "",
+        "cycles: estimated, uncalibrated" if any(row.get("cycles") for row in rows) else "",
+        *_boards(entries),
         "all golden outputs agree" if agreements and agreed else "",
     ]
     return _group(rows, notes, results.entries)
@@ -135,14 +136,22 @@ def _p50(entry: "Entry") -> str:
 def _counts(entry: "Entry") -> "dict[str, RenderableType]":
     counts = entry.counts
     if counts is None:
-        return dict.fromkeys(("instructions", "MACs", "moved", "L1 misses", "L2 misses"), "")
+        return dict.fromkeys(("instructions", "MACs", "moved", "L1, L2 misses", "cycles", "estimated"), "")
     return {
         "instructions": _millions(counts.instructions),
         "MACs": _millions(sum(counts.macs.values())),
         "moved": text.megabytes(counts.bytes_loaded + counts.bytes_stored),
-        "L1 misses": _millions(counts.l1_misses),
-        "L2 misses": _millions(counts.l2_misses),
+        "L1, L2 misses": ", ".join(filter(None, map(_millions, (counts.l1_misses, counts.l2_misses)))),
+        "cycles": "" if counts.estimate else text.cycles(counts.cycles),  # which is made of them
+        "estimated": text.estimate(counts.estimate),
     }
+
+
+def _boards(entries: "Sequence[Entry]") -> "list[str]":
+    """What the estimates are of."""
+    found = (entry.counts.estimate for entry in entries if entry.counts is not None)
+    names = dict.fromkeys(estimate.board for estimate in found if estimate is not None)
+    return [f"estimated: on {name}, by its calibration; ± its largest error; not measured" for name in names]
 
 
 def _sparkline(entry: "Entry") -> str:

@@ -3,16 +3,19 @@
 import json
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from onnx import ModelProto
 from pydantic import ValidationError
 
 from converters import onnx_graph
 from converters.inspect import SUFFIXES, Description
 from converters.inspect_apart import describe_apart
+from converters.quantization.arm_rounding import with_arm_rounding
 from converters.quantization.twin import probe, signed_twin
 from falcon_edge.bundle import Bundle, Card, Export, is_bundle, open_bundle
 from falcon_edge.data import open_dataset
@@ -23,8 +26,11 @@ from falcon_edge.steps.pack import data_name
 from falcon_edge.steps.profile import graphs, peak_models
 from runtime_bench.bench import Candidate, Evaluation, Protocol
 from runtime_bench.bench import bench as measure
-from runtime_bench.devices.device import Device
+from runtime_bench.calibration import Calibration
+from runtime_bench.devices.device import CountingDevice, Device
 from runtime_bench.devices.names import device_named
+from runtime_bench.errors import DeviceError
+from runtime_bench.estimates import check_cpu, with_estimates
 from runtime_bench.golden import GoldenVector, Tolerance
 from runtime_bench.profile import add_profiles
 from runtime_bench.results import Entry, Results
@@ -66,13 +72,20 @@ def bench(
     samples: int | None = None,
     earlier: Results | None = None,
     profile: bool = False,
+    calibration: Calibration | None = None,
     progress: Progress = silent,
 ) -> Results:
-    """Measure every selected file of the bundles, and every bare file; see `bench_groups`."""
+    """Measure every selected file of the bundles, and every bare file; see `bench_groups`.
+
+    With a calibration of the emulated CPU, its milliseconds are estimated. Raises BenchInputError for that of another.
+    """
+    chosen = device_named(device) if isinstance(device, str) else device
+    if calibration is not None:
+        _check_calibration(calibration, chosen)
     results, _ = bench_groups(
         [paths],
         protocol,
-        device=device,
+        device=chosen,
         selection=selection,
         data=data,
         samples=samples,
@@ -80,7 +93,7 @@ def bench(
         profile=profile,
         progress=progress,
     )
-    return results
+    return results if calibration is None else with_estimates(results, calibration)
 
 
 def bench_groups(
@@ -105,22 +118,38 @@ def bench_groups(
     chosen = device_named(device) if isinstance(device, str) else device
     if chosen.emulated and samples is None:
         samples = EMULATED_SAMPLES
-    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as scratch, closing(chosen):
         folder = Path(scratch)
         evaluations = None if data is None else _Evaluations(data, samples, folder)
-        candidates: list[Candidate] = []
+        found: list[tuple[Candidate, Path | None]] = []
         ends = [0]
         for paths in groups:
             for path in paths:
-                for candidate, source in _candidates(path, selection or Selection(), evaluations):
-                    candidates.append(_with_twin(candidate, source, folder / f"twin-{len(candidates)}.onnx"))
-            ends.append(len(candidates))
+                found += _candidates(path, selection or Selection(), evaluations)
+            ends.append(len(found))
+        on_arm = chosen.environment().is_arm
+        candidates = [
+            _with_twins(candidate, source, folder / f"twins-{number}", on_arm=on_arm)
+            for number, (candidate, source) in enumerate(found)
+        ]
         results = measure(candidates, chosen, protocol, probe=_probe(folder), earlier=earlier, progress=progress)
         if profile and not results.interrupted:
             known, peaks = graphs(candidates), () if chosen.emulated else peak_models(candidates, folder)
             results = add_profiles(results, candidates, known, chosen, protocol, peaks, progress=progress)
     several = len(protocol.threads)
     return results, [results.entries[several * start : several * stop] for start, stop in pairwise(ends)]
+
+
+def _check_calibration(calibration: Calibration, device: Device) -> None:
+    """Before time is spent on counting."""
+    if not isinstance(device, CountingDevice):
+        raise BadInput(
+            f"{device.name} is measured, not estimated: --calibration is for --device arm64:{calibration.cpu}"
+        )
+    check_cpu(calibration, device.name.partition(":")[2])
+    lacking = device.lacks_cycles()
+    if lacking is not None:
+        raise DeviceError(f"no time can be estimated: {'; '.join(lacking)}")
 
 
 def _candidates(
@@ -158,13 +187,26 @@ def _twin_source(candidate: Candidate, in_bundle: bool) -> Path | None:
     return source if known and candidate.precision == "int8" else None
 
 
-def _with_twin(candidate: Candidate, source: Path | None, path: Path) -> Candidate:
-    """The candidate with its int8-activation twin, written to `path`, where it has uint8 activations."""
-    twin = None if source is None else signed_twin(onnx_graph.load(source))
-    if twin is None:
+def _with_twins(candidate: Candidate, source: Path | None, folder: Path, *, on_arm: bool) -> Candidate:
+    """The candidate with its int8-activation twin, where it has uint8 activations.
+
+    on_arm: it will run on an ARM CPU, which rounds additions otherwise than where the golden outputs were made.
+    """
+    if source is None:
         return candidate
-    onnx_graph.save(twin, path)
-    return replace(candidate, twin=path)
+    model = onnx_graph.load(source)
+    twin = signed_twin(model)
+    rounded = with_arm_rounding(twin or model) if on_arm else None
+    folder.mkdir()
+    return replace(candidate, twin=_saved(twin, folder / "twin.onnx"), rounded=_saved(rounded, folder / "rounded.onnx"))
+
+
+def _saved(model: ModelProto | None, path: Path) -> Path | None:
+    """Where a model was written, if there is one."""
+    if model is None:
+        return None
+    onnx_graph.save(model, path)
+    return path
 
 
 class _Evaluations:

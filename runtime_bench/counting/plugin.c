@@ -1,6 +1,6 @@
 /* A QEMU plugin that counts what an AArch64 program does between two marks: instructions and multiply-accumulates by
- * class, bytes, and misses of a model of the CPU's data caches. A mark is the system call getpriority(MARK, START or
- * STOP), which fails and changes nothing; each STOP writes a line of JSON.
+ * class, bytes, misses of a model of the CPU's data caches, and how often the hot blocks ran. A mark is the system call
+ * getpriority(MARK, START or STOP), which fails and changes nothing; each STOP writes a line of JSON.
  *
  * Arguments: out=FILE, and the size in KiB and the ways of both caches: l1=32, l1_ways=2, l2=1024, l2_ways=16.
  * The program may have threads, but only one of them may work between the marks. */
@@ -15,6 +15,8 @@
 
 enum { GETPRIORITY = 141, MARK = 0xFA1C, START = 1, STOP = 2 };
 enum { LINE_SHIFT = 6, BUCKETS = 1 << 16 };
+/* A block is hot if it has at least one of so many executed instructions. */
+enum { HOT = 500000 };
 
 /* A translated block: QEMU translates it again when it likes, and means the same. */
 struct block {
@@ -124,7 +126,18 @@ static void stop(void) {
   fprintf(out, "}, \"loads\": %" PRIu64 ", \"stores\": %" PRIu64, classes[LOAD] + classes[VECTOR_LOAD],
           classes[STORE] + classes[VECTOR_STORE]);
   fprintf(out, ", \"bytes_loaded\": %" PRIu64 ", \"bytes_stored\": %" PRIu64, bytes_loaded, bytes_stored);
-  fprintf(out, ", \"l1_misses\": %" PRIu64 ", \"l2_misses\": %" PRIu64 "}\n", l1.misses, l2.misses);
+  fprintf(out, ", \"l1_misses\": %" PRIu64 ", \"l2_misses\": %" PRIu64, l1.misses, l2.misses);
+  fprintf(out, ", \"blocks\": [");
+  const char *comma = "";
+  for (size_t bucket = 0; bucket < BUCKETS; bucket++)
+    for (struct block *block = blocks[bucket]; block; block = block->next) {
+      if (!block->executed || block->executed * block->length < instructions / HOT) continue;
+      fprintf(out, "%s[\"", comma);
+      for (uint32_t index = 0; index < block->length; index++) fprintf(out, "%08" PRIx32, block->words[index]);
+      fprintf(out, "\", %" PRIu64 "]", block->executed);
+      comma = ", ";
+    }
+  fprintf(out, "]}\n");
   fflush(out);
 }
 

@@ -63,3 +63,6 @@ class CountingDevice(Device, Protocol):
 
     def start_counter(self) -> WorkerHandle:
         """A fresh worker whose answer to `count` is what one run did (results.Counts). Raises CannotCount."""
+
+    def lacks_cycles(self) -> tuple[str, str] | None:
+        """What is missing to estimate cycles and what to do about it; None if nothing is, or nothing could help."""

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import dataclass
 
+from runtime_bench.counting.cycles import missing_llvm
 from runtime_bench.counting.plugin import qemu_version, takes_plugins
 from runtime_bench.devices.adb import phones
 from runtime_bench.devices.arm64 import device as arm64
@@ -44,6 +45,9 @@ def _arm64() -> State:
     cpus = ", ".join(f"{cpu.name} (default)" if cpu is DEFAULT else cpu.name for cpu in CPUS)
     versions = ", ".join(f"{name} {version}" for name, version in userland.versions.items())
     counts = "" if takes_plugins(arm64.QEMU) else ", which takes no plugins, so that nothing is counted"
+    lacking = missing_llvm()
+    if lacking is not None and not counts:
+        counts = f"; no cycles are estimated: {'; '.join(lacking)}"
     return State(arm64.NAME, True, f"{cpus}, emulated by QEMU {qemu_version(arm64.QEMU)}{counts}; {versions}")
 
 

@@ -222,12 +222,14 @@ def _emulation(emulated: Sequence[Subject]) -> Section:
         Column("CPU", field("counts.cpu")),
         *map(_count, names),
         Column("cycles, estimated", _cycles),
+        Column("estimated ms (board, ± error)", _estimate),
         Column("instructions by class", _by_class("classes")),
         Column("MACs by class", _by_class("macs")),
     )
     says = (
         "Emulated: exact for the instructions that were executed, and no latency. Cache misses are those of a model of "
-        "the CPU's caches; cycles are an estimate that no real CPU calibrated."
+        "the CPU's caches; cycles are an estimate that no real CPU calibrated. Where milliseconds are estimated, it is "
+        "by the calibration of a board, ± its largest error for a file that it had not seen."
     )
     return Section(
         "emulation",
@@ -349,6 +351,11 @@ def _cycles(each: Subject) -> str | None:
         return None
     low, high = each.entry.counts.cycles
     return f"{low:,.0f} to {high:,.0f}"
+
+
+def _estimate(each: Subject) -> str | None:
+    found = None if each.entry.counts is None else each.entry.counts.estimate
+    return None if found is None else f"{found.ns / 1e6:.3f} ({found.board}, {text.margin(found)})"
 
 
 def _by_class(name: str) -> Callable[[Subject], str]:

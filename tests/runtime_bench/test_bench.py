@@ -537,3 +537,13 @@ def test_a_device_that_cannot_run_the_probe_is_not_accused(files, golden, with_t
         [with_twin], LocalDevice(), quick(), probe=candidate(broken, golden=vectors, tolerance=Tolerance(rtol=1e-4))
     ).entries
     assert "saturating-host" not in {flag.flag for flag in entry.flags}
+
+
+@pytest.mark.parametrize(("rounded", "agrees"), [("falcon.onnx", True), ("vgg.onnx", False)])
+def test_golden_outputs_of_a_device_that_rounds_otherwise_are_those_of_the_twin_that_rounds_so(
+    files, golden, rounded, agrees
+):
+    given = {"golden": golden("vgg.onnx"), "tolerance": Tolerance(rtol=1e-4), "rounded": files[rounded]}
+    (entry,) = bench([candidate(files["falcon.onnx"], **given)], LocalDevice(), quick()).entries
+    assert entry.agreement.within_tolerance == agrees
+    assert (entry.failure is None) == agrees

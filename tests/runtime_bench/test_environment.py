@@ -13,7 +13,9 @@ from runtime_bench import environment
 from runtime_bench.environment import (
     CPU,
     DUMP,
+    Core,
     Environment,
+    core,
     fastest_cpus,
     local_environment,
     local_files,
@@ -115,3 +117,36 @@ def test_capacity_goes_before_frequency():
     files = {f"{CPU}/cpu0/cpu_capacity": "446", f"{CPU}/cpu1/cpu_capacity": "1024"}
     files[f"{CPU}/cpu0/cpufreq/cpuinfo_max_freq"] = "9000000"
     assert fastest_cpus(files, (0, 1), 1) == (1,)
+
+
+A_BOARD = """processor	: 0
+CPU implementer	: 0x41
+CPU part	: 0xd05
+
+processor	: 10
+BogoMIPS	: 48.00
+CPU implementer	: 0x41
+CPU part	: 0xd0b
+
+Hardware	: A Chip
+"""
+
+
+def test_a_core_is_told_from_the_others():
+    files = {
+        "proc/cpuinfo": A_BOARD,
+        f"{CPU}/cpu10/cpufreq/scaling_governor": "performance",
+        f"{CPU}/cpu10/cpufreq/scaling_cur_freq": "2400000",
+        f"{CPU}/cpu1/cpufreq/scaling_cur_freq": "1",
+    }
+    assert core(files, 0) == Core((0x41, 0xD05), None, None)
+    assert core(files, 10) == Core((0x41, 0xD0B), "performance", 2400.0)
+    assert core(files, 1) == Core(None, None, None)
+
+
+@given(st.text(), st.text())
+def test_whatever_the_kernel_writes_of_a_core_is_read(text, frequency):
+    block = f"processor: 0\nCPU implementer: {text}\nCPU part: {text}"
+    found = core({"proc/cpuinfo": block, f"{CPU}/cpu0/cpufreq/scaling_cur_freq": frequency}, 0)
+    assert found.mhz is None or 1 <= found.mhz < 1e5
+    assert found.part is None or len(found.part) == 2

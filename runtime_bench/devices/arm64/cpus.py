@@ -18,10 +18,32 @@ class Cache:
 
 
 @dataclass(frozen=True)
+class Pipeline:
+    """LLVM's name of the model of a core's pipeline, and the latencies of its loads, in cycles.
+
+    Latencies are those that ramlat measured on boards, in the results of sbc-bench: of the A76 on a Raspberry Pi 5 at
+    2.4 GHz (1.67, 5.0 and 139.5 ns); of the A72's caches on an RK3576 at 2.35 GHz (1.70 and 8.5 ns), and of the memory
+    of a Raspberry Pi 4 (154 ns, at 1.8 GHz here).
+    """
+
+    core: str
+    l1_latency: int
+    l2_latency: int
+    memory_latency: int
+
+    def waits(self, l1_misses: int, l2_misses: int) -> int:
+        """Cycles of waiting if no load that misses a cache overlapped with anything."""
+        return (l1_misses - l2_misses) * (self.l2_latency - self.l1_latency) + l2_misses * (
+            self.memory_latency - self.l1_latency
+        )
+
+
+@dataclass(frozen=True)
 class Cpu:
     """A CPU by its name in QEMU: its identity there (MIDR), and the caches of a common chip with four of its cores.
 
     Ways are those of Arm's technical reference manuals; sizes those of the chip: BCM2837, BCM2711, BCM2712.
+    pipeline: LLVM's model of it, if that has one to trust, and what its loads wait for.
     """
 
     name: str
@@ -33,6 +55,7 @@ class Cpu:
     l1_data: Cache
     l1_instructions: Cache
     l2: Cache
+    pipeline: Pipeline | None = None
 
     def write_overlay(self, folder: Path) -> None:
         """Write what Linux says of it below a folder, as proc/cpuinfo and sys/devices/system/cpu."""
@@ -102,6 +125,7 @@ CPUS = (
         l1_data=Cache(32, 2),
         l1_instructions=Cache(48, 3),
         l2=Cache(1024, 16),
+        pipeline=Pipeline("cortex-a72", 4, 20, 277),
     ),
     Cpu(
         "cortex-a76",
@@ -113,6 +137,7 @@ CPUS = (
         l1_data=Cache(64, 4),
         l1_instructions=Cache(64, 4),
         l2=Cache(512, 8),
+        pipeline=Pipeline("neoverse-n1", 4, 12, 335),
     ),
 )
 DEFAULT = CPUS[1]

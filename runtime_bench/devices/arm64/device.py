@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime_bench import worker as worker_module
+from runtime_bench.counting.cycles import CycleModel, missing_llvm
 from runtime_bench.counting.plugin import COMPILER, build_plugin, qemu_version, takes_plugins
 from runtime_bench.devices.arm64.cpus import CORES, DEFAULT, Cpu
 from runtime_bench.devices.arm64.sysroot import Progress, Sysroot, cache_folder, make, sysroot
@@ -84,6 +85,8 @@ class EmulatedArm64(LocalDevice):
         super().__init__()
         self.name = f"{NAME}:{cpu.name}"
         self._cpu, self._userland, self._qemu = cpu, userland, qemu
+        # Of the A53 LLVM's model is not to be trusted: it finds that CPU's own kernels slower than those of the A72.
+        self._model = CycleModel(cpu.pipeline.core) if cpu.pipeline and missing_llvm() is None else None
 
     def environment(self) -> Environment:
         """The emulated CPU, and under `kernel` what it is emulated on."""
@@ -117,7 +120,11 @@ class EmulatedArm64(LocalDevice):
         l1, l2 = self._cpu.l1_data, self._cpu.l2
         caches = f"l1={l1.kib},l1_ways={l1.ways},l2={l2.kib},l2_ways={l2.ways}"
         files = (str(path).replace(",", ",,") for path in (plugin, counts))  # commas are QEMU's
-        return Counter(self._command("-plugin", f"{',out='.join(files)},{caches}"), self._cpu.name, counts)
+        return Counter(self._command("-plugin", f"{',out='.join(files)},{caches}"), self._cpu, counts, self._model)
+
+    def lacks_cycles(self) -> tuple[str, str] | None:
+        """See CountingDevice.lacks_cycles."""
+        return None if self._cpu.pipeline is None else missing_llvm()
 
     def _command(self, *options: str) -> tuple[str, ...]:
         return (*self._userland.command(self._qemu, self._cpu, *options), worker_module.__file__, "emulated")
@@ -140,13 +147,19 @@ class _Worker(LocalWorker):
 class Counter(_Worker):
     """A worker whose answer to `count` is what one run did, as results.Counts has it."""
 
-    def __init__(self, command: Sequence[str], cpu: str, counts: Path):
+    def __init__(self, command: Sequence[str], cpu: Cpu, counts: Path, model: CycleModel | None):
         super().__init__(command)
-        self._cpu, self._counts = cpu, counts
+        self._cpu, self._counts, self._model = cpu, counts, model
 
     def ask(self, action: str, *, timeout: float, **request: Any) -> dict[str, Any]:
         """See WorkerHandle.ask."""
         reply = super().ask(action, timeout=timeout, **request)
         if action != "count":
             return reply
-        return {"cpu": self._cpu} | json.loads(self._counts.read_text().splitlines()[-1])
+        counts: dict[str, Any] = json.loads(self._counts.read_text().splitlines()[-1])
+        blocks = counts.pop("blocks")
+        if self._model is not None and self._cpu.pipeline is not None:
+            least = self._model.cycles(blocks, counts["instructions"])
+            waits = self._cpu.pipeline.waits(counts["l1_misses"], counts["l2_misses"])
+            counts |= {"cycles": (least, least + waits), "cycle_model": self._model.name}
+        return {"cpu": self._cpu.name} | counts

@@ -108,6 +108,27 @@ def test_one_inference_is_counted(measured):
         assert counts.bytes_loaded > 4 * counts.loads
 
 
+def test_cycles_are_an_interval_of_a_named_model(measured):
+    """Between four instructions at once and one at a time, as this core does them."""
+    for entry in measured[0].entries:
+        low, high = entry.counts.cycles
+        assert entry.counts.instructions / 4 < low < entry.counts.instructions
+        assert high > low + 16 * (entry.counts.l1_misses - entry.counts.l2_misses)
+        assert entry.counts.cycle_model.startswith("LLVM ")
+        assert entry.counts.cycle_model.endswith(" cortex-a72")
+
+
+@pytest.mark.parametrize(("cpu", "flags"), [("cortex-a53", []), ("cortex-a76", ["no-cycles"])])
+def test_without_a_model_of_the_core_there_are_no_cycles(files, monkeypatch, cpu, flags):
+    """Of the A53 there is none to trust; of the others LLVM has one, where it is installed."""
+    lacking = ("llvm-mca: missing", "apt-get install llvm")
+    monkeypatch.setattr("runtime_bench.devices.arm64.device.missing_llvm", lambda: lacking)
+    (entry,) = bench([candidate(files["vgg.tflite"])], emulated(cpu), QUICK).entries
+    assert entry.counts.instructions > 0
+    assert (entry.counts.cycles, entry.counts.cycle_model) == (None, None)
+    assert [flag.flag for flag in entry.flags] == flags
+
+
 def test_memory_is_that_of_an_arm64_process(measured):
     for there, here in zip(*(results.entries for results in measured), strict=True):
         assert 0.5 * here.memory.after_load < there.memory.after_load < 1.5 * here.memory.after_load
