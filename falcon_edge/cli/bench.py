@@ -1,7 +1,7 @@
 """falcon-edge bench."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,12 +11,20 @@ from falcon_edge.cli.results_tables import results_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput, DeviceFailed, Inconclusive
 
+if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Group, RenderableType
+
+    from runtime_bench.results import Results
+
 
 def bench(
     models: Annotated[list[Path] | None, typer.Argument(metavar="[BUNDLE|FILE]...", help="What to measure.")] = None,
     device: Annotated[
-        str, typer.Option("--device", help="Where to measure: local, arm64[:CPU], ssh://[user@]host, adb[:SERIAL].")
-    ] = "local",
+        list[str] | None,
+        typer.Option("--device", help="local (the default), arm64[:CPU], ssh://[user@]host, adb[:SERIAL]; repeat it."),
+    ] = None,
     clean: Annotated[bool, typer.Option("--clean", help="Leave nothing on the device that was sent to it.")] = False,
     runtime: Annotated[list[str] | None, typer.Option("--runtime", help="onnxruntime (ort), litert (tflite).")] = None,
     target: Annotated[list[str] | None, typer.Option("--target", help="Only these formats.")] = None,
@@ -61,16 +69,13 @@ def bench(
 ) -> None:
     """Measure latency, memory and accuracy, every model in a process of its own, interleaved."""
     with session(as_json, debug, quiet) as out:
-        from rich.console import Group
-
         from falcon_edge.bundle import find_bundle
         from falcon_edge.steps.bench import Selection
-        from falcon_edge.steps.bench import bench as run
+        from falcon_edge.steps.several import bench_each, file_of
         from runtime_bench import calibration as calibrations
-        from runtime_bench import ci
         from runtime_bench.bench import Protocol
         from runtime_bench.devices.names import device_named
-        from runtime_bench.results import check_writable, load, save, write
+        from runtime_bench.results import Results, check_writable, load, save
 
         protocol = Protocol(
             threads=_numbers("--threads", threads),
@@ -85,11 +90,14 @@ def bench(
         for file in (output, csv, benchmark_json):
             if file is not None:
                 check_writable(file)
+        devices = [device_named(name, clean=clean) for name in device or ["local"]]
+        if resume is not None and len(devices) > 1:
+            raise BadInput("--resume goes on with one device: name that alone")
         with out.progress() as progress:
-            results = run(
+            found = bench_each(
                 models or [find_bundle(None)],
                 protocol,
-                device=device_named(device, clean=clean),
+                devices,
                 selection=Selection(runtime or (), target or (), precision or ()),
                 data=data,
                 samples=samples,
@@ -98,27 +106,62 @@ def bench(
                 calibration=None if calibration is None else calibrations.load(calibration),
                 progress=progress,
             )
-        if output is not None:
-            save(results, output)
-        if csv is not None:
-            write(ci.csv_table(results).encode(), csv)
-        if benchmark_json is not None:
-            write(ci.benchmark_json(results).encode(), benchmark_json)
-        out.result(
-            results.model_dump(mode="json"),
-            lambda: Group(results_table(results), *([profile_tables(results)] if profile else [])),
-        )
-        out.flags(results)
-        if results.interrupted:
+        measured = [results for results in found if isinstance(results, Results)]
+        unusable = [error for error in found if not isinstance(error, Results)]
+        if not measured:
+            raise unusable[0] if unusable else KeyboardInterrupt
+        several = len(devices) > 1
+        for results in measured:
+            made = ((output, save), (csv, _write_csv), (benchmark_json, _write_benchmark))
+            for file, write_to in made:
+                if file is not None:
+                    write_to(results, file_of(file, results.options["device"]) if several else file)
+        documents = [results.model_dump(mode="json") for results in measured]
+        out.result(documents if several else documents[0], lambda: _shown(measured, profile, several))
+        for results in measured:
+            out.flags(results)
+        if any(results.interrupted for results in measured):
             raise KeyboardInterrupt
-        failed = [entry for entry in results.entries if entry.failure is not None]
-        if failed and failed[0].failure is not None:
-            more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-            raise DeviceFailed(f"{failed[0].model.file}: {failed[0].failure.message}{more}")
-        doubtful = [entry for entry in results.entries if entry.flags]
+        failures = [*map(str, unusable), *_failures(measured, several)]
+        if failures:
+            raise DeviceFailed(failures[0] + (f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""))
+        doubtful = [entry for results in measured for entry in results.entries if entry.flags]
         if strict and doubtful:
             first = doubtful[0]
             raise Inconclusive(f"{first.model.file}: {first.flags[0].reason}; {first.flags[0].remedy}")
+
+
+def _shown(measured: "Sequence[Results]", profile: bool, several: bool) -> "Group":
+    from rich.console import Group
+
+    parts: list[RenderableType] = []
+    for results in measured:
+        parts += [results.options["device"]] if several else []
+        parts += [results_table(results), *([profile_tables(results)] if profile else [])]
+    return Group(*parts)
+
+
+def _failures(measured: "Sequence[Results]", several: bool) -> "Iterator[str]":
+    """A line for every file that failed."""
+    for results in measured:
+        name = f"{results.options['device']}: " if several else ""
+        for entry in results.entries:
+            if entry.failure is not None:
+                yield f"{name}{entry.model.file}: {entry.failure.message}"
+
+
+def _write_csv(results: "Results", path: Path) -> None:
+    from runtime_bench.ci import csv_table
+    from runtime_bench.results import write
+
+    write(csv_table(results).encode(), path)
+
+
+def _write_benchmark(results: "Results", path: Path) -> None:
+    from runtime_bench.ci import benchmark_json
+    from runtime_bench.results import write
+
+    write(benchmark_json(results).encode(), path)
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:

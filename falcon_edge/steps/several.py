@@ -1,0 +1,114 @@
+"""bench on several devices: boards and phones at once, then this machine's own ones, one after the other."""
+
+import re
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from falcon_edge.errors import BadInput
+from falcon_edge.progress import Progress, silent
+from falcon_edge.steps.bench import bench
+from runtime_bench.bench import Protocol
+from runtime_bench.devices.device import Device
+from runtime_bench.devices.local import LocalDevice
+from runtime_bench.errors import BenchInputError, DeviceError
+from runtime_bench.results import Results
+
+
+def bench_each(
+    paths: Sequence[Path],
+    protocol: Protocol,
+    devices: Sequence[Device],
+    *,
+    progress: Progress = silent,
+    **options: Any,
+) -> list[Results | DeviceError | BenchInputError]:
+    """What `bench` finds on each device, in their order; `options` are those of `bench`.
+
+    Of a device that cannot be used, or not as asked, it is the error, which costs the others nothing. After Ctrl-C
+    devices end with what they are doing, and what was measured is returned. Raises BadInput for two devices of one
+    name, and what `bench` raises for what no device can measure.
+    """
+    names = [device.name for device in devices]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise BadInput(f"--device {twice[0]}: named twice")
+    run = _Run(paths, protocol, devices, options, progress)
+    away = [number for number, device in enumerate(devices) if not isinstance(device, LocalDevice)]
+    if len(devices) > 1:
+        run.at_once(away)
+    else:
+        run.measure(0)
+    for number in range(len(devices)):
+        if number not in run.found and not run.stopped.is_set():
+            run.measure(number)
+    return [run.found[number] for number in sorted(run.found)]
+
+
+def file_of(path: Path, device: str) -> Path:
+    """Where a device's results go, of several: results.json becomes results.adb-SERIAL.json."""
+    return path.with_name(f"{path.stem}.{re.sub('[^A-Za-z0-9_.-]+', '-', device)}{path.suffix}")
+
+
+class _Run:
+    """The devices of one command, and what was found on them by their numbers."""
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        protocol: Protocol,
+        devices: Sequence[Device],
+        options: dict[str, Any],
+        progress: Progress,
+    ):
+        self._paths, self._protocol, self._devices, self._options = paths, protocol, devices, options
+        self._progress, self._lock = progress, threading.Lock()
+        self._steps: dict[int, tuple[int, int]] = {}
+        self._told: set[int] = set()
+        self.found: dict[int, Results | DeviceError | BenchInputError] = {}
+        self.stopped = threading.Event()
+
+    def at_once(self, numbers: Sequence[int]) -> None:
+        """Measure on devices that share no CPU, each in a thread that waits for its device."""
+        with ThreadPoolExecutor(max(1, len(numbers))) as pool:
+            started = [pool.submit(self._beside_others, number) for number in numbers]
+            try:
+                wait(started)
+            except KeyboardInterrupt:
+                self.stopped.set()
+        for each in started:
+            each.result()
+        if self.stopped.is_set():
+            for number, results in self.found.items():
+                if isinstance(results, Results):
+                    self.found[number] = results.model_copy(update={"interrupted": True})
+
+    def _beside_others(self, number: int) -> None:
+        with suppress(KeyboardInterrupt):  # that of `tell`, before there was anything to keep
+            self.measure(number)
+
+    def measure(self, number: int) -> None:
+        """Measure on a device."""
+        device = self._devices[number]
+
+        def tell(done: int, total: int, text: str) -> None:
+            if self.stopped.is_set() and number not in self._told:
+                self._told.add(number)  # once: what it has is put together after that
+                raise KeyboardInterrupt
+            with self._lock:
+                self._steps[number] = done, total
+                everything = [sum(column) for column in zip(*self._steps.values(), strict=True)]
+                says = text if len(self._devices) == 1 else f"{device.name}: {text}"
+                self._progress(everything[0], everything[1], says)
+
+        try:
+            results = bench(self._paths, self._protocol, device=device, progress=tell, **self._options)
+        except (DeviceError, BenchInputError) as error:
+            self.found[number] = error
+            return
+        self.found[number] = results
+        if results.interrupted:
+            self.stopped.set()
