@@ -181,12 +181,13 @@ def line(row: Row, standard: Entry) -> str:
     else:
         low, high = (cycles / 1e6 for cycles in counts.cycles)
         ratios = sorted(one / other for one, other in zip(before.cycles, counts.cycles, strict=True))
-        cells += [f"{low:.1f}..{high:.1f}", f"{ratios[0]:.2f}..{ratios[1]:.2f}"]
+        ratio = "" if row.entry is standard else f"{ratios[0]:.2f}..{ratios[1]:.2f}"
+        cells += [f"{low:.1f}..{high:.1f}", ratio]
     return f"| {' | '.join(cells)} |"
 
 
 def _with_ratio(value: float, standard: float) -> list[str]:
-    return [f"{value / 1e6:.1f}", f"{standard / value:.2f}" if value else ""]
+    return [f"{value / 1e6:.1f}", "" if value == standard else f"{standard / value:.2f}"]
 
 
 if __name__ == "__main__":
