@@ -170,6 +170,10 @@ class AdbDevice(ShellDevice):
                 self.call(f"pm uninstall {PACKAGE}" if self._clean else f"run-as {PACKAGE} rm -rf {FOLDER}")
         super().close()
 
+    @property
+    def _reached(self) -> bool:
+        return self._has_app is not None or super()._reached
+
     def _hang_up(self) -> None:
         self._serial, self._has_app = None, None
 

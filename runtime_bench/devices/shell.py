@@ -83,6 +83,11 @@ class ShellDevice(ABC):
     def _send(self, path: Path, remote: str) -> Done:
         """Copy a file to the device."""
 
+    @property
+    def _reached(self) -> bool:
+        """Whether the device has answered."""
+        return self._board is not None
+
     def _hang_up(self) -> None:  # noqa: B027  # not every way there is a connection
         """End the connection."""
 
@@ -141,7 +146,7 @@ class ShellDevice(ABC):
 
     def close(self) -> None:
         """Remove what is of this run only (with `clean`: all), and hang up."""
-        leftovers = self.folder if self._clean and self._board is not None else self._scratch
+        leftovers = self.folder if self._clean and self._reached else self._scratch
         # Where the connection is gone there is nobody left to ask.
         with contextlib.suppress(DeviceError):
             if leftovers is not None:

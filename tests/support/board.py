@@ -83,6 +83,11 @@ class Board:
         """What the board's python3 does, as a shell script."""
         self._write("tools/python3", f"#!/bin/sh\n{script}\n")
 
+    def use_tools_only(self) -> None:
+        """Its commands are those in `tools`, and none of this machine's."""
+        session = SESSION.format(home=self.home, tools=self.tools)
+        self._write("session", session.replace(":/usr/bin:/bin", ""))
+
     def hang_up(self) -> None:
         """End the server and every connection, as when a cable is pulled."""
         for pid in self.sessions():

@@ -29,6 +29,7 @@ class Phone:
         self.others, self.commands = list(others), []
         self.tools = folder / "tools"
         self.tools.mkdir(parents=True)
+        self._path = f"{self.tools}:/usr/bin:/bin"
         if python is not None:
             self.answer_by(f'exec {python} "$@"')
         self._running, self._open = [], []
@@ -53,23 +54,24 @@ class Phone:
 
     def answer_by(self, script: str) -> None:
         """What the phone's python3 does, as a shell script."""
-        path = self.tools / "python3"
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
+        self._write("python3", script)
 
-    def install(self, worker: Path) -> None:
-        """Install the app, which is acted by worker.py, with the commands of Android that it needs."""
+    def use_tools_only(self) -> None:
+        """Its commands are those in `tools`, and none of this machine's."""
+        self._path = str(self.tools)
+
+    def install(self, worker: Path, python: str = sys.executable) -> None:
+        """Install the app, which is acted by worker.py in a Python, with the commands of Android that it needs."""
         shutil.copy(worker, self.folder / "worker.py")
         (self.folder / "installed").touch()
+        self._write("app_process", f"exec {python} {APP} {self.folder}")
         for command in ("am", "pm", "pidof", "run-as", "logcat", "dumpsys"):
-            path = self.tools / command
-            path.write_text(f'#!/bin/sh\nexec {sys.executable} {APP} {self.folder} {command} "$@"\n')
-            path.chmod(0o755)
+            self._write(command, f'exec {sys.executable} {APP} {self.folder} {command} "$@"')
 
     def run(self, command: str) -> subprocess.Popen:
         """Start a command of the phone's shell."""
         self.commands.append(command)
-        environment = {"PATH": f"{self.tools}:/usr/bin:/bin", "HOME": str(self.folder)}
+        environment = {"PATH": self._path, "HOME": str(self.folder)}
         process = subprocess.Popen(
             ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             cwd=self.folder, env=environment, start_new_session=True,
@@ -105,9 +107,14 @@ class Phone:
                 inside = os.readlink(entry / "cwd") == str(self.folder)
             except OSError:
                 continue
-            if inside and any(word.endswith(b".py") for word in words[:4]):
+            if inside and any(word.endswith(b".py") for word in words):
                 found.append(int(entry.name))
         return found
+
+    def _write(self, name: str, script: str) -> None:
+        path = self.tools / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
 
 
 class _Connection:

@@ -48,7 +48,7 @@ def start(folder, words):
         os.mkfifo(pipe)
         with (folder / "said").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, __file__, str(folder)], stdin=os.open(pipe, os.O_RDWR), stdout=log, stderr=log,
+                [folder / "tools/app_process"], stdin=os.open(pipe, os.O_RDWR), stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         pid.write_text(str(process.pid))

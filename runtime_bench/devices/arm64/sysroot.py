@@ -131,10 +131,10 @@ def _fill(made: Sysroot, qemu: str, temporary: Path, progress: Progress) -> None
         (root / "usr" / name).mkdir(parents=True)
         (root / name).symlink_to(f"usr/{name}")
     packages = {}
-    for archive in _download(temporary / "apt", progress):
+    for archive in download(PACKAGES, temporary / "apt", progress):
         name, version, _ = archive.name.split("_")
         packages[f"{name}={urllib.parse.unquote(version)}"] = _hash(archive)
-        _unpack(archive, root)
+        unpack(archive, root)
     progress(3, 6, "fetching the wheels")
     python = (root / "usr/bin/python3").readlink().name
     _install_wheels(python.removeprefix("python"), root / "usr/local/lib" / python / "dist-packages")
@@ -151,8 +151,11 @@ def _fill(made: Sysroot, qemu: str, temporary: Path, progress: Progress) -> None
     (made.folder / STATE).write_text(json.dumps(state, indent=1) + "\n")
 
 
-def _download(folder: Path, progress: Progress) -> list[Path]:
-    """The packages and what they depend on, by this machine's apt sources, without touching its own state."""
+def download(packages: Sequence[str], folder: Path, progress: Progress) -> list[Path]:
+    """Debian's packages for arm64 and what they depend on, by this machine's apt sources, without touching its state.
+
+    folder: an absolute path that is not there yet. Raises DeviceError.
+    """
     for name in ("lists/partial", "archives/partial"):
         (folder / name).mkdir(parents=True)
     (folder / "status").touch()
@@ -172,14 +175,15 @@ def _download(folder: Path, progress: Progress) -> list[Path]:
     _run([*apt, "update"], "apt-get update")
     progress(1, 6, "fetching the packages")
     _run(
-        [*apt, "install", "--yes", "--no-install-recommends", "--download-only", *PACKAGES],
+        [*apt, "install", "--yes", "--no-install-recommends", "--download-only", *packages],
         "apt-get, asked for arm64 packages of this machine's sources,",
     )
     progress(2, 6, "unpacking them")
     return sorted((folder / "archives").glob("*.deb"))
 
 
-def _unpack(archive: Path, root: Path) -> None:
+def unpack(archive: Path, root: Path) -> None:
+    """Unpack a package below a folder. Raises DeviceError."""
     tar = ("tar", "-x", "-C", str(root), "--keep-directory-symlink", "--no-same-owner", "--no-same-permissions")
     with subprocess.Popen(("dpkg-deb", "--fsys-tarfile", str(archive)), stdout=subprocess.PIPE) as source:
         done = subprocess.run(tar, stdin=source.stdout, capture_output=True, text=True)

@@ -10,26 +10,33 @@ from runtime_bench.bench import Candidate, Evaluation
 from runtime_bench.devices.adb import AdbDevice
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.golden import GoldenVector, Tolerance
+from runtime_bench.runtimes import runtime_for
 
 
 @pytest.fixture
-def candidates(files, images, tmp_path):
-    """Both formats with golden outputs of this machine and images."""
+def candidate(images, tmp_path):
+    """Makes candidates: a file with golden outputs of this machine and images."""
     np.save(tmp_path / "pixels.npy", images[:40])
     evaluation = Evaluation("images", tmp_path / "pixels.npy", np.arange(40) % 5, (0.5,) * 3, (0.25,) * 3)
-    found = []
-    for suffix, runtime in ((".onnx", "onnxruntime"), (".tflite", "litert")):
-        path = files[f"vgg{suffix}"]
-        vector = GoldenVector(tmp_path / "input.bin", tmp_path / f"output{suffix}.bin")
+
+    def candidate(path, precision="fp32"):
+        runtime, target = runtime_for(path.suffix).name, path.suffix[1:]
+        vector = GoldenVector(tmp_path / "input.bin", tmp_path / f"{path.name}.output.bin")
         np.random.default_rng(0).standard_normal((3, 24, 24)).astype("<f4").tofile(vector.input)
         with LocalDevice().start_worker() as worker:
             worker.ask("load", timeout=60, path=str(path), runtime=runtime, threads=1)
             worker.ask("replay", timeout=60, inputs=[str(vector.input)], outputs=[str(vector.output)])
         same = Tolerance(rtol=0.0)
-        found.append(
-            Candidate(path, runtime, "vgg", suffix[1:], "fp32", golden=(vector,), tolerance=same, evaluation=evaluation)
-        )
-    return found
+        known = {"golden": (vector,), "tolerance": same, "evaluation": evaluation}
+        return Candidate(path, runtime, path.stem, target, precision, **known)
+
+    return candidate
+
+
+@pytest.fixture
+def candidates(files, candidate):
+    """Both formats."""
+    return [candidate(files["vgg.onnx"]), candidate(files["vgg.tflite"])]
 
 
 @pytest.fixture

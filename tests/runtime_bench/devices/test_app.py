@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 from phone import ADB
@@ -61,11 +62,13 @@ def test_a_phone_with_the_app_gives_what_this_machine_gives(phone, candidates):
     assert gone(lambda: running(phone))
 
 
-def test_it_is_removed_when_asked(phone):
+def test_it_is_removed_when_asked_with_all_files(phone, files):
     device = AdbDevice("adb", clean=True)
     assert device.has_app
+    assert Path(device.push(files["vgg.onnx"])).exists()
     device.close()
     assert not AdbDevice("adb").has_app
+    assert not Path(device.folder).exists()
 
 
 def test_a_request_is_answered_as_it_was_asked(loaded, phone):
