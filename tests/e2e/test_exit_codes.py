@@ -89,6 +89,20 @@ def test_a_model_that_fails_costs_the_others_nothing(warm, folder, kind, reason)
     assert good.summary.count == 2
 
 
+def test_a_device_that_cannot_be_used_costs_the_others_nothing(warm, folder):
+    devices = "--device ssh://127.0.0.1:1 --device local"
+    done = warm(f"bench good.tflite {QUICK} {devices} -o several.json --csv several.csv --json", folder)
+    assert done.code == 4
+    assert done.err.splitlines()[-1].startswith("error: ssh://127.0.0.1:1: ")
+    (results,) = done.document
+    assert results["options"]["device"] == "local"
+    assert load(folder / "several.local.json").entries[0].failure is None
+    assert (folder / "several.local.csv").exists()
+    assert not (folder / "several.json").exists()
+    done = warm(f"bench good.tflite {QUICK} {devices} --resume several.local.json", folder)
+    assert (done.code, done.err) == (2, "error: --resume goes on with one device: name that alone\n")
+
+
 def test_inspecting_needs_no_runtime(warm, folder):
     """Files that a runtime fails on are described all the same."""
     for kind in ("onnx", "tflite"):
