@@ -83,7 +83,7 @@ def bench(
     step.done("measured")
     return Results(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        options=asdict(protocol) | {"device": device.name},
+        options=(emulation.protocol(protocol) if device.emulated else asdict(protocol)) | {"device": device.name},
         before=before,
         after=after,
         interrupted=interrupted,

@@ -11,12 +11,18 @@ from runtime_bench.devices.device import CountingDevice, Device
 from runtime_bench.errors import CannotCount
 from runtime_bench.golden import GoldenVector, Tolerance, agreement_of
 from runtime_bench.results import Counts, Failure
-from runtime_bench.subject import Subject, wrong_outputs
+from runtime_bench.subject import Protocol, Subject, wrong_outputs
 
-COUNTED_RUNS = 3
+WARM_UP_RUNS, COUNTED_RUNS = 1, 3
 # How far an emulated CPU may be off this one: it adds the same numbers in another order.
 EMULATED_TOLERANCE = Tolerance(rtol=1e-5)
 EXACT = Tolerance(rtol=0.0, top1=False)
+
+
+def protocol(asked: Protocol) -> dict[str, Any]:
+    """How it is done, as results have it: what was asked of times does not matter here."""
+    limits = {"timeout": asked.timeout, "memory_limit": asked.memory_limit}
+    return {"threads": asked.threads, "warm_up_runs": WARM_UP_RUNS, "runs": COUNTED_RUNS} | limits
 
 
 def prove(subject: Subject, host: Device) -> None:
@@ -53,7 +59,7 @@ def count(subject: Subject) -> None:
         return
     with counter as subject.worker:
         subject.open()
-        counted = [subject.ask("count") for _ in range(1 + COUNTED_RUNS)][1:]
+        counted = [subject.ask("count") for _ in range(WARM_UP_RUNS + COUNTED_RUNS)][WARM_UP_RUNS:]
     subject.counts = Counts(**sorted(counted, key=lambda counts: counts["instructions"])[COUNTED_RUNS // 2])
     subject.lacking_cycles = subject.device.lacks_cycles()
 

@@ -153,8 +153,10 @@ def _kind(entry: Entry) -> tuple[object, ...]:
 
 def _findings(new: Entry, old: Entry, tolerances: Tolerances, doubt: str | None, interleaved: bool) -> list[Finding]:
     name = f"{new.model.name}, {new.model.file}"
-    counted = new.counts is not None and old.counts is not None
-    found = [] if counted else [_latency(name, new, old, tolerances.latency, doubt, interleaved)]
+    if (new.emulated and old.emulated) or (new.counts is not None and old.counts is not None):
+        found = [_instructions(name, new, old, tolerances.counts)]
+    else:
+        found = [_latency(name, new, old, tolerances.latency, doubt, interleaved)]
     if new.memory is not None and old.memory is not None:
         peaks = new.memory.peak, old.memory.peak
         found += _exact(name, "memory", *peaks, tolerances.memory, doubt)
@@ -162,11 +164,23 @@ def _findings(new: Entry, old: Entry, tolerances: Tolerances, doubt: str | None,
     found += _exact(name, "macs", new.model.macs, old.model.macs, tolerances.counts)
     found += _exact(name, "parameters", new.model.parameters, old.model.parameters, tolerances.counts)
     found += _operators(name, new.model, old.model, tolerances.counts)
-    if new.counts is not None and old.counts is not None and new.counts.cpu == old.counts.cpu:
-        found += _exact(name, "instructions", new.counts.instructions, old.counts.instructions, tolerances.counts)
     if old.accuracy is not None:
         found.append(_accuracy(name, new.accuracy, old.accuracy, tolerances.accuracy))
     return found
+
+
+def _instructions(name: str, new: Entry, old: Entry, tolerance: float) -> Finding:
+    if new.counts is None or old.counts is None:
+        failed = (new if new.counts is None else old).failure
+        why = "they were not counted" if failed is None else f"it failed: {failed.message}"
+    elif new.counts.cpu != old.counts.cpu:
+        why = f"they were counted on different CPUs ({new.counts.cpu}; {old.counts.cpu})"
+    elif not old.counts.instructions:
+        why = "none were counted of the baseline"
+    else:
+        (found,) = _exact(name, "instructions", new.counts.instructions, old.counts.instructions, tolerance)
+        return found
+    return Finding(name, "instructions", None, None, None, None, tolerance, Verdict.inconclusive, why)
 
 
 def _latency(name: str, new: Entry, old: Entry, tolerance: float, doubt: str | None, interleaved: bool) -> Finding:

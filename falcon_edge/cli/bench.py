@@ -9,7 +9,7 @@ from falcon_edge.cli import options
 from falcon_edge.cli.profile_tables import profile_tables
 from falcon_edge.cli.results_tables import results_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
-from falcon_edge.errors import BadInput, DeviceFailed, Inconclusive
+from falcon_edge.errors import BadInput, Inconclusive
 
 if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
     from collections.abc import Iterator, Sequence
@@ -122,9 +122,7 @@ def bench(
             out.flags(results)
         if any(results.interrupted for results in measured):
             raise KeyboardInterrupt
-        failures = [*map(str, unusable), *_failures(measured, several)]
-        if failures:
-            raise DeviceFailed(failures[0] + (f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""))
+        out.failures([*map(str, unusable), *_failures(measured, several)])
         doubtful = [entry for results in measured for entry in results.entries if entry.flags]
         if strict and doubtful:
             first = doubtful[0]

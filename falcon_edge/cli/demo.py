@@ -16,7 +16,7 @@ def demo(
     debug: Debug = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run the whole flow on the network and images that ship with us: at most 3 minutes on two cores."""
+    """Run the whole flow on the network and images that ship with us: 3 minutes on two cores, more if emulated."""
     with session(as_json, debug, quiet) as out:
         from falcon_edge.steps.demo import demo as run
         from runtime_bench.compare import compare
@@ -26,3 +26,12 @@ def demo(
         out.result(results.model_dump(mode="json"), lambda: comparison_table(compare([results])))
         out.flags(results)
         out.say(f"written to {output}: standard.falcon, falcon.falcon, results.json, report.html")
+        if results.interrupted:
+            raise KeyboardInterrupt
+        out.failures(
+            [
+                f"{entry.model.name}, {entry.model.file}: {entry.failure.message}"
+                for entry in results.entries
+                if entry.failure is not None
+            ]
+        )

@@ -61,7 +61,9 @@ def comparison_table(rows: "Sequence[Row]") -> "Group":
         }
         for row in working
     ]
-    return _group(cells, [], [row.entry for row in rows])
+    places = dict.fromkeys(entry.device for entry in entries if entry.emulated)
+    notes = [f"{place}, emulated: instructions of one inference, no times" for place in places]
+    return _group(cells, notes, [row.entry for row in rows])
 
 
 def headlines_table(headlines: "Sequence[Headline]") -> "Group":

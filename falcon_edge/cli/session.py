@@ -5,13 +5,13 @@ import os
 import sys
 import traceback
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from falcon_edge.errors import BadInput, FalconEdgeError
+from falcon_edge.errors import BadInput, DeviceFailed, FalconEdgeError
 
 if TYPE_CHECKING:
     from falcon_edge.progress import Progress
@@ -57,6 +57,11 @@ class Session:
         for entry in results.entries:
             for flag in entry.flags:
                 self.say(f"{entry.model.name} ({entry.model.target}): {flag.flag}: {flag.reason}; {flag.remedy}")
+
+    def failures(self, lines: Sequence[str]) -> None:
+        """Raise DeviceFailed for what failed while the rest went on: the first of it, and how much more there is."""
+        if lines:
+            raise DeviceFailed(lines[0] + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""))
 
     @contextmanager
     def progress(self) -> Iterator["Progress"]:

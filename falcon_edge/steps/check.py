@@ -47,10 +47,10 @@ def check_models(
 ) -> Checked:
     """Compare two bundles or model files, measured now in turns, or two results files.
 
-    With `confirm`, a regression of models counts only if a second run finds one too. What was measured of `new` is
-    added to the file `history`, and a slow drift in it is a regression too. Raises BadInput for a pair of results and
-    model, BenchInputError (runtime_bench) where nothing of the one has a baseline in the other, KeyboardInterrupt if
-    the measurement was interrupted.
+    With `confirm`, a regression of models counts only if a second run finds one too (but on an emulated device, where
+    what is counted repeats). What was measured of `new` is added to the file `history`, and a slow drift in it is a
+    regression too. Raises BadInput for a pair of results and model, BenchInputError (runtime_bench) where nothing of
+    the one has a baseline in the other, KeyboardInterrupt if the measurement was interrupted.
     """
     kinds = {path.suffix == RESULTS for path in (new, baseline)}
     if kinds == {True, False}:
@@ -71,7 +71,8 @@ def check_models(
         return check(one, other, tolerances, interleaved=True), results, one, other
 
     run = measured()
-    if worst(run[0]) is Verdict.regression and confirm:
+    timed = not all(entry.emulated for entry in run[1].entries)
+    if worst(run[0]) is Verdict.regression and confirm and timed:
         again = measured()
         run = run if worst(again[0]) is Verdict.regression else again
     findings, results, one, other = run

@@ -72,6 +72,11 @@ def _notes(results: Sequence[Results], found: Sequence[Subject]) -> Iterator[str
             yield f"{each.label} failed ({each.entry.failure.kind}): {each.entry.failure.message}"
 
 
+def _only_emulated(found: Sequence[Subject]) -> bool:
+    """Whether there is no latency among them, since none was taken."""
+    return bool(found) and all(each.entry.emulated for each in found)
+
+
 def _comparison(found: Sequence[Subject]) -> Section:
     columns = (
         Column("parameters", field("model.parameters")),
@@ -86,13 +91,20 @@ def _comparison(found: Sequence[Subject]) -> Section:
         Column("realised share", lambda each: each.row.realised_share, text.percent),
         Column("doubts", lambda each: ", ".join(flag.flag for flag in each.entry.flags)),
     )
+    title = "Speedup against MACs ratio"
     says = (
         "Speedup: the ratio of median latencies, standard over compressed, with its 95% interval by bootstrap over "
         "processes and samples. MACs ratio: what fewer multiply-accumulates promise; realised share: what became of it."
     )
+    if _only_emulated(found):
+        title = "Instructions against MACs ratio"
+        says = (
+            "Instructions ratio: of the instructions that one emulated inference executes, standard over compressed; "
+            "it is no speedup. MACs ratio: what fewer multiply-accumulates promise."
+        )
     return Section(
         "comparison",
-        "Speedup against MACs ratio",
+        title,
         says,
         _known(figures.speedups(found)),
         _known(of_subjects("Beside the standard", found, columns)),
@@ -200,7 +212,8 @@ def _accuracy(found: Sequence[Subject]) -> Section:
         "inputs the first class is the one that it was when the file was exported."
     )
     tables = _known(of_subjects("Accuracy and agreement", found, columns))
-    return Section("accuracy", "Accuracy against latency", says, _known(figures.trade(found)), tables)
+    title = "Accuracy" if _only_emulated(found) else "Accuracy against latency"
+    return Section("accuracy", title, says, _known(figures.trade(found)), tables)
 
 
 def _memory(found: Sequence[Subject]) -> Section:

@@ -65,7 +65,8 @@ def _parts(entry: Entry, run: int, place: str) -> dict[str, str]:
 
 def _place(result: Results, entry: Entry) -> str:
     """The device and its machine, in words."""
-    return f"{entry.device} ({machine(result)}{', emulated' if entry.emulated else ''})"
+    told = not entry.emulated or "emulated" in machine(result)
+    return f"{entry.device} ({machine(result)}{'' if told else ', emulated'})"
 
 
 def _labels(told: Sequence[dict[str, str]]) -> list[str]:

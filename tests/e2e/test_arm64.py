@@ -62,6 +62,9 @@ def test_compare_puts_instructions_beside_each_other(counted, warm):
     row = done.document[1]
     assert row["speedup"] is None
     assert row["instructions_ratio"] == standard.counts.instructions / falcon.counts.instructions > 1
+    words = warm("compare emulated.json", folder).words
+    assert "arm64:cortex-a72, emulated: instructions of one inference, no times" in words
+    assert not {"p50", "ms", "speedup"} & set(words.split())
 
 
 def test_compare_refuses_to_mix_counts_and_times(counted, warm):

@@ -5,7 +5,7 @@ import pytest
 
 from runtime_bench.errors import BenchInputError
 from runtime_bench.regression import Tolerances, Verdict, check, incomparable, worst
-from runtime_bench.results import Accuracy, Burst, Counts, Memory, summarise
+from runtime_bench.results import Accuracy, Burst, Counts, Failure, Memory, summarise
 
 
 @pytest.fixture
@@ -95,14 +95,42 @@ def test_operators_of_another_network_are_no_matter(made):
     assert "operators" not in verdicts(check([new], [old], Tolerances()))
 
 
-def test_instructions_of_the_same_emulated_cpu(made):
+@pytest.fixture
+def counted(made):
+    """An emulated entry with so many instructions, or none where they were not counted."""
+
     def counted(instructions, cpu="cortex-a53"):
         none = dict.fromkeys(("loads", "stores", "bytes_loaded", "bytes_stored"), 0)
-        return made().model_copy(update={"counts": Counts(cpu=cpu, instructions=instructions, **none)})
+        counts = None if instructions is None else Counts(cpu=cpu, instructions=instructions, **none)
+        nothing = {"emulated": True, "bursts": (), "summary": None}
+        return made().model_copy(update={"counts": counts} | nothing)
 
-    assert verdicts(check([counted(1006)], [counted(1000)], Tolerances()))["instructions"] == "regression"
-    assert verdicts(check([counted(1004)], [counted(1000)], Tolerances()))["instructions"] == "pass"
-    assert "instructions" not in verdicts(check([counted(1060)], [counted(1000, "cortex-a72")], Tolerances()))
+    return counted
+
+
+def instructions(new, old):
+    findings = check([new], [old], Tolerances())
+    assert "latency" not in verdicts(findings)
+    (finding,) = [finding for finding in findings if finding.figure == "instructions"]
+    return finding
+
+
+@pytest.mark.parametrize(("new", "verdict"), [(1006, "regression"), (1004, "pass"), (500, "pass")])
+def test_instructions_of_the_same_emulated_cpu(counted, new, verdict):
+    assert instructions(counted(new), counted(1000)).verdict == verdict
+
+
+def test_instructions_that_cannot_be_compared_are_no_pass(counted):
+    failed = counted(None).model_copy(update={"failure": Failure(kind="wrong-outputs", message="they differ")})
+    for new, old, reason in (
+        (counted(1000, "cortex-a72"), counted(1000), "they were counted on different CPUs (cortex-a72; cortex-a53)"),
+        (counted(None), counted(1000), "they were not counted"),
+        (counted(1000), counted(None), "they were not counted"),
+        (counted(1000), counted(0), "none were counted of the baseline"),
+        (failed, counted(1000), "it failed: they differ"),
+    ):
+        found = instructions(new, old)
+        assert (found.verdict, found.reason) == (Verdict.inconclusive, reason)
 
 
 def test_memory(made):

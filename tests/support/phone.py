@@ -33,6 +33,7 @@ class Phone:
         if python is not None:
             self.answer_by(f'exec {python} "$@"')
         self._running, self._open = [], []
+        self._cable = threading.Lock()  # no process is started while it is pulled
         phone = self
 
         class Handler(socketserver.BaseRequestHandler):
@@ -69,25 +70,29 @@ class Phone:
             self._write(command, f'exec {sys.executable} {APP} {self.folder} {command} "$@"')
 
     def run(self, command: str) -> subprocess.Popen:
-        """Start a command of the phone's shell."""
-        self.commands.append(command)
+        """Start a command of the phone's shell. Raises EOFError if it is unplugged."""
         environment = {"PATH": self._path, "HOME": str(self.folder)}
-        process = subprocess.Popen(
-            ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            cwd=self.folder, env=environment, start_new_session=True,
-        )  # fmt: skip
-        self._running.append(process)
+        with self._cable:
+            if self.state is None:
+                raise EOFError
+            process = subprocess.Popen(
+                ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                cwd=self.folder, env=environment, start_new_session=True,
+            )  # fmt: skip
+            self._running.append(process)
+        self.commands.append(command)
         return process
 
     def unplug(self) -> None:
         """End every connection and list the phone no more. Its processes meet the end of their input."""
-        self.state = None
-        for each in self._open:
-            with contextlib.suppress(OSError):
-                each.shutdown(2)
-        for process in self._running:
-            if process.poll() is None and process.stdin is not None:
-                process.stdin.close()
+        with self._cable:
+            self.state = None
+            for each in self._open:
+                with contextlib.suppress(OSError):
+                    each.shutdown(2)
+            for process in self._running:
+                if process.poll() is None and process.stdin is not None:
+                    process.stdin.close()
 
     def close(self) -> None:
         self.unplug()
@@ -173,7 +178,7 @@ class _Connection:
             kind, length = self._receive(4), struct.unpack("<I", self._receive(4))[0]
             if kind == b"QUIT":
                 return
-            name = self._receive(length).decode()
+            name = str(self._phone.folder / self._receive(length).decode())
             if kind == b"STAT":
                 try:
                     found = os.stat(name)

@@ -34,8 +34,8 @@ class Done:
         return " ".join("".join(" " if 0x2500 <= ord(sign) < 0x2580 else sign for sign in self.out).split())
 
 
-def run(command, folder, *, program=PROGRAM, **environment):
-    """Run `falcon-edge COMMAND` in a folder."""
+def run(command, folder, *, program=PROGRAM, limit=LIMIT, **environment):
+    """Run `falcon-edge COMMAND` in a folder, for `limit` seconds at most."""
     done = subprocess.run(
         [*program, *shlex.split(command)],
         cwd=folder,
@@ -43,7 +43,7 @@ def run(command, folder, *, program=PROGRAM, **environment):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=LIMIT,
+        timeout=limit,
     )
     return Done(command, done.returncode, done.stdout, done.stderr)
 

@@ -69,6 +69,9 @@ def test_an_emulated_cpu_has_no_latency(emulated):
     assert facts(found)["Fewer instructions"].figure == "6.00x"
     assert {"latency"}.isdisjoint(sections(report))
     assert sections(report)["emulation"].figures[0].name == "instructions"
+    titles = " ".join(section.title for section in report.sections).lower()
+    assert "instructions against macs ratio" in titles
+    assert not {"latency", "speedup"} & set(titles.split())
     columns = [column for section in report.sections for table in section.tables for column in table.columns]
     assert {"p50", "speedup", "realised share"}.isdisjoint(columns)
     plots = [figure.name for section in report.sections for figure in section.figures]

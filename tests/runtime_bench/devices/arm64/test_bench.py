@@ -84,6 +84,8 @@ def test_nothing_emulated_is_a_latency(measured):
         assert (entry.bursts, entry.summary, entry.intervals) == ((), None, None)
         assert (entry.load_ns, entry.first_inference_ns, entry.energy_j) == (None, None, None)
         assert entry.flags == ()
+    assert "seconds" not in there.options
+    assert (there.options["runs"], there.options["threads"]) == (3, (1,))  # what was done, not what is asked of times
 
 
 def test_answers_are_those_of_this_host(measured):
