@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 import unicodedata
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from falcon_edge.errors import BadInput, DeviceFailed, FalconEdgeError
+from falcon_edge.notices import Notice
 
 if TYPE_CHECKING:
     from falcon_edge.progress import Progress
@@ -98,8 +100,10 @@ class Session:
 @contextmanager
 def session(as_json: bool, debug: bool, quiet: bool) -> Iterator[Session]:
     """Run a verb: what a user can cause ends in one line on stderr and the exit code of its kind."""
+    out = Session(as_json, quiet)
     try:
-        yield Session(as_json, quiet)
+        with _notices(out):
+            yield out
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
@@ -115,6 +119,25 @@ def session(as_json: bool, debug: bool, quiet: bool) -> Iterator[Session]:
         else:
             print(f"error: {_line(error)}", file=sys.stderr)
         raise typer.Exit(1 if code is None else code) from None
+
+
+@contextmanager
+def _notices(out: Session) -> Iterator[None]:
+    """Print every notice as a line when it is given, once; other warnings stay what they are."""
+    said: set[str] = set()
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if not issubclass(category, Notice):
+                others(message, category, *place)
+            elif str(message) not in said:
+                said.add(str(message))
+                out.say(f"warning: {_line(Notice(str(message)))}")
+
+        warnings.simplefilter("always", Notice)
+        warnings.showwarning = show  # type: ignore[assignment]  # the documented way to print them otherwise
+        yield
 
 
 def _text(renderable: Any) -> str:
