@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from falcon_edge.errors import BadInput
+from falcon_edge.models import packages
 from falcon_edge.models.resnet import resnet18, resnet34
 from falcon_edge.models.vgg import vgg8, vgg16_bn, vgg19
 
@@ -163,20 +164,14 @@ def _plain(tensor: Tensor) -> bool:
 
 
 def _timm(name: str) -> Callable[..., Any]:
-    try:
-        timm = importlib.import_module("timm")
-    except (ImportError, RuntimeError) as error:  # RuntimeError: its torchvision is of another torch
-        raise BadInput(f"timm:{name} needs timm: pip install 'falcon-edge[timm]'") from error
+    timm = packages.timm(f"timm:{name}")
     if not timm.is_model(name):
         raise BadInput(f"timm:{name}: timm has no network of this name")
     return lambda **choices: timm.create_model(name, pretrained=False, **choices)
 
 
 def _torchvision(name: str) -> Callable[..., Any]:
-    try:
-        models = importlib.import_module("torchvision.models")
-    except (ImportError, RuntimeError) as error:
-        raise BadInput(f"torchvision:{name} needs a torchvision that fits torch: pip install torchvision") from error
+    models = packages.torchvision_models(f"torchvision:{name}")
     if name not in models.list_models():
         raise BadInput(f"torchvision:{name}: torchvision has no network of this name")
     return lambda **choices: models.get_model(name, weights=None, **choices)

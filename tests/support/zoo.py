@@ -2,7 +2,6 @@
 TFLite, in int8, and as FALCON."""
 
 import importlib.util
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.gep import lossless_rank
 from falcon_edge.falcon.plan import uniform_plan
+from falcon_edge.models import packages
 
 
 @dataclass(frozen=True)
@@ -181,15 +181,13 @@ def make(member):
     rounding of float32 so much that torch's own logits are worth 60 dB against float64.
     """
     source, name = member.name.split(":")
-    torchvision = _torchvision()
     torch.manual_seed(0)
     if source == "timm":
-        import timm
-
-        network = timm.create_model(name, pretrained=False, num_classes=CLASSES)
+        network = packages.timm(member.name).create_model(name, pretrained=False, num_classes=CLASSES)
     else:
         special = {"googlenet": {"aux_logits": False, "init_weights": True}}.get(name, {})
-        network = torchvision.models.get_model(name, weights=None, num_classes=CLASSES, **special)
+        models = packages.torchvision_models(member.name)
+        network = models.get_model(name, weights=None, num_classes=CLASSES, **special)
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.momentum = None
@@ -301,16 +299,3 @@ def _exported(network, side, path, lite):
 
 def _images(side, count, seed=0):
     return np.random.default_rng(seed).standard_normal((count, 3, side, side)).astype(np.float32)
-
-
-def _torchvision():
-    """torchvision beside a torch without its operators (the CPU wheels): two that it looks for are declared first."""
-    if "torchvision" not in sys.modules:
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for name in ("nms", "qnms"):
-            if not hasattr(torch.ops.torchvision, name):
-                library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _torchvision.library = library  # it takes its operators with it
-    import torchvision
-
-    return torchvision

@@ -138,17 +138,6 @@ def test_width_is_for_our_own(user_module):
     assert "--width is for vgg19" in refused(build, "users_own:net", width=0.5)
 
 
-def test_timm_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "timm", None)  # as if it were not there
-    assert refused(build, "timm:resnet18") == "timm:resnet18 needs timm: pip install 'falcon-edge[timm]'"
-
-
-def test_torchvision_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchvision.models", None)
-    said = refused(build, "torchvision:resnet18")
-    assert said == "torchvision:resnet18 needs a torchvision that fits torch: pip install torchvision"
-
-
 def write(path, state):
     (save_file if path.suffix == ".safetensors" else torch.save)(state, path)
     return path
