@@ -8,6 +8,8 @@ import onnx
 from onnx import ModelProto, TensorProto
 
 from converters.onnx_graph import OnnxGraph
+from converters.quantization.rules import BOUNDLESS
+from converters.quantization.spec import TensorQuantization
 from converters.runtimes import onnx_session
 
 BINS = 4096
@@ -15,15 +17,17 @@ BINS = 4096
 
 @dataclass
 class Observation:
-    """One value over all inputs.
+    """One value over all inputs, without the numbers that stand for infinity (BOUNDLESS).
 
     low, high: the extremes. histogram: counts in BINS equal bins between them. peaks: largest magnitude per channel
-    (axis 1). mean: the mean over inputs, without the batch axis.
+    (axis 1). extremes: largest magnitude per input. mean: the mean over inputs, without the batch axis. The histogram
+    of a constant value is empty.
     """
 
     low: float
     high: float
     peaks: np.ndarray
+    extremes: np.ndarray
     mean: np.ndarray
     histogram: np.ndarray
 
@@ -31,6 +35,16 @@ class Observation:
     def edges(self) -> np.ndarray:
         """The BINS + 1 borders of the histogram."""
         return np.linspace(self.low, self.high, BINS + 1)
+
+    def snr_db(self, quantization: TensorQuantization) -> float:
+        """10 log10 (sum value^2 / sum error^2) of the value in int8, by the histogram; inf for a value of zeros."""
+        if self.high > self.low:
+            values, counts = (self.edges[:-1] + self.edges[1:]) / 2, self.histogram
+        else:
+            values, counts = np.array([self.low]), np.ones(1)
+        error = values - quantization.dequantize(quantization.quantize(values))
+        signal, noise = (float((np.square(each) * counts).sum()) for each in (values, error))
+        return float(10 * np.log10(signal / noise)) if signal > 0 and noise > 0 else np.inf
 
 
 def observe(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray) -> dict[str, Observation]:
@@ -40,23 +54,31 @@ def observe(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray) -> di
     """
     found: dict[str, Observation] = {}
     count = len(samples)
-    for values in _values(model, samples):
+    for index, values in enumerate(_values(model, samples)):
         for name, value in values.items():
-            peaks = np.abs(value).max(tuple(axis for axis in range(value.ndim) if axis != 1))
+            value = _bounded(value)
+            low, high = (float(value.min()), float(value.max())) if value.size else (0.0, 0.0)
+            peaks = np.abs(value).max(tuple(axis for axis in range(value.ndim) if axis != 1), initial=0)
+            mean = (value[0] if value.ndim else value) / count
             if name not in found:
-                low, high = float(value.min()), float(value.max())
-                found[name] = Observation(low, high, peaks, value[0] / count, np.zeros(BINS, np.int64))
-                continue
-            seen = found[name]
-            seen.low, seen.high = min(seen.low, float(value.min())), max(seen.high, float(value.max()))
-            seen.peaks = np.maximum(seen.peaks, peaks)
-            seen.mean = seen.mean + value[0] / count
+                found[name] = Observation(low, high, peaks, np.zeros(count), mean, np.zeros(BINS, np.int64))
+            else:
+                seen = found[name]
+                seen.low, seen.high = min(seen.low, low), max(seen.high, high)
+                seen.peaks, seen.mean = np.maximum(seen.peaks, peaks), seen.mean + mean
+            found[name].extremes[index] = max(abs(low), abs(high))
     for values in _values(model, samples):
         for name, value in values.items():
             seen = found[name]
             if seen.high > seen.low:
-                seen.histogram += _histogram(value, seen.low, seen.high)
+                seen.histogram += _histogram(_bounded(value), seen.low, seen.high)
     return found
+
+
+def _bounded(value: np.ndarray) -> np.ndarray:
+    """A value with zeros in the place of what is no number or stands for infinity."""
+    usual = np.abs(value) < BOUNDLESS
+    return value if usual.all() else np.where(usual, value, np.float32(0))
 
 
 def _histogram(value: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from converters.onnx_graph import OnnxGraph, drop_unused
-from converters.quantization.rules import LINEAR, check, fused_activation, weight_axis
+from converters.quantization.rules import LINEAR, check, fused_activation, is_joint, weight_axis
 from converters.quantization.spec import (
     QuantizationSpec,
     TensorQuantization,
@@ -86,7 +86,7 @@ class _Writer:
             if name in self.graph.constants:
                 made.input[index] = self._constant(node, index)
             elif name:
-                made.input[index] = _dequantized(name)
+                made.input[index] = self._operand(node, name)
         self.nodes.append(made)
         clamp = fused_activation(self.graph, node)
         if clamp is not None:
@@ -107,6 +107,19 @@ class _Writer:
             if name:
                 made.output[index] = _computed(name)
                 self._requantize(name)
+
+    def _operand(self, node: NodeProto, name: str) -> str:
+        """A computed operand, dequantized; in the scale of the result where values meet.
+
+        ONNX Runtime's own Concat takes operands of any scale.
+        """
+        result = self.spec.activations.get(node.output[0])
+        if not is_joint(self.graph, node) or node.op_type == "Concat" or result == self.spec.activations[name]:
+            return _dequantized(name)
+        entering = f"{node.output[0]}.from.{name}"
+        self._linear("QuantizeLinear", _dequantized(name), _quantized(entering), node.output[0], result)
+        self._linear("DequantizeLinear", _quantized(entering), _dequantized(entering), node.output[0], result)
+        return _dequantized(entering)
 
     def _constant(self, node: NodeProto, index: int) -> str:
         """A constant operand: weights and biases in integers, shapes and axes as they are, others by their range."""

@@ -10,11 +10,13 @@ from converters.errors import ConversionError
 from converters.onnx_graph import OnnxGraph
 from converters.passes.as_depthwise import as_depthwise
 from converters.passes.equalise import equalise, pairs
+from converters.passes.fold_gemm import fold_gemm
 from converters.quantization.bias import correct_biases
 from converters.quantization.observe import Observation, observe
 from converters.quantization.ranges import METHODS
-from converters.quantization.rules import make_spec
-from converters.quantization.spec import QuantizationSpec
+from converters.quantization.rules import LINEAR, check, fused_activation, weight_axis, why_float
+from converters.quantization.scales import choose_scales, leave_in_float
+from converters.quantization.spec import QuantizationSpec, TensorQuantization, least_scales, weight_scales
 
 DEFAULT_METHOD = "minmax"
 
@@ -63,7 +65,7 @@ def prepare(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray, *, eq
         raise ConversionError("calibration needs at least one input")
     prepared = ModelProto()
     prepared.CopyFrom(model)
-    as_depthwise(prepared)
+    as_depthwise(fold_gemm(prepared))
     seen = observe(prepared, samples)
     if equalised and pairs(OnnxGraph(prepared)):
         equalise(prepared, {name: observation.peaks for name, observation in seen.items()})
@@ -83,8 +85,32 @@ def constrain(
         raise ConversionError(f"{method}: no such calibration; there are {', '.join(METHODS)}")
     model = ModelProto()
     model.CopyFrom(observed.model)
+    graph, floats = OnnxGraph(model), dict(kept or {})
+    for node in graph.nodes:
+        reason = None if node.op_type == "Constant" else floats.get(node.output[0], why_float(graph, node))
+        if reason is not None:
+            leave_in_float(graph, node, reason, floats)
     ranges = {name: METHODS[method](observation) for name, observation in observed.values.items()}
-    spec = make_spec(OnnxGraph(model), ranges, calibration=method, samples=observed.samples, kept=kept)
+    activations = choose_scales(graph, observed.values, ranges, floats)
+    spec = QuantizationSpec(activations, _weights(graph, activations, floats), method, observed.samples, floats)
+    check(graph, spec)
     if corrected:
         correct_biases(model, spec, {name: observation.mean for name, observation in observed.values.items()})
     return Quantized(model, spec)
+
+
+def _weights(
+    graph: OnnxGraph, activations: Mapping[str, TensorQuantization], floats: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+    """The scales of all weights that become int8; nodes that share one share its scales."""
+    scales: dict[str, np.ndarray] = {}
+    for node in graph.nodes:
+        if node.op_type not in LINEAR or node.output[0] in floats:
+            continue
+        name, axis, clamp = node.input[1], weight_axis(node), fused_activation(graph, node)
+        result = node.output[0] if clamp is None else clamp.output[0]
+        bias = graph.constants[node.input[2]].reshape(-1) if len(node.input) > 2 and node.input[2] else 0.0
+        least = least_scales(bias, activations[node.input[0]].scale, activations[result].scale)
+        found = np.maximum(weight_scales(graph.constants[name], axis), least)
+        scales[name] = np.maximum(found, scales[name]) if name in scales else found
+    return scales

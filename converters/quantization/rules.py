@@ -6,17 +6,20 @@ silently answer wrongly); ONNX Runtime's QDQ accepts more, so TFLite's are the c
 
 from collections.abc import Mapping
 
+import numpy as np
 from onnx import NodeProto
 
 from converters.errors import ConversionError
 from converters.onnx_graph import OnnxGraph, attributes, clip_bounds
-from converters.quantization.spec import QuantizationSpec, TensorQuantization, from_range, weight_scales
+from converters.quantization.spec import QuantizationSpec, TensorQuantization
 
-# One scale and zero point for the image operands and the result: values are moved or chosen, never computed.
+# One scale and zero point for operand and result: values are moved or chosen, never computed.
 POOLS = frozenset(("MaxPool", "AveragePool"))
-MOVES = frozenset(("Pad", "Concat", "Transpose", "Slice", "Split", "Resize", "DepthToSpace"))
+CUTS = frozenset(("Slice", "Split"))  # the result has a part of the operand
 VIEWS = frozenset(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"))
-SHARED = POOLS | MOVES | VIEWS
+MOVES = POOLS | CUTS | VIEWS | {"Transpose", "Resize", "DepthToSpace"}
+# Values that meet in one: each operand is requantized to the result's scale on its way in, where it has another.
+JOINTS = frozenset(("Concat", "Pad"))
 # Results whose range is known, whatever goes in.
 FIXED: Mapping[str, TensorQuantization] = {
     "Softmax": TensorQuantization(1 / 256, -128),
@@ -27,56 +30,12 @@ FIXED: Mapping[str, TensorQuantization] = {
 LINEAR = frozenset(("Conv", "Gemm"))
 # Computed anew in integers by both runtimes, with scales of their own for every operand and the result.
 COMPUTED = LINEAR | {"Add", "Mul", "GlobalAveragePool", "LeakyRelu", "Relu", "Clip"}
-QUANTIZED = SHARED | COMPUTED | FIXED.keys()
+QUANTIZED = MOVES | JOINTS | COMPUTED | FIXED.keys()
+BOUNDLESS = 1e38  # numbers beyond this stand for infinity: what maxima and masks are padded with
 
 
 class QuantizationError(ConversionError):
     """A spec that a runtime would not obey."""
-
-
-def make_spec(
-    graph: OnnxGraph,
-    ranges: Mapping[str, tuple[float, float]],
-    *,
-    calibration: str,
-    samples: int,
-    kept: Mapping[str, str] | None = None,
-) -> QuantizationSpec:
-    """The spec of a graph from the range of every value, so that every rule holds.
-
-    kept: nodes (by the name of their first output) that shall stay in float, and why; those that have no int8 form in
-    both runtimes are added.
-    """
-    floats = dict(kept or {})
-    for node in graph.nodes:
-        reason = None if node.op_type == "Constant" else why_float(node)
-        if reason is not None:
-            floats.setdefault(node.output[0], reason)
-        elif node.output[0] in floats and (clamp := fused_activation(graph, node)) is not None:
-            floats.setdefault(clamp.output[0], floats[node.output[0]])
-    groups = _groups(graph, floats)
-    fixed = _fixed(graph, floats, groups)
-    activations: dict[str, TensorQuantization] = {}
-    bounds: dict[str, tuple[float, float]] = {}
-    names = [name for name in ranges if name not in graph.constants]
-    for name in names:
-        low, high = ranges[name]
-        first = groups.find(name)
-        known = bounds.get(first, (low, high))
-        bounds[first] = (min(low, known[0]), max(high, known[1]))
-    for name in names:
-        if _fused_away(graph, name):
-            continue
-        first = groups.find(name)
-        activations[name] = fixed.get(first) or from_range(*bounds[first])
-    weights = {}
-    for node in graph.nodes:
-        if node.op_type in LINEAR and node.output[0] not in floats:
-            name, axis = node.input[1], weight_axis(node)
-            weights[name] = weight_scales(graph.constants[name], axis)
-    spec = QuantizationSpec(activations, weights, calibration, samples, floats)
-    check(graph, spec)
-    return spec
 
 
 def check(graph: OnnxGraph, spec: QuantizationSpec) -> None:
@@ -84,20 +43,18 @@ def check(graph: OnnxGraph, spec: QuantizationSpec) -> None:
     for node in graph.nodes:
         if node.op_type == "Constant" or node.output[0] in spec.kept:
             continue
-        reason = why_float(node)
+        reason = why_float(graph, node)
         if reason is not None:
             raise QuantizationError(f"{_name(node)}: {reason}; keep it in float")
-        operands = _computed_inputs(graph, node)
-        results = [name for name in node.output if name and not _fused_away(graph, name)]
-        for name in (*(name for name in operands if not _fused_away(graph, name)), *results):
+        operands = computed_inputs(graph, node)
+        results = [name for name in node.output if name and not fused_away(graph, name)]
+        for name in (*(name for name in operands if not fused_away(graph, name)), *results):
             if name not in spec.activations:
                 raise QuantizationError(f"{_name(node)}: its value {name} has no scale")
-        if node.op_type in SHARED:
-            used = {spec.activations[name] for name in (*operands, *results)}
-            if len(used) > 1:
-                raise QuantizationError(
-                    f"{_name(node)}: {node.op_type} moves values and needs one scale for its operands and results"
-                )
+        if is_move(graph, node) and len({spec.activations[name] for name in (*operands, *results)}) > 1:
+            raise QuantizationError(
+                f"{_name(node)}: {node.op_type} moves values and needs one scale for its operand and results"
+            )
         if node.op_type in FIXED and spec.activations[results[0]] != FIXED[node.op_type]:
             wanted = FIXED[node.op_type]
             raise QuantizationError(
@@ -110,10 +67,20 @@ def check(graph: OnnxGraph, spec: QuantizationSpec) -> None:
                 raise QuantizationError(f"{_name(node)}: its weights need one positive scale per output channel")
 
 
-def why_float(node: NodeProto) -> str | None:
+def why_float(graph: OnnxGraph, node: NodeProto) -> str | None:
     """Why a node has to stay in float, or None where both runtimes compute it in int8, and alike."""
     if node.op_type not in QUANTIZED:
         return f"{node.op_type} has no int8 form in both runtimes"
+    if node.op_type in LINEAR and not all(name in graph.constants for name in node.input[1:] if name):
+        return "its weights are computed"
+    if node.op_type == "Gemm" and any(attributes(node).get(name, 1.0) != 1.0 for name in ("alpha", "beta")):
+        return "its products have a factor that its weights do not hold"
+    if node.op_type == "Pad" and abs(_fill(graph, node)) >= BOUNDLESS and not _feeds_maxima(graph, node):
+        return "what it pads with has no int8 form"
+    for name in node.input:
+        if name in graph.constants and node.op_type not in MOVES | JOINTS | {"Clip"}:
+            if not np.isfinite(graph.constants[name]).all():
+                return f"its constant {name} is not finite"
     if node.op_type == "Resize" and attributes(node).get("mode", b"nearest") != b"nearest":
         return "the int8 kernels for interpolation round differently"
     return None
@@ -137,51 +104,48 @@ def is_clamp(graph: OnnxGraph, node: NodeProto) -> bool:
     return node.op_type == "Relu" or (node.op_type == "Clip" and clip_bounds(graph, node) == (0.0, 6.0))
 
 
-def _fused_away(graph: OnnxGraph, name: str) -> bool:
+def is_joint(graph: OnnxGraph, node: NodeProto) -> bool:
+    """Whether values of other quantizations may meet in a node's result.
+
+    A Pad with zeros puts in what every scale has, one that maxima are taken of what saturates to the lowest step.
+    """
+    if node.op_type == "Pad":
+        return _fill(graph, node) != 0 and not _feeds_maxima(graph, node)
+    return node.op_type in JOINTS
+
+
+def is_move(graph: OnnxGraph, node: NodeProto) -> bool:
+    """Whether a node's results are its one computed operand, or parts of it, moved."""
+    moves = node.op_type in MOVES or (node.op_type in JOINTS and not is_joint(graph, node))
+    return moves and bool(computed_inputs(graph, node))
+
+
+def _fill(graph: OnnxGraph, node: NodeProto) -> float:
+    """What a Pad puts around a value: a number that is not in it, or zero."""
+    given = attributes(node)
+    if given.get("mode", b"constant") != b"constant":
+        return 0.0
+    if len(node.input) > 2 and node.input[2]:
+        return float(graph.constants[node.input[2]].reshape(())) if node.input[2] in graph.constants else np.nan
+    return float(given.get("value", 0.0))
+
+
+def _feeds_maxima(graph: OnnxGraph, node: NodeProto) -> bool:
+    """Whether a Pad puts what is below all numbers around a value of which only maxima are taken."""
+    users = graph.consumers[node.output[0]]
+    lowest = _fill(graph, node) <= -BOUNDLESS and node.output[0] not in graph.output_names
+    return lowest and all(user.op_type == "MaxPool" for user in users)
+
+
+def fused_away(graph: OnnxGraph, name: str) -> bool:
     """Whether a value exists in neither runtime, since its producer and the clamp behind it are one operator."""
     producer = graph.producer.get(name)
     return producer is not None and fused_activation(graph, producer) is not None
 
 
-def _computed_inputs(graph: OnnxGraph, node: NodeProto) -> list[str]:
+def computed_inputs(graph: OnnxGraph, node: NodeProto) -> list[str]:
+    """The inputs of a node that are not stored in the model."""
     return [name for name in node.input if name and name not in graph.constants]
-
-
-class _Groups:
-    """Values that must share one quantization (union-find)."""
-
-    def __init__(self) -> None:
-        self._parent: dict[str, str] = {}
-
-    def find(self, name: str) -> str:
-        while self._parent.get(name, name) != name:
-            name = self._parent[name]
-        return name
-
-    def join(self, one: str, other: str) -> None:
-        first, second = sorted((self.find(one), self.find(other)))
-        self._parent[second] = first
-
-
-def _groups(graph: OnnxGraph, kept: Mapping[str, str]) -> _Groups:
-    groups = _Groups()
-    for node in graph.nodes:
-        if node.op_type in SHARED and node.output[0] not in kept:
-            for name in (*_computed_inputs(graph, node), *node.output):
-                if name:
-                    groups.join(node.output[0], name)
-    return groups
-
-
-def _fixed(graph: OnnxGraph, kept: dict[str, str], groups: _Groups) -> dict[str, TensorQuantization]:
-    """Quantization of the groups that hold a result of fixed range. Raises QuantizationError for contradictions."""
-    fixed: dict[str, TensorQuantization] = {}
-    for node in graph.nodes:
-        if node.op_type in FIXED and node.output[0] not in kept:
-            first = groups.find(node.output[0])
-            if fixed.setdefault(first, FIXED[node.op_type]) != FIXED[node.op_type]:
-                raise QuantizationError(f"{_name(node)}: joined with a value of another fixed scale; keep it in float")
-    return fixed
 
 
 def _name(node: NodeProto) -> str:

@@ -7,6 +7,8 @@ import numpy as np
 
 LOWEST, HIGHEST = -128, 127
 WEIGHT_LIMIT = 127  # weights are symmetric: -128 would have no counterpart
+LARGEST_BIAS = 2.0**30  # in steps: half of int32, the rest is for the products
+FINEST_SUM = 2.0**-28  # kernels multiply sums by what makes them steps of the output, and know no factor below 2^-32
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,16 @@ def quantize_weight(weight: np.ndarray, scales: np.ndarray, axis: int = 0) -> np
     shape[axis] = -1
     steps = np.rint(weight.astype(np.float32) / scales.reshape(shape))
     return np.clip(steps, -WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int8)
+
+
+def least_scales(bias: np.ndarray | float, input_scale: float, output_scale: float) -> np.ndarray:
+    """The lowest scale of the weights of every channel at which its int32 sums hold.
+
+    A bias takes no more than half of int32, and a step of the sums is no less than FINEST_SUM of a step of the output:
+    what is finer than that, no output shows.
+    """
+    steps = np.maximum(np.abs(np.asarray(bias, np.float64)) / LARGEST_BIAS, FINEST_SUM * output_scale)
+    return (steps / input_scale).astype(np.float32)
 
 
 def quantize_bias(bias: np.ndarray, input_scale: float, scales: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

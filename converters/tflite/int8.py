@@ -70,6 +70,7 @@ class _Quantizer:
         self.builder, self.spec = builder, spec
         self.quantization: dict[int, TensorQuantization] = {}  # of the tensors that are int8
         self.converted: dict[tuple[int, bool], int] = {}  # (tensor, wanted as int8) -> its other form
+        self.requantized: dict[tuple[int, TensorQuantization], int] = {}
         self.problems: dict[str, str] = {}
 
     def run(self, integer_io: bool, inputs: dict[str, int], outputs: dict[str, int]) -> dict[str, int]:
@@ -107,6 +108,9 @@ class _Quantizer:
                 self.problems[origin] = f"{OPERATORS[code]} computes a value that was not calibrated"
                 return
             self._mark(tensor, found or first)
+        if code in MOVING:  # operands and result have one scale: the result's, where the spec gives it one
+            first = self.quantization[operator.outputs[0]]
+            made = {tensor: self._requantized(other, first) for tensor, other in made.items()}
         operator.inputs = [made.get(tensor, tensor) for tensor in operator.inputs]
         if code in WEIGHT_AXIS:
             self._quantize_weights(operator, WEIGHT_AXIS[code], first)
@@ -163,6 +167,17 @@ class _Quantizer:
             self.builder.operator(B.QUANTIZE, [tensor], [made], schema.QuantizeOptionsT())
             self.converted[tensor, True] = made
         return self.converted[tensor, True]
+
+    def _requantized(self, tensor: int, wanted: TensorQuantization) -> int:
+        """An int8 tensor in another scale: through float, for XNNPACK's own requantization multiplies by eight bits."""
+        if self.quantization[tensor] == wanted:
+            return tensor
+        if (tensor, wanted) not in self.requantized:
+            made = self.builder.activation(f"{self.builder.name(tensor)}.requantized", self.builder.shape(tensor))
+            self._mark(made, wanted)
+            self.builder.operator(B.QUANTIZE, [self._as_float(tensor)], [made], schema.QuantizeOptionsT())
+            self.requantized[tensor, wanted] = made
+        return self.requantized[tensor, wanted]
 
     def _as_float(self, tensor: int) -> int:
         if tensor not in self.quantization:

@@ -192,7 +192,6 @@ def spec_of(network, folder, shape=SHAPE):
         (nn.Sequential(nn.Conv2d(8, 8, 1), nn.MaxPool2d(2)), "MaxPool"),
         (nn.Sequential(nn.Conv2d(8, 8, 1), nn.AvgPool2d(2)), "AveragePool"),
         (Function(lambda x: functional.pad(x, (1, 1, 1, 1))), "Pad"),
-        (Function(lambda x: torch.cat([x, functional.max_pool2d(x, 3, 1, 1)], 1)), "Concat"),
         (nn.Sequential(nn.Conv2d(8, 8, 1), nn.Flatten()), "Flatten"),
         (Function(lambda x: x[:, 2:6]), "Slice"),
         (nn.Sequential(nn.Conv2d(8, 8, 1), nn.Upsample(scale_factor=2)), "Resize"),

@@ -39,7 +39,7 @@ def test_every_value_is_observed_as_torch_computes_it(exported):
 def observation(values):
     low, high = float(values.min()), float(values.max())
     histogram = np.histogram(values, BINS, (low, high))[0]
-    return Observation(low, high, np.abs(values)[None], values, histogram)
+    return Observation(low, high, np.abs(values)[None], np.abs(values).max(keepdims=True), values, histogram)
 
 
 def rounding_error(values, low, high):
@@ -84,5 +84,5 @@ def test_clipping_methods_drop_an_outlier():
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_constant_has_a_range(name):
-    seen = Observation(0.0, 0.0, np.zeros(1), np.zeros(1), np.zeros(BINS, np.int64))
+    seen = Observation(0.0, 0.0, np.zeros(1), np.zeros(1), np.zeros(1), np.zeros(BINS, np.int64))
     assert METHODS[name](seen) == (0.0, 0.0)

@@ -1,0 +1,68 @@
+"""int8 without a runtime's rules: every value of a graph rounded by a scale of its own, computed in float between."""
+
+import numpy as np
+import onnxruntime
+from onnx import ModelProto, helper, numpy_helper
+
+from converters.onnx_graph import OnnxGraph, drop_unused
+from converters.quantization.quantize import prepare
+from converters.quantization.rules import LINEAR, fused_away, weight_axis
+from converters.quantization.qdq import UNSIGNED_SHIFT
+from converters.quantization.spec import from_range, of_constant, quantize_weight, weight_scales
+
+
+def run_alone(model, calibration, inputs, *, exact_weights=()):
+    """First output for inputs (N, ...), with min-max ranges over the calibration inputs.
+
+    exact_weights: nodes, by the name of their first output, whose weights stay as they are.
+    """
+    observed = prepare(model, calibration)
+    graph = OnnxGraph(observed.model)
+    written, constants = ModelProto(), {name: graph.constants[name] for name in graph.constants}
+    written.CopyFrom(observed.model)
+    del written.graph.node[:], written.graph.initializer[:], written.graph.value_info[:]
+    nodes = []
+
+    def rounded(name, given, made):
+        seen = observed.values[name]
+        quantization = from_range(seen.low, seen.high)
+        constants[f"{name}.scale"] = np.float32(quantization.scale)
+        constants[f"{name}.zero"] = np.uint8(quantization.zero_point + UNSIGNED_SHIFT)
+        settings = [f"{name}.scale", f"{name}.zero"]
+        nodes.append(helper.make_node("QuantizeLinear", [given, *settings], [f"{name}.stored"]))
+        nodes.append(helper.make_node("DequantizeLinear", [f"{name}.stored", *settings], [made]))
+
+    source = graph.inputs[0].name
+    rounded(source, source, f"{source}.rounded")
+    for node in graph.nodes:
+        if node.op_type == "Constant":
+            continue
+        made = type(node)()
+        made.CopyFrom(node)
+        for index, name in enumerate(node.input):
+            if name == source:
+                made.input[index] = f"{source}.rounded"
+            elif name in graph.constants and graph.constants[name].dtype == np.float32:
+                value = graph.constants[name]
+                if node.op_type in LINEAR and index == 1 and node.output[0] not in exact_weights:
+                    axis = weight_axis(node)
+                    scales = weight_scales(value, axis)
+                    shape = [-1 if each == axis else 1 for each in range(value.ndim)]
+                    value = quantize_weight(value, scales, axis).astype(np.float32) * scales.reshape(shape)
+                elif node.op_type in ("Add", "Mul"):
+                    quantization = of_constant(value)
+                    value = quantization.dequantize(quantization.quantize(value))
+                made.input[index] = f"{node.output[0]}.{index}"
+                constants[made.input[index]] = value
+        nodes.append(made)
+        for index, name in enumerate(node.output):
+            if name and name in observed.values and not fused_away(graph, name):
+                made.output[index] = f"{name}.exact"
+                rounded(name, f"{name}.exact", name)
+    written.graph.node.extend(nodes)
+    written.graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items())
+    drop_unused(written)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(written.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(None, {source: image[None]})[0] for image in inputs])
