@@ -54,7 +54,7 @@ def observe(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray) -> di
     """
     found: dict[str, Observation] = {}
     count = len(samples)
-    for index, values in enumerate(_values(model, samples)):
+    for index, values in enumerate(values_of(model, samples)):
         for name, value in values.items():
             value = _bounded(value)
             low, high = (float(value.min()), float(value.max())) if value.size else (0.0, 0.0)
@@ -67,7 +67,7 @@ def observe(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray) -> di
                 seen.low, seen.high = min(seen.low, low), max(seen.high, high)
                 seen.peaks, seen.mean = np.maximum(seen.peaks, peaks), seen.mean + mean
             found[name].extremes[index] = max(abs(low), abs(high))
-    for values in _values(model, samples):
+    for values in values_of(model, samples):
         for name, value in values.items():
             seen = found[name]
             if seen.high > seen.low:
@@ -88,8 +88,8 @@ def _histogram(value: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.histogram(value.astype(np.float64) if few else value, BINS, (low, high))[0]
 
 
-def _values(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-    """The float32 values for one input after the other."""
+def values_of(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    """Every float32 value of a graph, its input included, by name, for one input (without the batch) after the other."""
     graph = OnnxGraph(model)
     opened = ModelProto()
     opened.CopyFrom(model)

@@ -72,7 +72,7 @@ class _Writer:
             if name in self.graph.constants:
                 self.constants[name] = self.graph.constants[name]
             elif name and name not in self.floats:
-                made.input[index] = _dequantized(name)
+                made.input[index] = dequantized_name(name)
         self.nodes.append(made)
         for name in node.output:
             self.floats.add(name)
@@ -115,11 +115,11 @@ class _Writer:
         """
         result = self.spec.activations.get(node.output[0])
         if not is_joint(self.graph, node) or node.op_type == "Concat" or result == self.spec.activations[name]:
-            return _dequantized(name)
+            return dequantized_name(name)
         entering = f"{node.output[0]}.from.{name}"
-        self._linear("QuantizeLinear", _dequantized(name), _quantized(entering), node.output[0], result)
-        self._linear("DequantizeLinear", _quantized(entering), _dequantized(entering), node.output[0], result)
-        return _dequantized(entering)
+        self._linear("QuantizeLinear", dequantized_name(name), _quantized(entering), node.output[0], result)
+        self._linear("DequantizeLinear", _quantized(entering), dequantized_name(entering), node.output[0], result)
+        return dequantized_name(entering)
 
     def _constant(self, node: NodeProto, index: int) -> str:
         """A constant operand: weights and biases in integers, shapes and axes as they are, others by their range."""
@@ -175,7 +175,7 @@ class _Writer:
         self._dequantize(name, _quantized(name))
 
     def _dequantize(self, name: str, stored: str) -> None:
-        self._linear("DequantizeLinear", stored, _dequantized(name), name, self.spec.activations[name])
+        self._linear("DequantizeLinear", stored, dequantized_name(name), name, self.spec.activations[name])
 
     def _linear(self, kind: str, source: str, target: str, name: str, quantization: TensorQuantization) -> None:
         scale, zero_point = f"{name}.scale", f"{name}.zero_point"
@@ -230,5 +230,6 @@ def _quantized(name: str) -> str:
     return f"{name}.quantized"
 
 
-def _dequantized(name: str) -> str:
+def dequantized_name(name: str) -> str:
+    """What a value is called where it is float again."""
     return f"{name}.dequantized"

@@ -1,7 +1,7 @@
 """A float graph and calibration inputs to a quantization: observed, equalised, constrained, corrected."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from onnx import ModelProto
@@ -23,10 +23,12 @@ DEFAULT_METHOD = "minmax"
 
 @dataclass(frozen=True)
 class Quantized:
-    """The float graph that was made to quantize well (the same function as before), and its quantization."""
+    """The float graph that was made to quantize well (the same function as before), its quantization, and what was
+    observed of its values."""
 
     model: ModelProto
     spec: QuantizationSpec
+    values: Mapping[str, Observation] = field(default_factory=dict, repr=False)
 
     def with_kept(self, kept: Mapping[str, str]) -> "Quantized":
         """The same with other nodes in float."""
@@ -96,7 +98,7 @@ def constrain(
     check(graph, spec)
     if corrected:
         correct_biases(model, spec, {name: observation.mean for name, observation in observed.values.items()})
-    return Quantized(model, spec)
+    return Quantized(model, spec, observed.values)
 
 
 def _weights(
