@@ -42,7 +42,7 @@ def main() -> None:
         spec = open_bundle(bundle).manifest.input
         inputs = np.concatenate([values.numpy() for values, _ in Images(split, spec).batches(256)])
         for method in options.calibration:
-            int8 = Int8(options.data, calibration=method, keep_accuracy=options.keep_accuracy)
+            int8 = Int8(options.data, calibration=method, keep_accuracy=options.keep_accuracy, max_drop=None)
             print(row(bundle, int8, inputs, labels), flush=True)
 
 

@@ -114,6 +114,15 @@ class Quantization(Document):
     islands: tuple[str, ...] = Field(default=(), description="nodes that ONNX Runtime computes in float")
 
 
+class LayerLosses(Document):
+    """What int8 costs layer by layer against float32, on calibration images."""
+
+    snr_db: dict[str, float | None] = Field(
+        description="by the name of a layer's result, the median over images; null: no difference at all"
+    )
+    warnings: tuple[str, ...] = Field(default=(), description="layers that lose more than their operands explain: why")
+
+
 class Card(Document):
     """What is frozen into an exported file: everything that a program needs to use it, nothing that was measured."""
 
@@ -219,6 +228,7 @@ class Manifest(Document):
     macs: int
     accuracy: tuple[MeasuredAccuracy, ...] = ()
     quantization: Quantization | None = None
+    layer_losses: LayerLosses | None = None
     advice: tuple[Advice, ...] = ()
     exports: tuple[Export, ...] = ()
     golden: Golden = Golden()

@@ -1,4 +1,4 @@
-"""What int8 costs layer by layer, without labels: the SNR of every value against float32, and what explains a low one."""
+"""What int8 costs layer by layer, without labels: the SNR of every result against float32, and why one is low."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ def _operands(graph: OnnxGraph, node: NodeProto) -> list[str]:
 
 
 def _snr(quantized: Quantized, graph: OnnxGraph, samples: Sequence[np.ndarray] | np.ndarray) -> dict[str, float]:
-    """SNR in dB of every value that both graphs have: the median over inputs, so that one of them alone decides nothing."""
+    """SNR in dB of every value that both graphs have: the median over inputs, so that no single one decides."""
     chosen = np.linspace(0, len(samples) - 1, min(SAMPLES, len(samples))).round().astype(int)
     inputs = [samples[int(index)] for index in chosen]
     written = write_qdq(quantized.model, quantized.spec)
@@ -104,7 +104,9 @@ def _reason(quantized: Quantized, graph: OnnxGraph, name: str, operands: Sequenc
                     f"no more than {usual:.3g}, with one scale for all"
                 )
     own = quantized.values[name].extremes.max() if name in quantized.values else 0.0
-    largest = max((quantized.values[value].extremes.max() for value in operands if value in quantized.values), default=0)
+    largest = max(
+        (quantized.values[value].extremes.max() for value in operands if value in quantized.values), default=0
+    )
     if largest > CANCELLED * own:
         return f"its result ({own:.3g} at most) is what remains of far larger numbers ({largest:.3g})"
     return "its values are small for the steps that their range leaves them"

@@ -89,7 +89,7 @@ def _histogram(value: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def values_of(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-    """Every float32 value of a graph, its input included, by name, for one input (without the batch) after the other."""
+    """Every float32 value of a graph by name, its input included, for one of `samples` after the other."""
     graph = OnnxGraph(model)
     opened = ModelProto()
     opened.CopyFrom(model)

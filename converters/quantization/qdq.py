@@ -113,8 +113,10 @@ class _Writer:
 
         ONNX Runtime's own Concat takes operands of any scale.
         """
-        result = self.spec.activations.get(node.output[0])
-        if not is_joint(self.graph, node) or node.op_type == "Concat" or result == self.spec.activations[name]:
+        if not is_joint(self.graph, node) or node.op_type == "Concat":
+            return dequantized_name(name)
+        result = self.spec.activations[node.output[0]]
+        if result == self.spec.activations[name]:
             return dequantized_name(name)
         entering = f"{node.output[0]}.from.{name}"
         self._linear("QuantizeLinear", dequantized_name(name), _quantized(entering), node.output[0], result)

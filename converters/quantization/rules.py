@@ -77,9 +77,9 @@ def why_float(graph: OnnxGraph, node: NodeProto) -> str | None:
         return "its products have a factor that its weights do not hold"
     if node.op_type == "Pad" and abs(_fill(graph, node)) >= BOUNDLESS and not _feeds_maxima(graph, node):
         return "what it pads with has no int8 form"
-    for name in node.input:
-        if name in graph.constants and node.op_type not in MOVES | JOINTS | {"Clip"}:
-            if not np.isfinite(graph.constants[name]).all():
+    if node.op_type not in MOVES | JOINTS | {"Clip"}:
+        for name in node.input:
+            if name in graph.constants and not np.isfinite(graph.constants[name]).all():
                 return f"its constant {name} is not finite"
     if node.op_type == "Resize" and attributes(node).get("mode", b"nearest") != b"nearest":
         return "the int8 kernels for interpolation round differently"

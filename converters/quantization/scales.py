@@ -1,4 +1,4 @@
-"""The scale of every value: its own wherever a runtime lets it have one, and float where none that it may have holds it.
+"""The scale of every value: its own wherever a runtime lets it have one, float where none that it may have holds it.
 
 What is only moved keeps the quantization of what it came from. Where several values meet (a Concat), the result has its
 own, and each operand is requantized on its way in, unless it goes nowhere else and can be made in the result's scale.
@@ -63,7 +63,9 @@ def _lost_at_fixed_scale(value: Observation, own: Range, fixed: TensorQuantizati
     found = value.snr_db(fixed)
     if found >= FIXED_DB or found >= value.snr_db(from_range(*own)) - WORTH_DB:
         return None
-    return f"its values ({value.low:.3g} to {value.high:.3g}) are small for the scale {fixed.scale:g} that int8 has here"
+    return (
+        f"its values ({value.low:.3g} to {value.high:.3g}) are small for the scale {fixed.scale:g} that int8 has here"
+    )
 
 
 def _lost_in_joints(
@@ -76,7 +78,7 @@ def _lost_in_joints(
         if node.op_type == "Constant":
             continue
         operands = computed_inputs(graph, node)
-        unheld = next((name for name in operands if graph_lost(name, lost, graph)), None)
+        unheld = next((name for name in operands if _is_lost(graph, name, lost)), None)
         if node.output[0] in floats:
             continue
         if unheld is not None:
@@ -100,7 +102,7 @@ def _lost_in_joints(
     return lost
 
 
-def graph_lost(name: str, lost: Mapping[str, str], graph: OnnxGraph) -> bool:
+def _is_lost(graph: OnnxGraph, name: str, lost: Mapping[str, str]) -> bool:
     """Whether a value comes from a joint in `lost`, by moves that keep all of it."""
     producer = graph.producer.get(name)
     if producer is None or producer.output[0] not in lost:

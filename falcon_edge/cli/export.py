@@ -70,6 +70,11 @@ def export(
         float | None,
         typer.Option("--keep-accuracy", metavar="POINTS", min=0.0, help="Keep layers in float until no more is lost."),
     ] = None,
+    max_drop: Annotated[
+        float,
+        typer.Option("--max-drop", metavar="POINTS", min=0.0, help="Top-1 that int8 may lose on validation images."),
+    ] = 1.0,
+    accept_loss: Annotated[bool, typer.Option("--accept-loss", help="Export int8 whatever top-1 it loses.")] = False,
     measure: Annotated[
         bool, typer.Option("--measure", help="Time int8 against fp32 on this machine, for the advice.")
     ] = False,
@@ -97,6 +102,7 @@ def export(
                 integer_io=io is InputOutput.int8,
                 activations=activations.value,
                 keep_accuracy=keep_accuracy,
+                max_drop=None if accept_loss else max_drop,
                 measure=measure,
             )
         path = find_bundle(bundle)

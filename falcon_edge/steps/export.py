@@ -28,6 +28,7 @@ from falcon_edge.bundle import (
     Export,
     Golden,
     IntegerValue,
+    LayerLosses,
     Manifest,
     MeasuredParity,
     Precision,
@@ -38,6 +39,7 @@ from falcon_edge.bundle import (
     open_bundle,
 )
 from falcon_edge.errors import BadInput
+from falcon_edge.notices import notice
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.advise import advise, measured_speed
 from falcon_edge.steps.quantize import Int8, Quantizer
@@ -80,8 +82,8 @@ def export(
     dynamic_batch leaves the batch of .onnx files free.
 
     Nothing is written if anything fails. Raises ParityError (converters) where answers differ by more than is allowed,
-    BadInput for a bundle that cannot be opened or combinations that do not exist, ConversionError for a network that
-    cannot be exported.
+    BelowAsked where int8 loses more top-1 than `int8.max_drop`, BadInput for a bundle that cannot be opened or
+    combinations that do not exist, ConversionError for a network that cannot be exported.
     """
     forms = _chosen(targets, precisions)
     if any(precision == "int8" for _, precision in forms) and int8 is None:
@@ -137,6 +139,7 @@ class _Exporter:
         self.manifest: Manifest = draft.manifest
         self._float: tuple[Path, Parity, tuple[str, ...]] | None = None
         self._integer: tuple[Path, Quantized, Quantizer] | None = None
+        self._integer_top1 = 0.0
 
     def export(self, target: Target, precision: Precision) -> None:
         """Make, prove and add one file."""
@@ -222,7 +225,14 @@ class _Exporter:
             quantized, about = quantizer.quantize()
             if about != self.manifest.quantization:
                 self._drop_int8()
-            self.manifest = self.manifest.model_copy(update={"quantization": about})
+            self._integer_top1 = quantizer.top1(write_qdq(quantized.model, quantized.spec))
+            quantizer.check_top1("model.int8.onnx", self._integer_top1)
+            lost = quantizer.losses(quantized)
+            for text in lost.warnings:
+                notice(f"int8: {text}")
+            decibels = {name: None if np.isinf(each) else each for name, each in lost.layers.items()}
+            losses = LayerLosses(snr_db=decibels, warnings=lost.warnings)
+            self.manifest = self.manifest.model_copy(update={"quantization": about, "layer_losses": losses})
             path = self.folder / "model.int8.onnx"
             options = self.int8
             model = write_qdq(
@@ -264,11 +274,12 @@ class _Exporter:
     def _advise(self, file: Path, target: Target, quantized: Quantized, quantizer: Quantizer) -> None:
         fp32 = self._float_onnx()[0]
         if target == "onnx":
-            top1 = quantizer.top1(write_qdq(quantized.model, quantized.spec))
+            top1 = self._integer_top1
         else:
             plain, fp32 = self.folder / "float-io.tflite", fp32.with_suffix(".tflite")
             emit_tflite(quantized.model, plain, quantization=quantized.spec)
             top1 = quantizer.top1(plain)
+            quantizer.check_top1(file.name, top1)
             if quantizer.options.measure and not fp32.exists():
                 emit_tflite(fp32.with_suffix(".onnx"), fp32)
         advice = advise(

@@ -10,6 +10,7 @@ from onnx import ModelProto
 from converters import onnx_graph
 from converters.onnx_graph import OnnxGraph
 from converters.quantization.islands import float_islands
+from converters.quantization.losses import Losses, losses
 from converters.quantization.mixed import quantize_within
 from converters.quantization.qdq import ActivationType, write_qdq
 from converters.quantization.quantize import DEFAULT_METHOD, Quantized
@@ -19,13 +20,14 @@ from converters.runtimes import run_onnx, run_tflite
 from converters.tflite.emit import tflite_bytes
 from converters.tflite.int8 import NoInt8Form
 from falcon_edge.bundle import IntegerValue, Quantization
-from falcon_edge.data import Split, open_dataset
-from falcon_edge.errors import BadInput
+from falcon_edge.data import Dataset, Split, open_dataset
+from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.preprocessing import InputSpec
 from falcon_edge.steps.pack import data_name
 from falcon_edge.training.images import Images
 
 VALIDATION_IMAGES = 2000
+MAX_DROP = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Int8:
     data, samples: the images that ranges are taken from. calibration: a method of converters.quantization.ranges.
     integer_io: input and output are integers too. activations: of the .onnx, "uint8" or its twin "int8".
     keep_accuracy: points of top-1 that may be lost on validation images before layers are left in float (None: any).
+    max_drop: points of top-1 that may be lost there at all (None: any).
     measure: time int8 against float32 on this machine, for the advice.
     """
 
@@ -44,6 +47,7 @@ class Int8:
     integer_io: bool = False
     activations: ActivationType = "uint8"
     keep_accuracy: float | None = None
+    max_drop: float | None = MAX_DROP
     measure: bool = False
 
     def __post_init__(self) -> None:
@@ -51,8 +55,9 @@ class Int8:
             raise BadInput(f"--calibration {self.calibration}: there are {', '.join(METHODS)}")
         if self.samples < 1:
             raise BadInput("calibration needs at least one image")
-        if self.keep_accuracy is not None and not self.keep_accuracy >= 0:
-            raise BadInput("--keep-accuracy is at least 0 points")
+        for name, points in (("keep-accuracy", self.keep_accuracy), ("max-drop", self.max_drop)):
+            if points is not None and not points >= 0:
+                raise BadInput(f"--{name} is at least 0 points")
 
 
 class Quantizer:
@@ -64,8 +69,12 @@ class Quantizer:
         if len(dataset.class_names) != classes:
             raise BadInput(f"{options.data}: has {len(dataset.class_names)} classes, but the network {classes}")
         self.options, self._float_path = options, float_path
-        self._calibration = _spread(_first(dataset.train, dataset.val, dataset.test), options.samples)
-        validation = _spread(_first(dataset.val, dataset.test, dataset.train), VALIDATION_IMAGES)
+        name, split = _first(dataset, "train", "val", "test")
+        indices = _spread(split, options.samples)
+        self._calibration = split.subset(indices)
+        self._names = [f"image {index} (from 0) of {name}" for index in indices]
+        split = _first(dataset, "val", "test", "train")[1]
+        validation = split.subset(_spread(split, VALIDATION_IMAGES))
         self._calibration_inputs = _inputs(self._calibration, spec)
         self._inputs, self._labels = _inputs(validation, spec), np.asarray(validation.labels)
 
@@ -104,6 +113,20 @@ class Quantizer:
             islands=float_islands(write_qdq(done.model, done.spec, activations=options.activations)),
         )
 
+    def losses(self, quantized: Quantized) -> Losses:
+        """What int8 costs layer by layer on calibration images."""
+        return losses(quantized, self._calibration_inputs, self._names)
+
+    def check_top1(self, file: str, top1: float) -> None:
+        """Raise BelowAsked if an int8 file's top-1 on the validation images is worse than `max_drop` allows."""
+        limit, lost = self.options.max_drop, 100 * (self.float_top1 - top1)
+        if limit is not None and lost > limit + 1e-9:
+            raise BelowAsked(
+                f"{file}: int8 loses {lost:.2f} points of top-1 ({100 * self.float_top1:.2f}% to {100 * top1:.2f}% on "
+                f"{self.validation_images} validation images) and --max-drop allows {limit:g}: --keep-accuracy leaves "
+                "layers in float, --accept-loss exports it as it is"
+            )
+
     def top1(self, source: Path | ModelProto) -> float:
         """Top-1 of an .onnx, a graph or a .tflite, with float input and output, on the validation images."""
         lite = isinstance(source, Path) and source.suffix == ".tflite"
@@ -121,14 +144,14 @@ class Quantizer:
         return quantize_within(model, images, good_enough, method=method, kept=kept)
 
 
-def _first(*splits: Split | None) -> Split:
+def _first(dataset: Dataset, *names: str) -> tuple[str, Split]:
     """The first split that there is: calibration and choices look at the test split where it cannot be helped only."""
-    return next(split for split in splits if split is not None)
+    return next((name, split) for name in names if (split := dataset.splits[name]) is not None)
 
 
-def _spread(split: Split, count: int) -> Split:
-    """At most `count` images, spread evenly over a split."""
-    return split.subset(np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int))
+def _spread(split: Split, count: int) -> np.ndarray:
+    """At most `count` indices, spread evenly over a split."""
+    return np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int)
 
 
 def _inputs(split: Split, spec: InputSpec) -> np.ndarray:

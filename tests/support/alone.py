@@ -5,9 +5,9 @@ import onnxruntime
 from onnx import ModelProto, helper, numpy_helper
 
 from converters.onnx_graph import OnnxGraph, drop_unused
+from converters.quantization.qdq import UNSIGNED_SHIFT
 from converters.quantization.quantize import prepare
 from converters.quantization.rules import LINEAR, fused_away, weight_axis
-from converters.quantization.qdq import UNSIGNED_SHIFT
 from converters.quantization.spec import from_range, of_constant, quantize_weight, weight_scales
 
 
@@ -60,7 +60,9 @@ def run_alone(model, calibration, inputs, *, exact_weights=()):
                 made.output[index] = f"{name}.exact"
                 rounded(name, f"{name}.exact", name)
     written.graph.node.extend(nodes)
-    written.graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items())
+    written.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()
+    )
     drop_unused(written)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
