@@ -13,7 +13,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,10 +21,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from falcon_edge.errors import BadInput
+from falcon_edge.place import MANIFEST, SUFFIX, Place, hold, locked, recover, swap
+from falcon_edge.place import bundle_path as bundle_path
 from falcon_edge.preprocessing import InputSpec
 
-SUFFIX = ".falcon"
-MANIFEST, SUMS, WEIGHTS, PLAN = "manifest.json", "SHA256SUMS", "weights.safetensors", "plan.json"
+SUMS, WEIGHTS, PLAN = "SHA256SUMS", "weights.safetensors", "plan.json"
 EXPORTS, GOLDEN = "exports", "golden"
 # The manifest of a network of 20,000 classes has less than 1 MiB.
 MAXIMUM_DOCUMENT = 16 * 1024**2
@@ -294,13 +294,6 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def bundle_path(path: Path) -> Path:
-    """`path` with the suffix .falcon. Raises BadInput for a path that ends in no name."""
-    if path.name in ("", ".."):
-        raise BadInput(f"{path}: a folder; name the bundle to write")
-    return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
-
-
 def is_bundle(path: Path) -> bool:
     """Whether `path` is meant as a bundle: a folder with a manifest or of the right name."""
     return path.is_dir() and (path.suffix == SUFFIX or (path / MANIFEST).exists())
@@ -321,6 +314,7 @@ def open_bundle(path: Path) -> Bundle:
 
     Every byte of every file is read: none may be missing, changed or added, and there are no links.
     """
+    recover(path)
     if not path.is_dir():
         raise BadInput(f"{path}: no such bundle")
     sums = path / SUMS
@@ -378,40 +372,41 @@ def _integer(text: str) -> int:
     return number
 
 
-def check_place(path: Path) -> None:
-    """Raise BadInput if no bundle can be written at `path`: asked before the hours that lead to one. Leaves nothing."""
-    if path.exists() and not _replaceable(path):
-        raise BadInput(f"{path}: exists and is not a bundle; choose another name")
-    missing = [folder for folder in path.resolve().parents if not folder.exists()]
-    _temporary_beside(path).rmdir()
-    for folder in missing:
-        folder.rmdir()
+@contextmanager
+def create_bundle(path: Path, *, force: bool = False) -> Iterator[Draft]:
+    """Write a bundle at `path`, with `force` in the place of one; it appears whole at the end of the block, or not."""
+    with hold(path, force=force) as place, write_bundle(place) as draft:
+        yield draft
 
 
 @contextmanager
-def create_bundle(path: Path) -> Iterator[Draft]:
-    """Write a new bundle at `path`, or in the place of one; it appears whole at the end of the block or not at all."""
-    check_place(path)
-    with _published(path) as draft:
+def write_bundle(place: Place) -> Iterator[Draft]:
+    """Write a bundle at a place that is held; what was there, and the checkpoint that led to it, go at the end."""
+    with _published(place) as draft:
         yield draft
+    place.checkpoint.unlink(missing_ok=True)
 
 
 @contextmanager
 def edit_bundle(path: Path) -> Iterator[Draft]:
-    """Change a bundle through a copy (hard links) that takes its place at the end of the block."""
-    manifest = open_bundle(path).manifest
-    with _published(path) as draft:
-        shutil.copytree(path, draft.path, dirs_exist_ok=True, copy_function=_link_or_copy)
-        draft.manifest = manifest
-        yield draft
+    """Change a bundle, which no other process does meanwhile, through a copy (hard links) that takes its place."""
+    recover(path)
+    if not path.is_dir():
+        raise BadInput(f"{path}: no such bundle")
+    with locked(path):
+        manifest = open_bundle(path).manifest
+        with _published(Place(path)) as draft:
+            shutil.copytree(path, draft.path, dirs_exist_ok=True, copy_function=_link_or_copy)
+            draft.manifest = manifest
+            yield draft
 
 
 @contextmanager
-def _published(path: Path) -> Iterator[Draft]:
+def _published(place: Place) -> Iterator[Draft]:
     """A draft that is sealed and swapped in at the end of the block; nothing is left behind if the block fails."""
-    draft = Draft(_temporary_beside(path), None)
-    target, old = path.resolve(), draft.path.with_name(draft.path.name + ".old")
+    draft = Draft(place.part, None)
     try:
+        draft.path.mkdir()
         yield draft
         if draft.manifest is None:
             raise ValueError("a bundle needs a manifest")
@@ -420,32 +415,10 @@ def _published(path: Path) -> Iterator[Draft]:
         for file in draft.path.rglob("*"):
             if file.is_file():
                 _sync(file)
-        if target.exists():
-            os.replace(target, old)
-        os.replace(draft.path, target)
-        shutil.rmtree(old, ignore_errors=True)
-    except BaseException:
-        if old.exists() and not target.exists():
-            os.replace(old, target)
-        raise
+        place.check()
+        swap(draft.path, place.path)
     finally:
         shutil.rmtree(draft.path, ignore_errors=True)
-
-
-def _replaceable(path: Path) -> bool:
-    """Whether nothing is lost with `path` but a bundle."""
-    return path.is_dir() and ((path / MANIFEST).is_file() or next(path.iterdir(), None) is None)
-
-
-def _temporary_beside(path: Path) -> Path:
-    try:
-        parent = path.resolve().parent  # a link to a bundle stays, the bundle is replaced
-        parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=parent, prefix=f".{path.name}."))
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be written ({error.strerror})") from error
-    folder.chmod(0o755)
-    return folder
 
 
 def _link_or_copy(source: str, target: str) -> None:

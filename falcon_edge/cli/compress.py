@@ -38,6 +38,7 @@ def compress(
     mean: options.Mean = None,
     std: options.Std = None,
     seed: options.Seed = 0,
+    force: options.Force = False,
     as_json: Json = False,
     debug: Debug = False,
     quiet: Quiet = False,
@@ -75,6 +76,7 @@ def compress(
                 plan_file=plan,
                 init=init,
                 recipe=recipe,
+                force=force,
                 progress=progress,
             )
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))

@@ -22,6 +22,7 @@ Data = Annotated[
     typer.Option("--data", metavar="DATA", help="A folder (format recognised), a .npz, or 'sample' (ships with us)."),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The bundle to write.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the bundle that is there.")]
 Weights = Annotated[
     Path | None,
     typer.Option("--weights", metavar="FILE", help="Trained weights: .safetensors, or .pt (a state dict)."),

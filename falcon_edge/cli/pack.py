@@ -16,6 +16,7 @@ def pack(
     mean: options.Mean = None,
     std: options.Std = None,
     seed: options.Seed = 0,
+    force: options.Force = False,
     as_json: Json = False,
     debug: Debug = False,
     quiet: Quiet = False,
@@ -25,5 +26,5 @@ def pack(
         from falcon_edge.steps.pack import pack as run
 
         choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed)
-        manifest = run(choice, output, data=data)
+        manifest = run(choice, output, data=data, force=force)
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))

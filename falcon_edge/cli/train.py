@@ -26,6 +26,7 @@ def train(
     mean: options.Mean = None,
     std: options.Std = None,
     seed: options.Seed = 0,
+    force: options.Force = False,
     as_json: Json = False,
     debug: Debug = False,
     quiet: Quiet = False,
@@ -46,5 +47,5 @@ def train(
         )
         choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed)
         with out.progress() as progress:
-            manifest = run(choice, data, output, recipe, progress=progress)
+            manifest = run(choice, data, output, recipe, force=force, progress=progress)
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))

@@ -8,17 +8,18 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from falcon_edge.bundle import Manifest, MeasuredAccuracy, Parent, Step, bundle_path, read_document
+from falcon_edge.bundle import Manifest, MeasuredAccuracy, Parent, Step, read_document
 from falcon_edge.data import Dataset, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.calibration import patch_statistics, reestimate_batchnorm
 from falcon_edge.falcon.gep import PatchStatistics
 from falcon_edge.falcon.plan import Plan, make_plan, uniform_plan
+from falcon_edge.place import bundle_path, hold
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.pack import data_name
 from falcon_edge.steps.subject import Choice, Subject, open_subject, weights_bytes, write_subject
-from falcon_edge.steps.train import checkpoint_path, measured_accuracy
+from falcon_edge.steps.train import measured_accuracy
 from falcon_edge.training.fit import Recipe, fit
 from falcon_edge.training.images import Images
 
@@ -73,51 +74,53 @@ def compress(
     plan_file: Path | None = None,
     init: Init = "svd",
     recipe: Recipe | None = None,
+    force: bool = False,
     progress: Progress = silent,
 ) -> Manifest:
     """Compress a network and write it as a bundle at `output`.
 
     With data its BN statistics are re-estimated, and with a recipe it is fine-tuned with the original as the teacher;
-    without data it is the bare closed form. A killed run goes on from its last epoch when started again.
+    without data it is the bare closed form. A killed run goes on from its last epoch when started again. force: an
+    earlier bundle at `output` is replaced.
     """
     if recipe is not None and recipe.epochs > 0 and data is None:
         raise BadInput("fine-tuning needs --data")
-    subject, dataset, plan, statistics = plan_compression(choice, rank=rank, plan_file=plan_file, init=init, data=data)
     if bundle_path(output).resolve() == Path(choice.model).resolve():
         raise BadInput(f"{choice.model}: is the standard network, which is still needed; choose another output")
-    checkpoint = checkpoint_path(output)
-    teacher = subject.network
-    network = surgery.apply(teacher, plan.replaced, statistics=statistics)
-    compressed = replace(subject, network=network, plan=plan)
-    options = {"rank": rank, "plan": None if plan_file is None else plan_file.name, "init": init}
-    accuracy: tuple[MeasuredAccuracy, ...] = ()
-    if dataset is not None:
-        reestimate_batchnorm(network, _inputs(_calibration(dataset, subject), BATCHNORM_IMAGES))
-        if recipe is not None and recipe.epochs > 0:
-            dataset.require("train")
-            training, validation = dataset.train_and_val(seed=recipe.seed)
-            history = fit(
-                network,
-                Images(training, subject.input),
-                Images(validation, subject.input),
-                recipe,
-                teacher=teacher,
-                checkpoint=checkpoint,
-                progress=progress,
-            )
-            options |= asdict(recipe) | {"best_epoch": history.best}
-        accuracy = measured_accuracy(compressed, dataset, data or "")
-    manifest = write_subject(
-        output,
-        compressed,
-        step=Step(verb="compress", options=options, data=None if data is None else data_name(data)),
-        dataset=dataset,
-        accuracy=accuracy,
-        parent=_parent(subject),
-        earlier=() if subject.lineage is None else subject.lineage.steps,
-    )
-    checkpoint.unlink(missing_ok=True)
-    return manifest
+    with hold(output, force=force, goes_on=recipe is not None and recipe.epochs > 0) as place:
+        subject, dataset, plan, statistics = plan_compression(
+            choice, rank=rank, plan_file=plan_file, init=init, data=data
+        )
+        teacher = subject.network
+        network = surgery.apply(teacher, plan.replaced, statistics=statistics)
+        compressed = replace(subject, network=network, plan=plan)
+        options = {"rank": rank, "plan": None if plan_file is None else plan_file.name, "init": init}
+        accuracy: tuple[MeasuredAccuracy, ...] = ()
+        if dataset is not None:
+            reestimate_batchnorm(network, _inputs(_calibration(dataset, subject), BATCHNORM_IMAGES))
+            if recipe is not None and recipe.epochs > 0:
+                dataset.require("train")
+                training, validation = dataset.train_and_val(seed=recipe.seed)
+                history = fit(
+                    network,
+                    Images(training, subject.input),
+                    Images(validation, subject.input),
+                    recipe,
+                    teacher=teacher,
+                    checkpoint=place.checkpoint,
+                    progress=progress,
+                )
+                options |= asdict(recipe) | {"best_epoch": history.best}
+            accuracy = measured_accuracy(compressed, dataset, data or "")
+        return write_subject(
+            place,
+            compressed,
+            step=Step(verb="compress", options=options, data=None if data is None else data_name(data)),
+            dataset=dataset,
+            accuracy=accuracy,
+            parent=_parent(subject),
+            earlier=() if subject.lineage is None else subject.lineage.steps,
+        )
 
 
 def _plan(

@@ -4,8 +4,10 @@ import shutil
 from importlib import resources
 from pathlib import Path
 
-from falcon_edge.bundle import bundle_path, create_bundle, open_bundle
+from falcon_edge.bundle import MANIFEST, Manifest, create_bundle, open_bundle, read_document
 from falcon_edge.data.formats import SAMPLE
+from falcon_edge.errors import BadInput
+from falcon_edge.place import bundle_path, locked
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.bench import bench
 from falcon_edge.steps.compress import compress
@@ -14,24 +16,36 @@ from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.subject import Choice
 from falcon_edge.training.fit import Recipe
 from runtime_bench.bench import Protocol
+from runtime_bench.devices.device import Device
 from runtime_bench.devices.names import device_named
 from runtime_bench.report import page
 from runtime_bench.report.contents import contents
 from runtime_bench.results import Results, save, write
 
 RECIPE = Recipe(epochs=16, learning_rate=0.05, batch_size=64, weight_decay=1e-4, crop_padding=1)
+SHIPPED = resources.files("falcon_edge.data") / "sample" / "vgg8.falcon"
 PROTOCOL = Protocol(seconds=2.0, processes=3, warm_up_seconds=0.3)
 
 
 def demo(folder: Path, *, device: str = "local", progress: Progress = silent) -> Results:
     """Compress the shipped network at rank 1, fine-tune it, export both in fp32 and int8, measure and profile them.
 
-    Writes standard.falcon, falcon.falcon, results.json and report.html to `folder`. On an emulated device every layer
-    would take minutes, so that none is looked at.
+    Writes standard.falcon, falcon.falcon, results.json and report.html to `folder`, in the place of those of an earlier
+    demo; bundles of other networks under these names are BadInput. On an emulated device every layer would take
+    minutes, so that none is looked at.
     """
     where = device_named(device)
-    standard, compressed = copy_sample_network(folder / "standard"), bundle_path(folder / "falcon")
-    compress(Choice(str(standard)), compressed, data=SAMPLE, rank=1, recipe=RECIPE, progress=progress)
+    with locked(folder / "results.json"):
+        return _demo(folder, where, progress)
+
+
+def _demo(folder: Path, where: Device, progress: Progress) -> Results:
+    standard, compressed = (bundle_path(folder / name) for name in ("standard", "falcon"))
+    for bundle in (standard, compressed):
+        if bundle.exists() and not _is_ours(bundle):
+            raise BadInput(f"{bundle}: exists and is not of a demo; choose another folder")
+    copy_sample_network(standard, force=True)
+    compress(Choice(str(standard)), compressed, data=SAMPLE, rank=1, recipe=RECIPE, force=True, progress=progress)
     for bundle in (standard, compressed):
         export(bundle, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(SAMPLE), progress=progress)
     results = bench(
@@ -42,11 +56,21 @@ def demo(folder: Path, *, device: str = "local", progress: Progress = silent) ->
     return results
 
 
-def copy_sample_network(path: Path) -> Path:
-    """The shipped standard network as a bundle at `path`, under that name; an earlier bundle there is replaced."""
+def copy_sample_network(path: Path, *, force: bool = False) -> Path:
+    """The shipped standard network as a bundle at `path`, under that name; with `force` in the place of another."""
     path = bundle_path(path)
-    shipped = resources.files("falcon_edge.data") / "sample" / "vgg8.falcon"
-    with create_bundle(path) as draft, resources.as_file(shipped) as source:
+    with create_bundle(path, force=force) as draft, resources.as_file(SHIPPED) as source:
         shutil.copytree(source, draft.path, dirs_exist_ok=True)
         draft.manifest = open_bundle(source).manifest.model_copy(update={"name": path.stem})
     return path
+
+
+def _is_ours(bundle: Path) -> bool:
+    """Whether a bundle is the shipped network or made from it: what an earlier demo left."""
+    with resources.as_file(SHIPPED) as source:
+        identity = read_document(source / MANIFEST, Manifest).lineage.identity
+    try:
+        lineage = read_document(bundle / MANIFEST, Manifest).lineage
+    except BadInput:
+        return False
+    return identity in (lineage.identity, None if lineage.parent is None else lineage.parent.identity)

@@ -88,14 +88,12 @@ def export(
     forms = _chosen(targets, precisions)
     if any(precision == "int8" for _, precision in forms) and int8 is None:
         raise BadInput("int8 needs images to calibrate with: --data DATA")
-    bundle = open_bundle(path)
-    subject = open_subject(Choice(str(path)))
-    samples = golden_samples(bundle)
     with (
         edit_bundle(path) as draft,
         tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder,
         _naming(path, folder),
     ):
+        subject, samples = open_subject(Choice(str(path))), golden_samples(open_bundle(path))
         exporter = _Exporter(subject, draft, samples, Path(folder), int8, dynamic_batch)
         for index, (target, precision) in enumerate(forms):
             progress(index, len(forms), f"exporting {target} {precision}")

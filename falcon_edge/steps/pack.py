@@ -5,18 +5,23 @@ from pathlib import Path
 from falcon_edge.bundle import Manifest, Step
 from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput
+from falcon_edge.place import hold
 from falcon_edge.steps.subject import Choice, open_subject, write_subject
 
 
-def pack(choice: Choice, output: Path, *, data: str | None = None) -> Manifest:
-    """Write the network of `choice` as a bundle at `output`; DATA gives labels, normalisation and golden images."""
-    dataset = None if data is None else open_dataset(data)
-    subject = open_subject(choice, dataset)
-    if subject.lineage is not None:
-        raise BadInput(f"{choice.model}: is a bundle already")
-    options = {"weights": None if choice.weights is None else choice.weights.name, "seed": choice.seed}
-    step = Step(verb="pack", options=options, data=None if data is None else data_name(data))
-    return write_subject(output, subject, step=step, dataset=dataset)
+def pack(choice: Choice, output: Path, *, data: str | None = None, force: bool = False) -> Manifest:
+    """Write the network of `choice` as a bundle at `output`; DATA gives labels, normalisation and golden images.
+
+    force: an earlier bundle there is replaced.
+    """
+    with hold(output, force=force) as place:
+        dataset = None if data is None else open_dataset(data)
+        subject = open_subject(choice, dataset)
+        if subject.lineage is not None:
+            raise BadInput(f"{choice.model}: is a bundle already")
+        options = {"weights": None if choice.weights is None else choice.weights.name, "seed": choice.seed}
+        step = Step(verb="pack", options=options, data=None if data is None else data_name(data))
+        return write_subject(place, subject, step=step, dataset=dataset)
 
 
 def data_name(data: str) -> str:

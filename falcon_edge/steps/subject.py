@@ -24,12 +24,11 @@ from falcon_edge.bundle import (
     Output,
     Parent,
     Step,
-    bundle_path,
     canonical_json,
-    create_bundle,
     is_bundle,
     open_bundle,
     read_document,
+    write_bundle,
 )
 from falcon_edge.data import Dataset, channel_statistics
 from falcon_edge.errors import BadInput
@@ -37,6 +36,7 @@ from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cost import cost, forward_zeros
 from falcon_edge.falcon.plan import Plan, make_plan
 from falcon_edge.models.sources import BUILTIN, build, largest_file, load_weights, read_state
+from falcon_edge.place import Place
 from falcon_edge.preprocessing import InputSpec, input_spec_for
 from falcon_edge.steps.golden import golden_inputs, raw_images
 
@@ -196,7 +196,7 @@ def _normalisation(
 
 
 def write_subject(
-    path: Path,
+    place: Place,
     subject: Subject,
     *,
     step: Step,
@@ -211,14 +211,13 @@ def write_subject(
     weights = weights_bytes(subject.network)
     total = cost(subject.network, spec.shape)
     vectors, files = golden_inputs(spec, dataset, subject.images)
-    path = bundle_path(path)
-    with create_bundle(path) as draft:
+    with write_bundle(place) as draft:
         draft.write(WEIGHTS, weights)
         draft.write(PLAN, canonical_json(plan))
         for name, data in files.items():
             draft.write(name, data)
         draft.manifest = Manifest(
-            name=path.stem,
+            name=place.path.stem,
             architecture=subject.architecture,
             input=spec,
             labels=subject.labels,

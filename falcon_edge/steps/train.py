@@ -3,9 +3,10 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from falcon_edge.bundle import Manifest, MeasuredAccuracy, Parent, Step, bundle_path, check_place
+from falcon_edge.bundle import Manifest, MeasuredAccuracy, Parent, Step
 from falcon_edge.data import Dataset, open_dataset
 from falcon_edge.errors import BadInput
+from falcon_edge.place import hold
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.pack import data_name
 from falcon_edge.steps.subject import Choice, Subject, open_subject, write_subject
@@ -13,40 +14,40 @@ from falcon_edge.training.fit import Recipe, accuracy, fit
 from falcon_edge.training.images import Images
 
 
-def train(choice: Choice, data: str, output: Path, recipe: Recipe, *, progress: Progress = silent) -> Manifest:
+def train(
+    choice: Choice, data: str, output: Path, recipe: Recipe, *, force: bool = False, progress: Progress = silent
+) -> Manifest:
     """Train a network, built by name or from a bundle, and write it as a bundle.
 
     The best epoch on the validation split is kept. A killed run goes on from its last epoch when it is started again
-    with the same words.
+    with the same words. force: an earlier bundle at `output` is replaced.
     """
-    dataset = open_dataset(data)
-    dataset.require("train")
-    subject = open_subject(choice, dataset)
-    if subject.compressed:
-        raise BadInput(f"{choice.model}: is compressed; train a standard network")
-    training, validation = dataset.train_and_val(seed=recipe.seed)
-    checkpoint = checkpoint_path(output)
-    history = fit(
-        subject.network,
-        Images(training, subject.input),
-        Images(validation, subject.input),
-        recipe,
-        checkpoint=checkpoint,
-        progress=progress,
-    )
-    options = asdict(recipe) | {"best_epoch": history.best}
-    before = subject.lineage
-    manifest = write_subject(
-        output,
-        subject,
-        step=Step(verb="train", options=options, data=data_name(data)),
-        dataset=dataset,
-        accuracy=measured_accuracy(subject, dataset, data),
-        parent=None if before is None else Parent(name=subject.name, identity=before.identity),
-        earlier=() if before is None else before.steps,
-    )
-    checkpoint.unlink(missing_ok=True)
-    return manifest
+    with hold(output, force=force, goes_on=True) as place:
+        dataset = open_dataset(data)
+        dataset.require("train")
+        subject = open_subject(choice, dataset)
+        if subject.compressed:
+            raise BadInput(f"{choice.model}: is compressed; train a standard network")
+        training, validation = dataset.train_and_val(seed=recipe.seed)
+        history = fit(
+            subject.network,
+            Images(training, subject.input),
+            Images(validation, subject.input),
+            recipe,
+            checkpoint=place.checkpoint,
+            progress=progress,
+        )
+        options = asdict(recipe) | {"best_epoch": history.best}
+        before = subject.lineage
+        return write_subject(
+            place,
+            subject,
+            step=Step(verb="train", options=options, data=data_name(data)),
+            dataset=dataset,
+            accuracy=measured_accuracy(subject, dataset, data),
+            parent=None if before is None else Parent(name=subject.name, identity=before.identity),
+            earlier=() if before is None else before.steps,
+        )
 
 
 def measured_accuracy(subject: Subject, dataset: Dataset, data: str) -> tuple[MeasuredAccuracy, ...]:
@@ -55,10 +56,3 @@ def measured_accuracy(subject: Subject, dataset: Dataset, data: str) -> tuple[Me
         return ()
     top1 = accuracy(subject.network, Images(dataset.test, subject.input))
     return (MeasuredAccuracy(data=data_name(data), split="test", samples=len(dataset.test), top1=top1),)
-
-
-def checkpoint_path(output: Path) -> Path:
-    """Where a run keeps its state until its bundle `output` is written. Raises BadInput if that could not be."""
-    bundle = bundle_path(output)
-    check_place(bundle)
-    return bundle.with_name(f".{bundle.stem}.checkpoint")

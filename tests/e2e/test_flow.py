@@ -133,6 +133,13 @@ def test_packing_a_network_of_ones_own(warm, stripes, tmp_path):
     assert done.code == 0
     assert done.document["labels"] == ["rows", "columns", "noise"]
     assert done.document["lineage"]["role"] == "standard"
+    again = f"pack nets:tiny --weights trained.pt --data {stripes} --input 1x12x12 -o mine -q"
+    refused = warm(again, tmp_path)
+    assert (refused.code, refused.err) == (
+        2,
+        "error: mine.falcon: exists already; choose another name, or replace it with --force\n",
+    )
+    assert warm(f"{again} --force", tmp_path).code == 0
     assert warm("export --json", tmp_path).code == 0  # the only bundle here
     bundle = open_bundle(tmp_path / "mine.falcon")
     for vector in bundle.manifest.golden.vectors:

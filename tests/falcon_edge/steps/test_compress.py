@@ -16,6 +16,7 @@ from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.layers import FalconConv2d
 from falcon_edge.falcon.plan import Plan
+from falcon_edge.place import locked
 from falcon_edge.steps.compress import compress, plan_compression
 from falcon_edge.steps.pack import pack
 from falcon_edge.steps.subject import Choice, open_subject
@@ -297,6 +298,23 @@ def test_the_standard_network_is_not_written_over(standard, tmp_path):
     with pytest.raises(BadInput, match=r"net\.falcon: is the standard network, which is still needed"):
         compress(Choice(str(path)), tmp_path / "net", rank=1)
     assert contents(path) == before
+
+
+def test_a_bundle_that_is_there_is_kept_unless_it_is_to_go(standard, compressed, tmp_path):
+    """The refusal comes before anything is read: neither network nor data is there."""
+    path = tmp_path / "net.falcon"
+    shutil.copytree(compressed, path)
+    before = contents(path)
+    words = {"data": "nothing", "rank": 1, "init": "whitened"}
+    for recipe in (None, RECIPE):
+        with pytest.raises(BadInput, match=r"net\.falcon: exists already; .* replace it with --force"):
+            compress(Choice("nothing"), path, **words, recipe=recipe)
+    with locked(path), pytest.raises(BadInput, match=r"net\.falcon: process \d+ is writing it"):
+        compress(Choice("nothing"), path, **words, force=True)
+    assert contents(path) == before
+    compress(Choice(str(standard)), path, rank=1, force=True)
+    assert contents(path) != before
+    assert os.listdir(tmp_path) == ["net.falcon"]
 
 
 def test_data_that_does_not_fit_is_one_line(tmp_path, user_module):

@@ -1,5 +1,6 @@
 """export: files that were proved, and the golden outputs that a device must reproduce."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -134,6 +135,21 @@ def test_exporting_again_replaces_and_gives_the_same_bytes(exported, tmp_path):
     assert (path / ONNX).read_bytes() == b"old"
     export(path, ("onnx",))
     assert contents(path) == before
+
+
+def test_two_exports_at_once_are_refused_and_the_first_goes_on(exported, tmp_path):
+    path, refused = Path(shutil.copytree(exported[1], tmp_path / "compressed.falcon")), []
+
+    def export_too(done, total, text):
+        if done == 0:
+            with pytest.raises(BadInput, match=r"compressed\.falcon: process \d+ is writing it") as caught:
+                export(path, ("tflite",))
+            refused.append(caught)
+
+    export(path, ("onnx",), ("fp32",), progress=export_too)
+    assert len(refused) == 1
+    assert contents(path) == contents(exported[1])
+    assert os.listdir(tmp_path) == ["compressed.falcon"]
 
 
 @pytest.mark.parametrize(

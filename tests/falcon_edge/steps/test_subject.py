@@ -15,6 +15,7 @@ from falcon_edge.data import Dataset, Split, channel_statistics, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.layers import FalconConv2d
 from falcon_edge.models.sources import build
+from falcon_edge.place import hold
 from falcon_edge.steps.subject import Choice, open_subject, write_subject
 
 SMALL = Choice("vgg8", width=0.125)
@@ -240,12 +241,9 @@ def reseal(path):
 def test_same_subject_same_bytes(tmp_path, stripes):
     data = open_dataset(stripes)
     for folder in ("a", "b"):
-        write_subject(
-            tmp_path / folder / "net",
-            open_subject(SMALL, data),
-            step=Step(verb="pack", options={"b": 1, "a": [1.5]}),
-            dataset=data,
-        )
+        step = Step(verb="pack", options={"b": 1, "a": [1.5]})
+        with hold(tmp_path / folder / "net") as place:
+            write_subject(place, open_subject(SMALL, data), step=step, dataset=data)
     one, other = (tmp_path / folder / "net.falcon" for folder in ("a", "b"))
     assert (one / "SHA256SUMS").read_bytes() == (other / "SHA256SUMS").read_bytes()
     assert open_bundle(one).manifest == open_bundle(other).manifest

@@ -190,10 +190,12 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, stripes, choice, recip
         train(choice, str(stripes), tmp_path / "net", replace(recipe, learning_rate=0.01))
 
 
-def test_an_older_bundle_is_replaced(standard, tmp_path, stripes, choice, recipe):
+def test_an_older_bundle_is_replaced_when_asked(standard, tmp_path, stripes, choice, recipe):
     with create_bundle(tmp_path / "net.falcon") as draft:
         draft.write("exports/old.onnx", b"old")
         draft.manifest = open_bundle(standard).manifest.model_copy(update={"golden": Golden()})
-    manifest = train(choice, str(stripes), tmp_path / "net", replace(recipe, epochs=1))
+    with pytest.raises(BadInput, match=r"net\.falcon: exists already; choose another name, or replace it with --force"):
+        train(choice, "no such data", tmp_path / "net", recipe)
+    manifest = train(choice, str(stripes), tmp_path / "net", replace(recipe, epochs=1), force=True)
     assert open_bundle(tmp_path / "net.falcon").manifest == manifest
     assert not (tmp_path / "net.falcon" / "exports").exists()
