@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper, shape_inference
 
 from converters import onnx_verify
 from converters.errors import ConversionError
@@ -111,15 +111,14 @@ def attributes(node: NodeProto) -> dict[str, Any]:
 
 def clip_bounds(graph: OnnxGraph, node: NodeProto) -> tuple[float, float] | None:
     """Lower and upper bound of a Clip, infinite where it has none; None if they are computed."""
-    given = attributes(node)
     bounds = []
-    for index, (name, missing) in enumerate((("min", -np.inf), ("max", np.inf)), start=1):
+    for index, missing in enumerate((-np.inf, np.inf), start=1):
         if len(node.input) > index and node.input[index]:
             if node.input[index] not in graph.constants:
                 return None
             bounds.append(float(graph.constants[node.input[index]].reshape(())))
         else:
-            bounds.append(float(given.get(name, missing)))  # attributes until opset 6
+            bounds.append(missing)
     low, high = bounds
     largest = float(np.finfo(np.float32).max)  # how some exporters write "no bound"
     return (-np.inf if low <= -largest else low), (np.inf if high >= largest else high)
@@ -137,6 +136,23 @@ def dimensions(model: ModelProto) -> dict[str, Dimensions]:
     What the file itself says of shapes is believed only for operators of other domains: exporters err. Raises
     ConversionError if the graph contradicts itself.
     """
+    found: dict[str, Dimensions] = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    for value in _inferred(model):
+        if value.type.tensor_type.HasField("shape"):
+            found[value.name] = tuple(
+                dimension.dim_value if dimension.HasField("dim_value") else None
+                for dimension in value.type.tensor_type.shape.dim
+            )
+    return found
+
+
+def kinds(model: ModelProto) -> dict[str, int]:
+    """The element type (a TensorProto.DataType) of every value of which inference finds it. Errors as `dimensions`."""
+    found = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    return found | {value.name: value.type.tensor_type.elem_type for value in _inferred(model)}
+
+
+def _inferred(model: ModelProto) -> Iterator[ValueInfoProto]:
     graph = model.graph
     outline = ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
     outline.graph.name = graph.name
@@ -152,17 +168,10 @@ def dimensions(model: ModelProto) -> dict[str, Dimensions]:
         else:
             outline.graph.input.append(helper.make_tensor_value_info(name, tensor.data_type, tensor.dims))
     try:
-        inferred = shape_inference.infer_shapes(outline, strict_mode=True, data_prop=True)
+        inferred = shape_inference.infer_shapes(outline, strict_mode=True, data_prop=True).graph
     except Exception as error:  # onnx raises RuntimeError and its own kinds
         raise ConversionError(f"the graph's shapes cannot be inferred: {first_line(error)}") from error
-    found: dict[str, Dimensions] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    for value in (*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output):
-        if value.type.tensor_type.HasField("shape"):
-            found[value.name] = tuple(
-                dimension.dim_value if dimension.HasField("dim_value") else None
-                for dimension in value.type.tensor_type.shape.dim
-            )
-    return found
+    yield from (*inferred.input, *inferred.value_info, *inferred.output)
 
 
 def forget_shapes(model: ModelProto) -> None:
@@ -191,6 +200,20 @@ def drop_unused(model: ModelProto) -> None:
     for index in reversed(range(len(graph.initializer))):  # by index: remove() would compare weights
         if graph.initializer[index].name not in read:
             del graph.initializer[index]
+
+
+def put_weights_back(model: ModelProto, light: ModelProto) -> None:
+    """Give a model the nodes and the small constants of what a tool made of its form without weights."""
+    graph = model.graph
+    for index in reversed(range(len(graph.initializer))):
+        if not onnx_verify.is_large(graph.initializer[index]):
+            del graph.initializer[index]
+    del graph.node[:], graph.value_info[:], model.opset_import[:]
+    graph.node.extend(light.graph.node)
+    graph.initializer.extend(light.graph.initializer)
+    graph.value_info.extend(light.graph.value_info)
+    model.opset_import.extend(light.opset_import)
+    drop_unused(model)
 
 
 def _names_read(node: NodeProto) -> set[str]:

@@ -17,8 +17,8 @@ import onnx
 from onnx import ModelProto
 
 from converters.errors import ConversionError
-from converters.onnx_graph import drop_unused, load
-from converters.onnx_verify import is_large, without_weights
+from converters.onnx_graph import load, put_weights_back
+from converters.onnx_verify import without_weights
 
 MEMORY_LIMIT = 16 * 1024**3
 # Run by the child: read a model, simplify it, write it. argv: input, output. onnxsim would load torch, for other ends
@@ -68,22 +68,8 @@ def simplify(model: ModelProto, *, timeout: float = 120.0, child: Sequence[str] 
             simplified = load(after)
         except ConversionError as error:
             return Simplified(model, f"onnxsim's result cannot be used: {error}")
-    _replace(model, simplified)
+    put_weights_back(model, simplified)
     return Simplified(model, None)
-
-
-def _replace(model: ModelProto, simplified: ModelProto) -> None:
-    """Give a model the nodes and the small constants of its simplified form."""
-    graph = model.graph
-    for index in reversed(range(len(graph.initializer))):
-        if not is_large(graph.initializer[index]):
-            del graph.initializer[index]
-    del graph.node[:], graph.value_info[:], model.opset_import[:]
-    graph.node.extend(simplified.graph.node)
-    graph.initializer.extend(simplified.graph.initializer)
-    graph.value_info.extend(simplified.graph.value_info)
-    model.opset_import.extend(simplified.opset_import)
-    drop_unused(model)
 
 
 def _limit_memory() -> None:

@@ -2,6 +2,7 @@
 
 from onnx import ModelProto
 
+from converters.passes.current_form import current_form
 from converters.passes.drop_expand import drop_expand
 from converters.passes.drop_identity import drop_identity
 from converters.passes.fix_ceil_mode import fix_ceil_mode
@@ -15,7 +16,16 @@ from converters.passes.route_channels import route_channels
 def tidy(model: ModelProto) -> ModelProto:
     """The passes after which a graph holds nothing that could be computed, folded or left out; changed in place."""
     changes = (
-        *(drop_identity, fix_ceil_mode, fold_constants, mean_as_pool, fold_batchnorm, fold_pad, drop_expand),
+        *(
+            current_form,
+            drop_identity,
+            fix_ceil_mode,
+            fold_constants,
+            mean_as_pool,
+            fold_batchnorm,
+            fold_pad,
+            drop_expand,
+        ),
         route_channels,
     )
     for change in changes:

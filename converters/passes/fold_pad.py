@@ -33,7 +33,7 @@ def _zeros_around(graph: OnnxGraph, pad: NodeProto) -> np.ndarray | None:
     constants = [name for name in pad.input[1:] if name]
     if given.get("mode", b"constant") != b"constant" or not all(name in graph.constants for name in constants):
         return None
-    if len(pad.input) > 3 or "pads" in given:  # axes (opset 18), attributes (opset 10)
+    if len(pad.input) > 3:  # axes, since opset 18
         return None
     fill = graph.constants[pad.input[2]] if len(pad.input) > 2 and pad.input[2] else np.zeros(1)
     amounts = graph.constants[pad.input[1]].reshape(2, -1)

@@ -8,6 +8,7 @@ from onnx import ModelProto
 
 from converters.errors import ConversionError
 from converters.onnx_graph import OnnxGraph
+from converters.passes import tidy
 from converters.passes.as_depthwise import as_depthwise
 from converters.passes.equalise import equalise, pairs
 from converters.passes.fold_gemm import fold_gemm
@@ -67,7 +68,7 @@ def prepare(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray, *, eq
         raise ConversionError("calibration needs at least one input")
     prepared = ModelProto()
     prepared.CopyFrom(model)
-    as_depthwise(fold_gemm(prepared))
+    as_depthwise(fold_gemm(tidy(prepared)))
     seen = observe(prepared, samples)
     if equalised and pairs(OnnxGraph(prepared)):
         equalise(prepared, {name: observation.peaks for name, observation in seen.items()})

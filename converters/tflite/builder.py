@@ -13,6 +13,8 @@ TENSOR_TYPES = {
     np.dtype(np.int32): schema.TensorType.INT32,
     np.dtype(np.int8): schema.TensorType.INT8,
     np.dtype(np.float16): schema.TensorType.FLOAT16,
+    np.dtype(np.int64): schema.TensorType.INT64,
+    np.dtype(np.bool_): schema.TensorType.BOOL,
 }
 SIGNATURE = "serving_default"
 # An operator's older field holds codes up to this one; newer codes stand in builtinCode alone.
@@ -37,9 +39,9 @@ class Builder:
         self._origins: list[str] = []
         self.origin = ""  # the ONNX node that operators are now emitted for, by the name of its first output
 
-    def activation(self, name: str, shape: tuple[int, ...]) -> int:
-        """A float32 tensor that is computed."""
-        return self._tensor(name, shape, schema.TensorType.FLOAT32, 0)
+    def activation(self, name: str, shape: tuple[int, ...], kind: int = schema.TensorType.FLOAT32) -> int:
+        """A tensor that is computed, of a type of the schema."""
+        return self._tensor(name, shape, kind, 0)
 
     def constant(self, name: str, value: np.ndarray, columns: np.ndarray | None = None) -> int:
         """A tensor that is stored in the file (a type of TENSOR_TYPES): `value`, or value[..., columns].
@@ -102,9 +104,14 @@ class Builder:
         """Whether a tensor is computed, not stored."""
         return self._graph.tensors[tensor].buffer == 0
 
+    def kind(self, tensor: int) -> int:
+        """Type of a tensor, of the schema."""
+        kind: int = self._graph.tensors[tensor].type
+        return kind
+
     def is_float(self, tensor: int) -> bool:
         """Whether a tensor is float32."""
-        return self._graph.tensors[tensor].type == schema.TensorType.FLOAT32
+        return self.kind(tensor) == schema.TensorType.FLOAT32
 
     def value(self, tensor: int) -> np.ndarray:
         """What a stored tensor holds."""

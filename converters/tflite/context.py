@@ -1,12 +1,12 @@
 """What an operator's emitter sees of the graph around it: tensors, their layouts, constants, fused activations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from onnx import NodeProto
+from onnx import NodeProto, TensorProto
 
 from converters.errors import ConversionError, Unsupported
 from converters.onnx_graph import ONNX_DOMAINS, OnnxGraph, clip_bounds
@@ -17,13 +17,28 @@ from converters.tflite.rearrange import rearrange, reshaped
 
 Emitter = Callable[["Context", NodeProto], None]
 EMITTERS: dict[str, Emitter] = {}
+# Operators of which the emitters know values that are no real numbers; those of all others are computed in float32.
+OF_ANY_TYPE: set[str] = set()
+REAL = frozenset((TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16))
+OTHER_TYPES = {
+    TensorProto.INT64: schema.TensorType.INT64,
+    TensorProto.INT32: schema.TensorType.INT32,
+    TensorProto.BOOL: schema.TensorType.BOOL,
+}
+ANY = REAL | OTHER_TYPES.keys()
 
 
-def emits(*operators: str) -> Callable[[Emitter], Emitter]:
-    """Register a function as the emitter of ONNX operators."""
+def stored_type(kind: int) -> int:
+    """The type of TFLite in which values of an ONNX type are had."""
+    return OTHER_TYPES.get(kind, schema.TensorType.FLOAT32)
+
+
+def emits(*operators: str, any_type: bool = False) -> Callable[[Emitter], Emitter]:
+    """Register a function as the emitter of ONNX operators; any_type: of values of OTHER_TYPES too."""
 
     def register(function: Emitter) -> Emitter:
         EMITTERS.update(dict.fromkeys(operators, function))
+        OF_ANY_TYPE.update(operators if any_type else ())
         return function
 
     return register
@@ -52,8 +67,8 @@ class Context:
     the layout that it needs: what lies otherwise is rearranged there, once.
     """
 
-    def __init__(self, graph: OnnxGraph, shapes: dict[str, Shape], builder: Builder):
-        self.graph, self.shapes, self.builder = graph, shapes, builder
+    def __init__(self, graph: OnnxGraph, shapes: dict[str, Shape], kinds: dict[str, int], builder: Builder):
+        self.graph, self.shapes, self.kinds, self.builder = graph, shapes, kinds, builder
         self.non_negative = non_negative(graph)
         self.unsupported: list[Unsupported] = []
         self._stored: dict[str, Stored] = {}
@@ -73,6 +88,7 @@ class Context:
         try:
             if emitter is None:
                 raise self.no_form(node)
+            self.demand(node, ANY if node.op_type in OF_ANY_TYPE else REAL, *node.input, *node.output)
             emitter(self, node)
         except NoForm as problem:
             self.unsupported.append(problem.unsupported)
@@ -87,6 +103,16 @@ class Context:
         return NoForm(Unsupported(node.op_type, node.name or node.output[0], detail))
 
     # What there is.
+
+    def kind(self, name: str) -> int:
+        """The element type of a value in the ONNX graph; what a pass for TFLite has made is real."""
+        return self.kinds.get(name, TensorProto.FLOAT)
+
+    def demand(self, node: NodeProto, kinds: Set[int], *names: str) -> None:
+        """Raise NoForm for a node with a computed value of another type."""
+        for name in names:
+            if name and not self.is_constant(name) and self.kind(name) not in kinds:
+                raise self.no_form(node, f"a value of type {TensorProto.DataType.Name(self.kind(name)).lower()}")
 
     def shape(self, name: str) -> Shape:
         """The ONNX shape of a value."""
@@ -134,7 +160,7 @@ class Context:
         key = (name, layout, shown)
         if key not in self._arranged:
             if self.is_constant(name):
-                value = self.graph.constants[name].astype(np.float32).reshape(shape)
+                value = _as_stored(self.graph.constants[name]).reshape(shape)
                 self._arranged[key] = self.raw(name, value.transpose(order).reshape(shown))
             else:
                 stored = self.stored(name)
@@ -171,7 +197,7 @@ class Context:
 
         What is equal along an axis of the tensor is stored once.
         """
-        full = np.broadcast_to(value.astype(np.float32), stored.layout.shape)
+        full = np.broadcast_to(_as_stored(value), stored.layout.shape)
         lying = stored.layout.arrange(full).reshape(self.builder.shape(stored.tensor))
         for axis in range(lying.ndim):
             first = lying.take([0], axis)
@@ -208,7 +234,7 @@ class Context:
 
     def store(self, name: str, layout: Layout, shown: Shape) -> int:
         """A new tensor for a value, of any shape that fits its layout."""
-        tensor = self.builder.activation(name, shown)
+        tensor = self.builder.activation(name, shown, stored_type(self.kind(name)))
         self._stored[name] = Stored(tensor, layout)
         self.shapes.setdefault(name, layout.shape)  # a pass for TFLite may have made values that ONNX does not know
         return tensor
@@ -258,6 +284,11 @@ class Context:
             move = plain.moves_to(layout)
             assert move is not None
         return rearrange(self.builder, name, tensor, *move, shown)
+
+
+def _as_stored(value: np.ndarray) -> np.ndarray:
+    """A constant operand in the type in which it is stored: what is no truth value is float32."""
+    return value if value.dtype == np.bool_ else value.astype(np.float32)
 
 
 def activation_of(graph: OnnxGraph, node: NodeProto) -> int | None:

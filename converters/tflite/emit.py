@@ -20,7 +20,7 @@ from converters.quantization.spec import QuantizationSpec
 from converters.tflite import operators  # noqa: F401  # registers the emitters
 from converters.tflite.archive import archive
 from converters.tflite.builder import Builder
-from converters.tflite.context import Context
+from converters.tflite.context import OTHER_TYPES, Context
 from converters.tflite.half import halve_constants
 from converters.tflite.int8 import quantize_operators
 from converters.tflite.layout import usual_order
@@ -88,9 +88,9 @@ def _emitted(
     integer_io: bool,
     half: bool,
 ) -> Packed:
-    shapes = OnnxGraph(model).fixed_shapes()
+    shapes, types = OnnxGraph(model).fixed_shapes(), onnx_graph.kinds(model)
     graph, builder = OnnxGraph(name_functions(model)), Builder("falcon-edge")
-    context = Context(graph, shapes, builder)
+    context = Context(graph, shapes, types, builder)
     name = graph.inputs[0].name
     context.output_as(name, usual_order(len(context.shape(name))))
     image = context.stored(name).tensor
@@ -121,7 +121,9 @@ def _prepared(model: ModelProto, source: str) -> ModelProto:
     inputs = OnnxGraph(model).inputs
     if len(inputs) != 1:
         raise ConversionError(f"{source}: has {len(inputs)} inputs; one image is expected")
-    for value in (*inputs, *model.graph.output):
-        if value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
-            raise ConversionError(f"{source}: {value.name} is not float32")
+    if inputs[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+        raise ConversionError(f"{source}: {inputs[0].name} is not float32")
+    for value in model.graph.output:
+        if value.type.tensor_type.elem_type not in (onnx.TensorProto.FLOAT, *OTHER_TYPES):
+            raise ConversionError(f"{source}: {value.name} is neither float32 nor int64, int32 or bool")
     return tidy(one_image(model, source))

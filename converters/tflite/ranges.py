@@ -1,8 +1,6 @@
 """Values that are never negative: a maximum over them may be padded with zeros instead of the lowest float."""
 
-import numpy as np
-
-from converters.onnx_graph import OnnxGraph, attributes
+from converters.onnx_graph import OnnxGraph, clip_bounds
 
 # Whatever goes in.
 MAKES = frozenset(("Relu", "Sigmoid", "HardSigmoid", "Softmax", "Abs", "Exp", "Sqrt", "ReduceL2"))
@@ -21,19 +19,14 @@ def non_negative(graph: OnnxGraph) -> set[str]:
     """The names of the values that cannot be negative."""
     found: set[str] = set()
     for node in graph.nodes:
-        if node.op_type in MAKES or (node.op_type == "Clip" and _lower_bound(graph, node.input, attributes(node)) >= 0):
+        bounds = clip_bounds(graph, node) if node.op_type == "Clip" else None
+        if node.op_type in MAKES or (bounds is not None and bounds[0] >= 0):
             found.update(node.output)
         elif node.op_type in KEEPS:
             operands = node.input[:1] if node.op_type in MOVED_BY_NUMBERS else node.input
             if all(name in found or _is_positive_constant(graph, name) for name in operands):
                 found.update(node.output)
     return found
-
-
-def _lower_bound(graph: OnnxGraph, inputs: list[str], given: dict[str, float]) -> float:
-    if len(inputs) > 1 and inputs[1]:
-        return float(graph.constants[inputs[1]].min()) if inputs[1] in graph.constants else -np.inf
-    return given.get("min", -np.inf)
 
 
 def _is_positive_constant(graph: OnnxGraph, name: str) -> bool:

@@ -17,7 +17,7 @@ def reshaped(builder: Builder, name: str, tensor: int, shape: Shape) -> int:
     """The tensor under another shape; itself where it has it."""
     if builder.shape(tensor) == shape:
         return tensor
-    target = builder.activation(_named(name, shape), shape)
+    target = builder.activation(_named(name, shape), shape, builder.kind(tensor))
     options = schema.ReshapeOptionsT()
     options.newShape = list(shape)
     sizes = builder.constant(f"{name}.shape", np.array(shape, np.int32))
@@ -46,7 +46,7 @@ def rearrange(builder: Builder, name: str, tensor: int, sizes: Shape, order: Ord
 def _transposed(builder: Builder, name: str, tensor: int, axes: Order) -> int:
     before = builder.shape(tensor)
     after = tuple(before[axis] for axis in axes)
-    target = builder.activation(_named(name, after), after)
+    target = builder.activation(_named(name, after), after, builder.kind(tensor))
     order = builder.constant(f"{name}.order", np.array(axes, np.int32))
     version = TRANSPOSE_VERSIONS.get(len(axes), 1)
     builder.operator(schema.BuiltinOperator.TRANSPOSE, [tensor, order], [target], schema.TransposeOptionsT(), version)
@@ -93,7 +93,7 @@ def _blocks(builder: Builder, name: str, tensor: int, code: int, block: int, bef
     to_depth = code == schema.BuiltinOperator.SPACE_TO_DEPTH
     options = schema.SpaceToDepthOptionsT() if to_depth else schema.DepthToSpaceOptionsT()
     options.blockSize = block
-    target = builder.activation(_named(name, after), after)
+    target = builder.activation(_named(name, after), after, builder.kind(tensor))
     builder.operator(code, [reshaped(builder, name, tensor, before)], [target], options)
     return target
 

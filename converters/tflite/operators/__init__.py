@@ -3,6 +3,7 @@
 from converters.tflite.operators import (
     activation,
     broadcast,
+    choose,
     concat,
     convolution,
     linear,
@@ -10,6 +11,7 @@ from converters.tflite.operators import (
     pad,
     pool,
     reduce,
+    repeat,
     resize,
     slice,
     softmax,
@@ -21,6 +23,7 @@ from converters.tflite.operators import (
 __all__ = [
     "activation",
     "broadcast",
+    "choose",
     "concat",
     "convolution",
     "linear",
@@ -28,6 +31,7 @@ __all__ = [
     "pad",
     "pool",
     "reduce",
+    "repeat",
     "resize",
     "slice",
     "softmax",

@@ -1,5 +1,7 @@
 """Activations that TFLite has in certain forms only, or not as one operator."""
 
+from typing import Any
+
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
@@ -14,6 +16,15 @@ CLIPS = {
     (-1.0, 1.0): schema.BuiltinOperator.RELU_N1_TO_1,
     (0.0, 1.0): schema.BuiltinOperator.RELU_0_TO_1,
 }
+
+SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875  # the defaults of ONNX
+
+
+def leaky_options(slope: float) -> Any:
+    """The options object of LEAKY_RELU."""
+    options = schema.LeakyReluOptionsT()
+    options.alpha = slope
+    return options
 
 
 @emits("Clip")
@@ -52,8 +63,7 @@ def prelu(context: Context, node: NodeProto) -> None:
     shown = context.builder.shape(stored.tensor)
     target = context.store(node.output[0], stored.layout, shown)
     if (slope == slope.reshape(-1)[0]).all():
-        options = schema.LeakyReluOptionsT()
-        options.alpha = float(slope.reshape(-1)[0])
+        options = leaky_options(float(slope.reshape(-1)[0]))
         context.operator(schema.BuiltinOperator.LEAKY_RELU, [stored.tensor], [target], options)
         return
     slopes = context.beside(f"{node.output[0]}.slope", slope, stored)
@@ -79,6 +89,43 @@ def hard_sigmoid(context: Context, node: NodeProto) -> None:
     )
     target = context.store(node.output[0], stored.layout, shown)
     _with_number(context, node, schema.BuiltinOperator.MUL, clipped, 1 / 6, target)
+
+
+@emits("Elu", "Selu", "Celu")
+def elu(context: Context, node: NodeProto) -> None:
+    """ELU, in which TFLite has no alpha: below zero LEAKY_RELU multiplies by it. Selu is a multiple of Elu, and Celu
+    that of x / alpha."""
+    given, builtin = attributes(node), schema.BuiltinOperator
+    alpha, factor = given.get("alpha", SELU_ALPHA if node.op_type == "Selu" else 1.0), given.get("gamma", SELU_GAMMA)
+    stored = context.stored(node.input[0])
+    shown = context.builder.shape(stored.tensor)
+    steps: list[tuple[int, float | None]] = [(builtin.ELU, None)]
+    if node.op_type == "Celu":
+        steps = [(builtin.MUL, 1 / alpha), *steps, (builtin.MUL, alpha)]
+    elif alpha != 1:
+        steps.append((builtin.LEAKY_RELU, alpha))
+    if node.op_type == "Selu":
+        steps.append((builtin.MUL, factor))
+    steps = [step for step in steps if step != (builtin.MUL, 1)]
+    tensor = stored.tensor
+    for index, (code, number) in enumerate(steps):
+        last = index == len(steps) - 1
+        target = context.store(node.output[0], stored.layout, shown) if last else context.step(node, f"{index}", shown)
+        if code == builtin.MUL and number is not None:
+            _with_number(context, node, code, tensor, number, target)
+        else:
+            context.operator(code, [tensor], [target], None if number is None else leaky_options(number))
+        tensor = target
+
+
+@emits("Reciprocal")
+def reciprocal(context: Context, node: NodeProto) -> None:
+    """DIV of 1."""
+    stored = context.stored(node.input[0])
+    one = context.raw(f"{node.output[0]}.one", np.ones(1, np.float32))
+    target = context.store(node.output[0], stored.layout, context.builder.shape(stored.tensor))
+    options = binary_options(schema.BuiltinOperator.DIV)
+    context.operator(schema.BuiltinOperator.DIV, [one, stored.tensor], [target], options)
 
 
 @emits("Softplus")

@@ -17,7 +17,6 @@ CODES = {
     "Max": schema.BuiltinOperator.MAXIMUM,
     "Min": schema.BuiltinOperator.MINIMUM,
     "Pow": schema.BuiltinOperator.POW,
-    "Sum": schema.BuiltinOperator.ADD,
 }
 OPTIONS = {
     schema.BuiltinOperator.ADD: schema.AddOptionsT,
@@ -53,8 +52,6 @@ def binary_options(code: int, activation: int = schema.ActivationFunctionType.NO
 @emits(*CODES)
 def binary(context: Context, node: NodeProto) -> None:
     """ADD, SUB, MUL or DIV with a fused activation; MAXIMUM, MINIMUM; SQUARE, SQRT or POW."""
-    if len(node.input) != 2:
-        raise context.no_form(node, f"{len(node.input)} inputs")
     number = _number(context, node.input[1])
     same_shape = context.shape(node.output[0]) == context.shape(node.input[0])
     if number is not None and same_shape and (node.op_type, number) in NEUTRAL:
@@ -66,7 +63,7 @@ def binary(context: Context, node: NodeProto) -> None:
         context.operator(POWERS[number], [stored.tensor], [target])
         return
     code = CODES[node.op_type]
-    inputs, layout, shown = _operands(context, node)
+    inputs, layout, shown = operands(context, node)
     name, activation = context.fused(node) if code in FUSES else (node.output[0], schema.ActivationFunctionType.NONE)
     target = context.store(name, layout, shown)
     shapes = [context.builder.shape(tensor) for tensor in inputs]
@@ -75,10 +72,10 @@ def binary(context: Context, node: NodeProto) -> None:
     context.operator(code, inputs, [target], binary_options(code, activation), version)
 
 
-def _operands(context: Context, node: NodeProto) -> tuple[list[int], Layout, Shape]:
-    """Both inputs so that TFLite broadcasts them as ONNX does; layout and tensor shape of the result.
+def operands(context: Context, node: NodeProto) -> tuple[list[int], Layout, Shape]:
+    """All inputs so that TFLite broadcasts them as ONNX does; layout and tensor shape of the result.
 
-    The largest computed input stays as it is, and the other is brought to its layout.
+    The largest computed input stays as it is, and the others are brought to its layout.
     """
     shape = context.shape(node.output[0])
     computed = [name for name in node.input if not context.is_constant(name)]

@@ -8,6 +8,7 @@ from converters.onnx_graph import attributes
 from converters.tflite.context import Context, Stored, emits
 from converters.tflite.operators.broadcast import binary_options
 from converters.tflite.operators.reduce import reduce_over
+from converters.tflite.padding import image, image_output
 
 ADD, SUB, MUL = schema.BuiltinOperator.ADD, schema.BuiltinOperator.SUB, schema.BuiltinOperator.MUL
 
@@ -42,6 +43,22 @@ def instance_normalization(context: Context, node: NodeProto) -> None:
     rank = len(context.shape(node.input[0]))
     scale, shift = (context.weight(node, index).reshape(-1, *(1,) * (rank - 2)) for index in (1, 2))
     _normalized(context, node, list(range(2, rank)), scale, shift)
+
+
+@emits("LRN")
+def local_response_normalization(context: Context, node: NodeProto) -> None:
+    """LOCAL_RESPONSE_NORMALIZATION over channels, the last axis in memory, as many on either side."""
+    given = attributes(node)
+    if given["size"] % 2 == 0:
+        raise context.no_form(node, "an even size")
+    if len(context.shape(node.input[0])) not in (3, 4):
+        raise context.no_form(node, f"{len(context.shape(node.input[0]))} dimensions")
+    options = schema.LocalResponseNormalizationOptionsT()
+    options.radius, options.bias = given["size"] // 2, given.get("bias", 1.0)
+    options.alpha, options.beta = given.get("alpha", 1e-4) / given["size"], given.get("beta", 0.75)
+    source = image(context, node.input[0])
+    target = image_output(context, node.output[0])
+    context.operator(schema.BuiltinOperator.LOCAL_RESPONSE_NORMALIZATION, [source], [target], options)
 
 
 def _normalized(

@@ -38,7 +38,7 @@ def pad(context: Context, node: NodeProto) -> None:
         return
     if mode == "constant":
         constant = context.optional(node, 2)
-        fill = float(given.get("value", 0.0) if constant is None else constant.reshape(-1)[0])
+        fill = 0.0 if constant is None else float(constant.reshape(-1)[0])
         emit_pad(context, node, source, borders, fill, context.output(node, order))
     elif mode == "reflect":
         _mirror(context, node, schema.MirrorPadMode.REFLECT, source, borders, context.output(node, order))
@@ -48,8 +48,7 @@ def pad(context: Context, node: NodeProto) -> None:
 
 def _amounts(context: Context, node: NodeProto) -> list[Pair]:
     """(before, after) of every ONNX axis."""
-    given, rank = attributes(node), len(context.shape(node.input[0]))
-    listed = given["pads"] if "pads" in given else context.weight(node).tolist()
+    rank, listed = len(context.shape(node.input[0])), context.weight(node).tolist()
     chosen = context.optional(node, 3)
     axes = list(range(rank)) if chosen is None else [axis % rank for axis in chosen.tolist()]
     amounts = [(0, 0)] * rank

@@ -26,10 +26,15 @@ def reduction(context: Context, node: NodeProto) -> None:
     source, spread = context.opened(name)
     axes = _axes(context, node)
     over = sorted(place for axis in axes for place in spread[axis])
-    if not over:
-        context.view(node, Layout.of(context.shape(name)))
-        return
     shape = context.builder.shape(source)
+    if not over:  # nothing is added up; ReduceL2 still is a length
+        layout = context.stored(name).layout.reshape(context.shape(node.output[0]))
+        assert layout is not None  # it only drops axes of size 1
+        if node.op_type == "ReduceL2":
+            context.operator(schema.BuiltinOperator.ABS, [source], [context.store(node.output[0], layout, shape)])
+        else:
+            context.view(node, layout)
+        return
     if node.op_type == "ReduceL2":
         squares = context.step(node, "squares", shape)
         context.operator(schema.BuiltinOperator.SQUARE, [source], [squares])

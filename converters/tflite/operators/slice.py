@@ -15,12 +15,9 @@ Range = tuple[int, int, int]  # start, stop, step, as Python's: a stop of -1 is 
 def slice_(context: Context, node: NodeProto) -> None:
     """SLICE, or STRIDED_SLICE where it skips elements."""
     name = node.input[0]
-    shape, given = context.shape(name), attributes(node)
-    if len(node.input) > 1:
-        starts, ends = context.weight(node, 1).tolist(), context.weight(node, 2).tolist()
-        axes, steps = context.optional(node, 3), context.optional(node, 4)
-    else:  # opset 9
-        starts, ends, axes, steps = given["starts"], given["ends"], given.get("axes"), None
+    shape = context.shape(name)
+    starts, ends = context.weight(node, 1).tolist(), context.weight(node, 2).tolist()
+    axes, steps = context.optional(node, 3), context.optional(node, 4)
     ranges = [(0, size, 1) for size in shape]
     for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
         axis = index if axes is None else int(axes[index])

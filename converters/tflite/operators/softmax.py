@@ -19,10 +19,8 @@ def softmax(context: Context, node: NodeProto) -> None:
     Over another one a softmax is written as arithmetic, where nothing has to move; a logarithm is moved.
     """
     name = node.input[0]
-    shape, old = context.shape(name), context.graph.opset < 13  # until then: over this axis and all behind it
-    axis = attributes(node).get("axis", 1 if old else -1) % len(shape)
-    if old and prod(shape[axis + 1 :]) > 1:
-        raise context.no_form(node, f"several axes, as in opset {context.graph.opset}")
+    shape = context.shape(name)
+    axis = attributes(node).get("axis", -1) % len(shape)
     order = (*(place for place in context.order(name) if place != axis), axis)
     move = context.stored(name).layout.moves_to(Layout.of(shape, order))
     if node.op_type == "Softmax" and (move is None or move[1]):

@@ -12,7 +12,6 @@ CODES = {
     "Abs": schema.BuiltinOperator.ABS,
     "Ceil": schema.BuiltinOperator.CEIL,
     "Cos": schema.BuiltinOperator.COS,
-    "Elu": schema.BuiltinOperator.ELU,
     "Exp": schema.BuiltinOperator.EXP,
     "Floor": schema.BuiltinOperator.FLOOR,
     "Gelu": schema.BuiltinOperator.GELU,
@@ -33,8 +32,6 @@ def unary(context: Context, node: NodeProto) -> None:
     """The operator of the same name."""
     given = attributes(node)
     options: Any = None
-    if node.op_type == "Elu" and given.get("alpha", 1.0) != 1.0:
-        raise context.no_form(node, f"alpha {given['alpha']:g}")
     if node.op_type == "LeakyRelu":
         options = schema.LeakyReluOptionsT()
         options.alpha = given.get("alpha", 0.01)

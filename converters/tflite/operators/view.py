@@ -1,27 +1,33 @@
 """What gives the same numbers other axes: nothing is emitted; data moves later, if an operator wants it elsewhere."""
 
-from onnx import NodeProto, TensorProto
+from ai_edge_litert import schema_py_generated as schema
+from onnx import NodeProto
 
 from converters.onnx_graph import attributes
-from converters.tflite.context import Context, Stored, emits
+from converters.tflite.context import Context, Stored, emits, stored_type
 from converters.tflite.layout import Layout
 
 
-@emits("Identity", "Dropout")
+@emits("Identity", "Dropout", any_type=True)
 def nothing(context: Context, node: NodeProto) -> None:
     """The input itself."""
     context.alias(node)
 
 
-@emits("Cast")
+@emits("Cast", any_type=True)
 def cast(context: Context, node: NodeProto) -> None:
-    """Nothing, from float to float: every computed value is float32."""
-    if attributes(node)["to"] not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE):
-        raise context.no_form(node, f"a result of type {TensorProto.DataType.Name(attributes(node)['to']).lower()}")
-    context.alias(node)
+    """CAST; nothing, from real to real: every such value is computed in float32."""
+    options = schema.CastOptionsT()
+    options.inDataType, options.outDataType = (stored_type(context.kind(name)) for name in (*node.input, *node.output))
+    if options.inDataType == options.outDataType:
+        context.alias(node)
+        return
+    stored = context.stored(node.input[0])
+    target = context.store(node.output[0], stored.layout, context.builder.shape(stored.tensor))
+    context.operator(schema.BuiltinOperator.CAST, [stored.tensor], [target], options)
 
 
-@emits("Flatten", "Reshape", "Squeeze", "Unsqueeze")
+@emits("Flatten", "Reshape", "Squeeze", "Unsqueeze", any_type=True)
 def reshape(context: Context, node: NodeProto) -> None:
     """The input under another shape; moved to the order of its ONNX axes first where these are cut through."""
     name, shape = node.input[0], context.shape(node.output[0])
@@ -33,7 +39,7 @@ def reshape(context: Context, node: NodeProto) -> None:
         context.view(node, layout)
 
 
-@emits("Transpose")
+@emits("Transpose", any_type=True)
 def transpose(context: Context, node: NodeProto) -> None:
     """The input, its axes numbered anew."""
     rank = len(context.shape(node.input[0]))
@@ -71,11 +77,3 @@ def _through(context: Context, node: NodeProto, split: tuple[int, ...], order: t
     if layout is None:
         raise context.no_form(node, "an input that is no image in one piece")
     context.view(node, layout)
-
-
-@emits("Expand")
-def expand(context: Context, node: NodeProto) -> None:
-    """Nothing, where it changes nothing."""
-    if context.shape(node.input[0]) != context.shape(node.output[0]):
-        raise context.no_form(node, "a result that is larger than what it is made of")
-    context.alias(node)

@@ -1,0 +1,98 @@
+"""A graph of any opset and IR version in the one form that passes, int8 and emitter read: that of opset 17 or later.
+
+What ONNX changed between opsets is decided here, and nowhere else. The changes are those of ONNX's own converter but
+for one: it takes the Resize of opset 10, whose pixels are read at x / scale, for that of opset 11, whose default is
+another (Resize of the ONNX specification, versions 10 and 11).
+"""
+
+import numpy as np
+from onnx import ModelProto, NodeProto, helper, numpy_helper, version_converter
+
+from converters.errors import ConversionError
+from converters.onnx_graph import IR_VERSION, ONNX_DOMAINS, OPSET, OnnxGraph, first_line, kinds, put_weights_back
+from converters.onnx_verify import without_weights
+
+FIRST_OPSET = 7  # broadcasting was another until then, and ONNX Runtime begins here too
+RESIZE_OPSET = 11
+# Of more than two operands, written with the operator of two; the kernels of both runtimes have two.
+PAIRS = {"Sum": "Add", "Mean": "Add", "Max": "Max", "Min": "Min"}
+
+
+def current_form(model: ModelProto) -> ModelProto:
+    """Bring a graph to opset 17 where it is older, its weights to initializers alone; the model is changed in place.
+
+    Raises ConversionError for an opset before 7, or a node that ONNX's converter does not know.
+    """
+    _drop_stored_inputs(model)
+    opset = OnnxGraph(model).opset
+    if opset < FIRST_OPSET:
+        raise ConversionError(
+            f"the graph is of opset {opset}, and {FIRST_OPSET} is the first that is read: export it anew"
+        )
+    if opset < OPSET:
+        _raise_opset(model, opset)
+    _write_pairs(model)
+    return model
+
+
+def _drop_stored_inputs(model: ModelProto) -> None:
+    """Weights were listed as inputs too until IR version 4."""
+    stored = {tensor.name for tensor in model.graph.initializer}
+    for value in [value for value in model.graph.input if value.name in stored]:
+        model.graph.input.remove(value)
+
+
+def _raise_opset(model: ModelProto, opset: int) -> None:
+    light = without_weights(model)
+    light.ir_version = IR_VERSION
+    try:
+        raised = version_converter.convert_version(light, OPSET)
+    except Exception as error:  # native code, which raises several kinds
+        raise ConversionError(
+            f"the graph cannot be brought from opset {opset} to {OPSET}: {first_line(error)}"
+        ) from error
+    if opset < RESIZE_OPSET:
+        for node in raised.graph.node:
+            if node.op_type == "Resize":
+                kept = [attribute for attribute in node.attribute if attribute.name == "mode"]
+                del node.attribute[:]
+                node.attribute.extend(kept)
+                node.attribute.append(helper.make_attribute("coordinate_transformation_mode", "asymmetric"))
+                node.attribute.append(helper.make_attribute("nearest_mode", "floor"))
+    others = [entry for entry in model.opset_import if entry.domain not in ONNX_DOMAINS]
+    put_weights_back(model, raised)
+    del model.opset_import[:]
+    model.opset_import.extend([helper.make_opsetid("", OPSET), *others])
+    model.ir_version = IR_VERSION
+
+
+def _write_pairs(model: ModelProto) -> None:
+    """Sum, Mean, Max and Min of any number of values as chains of operators of two."""
+    if not any(_is_joint(node) for node in model.graph.node):
+        return
+    types = kinds(model)
+    nodes: list[NodeProto] = []
+    for node in model.graph.node:
+        if not _is_joint(node):
+            nodes.append(node)
+            continue
+        target, count = node.output[0], len(node.input)
+        total = f"{target}.total" if node.op_type == "Mean" else target
+        value = node.input[0]
+        for index, name in enumerate(node.input[1:], start=1):
+            step = total if index == count - 1 else f"{target}.{index}"
+            nodes.append(helper.make_node(PAIRS[node.op_type], [value, name], [step], f"{node.name}.{index}"))
+            value = step
+        if node.op_type == "Mean" and count > 1:
+            share = np.array(1 / count, helper.tensor_dtype_to_np_dtype(types[node.input[0]]))
+            model.graph.initializer.append(numpy_helper.from_array(share, f"{target}.share"))
+            nodes.append(helper.make_node("Mul", [value, f"{target}.share"], [target], node.name))
+        elif count == 1:
+            nodes.append(helper.make_node("Identity", [value], [target], node.name))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _is_joint(node: NodeProto) -> bool:
+    pair = node.op_type in ("Max", "Min") and len(node.input) == 2
+    return node.op_type in PAIRS and node.domain in ONNX_DOMAINS and not pair
