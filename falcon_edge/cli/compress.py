@@ -32,6 +32,7 @@ def compress(
     flip: options.Flip = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
     weights: options.Weights = None,
+    weights_key: options.WeightsKey = None,
     input_shape: options.Input = None,
     num_classes: options.Classes = None,
     width: options.Width = 1.0,
@@ -51,7 +52,7 @@ def compress(
         from falcon_edge.steps.compress import plan_compression
         from falcon_edge.training.fit import Recipe
 
-        choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed)
+        choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed, weights_key)
         if dry_run or output is None:
             made = plan_compression(choice, rank=rank, plan_file=plan, init=init, data=data)[2]
             out.result(made.model_dump(mode="json"), lambda: plan_table(made))

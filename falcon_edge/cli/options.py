@@ -25,7 +25,11 @@ Output = Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="
 Force = Annotated[bool, typer.Option("--force", help="Replace the bundle that is there.")]
 Weights = Annotated[
     Path | None,
-    typer.Option("--weights", metavar="FILE", help="Trained weights: .safetensors, or .pt (a state dict)."),
+    typer.Option("--weights", metavar="FILE", help="Trained weights: .safetensors, or a .pt, also a trainer's."),
+]
+WeightsKey = Annotated[
+    str | None,
+    typer.Option("--weights-key", metavar="NAME", help="Which of the weights in FILE, where several fit."),
 ]
 Input = Annotated[
     str | None,
@@ -76,6 +80,7 @@ def choice(
     mean: str | None,
     std: str | None,
     seed: int,
+    weights_key: str | None,
 ) -> "Choice":
     """The options that say which network is meant, read."""
     from falcon_edge.steps.subject import Choice
@@ -89,4 +94,5 @@ def choice(
         numbers(mean, "--mean"),
         numbers(std, "--std"),
         seed,
+        weights_key,
     )

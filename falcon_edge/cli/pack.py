@@ -10,6 +10,7 @@ def pack(
     output: options.Output,
     data: options.Data = None,
     weights: options.Weights = None,
+    weights_key: options.WeightsKey = None,
     input_shape: options.Input = None,
     num_classes: options.Classes = None,
     width: options.Width = 1.0,
@@ -25,6 +26,6 @@ def pack(
     with session(as_json, debug, quiet) as out:
         from falcon_edge.steps.pack import pack as run
 
-        choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed)
+        choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed, weights_key)
         manifest = run(choice, output, data=data, force=force)
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))

@@ -20,6 +20,7 @@ def train(
     crop_padding: options.CropPadding = 0,
     flip: options.Flip = True,
     weights: options.Weights = None,
+    weights_key: options.WeightsKey = None,
     input_shape: options.Input = None,
     num_classes: options.Classes = None,
     width: options.Width = 1.0,
@@ -45,7 +46,7 @@ def train(
             flip=flip,
             seed=seed,
         )
-        choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed)
+        choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed, weights_key)
         with out.progress() as progress:
             manifest = run(choice, data, output, recipe, force=force, progress=progress)
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))

@@ -225,7 +225,8 @@ def conv_shapes(model: nn.Module, input_shape: Shape) -> dict[str, tuple[Shape, 
 
 def forward_zeros(model: nn.Module, input_shape: Shape) -> Tensor:
     """The output for one image (C, H, W) of zeros, in eval mode; every module's mode is put back afterwards."""
-    first = next(model.parameters(), None)
+    known = (one for one in model.parameters() if not isinstance(one, nn.UninitializedParameter))
+    first = next(known, None)
     zeros = torch.zeros(1, *input_shape) if first is None else first.new_zeros(1, *input_shape)
     with evaluating(model), torch.no_grad():
         return model(zeros)

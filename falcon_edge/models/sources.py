@@ -1,18 +1,16 @@
-"""Where a network comes from: our own by name, `timm:NAME`, `torchvision:NAME` or `module:function`; its weights."""
+"""Where a network comes from: our own by name, `timm:NAME`, `torchvision:NAME` or `module:function`."""
 
 import importlib
 import inspect
 import math
 import sys
-import warnings
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from falcon_edge.errors import BadInput
 from falcon_edge.models import packages
@@ -36,10 +34,7 @@ BUILTIN: Mapping[str, Builtin] = {
     "resnet18": Builtin(resnet18, (3, 224, 224), 1000),
     "vgg8": Builtin(vgg8, (1, 28, 28), 10),
 }
-# A weights file may hold more than the weights (an optimizer's moments, 64-bit numbers), but not without end.
-TIMES_NEEDED, BESIDES = 8, 64 * 1024**2
 MAXIMUM_NETWORK, MAXIMUM_COUNT = 8 * 1024**3, 1_000_000
-PARALLEL, BATCH_COUNTER = "module.", ".num_batches_tracked"
 KNOWN = f"{', '.join(BUILTIN)}, timm:NAME, torchvision:NAME or module:function"
 
 
@@ -80,87 +75,6 @@ def build(
     else:
         factory = _function(kind, name)
     return _call(source, factory, {key: value for key, value in wanted.items() if value is not None}).eval()
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Load a state dict (.safetensors, or .pt/.pth by weights_only) that fits `model` exactly.
-
-    A state dict inside a training checkpoint ("state_dict" or "model"), the prefix "module." of data-parallel training
-    and the missing batch counters of torch before 0.4 are understood. Raises BadInput, before the model is changed, for
-    anything else.
-    """
-    state, own = read_state(path, largest_file(model)), model.state_dict()
-    if state and all(key.startswith(PARALLEL) and key not in own for key in state):
-        state = {key.removeprefix(PARALLEL): value for key, value in state.items()}
-    state |= {key: value for key, value in own.items() if key.endswith(BATCH_COUNTER) and key not in state}
-    missing = [key for key in own if key not in state]
-    unexpected = [key for key in state if key not in own]
-    if missing or unexpected:
-        word, key = ("lack", missing[0]) if missing else ("have the unknown", unexpected[0])
-        raise BadInput(f"{path}: these weights do not fit the network: they {word} {key}")
-    for key, tensor in own.items():
-        if tensor.shape != state[key].shape:
-            found, needed = tuple(state[key].shape), tuple(tensor.shape)
-            raise BadInput(f"{path}: these weights do not fit the network: {key} is {found}, not {needed}")
-        if not torch.isfinite(state[key].to(tensor.dtype)).all():
-            raise BadInput(f"{path}: {key} holds values that are not finite")
-    model.load_state_dict(state)
-
-
-def largest_file(model: nn.Module) -> int:
-    """Bytes that a file of weights for `model` may have."""
-    return TIMES_NEEDED * sum(tensor.nbytes for tensor in model.state_dict().values()) + BESIDES
-
-
-def read_state(path: Path, largest: int | None = None) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or .pt file by name.
-
-    Raises BadInput if the file is not that, or if it holds (also when it is unpacked) more than `largest` bytes.
-    """
-    if not path.is_file():
-        raise BadInput(f"{path}: no such weights file")
-    try:
-        held = path.stat().st_size if path.suffix == ".safetensors" else max(path.stat().st_size, _unpacked(path))
-        if largest is not None and held > largest:
-            raise BadInput(f"{path}: holds more than {largest >> 20} MiB, far more than this network has weights")
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the pickle that is refused next
-            state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except BadInput:
-        raise
-    except Exception as error:
-        raise BadInput(
-            f"{path}: not a weights file; use .safetensors, or .pt made by torch.save(model.state_dict(), ...)"
-        ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
-    ):
-        raise BadInput(f"{path}: holds no state dict (names and tensors)")
-    strange = next((name for name, tensor in state.items() if not _plain(tensor)), None)
-    if strange is not None:
-        raise BadInput(f"{path}: {strange} is no plain tensor of real numbers")
-    return state
-
-
-def _unpacked(path: Path) -> int:
-    """Bytes that a zip file, which a .pt is, says to hold; 0 for anything else."""
-    if not zipfile.is_zipfile(path):
-        return 0
-    with zipfile.ZipFile(path) as archive:
-        return sum(entry.file_size for entry in archive.infolist())
-
-
-def _plain(tensor: Tensor) -> bool:
-    """Whether a tensor has its numbers here, one a place."""
-    here = tensor.layout is torch.strided and tensor.device.type == "cpu"
-    return here and not (tensor.is_complex() or tensor.is_quantized)
 
 
 def _timm(name: str) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 """pack: a network as it is, as a bundle: what everything is compared with."""
 
 from pathlib import Path
+from typing import Any
 
 from falcon_edge.bundle import Manifest, Step
 from falcon_edge.data import open_dataset
@@ -19,7 +20,10 @@ def pack(choice: Choice, output: Path, *, data: str | None = None, force: bool =
         subject = open_subject(choice, dataset)
         if subject.lineage is not None:
             raise BadInput(f"{choice.model}: is a bundle already")
-        options = {"weights": None if choice.weights is None else choice.weights.name, "seed": choice.seed}
+        weights = None if choice.weights is None else choice.weights.name
+        options: dict[str, Any] = {"weights": weights, "seed": choice.seed}
+        if choice.weights_key is not None:
+            options["weights_key"] = choice.weights_key
         step = Step(verb="pack", options=options, data=None if data is None else data_name(data))
         return write_subject(place, subject, step=step, dataset=dataset)
 

@@ -35,7 +35,11 @@ from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cost import cost, forward_zeros
 from falcon_edge.falcon.plan import Plan, make_plan
-from falcon_edge.models.sources import BUILTIN, build, largest_file, load_weights, read_state
+from falcon_edge.models.ordinary import ordinary
+from falcon_edge.models.sources import BUILTIN, build
+from falcon_edge.models.weight_files import read_state
+from falcon_edge.models.weights import largest_file, load_weights
+from falcon_edge.notices import notice
 from falcon_edge.place import Place
 from falcon_edge.preprocessing import InputSpec, input_spec_for
 from falcon_edge.steps.golden import golden_inputs, raw_images
@@ -58,6 +62,7 @@ class Choice:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     seed: int = 0
+    weights_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,12 +108,13 @@ def _from_bundle(path: Path, dataset: Dataset | None) -> Subject:
     if dataset is not None and len(dataset.class_names) != len(manifest.labels):
         raise BadInput(f"{path}: has {len(manifest.labels)} classes, but the data has {len(dataset.class_names)}")
     architecture = manifest.architecture
-    network = build(
+    network = _built(
         architecture.source,
+        manifest.input.shape,
         num_classes=architecture.num_classes,
         in_channels=architecture.in_channels,
         width=architecture.width,
-    )
+    )[0]
     plan = read_document(bundle.file(PLAN), Plan)
     network = surgery.apply(network, plan.replaced, fit=False, in_place=True)
     try:
@@ -145,14 +151,14 @@ def _from_source(choice: Choice, dataset: Dataset | None) -> Subject:
     labels = () if dataset is None else dataset.class_names
     num_classes = choice.num_classes if choice.num_classes is not None else len(labels) or None
     torch.manual_seed(choice.seed)
-    network = build(choice.model, num_classes=num_classes, in_channels=shape[0], width=choice.width)
+    network, done = _built(choice.model, shape, num_classes=num_classes, in_channels=shape[0], width=choice.width)
+    for words in done:
+        notice(f"{choice.model}: {words}")
     if choice.weights is not None:
-        load_weights(network, choice.weights)
-    try:
-        classes = forward_zeros(network, shape).shape
-    except Exception as error:
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(f"{choice.model} does not take an input of {'x'.join(map(str, shape))}: {text}") from error
+        load_weights(network, choice.weights, choice.weights_key)
+    elif choice.weights_key is not None:
+        raise BadInput("--weights-key chooses among the weights of a file: give it with --weights")
+    classes = _answer(choice.model, network, shape).shape
     if len(classes) != 2:
         raise BadInput(
             f"{choice.model} gives an output of shape {tuple(classes)}; a classifier gives (images, classes)"
@@ -168,6 +174,39 @@ def _from_source(choice: Choice, dataset: Dataset | None) -> Subject:
     architecture = Architecture(source=choice.model, num_classes=num_classes, in_channels=shape[0], width=choice.width)
     name = choice.model.replace(":", "-").replace("/", "-")
     return Subject(network, name, architecture, spec, labels or tuple(str(index) for index in range(classes[1])))
+
+
+def _built(
+    source: str,
+    shape: tuple[int, int, int],
+    *,
+    num_classes: int | None,
+    in_channels: int | None,
+    width: float,
+) -> tuple[nn.Module, tuple[str, ...]]:
+    """The network by name, made an ordinary one whose weights have their shapes, and what was done to it."""
+    try:
+        network, done = ordinary(build(source, num_classes=num_classes, in_channels=in_channels, width=width))
+    except BadInput as error:
+        raise BadInput(str(error) if str(error).startswith(source) else f"{source}: {error}") from error
+    if any(isinstance(parameter, nn.UninitializedParameter) for parameter in network.parameters()):
+        _answer(source, network, shape)  # lazy modules take their shapes from the first input
+    return network, done
+
+
+def _answer(source: str, network: nn.Module, shape: tuple[int, int, int]) -> torch.Tensor:
+    """The output for an image of zeros. Raises BadInput if there is none, or none of numbers."""
+    words = "x".join(map(str, shape))
+    try:
+        output = forward_zeros(network, shape)
+    except Exception as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(f"{source} does not take an input of {words}: {text}") from error
+    if not isinstance(output, torch.Tensor):
+        raise BadInput(f"{source} gives a {type(output).__name__}; a classifier gives a tensor (images, classes)")
+    if not torch.isfinite(output).all():
+        raise BadInput(f"{source} answers an image of zeros with values that are not finite; look at its weights")
+    return output
 
 
 def _normalisation(

@@ -1,23 +1,14 @@
-"""Where networks and weights come from; what is no network and what are no weights."""
+"""Where networks come from; what is no network."""
 
 import importlib.util
-import pickle
 import sys
 import textwrap
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from safetensors.torch import save_file
-from torch import nn
 
 from falcon_edge.errors import BadInput
-from falcon_edge.models.sources import build, load_weights, read_state
-
-
-def small():
-    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)).eval()
+from falcon_edge.models.sources import build
 
 
 @pytest.fixture
@@ -136,141 +127,3 @@ def test_a_network_that_does_not_fit_the_memory_is_one_line():
 def test_width_is_for_our_own(user_module):
     user_module("def net(): return nn.Linear(1, 1)")
     assert "--width is for vgg19" in refused(build, "users_own:net", width=0.5)
-
-
-def write(path, state):
-    (save_file if path.suffix == ".safetensors" else torch.save)(state, path)
-    return path
-
-
-def same(network, other):
-    one, two = network.state_dict(), other.state_dict()
-    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
-
-
-@pytest.mark.parametrize(
-    ("name", "wrap"),
-    [
-        ("w.safetensors", lambda state: state),
-        ("w.pt", lambda state: state),
-        ("w.pth", lambda state: {"epoch": 3, "state_dict": state, "best": 0.9}),
-        ("w.pt", lambda state: {"model": state, "optimizer": {"lr": 0.1}}),
-        ("w.pt", lambda state: {f"module.{key}": value for key, value in state.items()}),
-        ("w.safetensors", lambda state: {f"module.{key}": value for key, value in state.items()}),
-        ("w.pt", lambda state: {"state_dict": {f"module.{key}": value for key, value in state.items()}}),
-        ("w.pt", lambda state: {key: value for key, value in state.items() if "num_batches" not in key}),
-    ],
-)
-def test_weights_are_loaded(tmp_path, name, wrap):
-    trained, network = small(), small()
-    assert not same(network, trained)
-    load_weights(network, write(tmp_path / name, wrap(trained.state_dict())))
-    assert same(network, trained)
-
-
-def test_a_network_that_has_a_part_named_module(tmp_path):
-    class Wrapped(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.module = nn.Linear(2, 2)
-
-    for prefix in ("", "module."):
-        trained, network = Wrapped(), Wrapped()
-        state = {prefix + key: value for key, value in trained.state_dict().items()}
-        load_weights(network, write(tmp_path / "w.pt", state))
-        assert same(network, trained)
-
-
-def test_half_precision_is_widened(tmp_path):
-    trained, network = small(), small()
-    load_weights(network, write(tmp_path / "w.safetensors", trained.half().state_dict()))
-    assert network[0].weight.dtype == torch.float32
-    assert same(network, trained.float())
-
-
-def without(state, key):
-    return {name: value for name, value in state.items() if name != key}
-
-
-@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda state: without(state, "4.weight"), "they lack 4.weight"),
-        (lambda state: state | {"5.weight": torch.zeros(1)}, "they have the unknown 5.weight"),
-        (lambda state: state | {"4.weight": torch.zeros(3, 17)}, "4.weight is (3, 17), not (3, 16)"),
-        (lambda state: state | {"4.weight": torch.zeros(48)}, "4.weight is (48,), not (3, 16)"),
-        (lambda state: state | {"4.bias": torch.tensor([0, float("nan"), 0])}, "4.bias holds values that are not"),
-        (lambda state: {}, "they lack 0.weight"),
-        (lambda state: {f"net.{key}": value for key, value in state.items()}, "they lack 0.weight"),
-    ],
-)
-def test_weights_that_do_not_fit_change_nothing(tmp_path, suffix, change, said):
-    network = small()
-    before = {key: value.clone() for key, value in network.state_dict().items()}
-    path = write(tmp_path / f"w.{suffix}", change(small().state_dict()))
-    line = refused(load_weights, network, path)
-    assert said in line
-    assert str(path) in line
-    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
-
-
-class Malicious:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
-
-
-@pytest.mark.parametrize("kind", ["torch", "pickle", "legacy", "inside a state dict"])
-def test_a_pickled_object_is_refused_and_not_executed(tmp_path, recwarn, kind):
-    pickle.loads(pickle.dumps(Malicious(tmp_path / "executed"))).close()
-    assert (tmp_path / "executed").exists()
-    witness, path = tmp_path / "witness", tmp_path / "w.pt"
-    match kind:
-        case "torch":
-            torch.save(Malicious(witness), path)
-        case "pickle":
-            path.write_bytes(pickle.dumps(Malicious(witness)))
-        case "legacy":
-            torch.save(Malicious(witness), path, _use_new_zipfile_serialization=False)
-        case _:
-            torch.save(small().state_dict() | {"hook": Malicious(witness)}, path)
-    assert "not a weights file" in refused(read_state, path)
-    assert not witness.exists()
-    assert not recwarn.list
-
-
-def test_a_whole_pickled_network_is_refused(tmp_path):
-    torch.save(small(), tmp_path / "w.pt")
-    assert "torch.save(model.state_dict(), ...)" in refused(read_state, tmp_path / "w.pt")
-
-
-@pytest.mark.parametrize("content", [3, [torch.zeros(1)], {"a": 3}, {1: torch.zeros(1)}, {"state_dict": {"a": "b"}}])
-def test_what_holds_no_state_dict(tmp_path, content):
-    torch.save(content, tmp_path / "w.pt")
-    assert "holds no state dict" in refused(read_state, tmp_path / "w.pt")
-
-
-@pytest.mark.parametrize("name", ["none.pt", "none.safetensors", "folder.pt"])
-def test_weights_that_are_not_there(tmp_path, name):
-    (tmp_path / "folder.pt").mkdir()
-    assert refused(read_state, tmp_path / name) == f"{tmp_path / name}: no such weights file"
-
-
-@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
-@given(share=st.floats(0, 0.999))
-def test_truncated_weights_are_one_line(tmp_path_factory, suffix, share):
-    path = write(tmp_path_factory.mktemp("weights") / f"w.{suffix}", small().state_dict())
-    data = path.read_bytes()
-    path.write_bytes(data[: int(share * len(data))])
-    assert "not a weights file" in refused(read_state, path)
-
-
-@pytest.mark.parametrize("name", ["w.pt", "w.safetensors", "w.bin", "w"])
-@given(data=st.binary(max_size=200))
-def test_garbage_is_one_line(tmp_path_factory, name, data):
-    path = tmp_path_factory.mktemp("weights") / name
-    path.write_bytes(data)
-    assert str(path) in refused(read_state, path)

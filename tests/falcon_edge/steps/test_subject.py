@@ -15,6 +15,7 @@ from falcon_edge.data import Dataset, Split, channel_statistics, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.layers import FalconConv2d
 from falcon_edge.models.sources import build
+from falcon_edge.notices import Notice
 from falcon_edge.place import hold
 from falcon_edge.steps.subject import Choice, open_subject, write_subject
 
@@ -254,3 +255,51 @@ def test_no_place_of_this_machine_is_in_a_bundle(compressed, stripes):
     assert stripes.name in text
     for place in (compressed.parent, stripes.parent, Path.cwd()):
         assert str(place) not in text
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ("torch.compile(nn.Sequential(nn.Flatten(), nn.Linear(144, 3)))", "torch.compile's or a parallel wrapper"),
+        ("nn.Sequential(nn.Flatten(), nn.Linear(144, 3)).half()", "its float16 weights were converted to float32"),
+    ],
+)
+def test_what_is_done_to_a_users_network_is_said(user_module, body, word):
+    user_module(f"def net(): return {body}")
+    with pytest.warns(Notice, match=f"users_own:net: {word}"):
+        subject = open_subject(Choice("users_own:net", input_shape=(1, 12, 12)))
+    assert list(subject.network.state_dict()) == ["1.weight", "1.bias"]
+    assert subject.network(torch.zeros(1, 1, 12, 12)).dtype == torch.float32
+
+
+def test_lazy_layers_take_the_shape_of_the_input_and_weights_that_fit(user_module, tmp_path):
+    user_module("def net(): return nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(3))")
+    choice = Choice("users_own:net", input_shape=(1, 12, 12))
+    trained = open_subject(choice).network
+    save_file(trained.state_dict(), tmp_path / "w.safetensors")
+    subject = open_subject(replace(choice, seed=7, weights=tmp_path / "w.safetensors"))
+    assert torch.equal(subject.network[0].weight, trained[0].weight)
+    with hold(tmp_path / "net") as place:
+        write_subject(place, subject, step=Step(verb="pack"), dataset=None)
+    again = open_subject(Choice(str(tmp_path / "net.falcon"))).network
+    assert torch.equal(again[2].weight, trained[2].weight)
+
+
+def test_a_network_whose_answers_are_no_numbers_is_refused(user_module):
+    user_module("""
+    def net():
+        network = nn.Sequential(nn.Flatten(), nn.Linear(144, 3))
+        nn.init.constant_(network[1].bias, float("nan"))
+        return network
+    """)
+    assert "values that are not finite" in refused(Choice("users_own:net", input_shape=(1, 12, 12)))
+
+
+def test_one_of_several_weights_is_chosen_by_its_key(tmp_path):
+    first, second = (open_subject(replace(SMALL, seed=seed)).network.state_dict() for seed in (1, 2))
+    torch.save({"model": first, "model_ema": second}, tmp_path / "w.pt")
+    choice = replace(SMALL, weights=tmp_path / "w.pt")
+    assert "choose with --weights-key: model, model_ema" in refused(choice)
+    loaded = open_subject(replace(choice, weights_key="model_ema")).network.state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in second.items())
+    assert "give it with --weights" in refused(replace(SMALL, weights_key="model"))

@@ -1,0 +1,54 @@
+"""What users hand over as a network, made an ordinary one: on the CPU, in float32, not compiled, not wrapped."""
+
+import torch
+from torch import nn
+
+from falcon_edge.errors import BadInput
+
+
+def ordinary(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
+    """The network itself in eval mode, and what was done to it, in words. Its modules are changed in place.
+
+    Modules that torch.compile wraps are unwrapped: what it compiles for is another machine than the one that will run
+    the exported file, and neither the surgery nor the exporter sees into it. Raises BadInput for a network without
+    numbers (on the meta device), or one that is a program.
+    """
+    done = []
+    model, unwrapped = _unwrapped(model)
+    if unwrapped:
+        done.append("torch.compile's or a parallel wrapper was taken off")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise BadInput("it is a TorchScript program, which has no layers to look at; build the network itself")
+    tensors = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
+    empty = next((name for name, tensor in tensors.items() if tensor.is_meta), None)
+    if empty is not None:
+        raise BadInput(f"its {empty} is on the meta device, without numbers; build it on the CPU")
+    kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()} - {torch.float32}
+    if kinds:
+        words = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
+        done.append(f"its {words} weights were converted to float32")
+    # Module.to would make real numbers of complex ones.
+    model._apply(lambda tensor: tensor.to("cpu", torch.float32) if tensor.is_floating_point() else tensor.to("cpu"))
+    return model.eval(), tuple(done)
+
+
+def _unwrapped(model: nn.Module) -> tuple[nn.Module, bool]:
+    """The network with every wrapper replaced by what it wraps, and whether there was one."""
+    found = False
+    while (inner := _inside(model)) is not None:
+        model, found = inner, True
+    for module in list(model.modules()):
+        if getattr(module, "_compiled_call_impl", None) is not None:  # module.compile(), which wraps nothing
+            module._compiled_call_impl = None
+            found = True
+        for name, child in list(module.named_children()):
+            while (inner := _inside(child)) is not None:
+                child, found = inner, True
+                setattr(module, name, child)
+    return model, found
+
+
+def _inside(module: nn.Module) -> nn.Module | None:
+    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    inner = module.module if isinstance(module, parallel) else getattr(module, "_orig_mod", None)
+    return inner if isinstance(inner, nn.Module) else None

@@ -1,0 +1,81 @@
+"""Networks as users hand them over, made ordinary ones."""
+
+import pytest
+import torch
+from torch import nn
+
+from falcon_edge.errors import BadInput
+from falcon_edge.models.ordinary import ordinary
+
+
+def small():
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 3))
+
+
+def inner_compiled(network):
+    network[0] = torch.compile(network[0])
+    return network
+
+
+def compiled_in_place(network):
+    network.compile()
+    network[0].compile()
+    return network
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        torch.compile,
+        nn.DataParallel,
+        lambda network: torch.compile(nn.DataParallel(network)),
+        lambda network: nn.DataParallel(torch.compile(network)),
+        inner_compiled,
+        compiled_in_place,
+    ],
+)
+def test_wrappers_are_taken_off(wrap):
+    network = small().eval()
+    names, x = list(network.state_dict()), torch.randn(2, 1, 4, 4)
+    expected = network(x)
+    made, done = ordinary(wrap(network).train())
+    assert list(made.state_dict()) == names
+    assert all(module._compiled_call_impl is None for module in made.modules())
+    assert not any(module.training for module in made.modules())
+    assert torch.equal(made(x), expected)
+    assert done == ("torch.compile's or a parallel wrapper was taken off",)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_become_float32(kind):
+    made, done = ordinary(small().to(kind))
+    assert {tensor.dtype for tensor in made.state_dict().values()} == {torch.float32, torch.int64}
+    assert made(torch.zeros(1, 1, 4, 4)).dtype == torch.float32
+    assert done == (f"its {str(kind).removeprefix('torch.')} weights were converted to float32",)
+
+
+def test_an_ordinary_network_stays_as_it_is():
+    network = small()
+    network.register_buffer("waves", torch.ones(2, dtype=torch.complex64))
+    made, done = ordinary(network)
+    assert made is network
+    assert done == ()
+    assert made.waves.dtype == torch.complex64
+
+
+def test_lazy_modules_are_left_to_their_first_input():
+    made, done = ordinary(nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(3)).half())
+    assert made(torch.zeros(1, 1, 4, 4)).shape == (1, 3)
+    assert "float16" in done[0]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: small().to("meta"), "its 0.weight is on the meta device"),
+        (lambda: torch.jit.script(small()), "it is a TorchScript program"),
+    ],
+)
+def test_what_cannot_be_made_ordinary(make, said):
+    with pytest.raises(BadInput, match=said):
+        ordinary(make())
