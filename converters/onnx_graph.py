@@ -52,6 +52,11 @@ class Constants(Mapping[str, np.ndarray]):
         value = self._values[name]
         return tuple(value.shape if isinstance(value, np.ndarray) else value.dims)
 
+    def is_float(self, name: str) -> bool:
+        """Whether one is float32."""
+        value = self._values[name]
+        return value.dtype == np.float32 if isinstance(value, np.ndarray) else value.data_type == TensorProto.FLOAT
+
     def add(self, name: str, value: TensorProto | np.ndarray) -> None:
         """One more, or another value for one that is there."""
         self._values[name] = value

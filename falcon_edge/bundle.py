@@ -151,9 +151,11 @@ class Export(Document):
     file: BundlePath
     target: Target
     precision: Precision
-    parity: MeasuredParity
+    parity: MeasuredParity = Field(description="that the file is right")
+    loss: MeasuredParity | None = Field(default=None, description="what its precision loses against float32")
     macs: int
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = Field(default=(), description="what `export --strict` refuses")
 
 
 class Speed(Document):

@@ -1,11 +1,13 @@
 """A TFLite model under construction: tensors, buffers, operators, in the terms of the schema."""
 
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from converters.half import LEAST_NUMBERS
 from converters.tflite.packing import Constant, Packed, pack
 
 TENSOR_TYPES = {
@@ -53,6 +55,11 @@ class Builder:
     def halved(self, name: str, tensor: int) -> int:
         """Another tensor, that stores what a stored one holds in float16."""
         return self._stored(name, replace(self._constant(tensor), half=True))
+
+    def fits_half(self, tensor: int) -> bool:
+        """Whether a stored tensor is float32, large enough for float16 to save anything, and the same there."""
+        constant = self._constant(tensor)
+        return self.is_float(tensor) and prod(constant.shape) >= LEAST_NUMBERS and constant.fits_half
 
     def operator(self, code: int, inputs: list[int], outputs: list[int], options: Any = None, version: int = 1) -> None:
         """Append an operator; `options` is its options object of the schema, whose class names the union member."""

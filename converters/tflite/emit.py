@@ -10,6 +10,7 @@ from onnx import ModelProto
 
 from converters import onnx_graph
 from converters.errors import ConversionError, UnsupportedOperator
+from converters.half import round_constants, round_weights
 from converters.lending import lent
 from converters.onnx_graph import OnnxGraph
 from converters.passes import tidy
@@ -49,7 +50,7 @@ def emit_tflite(
 
     Images are NHWC throughout, the file's own input and output included; its serving signature has the names of the
     ONNX graph. With `integer_io` input and output of an int8 model are int8 too; with `half` the constants of a float
-    model are stored in float16.
+    model are stored in float16, but for those that it cannot hold.
 
     Raises UnsupportedOperator, which lists every node that has no form in TFLite, NoInt8Form for nodes that cannot be
     int8 there, QuantizationError for a quantization that breaks a rule, ConversionError for a file that is not ONNX.
@@ -75,6 +76,17 @@ def pack_tflite(
         return _emitted(_prepared(model, name), name, card, quantization, integer_io, half)
 
 
+def write_rounded(source: Path, path: Path) -> tuple[str, ...]:
+    """Write the ONNX graph that emit_tflite stores exactly with `half`: that of `source`, its constants rounded.
+
+    Returns the names of the constants that float16 cannot hold, which stay float32 in both files.
+    """
+    model = _prepared(onnx_graph.load(source), str(source))
+    left = round_weights(model)
+    onnx_graph.save(model, path)
+    return left
+
+
 def tflite_bytes(source: Path | ModelProto, **options: Any) -> bytes:
     """What emit_tflite writes, as one piece: arguments as there."""
     return b"".join(pack_tflite(source, **options).pieces())
@@ -90,6 +102,8 @@ def _emitted(
 ) -> Packed:
     shapes, types = OnnxGraph(model).fixed_shapes(), onnx_graph.kinds(model)
     graph, builder = OnnxGraph(name_functions(model)), Builder("falcon-edge")
+    if half:
+        round_constants(graph.constants)
     context = Context(graph, shapes, types, builder)
     name = graph.inputs[0].name
     context.output_as(name, usual_order(len(context.shape(name))))

@@ -6,17 +6,17 @@ from converters.tflite.builder import Builder
 
 
 def halve_constants(builder: Builder) -> None:
-    """Store every float32 constant as float16 behind a DEQUANTIZE, which runtimes fold into the weights when they load.
+    """Store as float16 every large constant that it holds exactly (converters.half rounds them before).
 
-    Input, output and arithmetic stay float32 (TFLite's "float16 quantization"). What float16 cannot hold saturates, so
-    that a padding with the lowest float stays the lowest there is.
+    Each stands behind a DEQUANTIZE, which runtimes fold into the weights when they load. Input, output, arithmetic and
+    all other constants stay float32 (TFLite's "float16 quantization").
     """
     expanded: dict[int, int] = {}
     for operator, origin in builder.take_operators():
         for place, tensor in enumerate(operator.inputs):
-            if tensor < 0 or builder.is_computed(tensor) or not builder.is_float(tensor):
-                continue
             if tensor not in expanded:
+                if tensor < 0 or builder.is_computed(tensor) or not builder.fits_half(tensor):
+                    continue
                 stored = builder.halved(f"{builder.name(tensor)}.half", tensor)
                 expanded[tensor] = builder.activation(builder.name(tensor), builder.shape(tensor))
                 options = schema.DequantizeOptionsT()

@@ -15,6 +15,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from converters.errors import ConversionError
+from converters.half import is_exact
 from converters.tflite.verify import IDENTIFIER, MAXIMUM_BYTES
 
 ALIGNMENT = 16  # of a buffer's data, as the schema asks
@@ -24,9 +25,8 @@ DATA_SLOT = 4  # where the layout of a Buffer tells the place of its data
 
 @dataclass(frozen=True)
 class Constant:
-    """The data of a buffer: an array of any strides; with `columns`, array[..., columns]; with `half`, in float16.
-
-    What float16 cannot hold saturates at its largest number.
+    """The data of a buffer: an array of any strides; with `columns`, array[..., columns]; with `half`, in float16,
+    which holds it exactly.
     """
 
     array: np.ndarray
@@ -52,10 +52,7 @@ class Constant:
         """The array as a whole, in one piece of memory."""
         value = self.array if self.columns is None else self.array[..., self.columns]
         if self.half:
-            with np.errstate(over="ignore"):
-                value = value.astype(np.float16)
-            largest = np.finfo(np.float16).max
-            np.clip(value, -largest, largest, out=value)
+            value = value.astype(np.float16)
         return np.ascontiguousarray(value)
 
     def pieces(self) -> Iterator[memoryview]:
@@ -64,12 +61,22 @@ class Constant:
             return
         if self.columns is None and not self.half and self.array.flags.c_contiguous:
             yield self.array.data.cast("B")
-        elif self.array.ndim < 2:
-            yield self.value().data.cast("B")
         else:
-            rows = max(1, PIECE * len(self.array) // self.bytes)
-            for start in range(0, len(self.array), rows):
-                yield replace(self, array=self.array[start : start + rows]).value().data.cast("B")
+            yield from (part.value().data.cast("B") for part in self._parts())
+
+    @property
+    def fits_half(self) -> bool:
+        """Whether float16 holds every number of it exactly."""
+        return all(is_exact(part.value()) for part in replace(self, half=False)._parts())
+
+    def _parts(self) -> "Iterator[Constant]":
+        """The same in parts of a bounded size, along the first axis."""
+        if self.array.ndim < 2:
+            yield self
+            return
+        rows = max(1, PIECE * len(self.array) // self.bytes)
+        for start in range(0, len(self.array), rows):
+            yield replace(self, array=self.array[start : start + rows])
 
 
 @dataclass(frozen=True)

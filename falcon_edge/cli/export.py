@@ -79,6 +79,7 @@ def export(
         bool, typer.Option("--measure", help="Time int8 against fp32 on this machine, for the advice.")
     ] = False,
     dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch of .onnx free.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse what is otherwise a warning.")] = False,
     as_json: Json = False,
     debug: Debug = False,
     quiet: Quiet = False,
@@ -108,7 +109,9 @@ def export(
         path = find_bundle(bundle)
         before = {made.file for made in open_bundle(path).manifest.exports}
         with out.progress() as progress:
-            manifest = run(path, targets, precisions, int8=int8, dynamic_batch=dynamic_batch, progress=progress)
+            manifest = run(
+                path, targets, precisions, int8=int8, dynamic_batch=dynamic_batch, strict=strict, progress=progress
+            )
         for file in sorted(before.difference(made.file for made in manifest.exports)):
             out.say(f"{file}: taken out, for it was of another quantization")
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at on
     from rich.table import Table
 
     from converters.inspect import Description
-    from falcon_edge.bundle import Manifest
+    from falcon_edge.bundle import Manifest, MeasuredParity
     from falcon_edge.falcon.plan import Plan
     from runtime_bench.calibration import Calibration
     from runtime_bench.devices.survey import State
@@ -37,9 +37,17 @@ def manifest_table(manifest: "Manifest") -> "Table":
         place = f"{measured.samples:,} {measured.split} images of {measured.data}"
         table.add_row("top-1", f"{100 * measured.top1:.2f}% on {place}")
     for export in manifest.exports:
-        snr = "identical" if export.parity.snr_db is None else f"{export.parity.snr_db:.0f} dB"
-        table.add_row(export.file, f"against {export.parity.against}: {snr} over {export.parity.samples} inputs")
+        said = f"{_differs(export.parity)} over {export.parity.samples} inputs"
+        if export.loss is not None and export.loss.against != export.parity.against:
+            said += f"; {_differs(export.loss)}"
+        table.add_row(export.file, said)
+        for warning in export.warnings:
+            table.add_row("", f"warning: {warning}")
     return table
+
+
+def _differs(parity: "MeasuredParity") -> str:
+    return f"against {parity.against}: {'identical' if parity.snr_db is None else f'{parity.snr_db:.0f} dB'}"
 
 
 def plan_table(plan: "Plan") -> "Table":

@@ -19,7 +19,7 @@ from converters.quantization.qdq import as_signed, as_unsigned, write_qdq
 from converters.quantization.quantize import Quantized
 from converters.quantization.spec import TensorQuantization
 from converters.runtimes import host_saturates, run_onnx, run_tflite
-from converters.tflite.emit import emit_tflite
+from converters.tflite.emit import emit_tflite, write_rounded
 from falcon_edge.bundle import (
     EXPORTS,
     GOLDEN,
@@ -56,9 +56,7 @@ FORMS: tuple[tuple[Target, Precision], ...] = (
     ("tflite", "int8"),
 )
 # What a device may differ from this host's runtime: other kernels add up in another order.
-FLOAT_RELATIVE, FLOAT_SNR_DB = 1e-4, 90.0
-HALF_RELATIVE, HALF_SNR_DB = 1e-2, 50.0
-FLOAT_TOLERANCE, HALF_TOLERANCE = Tolerance(rtol=FLOAT_RELATIVE), Tolerance(rtol=HALF_RELATIVE)
+FLOAT_TOLERANCE, HALF_TOLERANCE = Tolerance(rtol=1e-4), Tolerance(rtol=1e-2)
 INT8_STEPS = 2
 SATURATING_NOTE = (
     "exported on a CPU that cuts off sums of uint8 x int8 (x86 without VNNI): its figures and golden outputs are those "
@@ -73,13 +71,15 @@ def export(
     *,
     int8: Int8 | None = None,
     dynamic_batch: bool = False,
+    strict: bool = False,
     progress: Progress = silent,
 ) -> Manifest:
     """Add the files of `targets` in `precisions` to a bundle, each proved against the one before.
 
-    fp32 is compared with torch, .ort and .tflite with the .onnx of their precision, fp16 with fp32; int8 needs `int8`,
-    and both runtimes get one quantization: int8 files of a former one are taken out, unless they are made anew.
-    dynamic_batch leaves the batch of .onnx files free.
+    fp32 is compared with torch, .ort and .tflite with the .onnx of their precision, fp16 with the fp32 .onnx whose
+    constants are rounded; int8 needs `int8`, and both runtimes get one quantization: int8 files of a former one are
+    taken out, unless they are made anew. dynamic_batch leaves the batch of .onnx files free. What is doubtful of a file
+    is a notice and stands in its `warnings`; strict refuses it.
 
     Nothing is written if anything fails. Raises ParityError (converters) where answers differ by more than is allowed,
     BelowAsked where int8 loses more top-1 than `int8.max_drop`, BadInput for a bundle that cannot be opened or
@@ -94,7 +94,7 @@ def export(
         _naming(path, folder),
     ):
         subject, samples = open_subject(Choice(str(path))), golden_samples(open_bundle(path))
-        exporter = _Exporter(subject, draft, samples, Path(folder), int8, dynamic_batch)
+        exporter = _Exporter(subject, draft, samples, Path(folder), int8, dynamic_batch, strict)
         for index, (target, precision) in enumerate(forms):
             progress(index, len(forms), f"exporting {target} {precision}")
             exporter.export(target, precision)
@@ -130,10 +130,11 @@ class _Exporter:
         folder: Path,
         int8: Int8 | None,
         dynamic_batch: bool,
+        strict: bool,
     ):
         assert draft.manifest is not None
         self.subject, self.draft, self.samples, self.folder = subject, draft, samples, folder
-        self.int8, self.dynamic_batch = int8, dynamic_batch
+        self.int8, self.dynamic_batch, self.strict = int8, dynamic_batch, strict
         self.manifest: Manifest = draft.manifest
         self._float: tuple[Path, Parity, tuple[str, ...]] | None = None
         self._integer: tuple[Path, Quantized, Quantizer] | None = None
@@ -153,12 +154,12 @@ class _Exporter:
             self._convert_to_ort(source, file)
             parity, against = check_same(source, self.samples, file), source.name
         elif target == "tflite":
-            half = precision == "fp16"
-            emit_tflite(source, file, card=self._card(), half=half)
-            tolerance = HALF_TOLERANCE if half else FLOAT_TOLERANCE
-            limits = (HALF_RELATIVE, HALF_SNR_DB) if half else (FLOAT_RELATIVE, FLOAT_SNR_DB)
-            parity = check_same(source, self.samples, file, max_relative=limits[0], min_snr_db=limits[1])
-            against = source.name
+            emit_tflite(source, file, card=self._card(), half=precision == "fp16")
+            if precision == "fp16":
+                tolerance, source = HALF_TOLERANCE, self.folder / "model.fp32.rounded.onnx"
+                left = write_rounded(self._float_onnx()[0], source)
+                notes += tuple(f"{name} stays float32, for float16 cannot hold it" for name in left)
+            parity, against = check_same(source, self.samples, file), source.name
         self._add(file, target, precision, parity, against, notes, tolerance, self._answers(file, self.samples))
 
     def _float_onnx(self) -> tuple[Path, Parity, tuple[str, ...]]:
@@ -227,7 +228,7 @@ class _Exporter:
             quantizer.check_top1("model.int8.onnx", self._integer_top1)
             lost = quantizer.losses(quantized)
             for text in lost.warnings:
-                notice(f"int8: {text}")
+                self._warn(f"int8: {text}")
             decibels = {name: None if np.isinf(each) else each for name, each in lost.layers.items()}
             losses = LayerLosses(snr_db=decibels, warnings=lost.warnings)
             self.manifest = self.manifest.model_copy(update={"quantization": about, "layer_losses": losses})
@@ -292,6 +293,17 @@ class _Exporter:
         listed = tuple(sorted((*others, advice), key=lambda given: given.file))
         self.manifest = self.manifest.model_copy(update={"advice": listed})
 
+    def _warn(self, text: str) -> None:
+        if self.strict:
+            raise ParityError(f"{text} (refused, for it is to be strict)")
+        notice(text)
+
+    def _loss(self, outputs: np.ndarray) -> MeasuredParity:
+        """How far a file's outputs, whatever their type, are from those of float32."""
+        about, fp32 = self.manifest.quantization, self._float_onnx()[0]
+        real = outputs if outputs.dtype == np.float32 or about is None else real_outputs(outputs, about.output)
+        return _measured(measure(self._answers(fp32, self.samples), real), fp32.name)
+
     def _convert_to_ort(self, source: Path, file: Path) -> None:
         made = convert_to_ort(source, file)
         self.draft.write(f"{EXPORTS}/{file.name}.operators.config", made.config.encode())
@@ -312,9 +324,12 @@ class _Exporter:
         notes: tuple[str, ...],
         tolerance: Tolerance,
         outputs: np.ndarray,
+        warnings: tuple[str, ...] = (),
     ) -> None:
         """Put a file and its golden outputs into the bundle, in the place of an earlier one of its name."""
         name = f"{EXPORTS}/{file.name}"
+        for warning in warnings:
+            self._warn(warning)
         self.draft.write(name, file.read_bytes())
         vectors = []
         for index, vector in enumerate(self.manifest.golden.vectors):
@@ -326,15 +341,11 @@ class _Exporter:
             file=name,
             target=target,
             precision=precision,
-            parity=MeasuredParity(
-                against=against,
-                samples=parity.samples,
-                max_abs=parity.max_abs,
-                max_relative=parity.max_relative,
-                snr_db=None if np.isinf(parity.snr_db) else parity.snr_db,
-            ),
+            parity=_measured(parity, against),
+            loss=None if precision == "fp32" else self._loss(outputs),
             macs=describe(source).macs,
             notes=notes,
+            warnings=warnings,
         )
         others = (export for export in self.manifest.exports if export.file != name)
         tolerances = self.manifest.golden.tolerances | {name: tolerance}
@@ -344,6 +355,16 @@ class _Exporter:
                 "golden": Golden(vectors=tuple(vectors), tolerances=tolerances),
             }
         )
+
+
+def _measured(parity: Parity, against: str) -> MeasuredParity:
+    return MeasuredParity(
+        against=against,
+        samples=parity.samples,
+        max_abs=parity.max_abs,
+        max_relative=parity.max_relative,
+        snr_db=None if np.isinf(parity.snr_db) else parity.snr_db,
+    )
 
 
 def real_outputs(outputs: np.ndarray, meaning: IntegerValue) -> np.ndarray:

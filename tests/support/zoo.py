@@ -1,5 +1,5 @@
 """Classifiers of timm and torchvision, one or more of each family of CNNs, and what becomes of them: in ONNX and
-TFLite, in int8, and as FALCON."""
+TFLite, in float16, in int8, and as FALCON."""
 
 import importlib.util
 from collections import Counter
@@ -13,11 +13,11 @@ from torch import nn
 from converters import onnx_graph
 from converters.inspect import describe
 from converters.onnx_export import export_onnx
-from converters.parity import snr_db
+from converters.parity import check_same, snr_db
 from converters.quantization.qdq import write_qdq
 from converters.quantization.quantize import quantize as quantize_graph
 from converters.runtimes import run_onnx, run_tflite
-from converters.tflite.emit import emit_tflite
+from converters.tflite.emit import emit_tflite, write_rounded
 from converters.tflite.int8 import NoInt8Form
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
@@ -145,6 +145,17 @@ class Converted:
 
 
 @dataclass(frozen=True)
+class Halved:
+    """A TFLite file in float16: SNR (dB) of its logits against ONNX Runtime's, with the weights rounded and without;
+    its size, as a share of the one in float32; how many constants float16 cannot hold."""
+
+    rounded_db: float
+    onnx_db: float
+    share: float
+    left: int
+
+
+@dataclass(frozen=True)
 class Quantized:
     """int8 files: SNR (dB) of ONNX Runtime's int8 against its float32, and of LiteRT's int8 against ONNX Runtime's; the
     operators that stay in float, and how many nodes there are in all."""
@@ -201,16 +212,23 @@ def make(member):
     return network.eval()
 
 
-def examine(name, folder):
-    """All of it for one network: what became of each stage, or the line that says why it failed."""
+STAGES = ("fp32", "fp16", "int8", "falcon")
+
+
+def examine(name, folder, stages=STAGES):
+    """One network: what became of fp32, from which all others are made, and of each of `stages`; or the line that says
+    why one failed."""
     member, found = MEMBERS[name], {"name": name}
     network = make(member)
-    stages = {
+    works = {
         "fp32": lambda: convert(network, member.side, folder),
+        "fp16": lambda: halve(member.side, folder),
         "int8": lambda: quantize(member.side, folder),
         "falcon": lambda: compress(network, member.side, folder),
     }
-    for stage, work in stages.items():
+    for stage, work in works.items():
+        if stage not in ("fp32", *stages):
+            continue
         try:
             done = work()
         except Exception as error:  # whatever it is belongs into the table
@@ -232,6 +250,20 @@ def convert(network, side, folder):
         onnx_db,
         tflite_db,
         sum(transpose.bytes for transpose in description.transposes),
+    )
+
+
+def halve(side, folder):
+    """Emit folder/model.onnx in float16; check_same, as `export` does, against the graph whose weights are rounded."""
+    source, rounded, lite = (Path(folder, name) for name in ("model.onnx", "rounded.onnx", "model.fp16.tflite"))
+    emit_tflite(source, lite, half=True)
+    left = write_rounded(source, rounded)
+    images = _images(side, TRIED)
+    return Halved(
+        check_same(rounded, images, lite).snr_db,
+        snr_db(run_onnx(source, images)[0], run_tflite(lite, images)),
+        lite.stat().st_size / Path(folder, "model.tflite").stat().st_size,
+        len(left),
     )
 
 

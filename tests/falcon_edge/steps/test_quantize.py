@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from converters.parity import snr_db
 from falcon_edge.bundle import open_bundle
 from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput
@@ -33,10 +34,31 @@ def test_every_form_is_there_and_says_what_it_was_compared_with(integer):
     assert {made.file for made in manifest.exports} == FILES
     against = {made.file.removeprefix("exports/model."): made.parity.against for made in manifest.exports}
     assert against["fp32.onnx"] == "torch"
-    assert against["fp32.ort"] == against["fp16.tflite"] == against["int8.onnx"] == "model.fp32.onnx"
+    assert against["fp32.ort"] == against["int8.onnx"] == "model.fp32.onnx"
+    assert against["fp16.tflite"] == "model.fp32.rounded.onnx"
     assert against["int8.ort"] == against["int8.tflite"] == "model.int8.onnx"
     assert len({made.macs for made in manifest.exports}) == 1
     assert manifest.golden.tolerances.keys() == FILES
+
+
+def test_what_a_precision_loses_is_told_beside_whether_the_file_is_right(integer):
+    bundle = open_bundle(integer)
+    vectors = bundle.manifest.golden.vectors
+    answers = {
+        made.file: np.stack([np.fromfile(bundle.file(vector.outputs[made.file]), "<f4") for vector in vectors])
+        for made in bundle.manifest.exports
+    }
+    for made in bundle.manifest.exports:
+        assert made.warnings == ()
+        if made.precision == "fp32":
+            assert made.loss is None
+            continue
+        assert (made.loss.against, made.loss.samples) == ("model.fp32.onnx", 8)
+        expected = snr_db(answers["exports/model.fp32.onnx"], answers[made.file])
+        assert made.loss.snr_db == pytest.approx(expected, abs=0.1)
+        assert made.loss.snr_db >= (50 if made.precision == "fp16" else 20)
+    half = next(made for made in bundle.manifest.exports if made.precision == "fp16")
+    assert half.parity.snr_db >= 90 > half.loss.snr_db
 
 
 def test_the_quantization_is_told(integer, stripes):
