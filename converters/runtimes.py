@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from onnx import ModelProto
 
-from converters import onnx_graph
 from converters.quantization.twin import probe, signed_twin
 from converters.silence import STDERR, silenced
 
@@ -59,7 +59,7 @@ def exact_twin(source: Path | ModelProto) -> ModelProto | None:
         return None
     if not host_saturates():
         return None
-    return signed_twin(source if isinstance(source, ModelProto) else onnx_graph.load(source))
+    return signed_twin(source if isinstance(source, ModelProto) else onnx.load(source))
 
 
 @cache

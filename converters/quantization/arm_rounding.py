@@ -18,9 +18,10 @@ LEAST_SHIFT, MOST_SHIFT = 13, 31
 
 
 def with_arm_rounding(model: ModelProto) -> ModelProto | None:
-    """The same int8 graph, of new models, with every addition exact and rounded as on ARM; None without additions.
+    """The same int8 graph, as a new model, with every addition exact and rounded as on ARM; None without additions.
 
-    Real numbers are doubles in between, which hold the kernel's integers exactly.
+    Real numbers are doubles in between, which hold the kernel's integers exactly. Stored integers are touched by
+    QuantizeLinear and DequantizeLinear alone, as before: a twin can be made of the result, or the result of a twin.
     """
     graph = OnnxGraph(model)
     rewritten: dict[int, list[NodeProto]] = {}
@@ -69,26 +70,19 @@ def _addition(
 ) -> tuple[list[NodeProto], list[TensorProto]]:
     """Nodes and constants for the sum of two dequantized values, quantized; none where the kernel adds in float."""
     scales = [np.float32(graph.constants[node.input[1]].item()) for node in (*operands, quantize)]
-    zeros = [graph.constants[node.input[2]].reshape(())[()] for node in (*operands, quantize)]
     found = multipliers((scales[0], scales[1]), scales[2])
     if found is None:
         return [], []
     *factors, shift = found
     target = quantize.output[0]
-    values = {
-        "half": 0.5,
-        "unit": 2.0**shift,
-        "zero": float(zeros[2]),
-        "low": float(np.iinfo(zeros[2].dtype).min),
-        "high": float(np.iinfo(zeros[2].dtype).max),
-    }
+    values: dict[str, np.floating] = {"one": np.float32(1), "half": np.float64(0.5), "unit": np.float64(2.0**shift)}
     nodes = []
     for number, (operand, factor) in enumerate(zip(operands, factors, strict=True)):
-        values |= {f"zero{number}": float(zeros[number]), f"factor{number}": float(factor)}
+        values[f"factor{number}"] = np.float64(factor)
         nodes += [
-            _node("Cast", [operand.input[0]], target, f"real{number}", to=TensorProto.DOUBLE),
-            _node("Sub", [f"{target}.real{number}", f"{target}.zero{number}"], target, f"steps{number}"),
-            _node("Mul", [f"{target}.steps{number}", f"{target}.factor{number}"], target, f"product{number}"),
+            _node("DequantizeLinear", [operand.input[0], f"{target}.one", operand.input[2]], target, f"steps{number}"),
+            _node("Cast", [f"{target}.steps{number}"], target, f"real{number}", to=TensorProto.DOUBLE),
+            _node("Mul", [f"{target}.real{number}", f"{target}.factor{number}"], target, f"product{number}"),
         ]
     for kind, inputs, name in (
         ("Add", ("product0", "product1"), "sum"),
@@ -98,13 +92,13 @@ def _addition(
         ("Add", ("size", "half"), "above"),
         ("Floor", ("above",), "whole"),
         ("Mul", ("sign", "whole"), "rounded"),
-        ("Add", ("rounded", "zero"), "moved"),
-        ("Clip", ("moved", "low", "high"), "clipped"),
     ):
         nodes.append(_node(kind, [f"{target}.{each}" for each in inputs], target, name))
-    stored = helper.np_dtype_to_tensor_dtype(zeros[2].dtype)
-    nodes.append(helper.make_node("Cast", [f"{target}.clipped"], [target], to=stored))
-    return nodes, [numpy_helper.from_array(np.float64(value), f"{target}.{name}") for name, value in values.items()]
+    nodes += [
+        _node("Cast", [f"{target}.rounded"], target, "steps", to=TensorProto.FLOAT),
+        helper.make_node("QuantizeLinear", [f"{target}.steps", f"{target}.one", quantize.input[2]], [target]),
+    ]
+    return nodes, [numpy_helper.from_array(np.asarray(value), f"{target}.{name}") for name, value in values.items()]
 
 
 def _node(kind: str, inputs: list[str], target: str, name: str, **settings: int) -> NodeProto:

@@ -25,7 +25,11 @@ def signed_twin(model: ModelProto) -> ModelProto | None:
     unsigned = {name for name in zero_points if name in graph.constants and graph.constants[name].dtype == np.uint8}
     if not unsigned:
         return None
-    stored = {node.input[0] for node in graph.nodes if node.op_type == "DequantizeLinear" and node.input[2] in unsigned}
+    stored = {
+        node.input[0]
+        for node in graph.nodes
+        if node.op_type == "DequantizeLinear" and unsigned.intersection(node.input[2:])
+    }
     twin = ModelProto()
     twin.CopyFrom(model)
     for tensor in twin.graph.initializer:

@@ -93,6 +93,15 @@ def test_halves_go_away_from_zero_and_nothing_else_changes():
             assert (other == away)[np.abs(steps) % 1 == 0.5].all()
 
 
+def test_a_twin_is_rounded_as_what_it_is_a_twin_of():
+    """Made before or after: on hosts that saturate it is run in the place of a graph that may be rounded already."""
+    model = additions()
+    expected = run_onnx(with_arm_rounding(model), EVERY_PAIR, exact=False)[0]
+    for twin in (signed_twin(with_arm_rounding(model)), with_arm_rounding(signed_twin(model))):
+        onnx.checker.check_model(twin, full_check=True)
+        np.testing.assert_array_equal(_answers(twin, EVERY_PAIR), expected)
+
+
 @given(*[st.floats(2.0**-4, 8, width=32) for _ in range(3)])
 def test_multipliers_are_the_ratios_of_scales(one, other, result):
     first, second, shift = multipliers((np.float32(one), np.float32(other)), np.float32(result))
@@ -125,6 +134,9 @@ def test_a_network_answers_the_same_but_for_a_few_steps(residual):
     step = made.spec.activations[model.graph.output[0].name].scale
     assert np.abs(expected - found).max() <= 4.01 * step
     assert (expected == found).mean() > 0.8
+    np.testing.assert_array_equal(
+        _answers(signed_twin(with_arm_rounding(write_qdq(made.model, made.spec))), images), found
+    )
 
 
 def test_a_graph_without_additions_has_no_other_form():

@@ -88,6 +88,17 @@ def test_a_host_saturates_if_it_answers_the_probe_wrongly():
     assert host_saturates() == (not np.array_equal(found, output))
 
 
+def test_what_the_checker_refuses_and_the_runtime_takes_is_run_on_any_host(quantized, tmp_path):
+    """Such as a graph opened at a value whose type is left to be inferred."""
+    made, images = quantized
+    model = write_qdq(made.model, made.spec)
+    expected = run_onnx(model, images)[0]
+    model.graph.output.append(onnx.helper.make_empty_tensor_value_info(model.graph.node[-1].input[0]))
+    path = tmp_path / "opened.onnx"
+    onnx.save(model, path)
+    np.testing.assert_array_equal(run_onnx(path, images)[0], expected)
+
+
 EMULATED = """
 import sys
 from pathlib import Path
