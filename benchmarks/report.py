@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from runtime_bench.environment import local_environment
+from runtime_bench.files import write
 from runtime_bench.report import page
 from runtime_bench.report.contents import contents
 from runtime_bench.results import (
@@ -27,7 +28,6 @@ from runtime_bench.results import (
     load,
     save,
     summarise,
-    write,
 )
 from runtime_bench.stats import intervals
 

@@ -15,6 +15,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 
 from converters import onnx_verify
 from converters.errors import ConversionError
+from converters.files import read_model
 from converters.lending import owner
 
 MAXIMUM_BYTES = 2**31 - 1
@@ -230,12 +231,7 @@ def _names_read(node: NodeProto) -> set[str]:
 
 def load(path: Path) -> ModelProto:
     """Read and check a model. Raises ConversionError for a file that is not there, not ONNX, or not self-contained."""
-    try:
-        if path.stat().st_size > MAXIMUM_BYTES:
-            raise ConversionError(f"{path}: larger than 2 GiB, which ONNX's own format does not hold")
-        return parse(path.read_bytes(), str(path))
-    except OSError as error:
-        raise ConversionError(f"{path}: cannot be read ({error.strerror})") from error
+    return parse(read_model(path, MAXIMUM_BYTES), str(path))
 
 
 def parse(data: bytes, name: str) -> ModelProto:

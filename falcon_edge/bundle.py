@@ -13,8 +13,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -29,6 +31,7 @@ SUMS, WEIGHTS, PLAN = "SHA256SUMS", "weights.safetensors", "plan.json"
 EXPORTS, GOLDEN = "exports", "golden"
 # The manifest of a network of 20,000 classes has less than 1 MiB.
 MAXIMUM_DOCUMENT = 16 * 1024**2
+LARGEST_MODEL, LARGEST_BUNDLE = 4 * 1024**3, 16 * 1024**3  # bytes
 
 Target = Literal["onnx", "ort", "tflite"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -323,13 +326,21 @@ def open_bundle(path: Path) -> Bundle:
     if not sums.is_file() or not (path / MANIFEST).is_file():
         raise BadInput(f"{path}: not a bundle ({MANIFEST} or {SUMS} is missing)")
     try:
-        written, found = read_at_most(sums, MAXIMUM_DOCUMENT), _sums(path)
+        written, sizes = read_at_most(sums, MAXIMUM_DOCUMENT), _sizes(path)
+        # What costs little first: a file may say that it has more bytes than a day is long enough to hash.
+        listed = {_name(line) for line in written.splitlines()}
+        _refuse_differences(path, listed ^ {os.fsencode(name) for name in sizes})
+        data = read_at_most(path / MANIFEST, MAXIMUM_DOCUMENT)
+        if _line(MANIFEST, hashlib.sha256(data).hexdigest()) not in written.splitlines(keepends=True):
+            _refuse_differences(path, {os.fsencode(MANIFEST)})
+        manifest = parse_document(data, path / MANIFEST, Manifest)
+        _refuse_sizes(path, sizes, manifest)
+        found = _sums(path, sizes)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
     if written != found:
-        differing = sorted(_first_differences(written, found))
-        raise BadInput(f"{path}: {differing[0]} does not match {SUMS}; make the bundle again")
-    manifest = read_document(path / MANIFEST, Manifest)
+        differing = set(written.splitlines()) ^ set(found.splitlines())
+        _refuse_differences(path, {_name(line) for line in differing} or {os.fsencode(SUMS)})
     lacking = next((name for name in manifest.files if not (path / name).is_file()), None)
     if lacking is not None:
         raise BadInput(f"{path}: lacks {lacking}, which its manifest names; make the bundle again")
@@ -349,12 +360,18 @@ def read_document(path: Path, kind: type[AnyDocument]) -> AnyDocument:
     """A JSON file as a pydantic document. Raises BadInput with the first thing that is wrong."""
     try:
         data = read_at_most(path, MAXIMUM_DOCUMENT)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
+    return parse_document(data, path, kind)
+
+
+def parse_document(data: bytes, path: Path, kind: type[AnyDocument]) -> AnyDocument:
+    """What was read from a path as a pydantic document. Raises BadInput with the first thing that is wrong."""
+    try:
         document = kind.model_validate_json(data)
         # Neither numbers of more than 64 bits, nor 1e999, nor half a character: what can be read can be written again.
         json.dumps(json.loads(data, parse_int=_integer), allow_nan=False, ensure_ascii=False).encode()
         return document
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:
         first = error.errors()[0]
         name, place = kind.__name__.lower(), ".".join(str(part) for part in first["loc"])
@@ -413,7 +430,7 @@ def _published(place: Place) -> Iterator[Draft]:
         if draft.manifest is None:
             raise ValueError("a bundle needs a manifest")
         draft.write(MANIFEST, canonical_json(draft.manifest))
-        draft.write(SUMS, _sums(draft.path))
+        draft.write(SUMS, _sums(draft.path, _sizes(draft.path)))
         for file in draft.path.rglob("*"):
             if file.is_file():
                 _sync(file)
@@ -435,19 +452,49 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sums(folder: Path) -> bytes:
-    """The bytes that SHA256SUMS must have: every file but itself, sorted by path. Raises BadInput for a link."""
-    lines = {}
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of every file of a bundle but SHA256SUMS, by its path in it. Raises BadInput for a link, pipe or device."""
+    found = {}
     for file in folder.rglob("*"):
-        if file.is_symlink() or not (file.is_file() or file.is_dir()):
+        kind = file.lstat()
+        if not (stat.S_ISREG(kind.st_mode) or stat.S_ISDIR(kind.st_mode)):
             raise BadInput(f"{file}: a bundle holds plain files and folders only")
-        if file.is_file() and file != folder / SUMS:
-            name = os.fsencode(file.relative_to(folder).as_posix())
-            lines[name] = sha256(file).encode() + b"  " + name + b"\n"
-    return b"".join(lines[name] for name in sorted(lines))
+        if stat.S_ISREG(kind.st_mode) and file != folder / SUMS:
+            found[file.relative_to(folder).as_posix()] = kind.st_size
+    return found
 
 
-def _first_differences(written: bytes, found: bytes) -> set[str]:
-    """Names of the files whose lines are not in both."""
-    lines = set(written.splitlines()) ^ set(found.splitlines())
-    return {line.split(b"  ", 1)[-1].decode(errors="replace") or SUMS for line in lines} or {SUMS}
+def _refuse_sizes(path: Path, sizes: Mapping[str, int], manifest: Manifest) -> None:
+    """Raise BadInput for a file that is larger than what the manifest says it is can be, or all of them together."""
+    models = {WEIGHTS, *(export.file for export in manifest.exports)}
+    arrays = {}
+    for vector in manifest.golden.vectors:
+        arrays[vector.input] = 4 * prod(manifest.input.shape)
+        if vector.pixels is not None and vector.pixels_shape is not None:
+            arrays[vector.pixels] = prod(vector.pixels_shape)
+    for name, size in sizes.items():
+        largest = min(arrays.get(name, LARGEST_MODEL if name in models else MAXIMUM_DOCUMENT), LARGEST_MODEL)
+        if size > largest:
+            raise BadInput(f"{path}: {name} has {size:,} bytes, and such a file has {largest:,} at most")
+    if sum(sizes.values()) > LARGEST_BUNDLE:
+        raise BadInput(f"{path}: larger than {LARGEST_BUNDLE >> 30} GiB, which no bundle is")
+
+
+def _sums(folder: Path, names: Iterable[str]) -> bytes:
+    """The bytes that SHA256SUMS must have, by the names of all files but itself: sorted by path."""
+    return b"".join(_line(name, sha256(folder / name)) for name in sorted(names, key=os.fsencode))
+
+
+def _line(name: str, digest: str) -> bytes:
+    return digest.encode() + b"  " + os.fsencode(name) + b"\n"
+
+
+def _name(line: bytes) -> bytes:
+    return line.split(b"  ", 1)[-1]
+
+
+def _refuse_differences(path: Path, names: Collection[bytes]) -> None:
+    """Raise BadInput for the first of the files that are not as SHA256SUMS says."""
+    if names:
+        first = " ".join(min(names).decode(errors="replace").split()) or SUMS
+        raise BadInput(f"{path}: {first} does not match {SUMS}; make the bundle again")

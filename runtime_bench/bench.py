@@ -15,6 +15,7 @@ from runtime_bench.devices.device import Device
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError, DeviceError
+from runtime_bench.replies import Measured, WarmedUp
 from runtime_bench.results import Burst, Entry, Failure, Results
 from runtime_bench.subject import FASTEST, Candidate, Evaluation, Protocol, Subject, check_files, describe
 
@@ -126,18 +127,18 @@ def _load(subject: Subject, workers: ExitStack) -> None:
     subject.worker = workers.enter_context(subject.device.start_worker())
     subject.open()
     until = protocol.warm_up_seconds + LONGEST_WARM_UP if protocol.warm_up_seconds else None
-    subject.ask("warm_up", runs=protocol.warm_up_runs, seconds=protocol.warm_up_seconds, until=until)
-    sample = float(np.median(subject.ask("measure", runs=5)["samples_ns"])) / 1e9
+    subject.ask(WarmedUp, runs=protocol.warm_up_runs, seconds=protocol.warm_up_seconds, until=until)
+    sample = float(np.median(subject.ask(Measured, runs=5).samples_ns)) / 1e9
     wanted = max(protocol.runs, math.ceil(protocol.seconds / max(sample, 1e-9)))
     subject.burst_runs = math.ceil(wanted / (protocol.processes * protocol.rounds))
 
 
 def _measure(subject: Subject, process: int, number: int) -> None:
     """One burst. The first two runs after another model had the caches are warm-up again."""
-    subject.ask("warm_up", runs=2, seconds=0)
-    burst = subject.ask("measure", runs=subject.burst_runs)
-    subject.bursts.append(Burst(process=process, round=number, samples_ns=tuple(burst["samples_ns"])))
-    subject.joules.append(burst.get("energy_j"))
+    subject.ask(WarmedUp, runs=2, seconds=0)
+    burst = subject.ask(Measured, runs=subject.burst_runs)
+    subject.bursts.append(Burst(process=process, round=number, samples_ns=tuple(burst.samples_ns)))
+    subject.joules.append(burst.energy_j)
 
 
 def _check(subject: Subject, host: Device) -> None:

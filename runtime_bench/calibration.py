@@ -15,7 +15,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Val
 from scipy.optimize import nnls
 
 from runtime_bench.errors import BenchInputError, DeviceError
-from runtime_bench.results import Entry, Flag, Part, Results, write
+from runtime_bench.files import read_document, write
+from runtime_bench.results import Entry, Flag, Part, Results
 
 FEWEST = 8  # different files
 MAXIMUM_BYTES = 16 * 1024**2
@@ -178,12 +179,9 @@ def save(calibration: Calibration, path: Path) -> None:
 def load(path: Path) -> Calibration:
     """Read a calibration file. Raises BenchInputError for anything else."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAXIMUM_BYTES + 1)
+        data = read_document(path, MAXIMUM_BYTES, "calibration file")
     except OSError as error:
         raise BenchInputError(f"{path}: cannot be read ({error.strerror})") from error
-    if len(data) > MAXIMUM_BYTES:
-        raise BenchInputError(f"{path}: larger than {MAXIMUM_BYTES >> 20} MiB, which no calibration file is")
     try:
         return Calibration.model_validate_json(data)
     except ValidationError as error:

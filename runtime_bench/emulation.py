@@ -10,6 +10,7 @@ import numpy as np
 from runtime_bench.devices.device import CountingDevice, Device
 from runtime_bench.errors import CannotCount
 from runtime_bench.golden import GoldenVector, Tolerance, agreement_of
+from runtime_bench.replies import Input
 from runtime_bench.results import Counts, Failure
 from runtime_bench.subject import Protocol, Subject, wrong_outputs
 
@@ -37,7 +38,7 @@ def prove(subject: Subject, host: Device) -> None:
         loaded = subject.open()
         subject.weigh()
         if not subject.candidate.golden:
-            subject.candidate = replace(subject.candidate, golden=_noise(loaded["input"], Path(folder)))
+            subject.candidate = replace(subject.candidate, golden=_noise(loaded.input, Path(folder)))
         with subject.golden_of_device(host):
             subject.check_answers()
             if subject.failure is not None:
@@ -59,17 +60,17 @@ def count(subject: Subject) -> None:
         return
     with counter as subject.worker:
         subject.open()
-        counted = [subject.ask("count") for _ in range(WARM_UP_RUNS + COUNTED_RUNS)][WARM_UP_RUNS:]
-    subject.counts = Counts(**sorted(counted, key=lambda counts: counts["instructions"])[COUNTED_RUNS // 2])
+        counted = [subject.ask(Counts) for _ in range(WARM_UP_RUNS + COUNTED_RUNS)][WARM_UP_RUNS:]
+    subject.counts = sorted(counted, key=lambda counts: counts.instructions)[COUNTED_RUNS // 2]
     subject.lacking_cycles = subject.device.lacks_cycles()
 
 
-def _noise(source: dict[str, Any], folder: Path) -> tuple[GoldenVector, ...]:
+def _noise(source: Input, folder: Path) -> tuple[GoldenVector, ...]:
     """An input for a file that brings none; there is no output to it, and no input where integers are asked for."""
-    if source["dtype"] != "float32":
+    if source.dtype != "float32":
         return ()
     path = folder / "noise.bin"
-    np.random.default_rng(0).standard_normal(source["shape"]).astype("<f4").tofile(path)
+    np.random.default_rng(0).standard_normal(source.shape).astype("<f4").tofile(path)
     return (GoldenVector(path, path),)
 
 

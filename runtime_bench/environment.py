@@ -8,9 +8,11 @@ import os
 import platform
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from runtime_bench.ranges import LARGEST, MOST_CPUS, Amount, Count
 
 ROOT = Path("/")
 CPU = "sys/devices/system/cpu"
@@ -50,16 +52,16 @@ class Environment(BaseModel):
 
     machine: str
     cpu: str | None
-    cores: int
+    cores: Annotated[int, Field(ge=1, le=MOST_CPUS)]
     kernel: str
     python: str
     governor: str | None
-    frequencies_mhz: tuple[float, ...]
+    frequencies_mhz: tuple[Amount, ...]
     temperatures_c: dict[str, float]
-    load_1min: float | None
-    throttled: int | None = None
+    load_1min: Amount | None
+    throttled: Count | None = None
     battery: str | None = None
-    thermal_status: int | None = None
+    thermal_status: Count | None = None
 
     @property
     def is_arm(self) -> bool:
@@ -90,11 +92,11 @@ def remote_environment(dump: str, python: str) -> Environment:
     """A machine that printed `dump` when it was asked to DUMP, and has a Python of that version."""
     files = remote_files(dump)
     machine, kernel, cores = (files.get(command, "") for command in SYSTEM)
-    processors = len(_fields(files).get("processor", ()))
+    told, processors = whole_number(cores), len(_fields(files).get("processor", ()))
     return _environment(
         files,
         machine=machine or "unknown",
-        cores=int(cores) if cores.isdecimal() else max(1, processors),
+        cores=told if told is not None and 1 <= told <= MOST_CPUS else min(max(1, processors), MOST_CPUS),
         kernel=kernel or "unknown",
         python=python,
     )
@@ -149,9 +151,9 @@ def _part(files: Mapping[str, str], cpu: int) -> tuple[int, int] | None:
 
 def _environment(files: Mapping[str, str], *, machine: str, cores: int, kernel: str, python: str) -> Environment:
     fields = _fields(files)
-    load = _number((files.get("proc/loadavg") or "").partition(" ")[0])
-    throttled = [_number(text) for text in _of(files, "thermal_throttle/core_throttle_count").values()]
-    counts = [int(count) for count in throttled if count is not None]
+    load = _amount((files.get("proc/loadavg") or "").partition(" ")[0])
+    throttled = [whole_number(text) for text in _of(files, "thermal_throttle/core_throttle_count").values()]
+    counts = [count for count in throttled if count is not None]
     return Environment(
         machine=machine,
         cpu=next((fields[key][0] for key in ("model name", "Model", "Hardware") if key in fields), None),
@@ -162,7 +164,7 @@ def _environment(files: Mapping[str, str], *, machine: str, cores: int, kernel: 
         frequencies_mhz=_frequencies(files, fields),
         temperatures_c=_temperatures(files),
         load_1min=None if load is None else round(load, 2),
-        throttled=sum(counts) if counts else None,
+        throttled=min(sum(counts), LARGEST) if counts else None,
         battery=_battery(files),
     )
 
@@ -184,10 +186,10 @@ def _of(files: Mapping[str, str], name: str) -> dict[str, str]:
 
 
 def _frequencies(files: Mapping[str, str], fields: Mapping[str, list[str]]) -> tuple[float, ...]:
-    current = [_number(text) for text in _of(files, "cpufreq/scaling_cur_freq").values()]
+    current = [_amount(text) for text in _of(files, "cpufreq/scaling_cur_freq").values()]
     if current:
         return tuple(khz / 1000 for khz in current if khz is not None)
-    return tuple(mhz for mhz in map(_number, fields.get("cpu MHz", [])) if mhz is not None)
+    return tuple(mhz for mhz in map(_amount, fields.get("cpu MHz", [])) if mhz is not None)
 
 
 def _temperatures(files: Mapping[str, str]) -> dict[str, float]:
@@ -205,6 +207,18 @@ def _battery(files: Mapping[str, str]) -> str | None:
             capacity, status = files.get(f"{folder}/capacity"), files.get(f"{folder}/status")
             return f"{capacity or '?'}%, {status or 'status unknown'}"
     return None
+
+
+def whole_number(text: str) -> int | None:
+    """A number that results can hold, or None for anything else, 10^30 too."""
+    found = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
+    return found if found is not None and found <= LARGEST else None
+
+
+def _amount(text: str | None) -> float | None:
+    """A number that is not below 0 and that results can hold, or None."""
+    value = _number(text)
+    return value if value is not None and 0 <= value <= LARGEST else None
 
 
 def _number(text: str | None) -> float | None:

@@ -18,8 +18,9 @@ import numpy as np
 from pydantic import Field, PositiveFloat, ValidationError
 
 from runtime_bench.errors import BenchInputError
+from runtime_bench.files import read_document, write
 from runtime_bench.regression import Finding, Tolerances, Verdict, baseline_of, fingerprint
-from runtime_bench.results import MAXIMUM_BYTES, Entry, Part, Results, write
+from runtime_bench.results import MAXIMUM_BYTES, Entry, Part, Results
 from runtime_bench.stats import paired_ratio
 
 SHORTEST = 5  # lines that make a level: fewer cannot differ for certain (see SURE)
@@ -134,14 +135,11 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _parsed(path: Path) -> list[tuple[Line, bytes]]:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAXIMUM_BYTES + 1)
+        data = read_document(path, MAXIMUM_BYTES, "history")
     except FileNotFoundError:
         return []
     except OSError as error:
         raise BenchInputError(f"{path}: cannot be read ({error.strerror})") from error
-    if len(data) > MAXIMUM_BYTES:
-        raise BenchInputError(f"{path}: larger than {MAXIMUM_BYTES >> 20} MiB, which no history is")
     found = []
     for number, text in enumerate(data.splitlines(), 1):
         try:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from scipy.optimize import brentq
@@ -22,6 +22,7 @@ from scipy.optimize import brentq
 from runtime_bench.bench import Progress
 from runtime_bench.devices.device import CountingDevice, Device
 from runtime_bench.errors import DeviceError, WorkerError
+from runtime_bench.replies import Copied, Invoked, Measured, Profiled, Ran, WarmedUp
 from runtime_bench.results import Counts, Entry, Layer, LayerCounts, Peaks, Profile, Results
 from runtime_bench.subject import FASTEST, Candidate, Protocol, Subject, describe
 
@@ -106,12 +107,12 @@ def _peaks(device: Device, protocol: Protocol, models: Sequence[Candidate]) -> P
         subject = _subject(model, device, protocol, protocol.threads[0])
         with suppress(WorkerError, DeviceError), device.start_worker() as subject.worker:
             subject.open()
-            subject.ask("warm_up", runs=5, seconds=0.2)
-            samples = subject.ask("measure", runs=50)["samples_ns"]
+            subject.ask(WarmedUp, runs=5, seconds=0.2)
+            samples = subject.ask(Measured, runs=50).samples_ns
             assert model.macs is not None
             fastest[model.precision] = max(fastest.get(model.precision, 0.0), 1e9 * model.macs / min(samples))
-            copy = subject.ask("bandwidth", size=COPIED_BYTES, times=COPIES)
-            copied = max(copied, 2e9 * COPIED_BYTES / copy["ns"])
+            copy = subject.ask(Copied, size=COPIED_BYTES, times=COPIES)
+            copied = max(copied, 2e9 * COPIED_BYTES / copy.ns)
     return Peaks(macs_per_second=fastest, bytes_per_second=copied) if copied else None
 
 
@@ -125,13 +126,13 @@ def _timed(subject: Subject, graph: Graph, entry: Entry) -> Profile | None:
     assert entry.summary is not None
     with subject.device.start_worker() as subject.worker:
         subject.open()
-        subject.ask("warm_up", runs=5, seconds=0.2)
-        told = subject.ask("profile", runs=PROFILED_RUNS, folder=subject.device.scratch())
-        if "nodes" in told:
-            return _profile("runtime", layers_of_runtime(told["nodes"], graph.nodes), entry.summary.p50_ns)
+        subject.ask(WarmedUp, runs=5, seconds=0.2)
+        told = subject.ask(Profiled, runs=PROFILED_RUNS, folder=subject.device.scratch())
+        if told.nodes is not None:
+            return _profile("runtime", layers_of_runtime(told.nodes, graph.nodes), entry.summary.p50_ns)
         if graph.prefixes is None:
             return None
-        layers = layers_of_prefixes(_prefix_times(subject, graph), graph.nodes, set(told["delegated"]))
+        layers = layers_of_prefixes(_prefix_times(subject, graph), graph.nodes, set(told.delegated or ()))
         return _profile("prefixes", layers, entry.summary.p50_ns)
 
 
@@ -146,9 +147,9 @@ def _prefix_times(subject: Subject, graph: Graph) -> np.ndarray:
             for number in order.sample(range(len(paths)), len(paths)):
                 subject.candidate = replace(subject.candidate, path=paths[number])
                 subject.open()
-                first = min(subject.ask("invoke", runs=3)["samples_ns"])
+                first = min(subject.ask(Invoked, runs=3).samples_ns)
                 runs = max(PREFIX_RUNS, PREFIX_NANOSECONDS // first)
-                one_round[number] = np.median(subject.ask("invoke", runs=runs)["samples_ns"])
+                one_round[number] = np.median(subject.ask(Invoked, runs=runs).samples_ns)
     return times
 
 
@@ -160,8 +161,8 @@ def _counted(subject: Subject, graph: Graph, entry: Entry) -> Profile | None:
     assert entry.counts is not None
     with subject.device.start_worker() as subject.worker:
         subject.open()
-        told = subject.ask("profile", runs=1, folder=subject.device.scratch())
-    layers = layers_in_order(told["nodes"], graph.nodes) if "nodes" in told else single_layers(graph.nodes)
+        told = subject.ask(Profiled, runs=1, folder=subject.device.scratch())
+    layers = layers_in_order(told.nodes, graph.nodes) if told.nodes is not None else single_layers(graph.nodes)
     found: list[Layer] = []
     before: LayerCounts | None = None
     with (
@@ -172,7 +173,7 @@ def _counted(subject: Subject, graph: Graph, entry: Entry) -> Profile | None:
         for layer, path in zip(layers, paths, strict=True):
             subject.candidate = replace(subject.candidate, path=path)
             subject.open()
-            upto = _short(Counts(**subject.ask("count")))
+            upto = _short(subject.ask(Counts))
             found.append(layer.model_copy(update={"counts": upto if before is None else _less(upto, before)}))
             before = upto
     assert before is not None
@@ -214,14 +215,14 @@ def layers_of_prefixes(times: np.ndarray, nodes: Sequence[Node], delegated: Coll
     return tuple(found)
 
 
-def layers_of_runtime(told: Sequence[Mapping[str, Any]], nodes: Sequence[Node]) -> tuple[Layer, ...]:
+def layers_of_runtime(told: Sequence[Ran], nodes: Sequence[Node]) -> tuple[Layer, ...]:
     """Layers of what ONNX Runtime tells of the nodes that it ran, in its order.
 
     A node of the file that did not run by itself was fused: one with MACs into what reads it, another into what it
     reads. What ran and is not in the file (a change of layout) is a layer of its own.
     """
     by_name = {name: number for number, node in enumerate(nodes) for name in (node.name, *node.writes)}
-    places = [by_name.get(_plain(row["name"])) for row in told]
+    places = [by_name.get(_plain(row.name)) for row in told]
     owners: dict[int, int] = {place: row for row, place in enumerate(places) if place is not None}
     writers = {tensor: number for number, node in enumerate(nodes) for tensor in node.writes}
     readers = {tensor: number for number, node in reversed([*enumerate(nodes)]) for tensor in node.reads}
@@ -242,7 +243,7 @@ def layers_of_runtime(told: Sequence[Mapping[str, Any]], nodes: Sequence[Node]) 
     )
 
 
-def layers_in_order(told: Sequence[Mapping[str, Any]], nodes: Sequence[Node]) -> tuple[Layer, ...]:
+def layers_in_order(told: Sequence[Ran], nodes: Sequence[Node]) -> tuple[Layer, ...]:
     """Layers as `layers_of_runtime` has them, without their times and what is not in the file, in the file's order."""
     places = {tensor: number for number, node in enumerate(nodes) for tensor in node.writes}
     known = [layer for layer in layers_of_runtime(told, nodes) if layer.output in places]
@@ -275,26 +276,26 @@ def _plain(name: str) -> str:
     return RENAMED.sub("", RENAMED.sub("", name))
 
 
-def _runtime_layer(row: Mapping[str, Any], nodes: Sequence[Node], members: Sequence[int]) -> Layer:
-    samples = np.sort(np.array(row["us"], np.float64))
+def _runtime_layer(row: Ran, nodes: Sequence[Node], members: Sequence[int]) -> Layer:
+    samples = np.sort(np.array(row.us, np.float64))
     quarter = len(samples) // 4
     # The mean of the middle half: whole microseconds are too coarse for a median. They are cut off, not rounded.
     nanoseconds = 1000 * (float(samples[quarter : len(samples) - quarter].mean()) + 0.5)
-    flags = () if row["provider"] == "CPUExecutionProvider" else ("fallback",)
+    flags = () if row.provider == "CPUExecutionProvider" else ("fallback",)
     if not members:
-        moves = "Reorder" in row["kernel"] or "Transpose" in row["kernel"]
+        moves = "Reorder" in row.kernel or "Transpose" in row.kernel
         return Layer(
-            operators=(row["kernel"],),
-            output=row["name"],
-            shape=tuple(row["shape"]),
+            operators=(row.kernel,),
+            output=row.name,
+            shape=tuple(row.shape),
             dtype="",
             macs=0,
-            bytes=row["bytes"],
+            bytes=row.bytes,
             ns=nanoseconds,
-            kernel=row["kernel"],
+            kernel=row.kernel,
             flags=("transpose",) if moves else (),
         )
-    kernel = row["kernel"] + (" (NCHWc)" if row["name"].endswith("_nchwc") else "")
+    kernel = row.kernel + (" (NCHWc)" if row.name.endswith("_nchwc") else "")
     return _layer(nodes, members, nanoseconds, kernel, flags)
 
 

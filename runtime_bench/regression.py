@@ -13,9 +13,11 @@ from pathlib import Path
 
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
+from runtime_bench.files import read_document
 from runtime_bench.results import Accuracy, Entry, ModelInfo, Results
 from runtime_bench.stats import Interval, paired_ratio, ratio_interval
 
+MAXIMUM_BYTES = 1024**2
 ROUNDING = 1e-9  # 1050 / 1000 - 1 is a little more than 0.05
 
 
@@ -49,7 +51,7 @@ class Tolerances:
     def read(cls, path: Path) -> "Tolerances":
         """Of a TOML file with a number for each that differs from the default. Raises BenchInputError."""
         try:
-            found = tomllib.loads(path.read_text())
+            found = tomllib.loads(read_document(path, MAXIMUM_BYTES, "table of tolerances").decode())
         except OSError as error:
             raise BenchInputError(f"{path}: cannot be read ({error.strerror})") from error
         except ValueError as error:

@@ -1,28 +1,17 @@
 """The result: what was measured, with every raw sample. JSON, versioned; docs/formats.md has its schema."""
 
-import errno
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
+from runtime_bench.files import read_document, write
+from runtime_bench.ranges import Amount, Count, Cpu, Difference, Duration, Interval, Positive, Several, Share, Shares
 
 SCHEMA_VERSION = 3
 MAXIMUM_BYTES = 256 * 1024**2  # ten million samples
@@ -43,15 +32,15 @@ class ModelInfo(Part):
     name: str
     file: str
     sha256: str
-    bytes: NonNegativeInt
+    bytes: Count
     target: str
     precision: str
     role: Literal["standard", "compressed"] | None = None
     identity: str | None = None
     parent: str | None = None
-    parameters: NonNegativeInt | None = None
-    macs: NonNegativeInt | None = None
-    operators: dict[str, PositiveInt] | None = None
+    parameters: Count | None = None
+    macs: Count | None = None
+    operators: dict[str, Several] | None = None
 
 
 class RuntimeInfo(Part):
@@ -61,36 +50,36 @@ class RuntimeInfo(Part):
     package: str
     version: str
     kernels: str
-    threads: int
+    threads: Several
 
 
 class Burst(Part):
     """Samples that were taken in one go: which worker process, which round, nanoseconds each."""
 
-    process: int
-    round: int
-    samples_ns: tuple[PositiveInt, ...]
+    process: Count
+    round: Count
+    samples_ns: tuple[Duration, ...]
 
 
 class Summary(Part):
     """Order statistics of all samples, in nanoseconds (NumPy's linear interpolation)."""
 
-    count: int
-    min_ns: float
-    p50_ns: float
-    p90_ns: float
-    p95_ns: float
-    p99_ns: float
-    iqr_ns: float
+    count: Several
+    min_ns: Positive
+    p50_ns: Positive
+    p90_ns: Positive
+    p95_ns: Positive
+    p99_ns: Positive
+    iqr_ns: Amount
 
 
 class Intervals(Part):
     """95% intervals of the order statistics, in nanoseconds: by bootstrap over processes and samples."""
 
-    p50_ns: tuple[float, float]
-    p90_ns: tuple[float, float]
-    p95_ns: tuple[float, float]
-    p99_ns: tuple[float, float]
+    p50_ns: Interval
+    p90_ns: Interval
+    p95_ns: Interval
+    p99_ns: Interval
 
 
 class Memory(Part):
@@ -99,10 +88,10 @@ class Memory(Part):
     bare: before the runtime was imported.
     """
 
-    bare: int | None = None
-    before_load: int | None
-    after_load: int | None
-    peak: int | None
+    bare: Count | None = None
+    before_load: Count | None
+    after_load: Count | None
+    peak: Count | None
 
     @property
     def runtime(self) -> int | None:
@@ -114,10 +103,16 @@ class Accuracy(Part):
     """Top-1 in 0..1 on `samples` images, with its 95% Wilson interval."""
 
     data: str
-    samples: int
-    correct: int
-    top1: float
-    interval: tuple[float, float]
+    samples: Several
+    correct: Count
+    top1: Share
+    interval: Shares
+
+    @model_validator(mode="after")
+    def _is_of_its_images(self) -> "Accuracy":
+        if self.correct > self.samples:
+            raise ValueError(f"{self.correct} right classes of {self.samples} images")
+        return self
 
 
 class Agreement(Part):
@@ -127,12 +122,18 @@ class Agreement(Part):
     largest golden output; null too where all of these are 0. snr_db null: no difference, or nothing to compare it with.
     """
 
-    vectors: int
-    max_abs: float | None
-    max_relative: float | None
+    vectors: Several
+    max_abs: Annotated[float, Field(ge=0)] | None
+    max_relative: Annotated[float, Field(ge=0)] | None
     snr_db: float | None
-    top1_equal: int
+    top1_equal: Count
     within_tolerance: bool
+
+    @model_validator(mode="after")
+    def _is_of_its_vectors(self) -> "Agreement":
+        if self.top1_equal > self.vectors:
+            raise ValueError(f"{self.top1_equal} equal classes of {self.vectors} vectors")
+        return self
 
 
 class Estimate(Part):
@@ -142,9 +143,9 @@ class Estimate(Part):
     """
 
     board: str
-    ns: PositiveFloat
-    median_error: NonNegativeFloat
-    largest_error: NonNegativeFloat
+    ns: Positive
+    median_error: Amount
+    largest_error: Amount
 
 
 class Counts(Part):
@@ -155,16 +156,16 @@ class Counts(Part):
     """
 
     cpu: str
-    instructions: NonNegativeInt
-    classes: dict[str, NonNegativeInt] = Field(default_factory=dict)
-    macs: dict[str, NonNegativeInt] = Field(default_factory=dict)
-    loads: NonNegativeInt
-    stores: NonNegativeInt
-    bytes_loaded: NonNegativeInt
-    bytes_stored: NonNegativeInt
-    l1_misses: NonNegativeInt | None = None
-    l2_misses: NonNegativeInt | None = None
-    cycles: tuple[float, float] | None = None
+    instructions: Count
+    classes: dict[str, Count] = Field(default_factory=dict)
+    macs: dict[str, Count] = Field(default_factory=dict)
+    loads: Count
+    stores: Count
+    bytes_loaded: Count
+    bytes_stored: Count
+    l1_misses: Count | None = None
+    l2_misses: Count | None = None
+    cycles: Interval | None = None
     cycle_model: str | None = None
     estimate: Estimate | None = None
 
@@ -175,11 +176,11 @@ class LayerCounts(Part):
     cycles: estimated and uncalibrated, without any wait for memory.
     """
 
-    instructions: int
-    macs: int
-    bytes: int
-    l1_misses: int | None = None
-    l2_misses: int | None = None
+    instructions: Difference
+    macs: Difference
+    bytes: Difference
+    l1_misses: Difference | None = None
+    l2_misses: Difference | None = None
     cycles: float | None = None
 
 
@@ -195,14 +196,14 @@ class Layer(Part):
 
     operators: tuple[str, ...]
     output: str
-    shape: tuple[int, ...] = ()
+    shape: tuple[Count, ...] = ()
     dtype: str
     form: str | None = None
-    channels: tuple[int, int] | None = None
-    idle_lanes: float = 0.0
-    macs: NonNegativeInt
-    bytes: NonNegativeInt
-    ns: NonNegativeFloat | None = None
+    channels: tuple[Count, Count] | None = None
+    idle_lanes: Share = 0.0
+    macs: Count
+    bytes: Count
+    ns: Amount | None = None
     kernel: str | None = None
     flags: tuple[str, ...] = ()
     counts: LayerCounts | None = None
@@ -225,16 +226,16 @@ class Profile(Part):
 
     method: Literal["runtime", "prefixes"]
     layers: tuple[Layer, ...] = Field(min_length=1)
-    remainder_ns: float | None = None
-    overhead_ns: float = 0.0
-    remainder_instructions: int | None = None
+    remainder_ns: Amount | None = None
+    overhead_ns: Amount = 0.0
+    remainder_instructions: Difference | None = None
 
 
 class Peaks(Part):
     """What the device reached on one large convolution by precision, and when copying a large array."""
 
-    macs_per_second: dict[str, PositiveFloat] = Field(min_length=1)
-    bytes_per_second: PositiveFloat
+    macs_per_second: dict[str, Positive] = Field(min_length=1)
+    bytes_per_second: Positive
 
 
 class Flag(Part):
@@ -263,13 +264,13 @@ class Entry(Part):
     runtime: RuntimeInfo | None = None
     device: str
     emulated: bool
-    cpus: tuple[int, ...] = ()
-    load_ns: int | None = None
-    first_inference_ns: int | None = None
+    cpus: tuple[Cpu, ...] = ()
+    load_ns: Duration | None = None
+    first_inference_ns: Duration | None = None
     bursts: tuple[Burst, ...] = ()
     summary: Summary | None = None
     intervals: Intervals | None = None
-    energy_j: float | None = Field(default=None, description="an inference's, where the device has a sensor")
+    energy_j: Amount | None = Field(default=None, description="an inference's, where the device has a sensor")
     memory: Memory | None = None
     accuracy: Accuracy | None = None
     agreement: Agreement | None = None
@@ -317,46 +318,15 @@ def summarise(bursts: tuple[Burst, ...]) -> Summary | None:
     return Summary(count=samples.size, min_ns=low, p50_ns=p50, p90_ns=p90, p95_ns=p95, p99_ns=p99, iqr_ns=p75 - p25)
 
 
-def check_writable(path: Path) -> None:
-    """Raise BenchInputError where `save` would, before time is spent on measuring."""
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise BenchInputError(f"{path}: cannot be written ({error.strerror})") from error
-
-
 def save(results: Results, path: Path) -> None:
     """Write a results file atomically. Raises BenchInputError if it cannot be written."""
     write(results.model_dump_json(indent=1).encode() + b"\n", path)
 
 
-def write(data: bytes, path: Path) -> None:
-    """Write a file that is there as a whole or not at all. Raises BenchInputError if it cannot be written."""
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            try:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-                os.fchmod(file.fileno(), 0o644)
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
-    except OSError as error:
-        raise BenchInputError(f"{path}: cannot be written ({error.strerror})") from error
-
-
 def load(path: Path) -> Results:
     """Read a results file of this or an older version. Raises BenchInputError for anything else."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAXIMUM_BYTES + 1)
-        if len(data) > MAXIMUM_BYTES:
-            raise BenchInputError(f"{path}: larger than {MAXIMUM_BYTES >> 20} MiB, which no results file is")
+        data = read_document(path, MAXIMUM_BYTES, "results file")
         document = json.loads(data, parse_int=_integer)
     except OSError as error:
         raise BenchInputError(f"{path}: cannot be read ({error.strerror})") from error

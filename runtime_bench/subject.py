@@ -1,6 +1,5 @@
 """A candidate under measurement: its file, the worker that has it loaded, and what was found so far."""
 
-import hashlib
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,11 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import ValidationError
 
 from runtime_bench.devices.device import Device, WorkerHandle
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError, DeviceError, WorkerError
+from runtime_bench.files import hash_model, readable
 from runtime_bench.golden import GoldenVector, Tolerance, agreement
+from runtime_bench.replies import REQUESTS, Evaluated, Kind, Loaded, Replayed, Weighed, checked
 from runtime_bench.results import (
     Accuracy,
     Agreement,
@@ -130,7 +132,7 @@ class Subject:
     threads: int
     cpus: tuple[int, ...] | None
     worker: WorkerHandle | None = None
-    loads: list[dict[str, Any]] = field(default_factory=list)
+    loads: list[Loaded] = field(default_factory=list)
     burst_runs: int = 0
     bursts: list[Burst] = field(default_factory=list)
     joules: list[float | None] = field(default_factory=list)
@@ -156,9 +158,9 @@ class Subject:
         return self.failure is None and self.taken_over is None
 
     @property
-    def loaded(self) -> dict[str, Any]:
-        """What the youngest worker said of the file."""
-        return self.loads[-1] if self.loads else {}
+    def loaded(self) -> Loaded | None:
+        """What the youngest worker said of the file, if one has loaded it."""
+        return self.loads[-1] if self.loads else None
 
     def attempt(self, action: Callable[[], None]) -> None:
         """Do a step, if there is still something to do; its failure is kept and costs nobody else anything."""
@@ -171,16 +173,17 @@ class Subject:
         except DeviceError as error:
             self.failure = Failure(kind="device", message=str(error))
 
-    def ask(self, action: str, **request: Any) -> dict[str, Any]:
-        """A request to the worker, within the limits of the protocol."""
+    def ask(self, kind: type[Kind], **request: Any) -> Kind:
+        """The reply of that kind to a request to the worker, within the limits of the protocol."""
         assert self.worker is not None
         cpu_seconds = self.protocol.timeout * self.threads
-        return self.worker.ask(action, timeout=self.protocol.timeout, cpu_seconds=cpu_seconds, **request)
+        reply = self.worker.ask(REQUESTS[kind], timeout=self.protocol.timeout, cpu_seconds=cpu_seconds, **request)
+        return checked(kind, reply, request)
 
-    def open(self, *, signed: bool = False) -> dict[str, Any]:
+    def open(self, *, signed: bool = False) -> Loaded:
         """Have the worker load the file, and return what it says of it."""
         loaded = self.ask(
-            "load",
+            Loaded,
             path=self.device.push(self.candidate.path),
             runtime=self.candidate.runtime,
             threads=self.threads,
@@ -223,11 +226,12 @@ class Subject:
 
     def weigh(self) -> None:
         """Find out the worker's memory."""
+        assert self.loaded is not None
         self.memory = Memory(
-            bare=self.loaded.get("memory_bare"),
-            before_load=self.loaded["memory_before_load"],
-            after_load=self.loaded["memory_after_load"],
-            peak=self.ask("memory")["peak"],
+            bare=self.loaded.memory_bare,
+            before_load=self.loaded.memory_before_load,
+            after_load=self.loaded.memory_after_load,
+            peak=self.ask(Weighed).peak,
         )
 
     def check_answers(self) -> None:
@@ -267,12 +271,12 @@ class Subject:
             doubts.append(no_cycles(*self.lacking_cycles))
         return Entry(
             model=self.info,
-            runtime=RuntimeInfo(**loaded["runtime"], threads=self.threads) if loaded else None,
+            runtime=None if loaded is None else RuntimeInfo(**loaded.runtime.model_dump(), threads=self.threads),
             device=self.device.name,
             emulated=emulated,
-            cpus=tuple(loaded.get("cpus", ())),
-            load_ns=None if emulated else _median(load["load_ns"] for load in self.loads),
-            first_inference_ns=None if emulated else _median(load["first_inference_ns"] for load in self.loads),
+            cpus=() if loaded is None else tuple(loaded.cpus),
+            load_ns=None if emulated else _median(load.load_ns for load in self.loads),
+            first_inference_ns=None if emulated else _median(load.first_inference_ns for load in self.loads),
             bursts=bursts,
             summary=summary,
             intervals=None if summary is None else intervals(bursts),
@@ -287,15 +291,16 @@ class Subject:
 
     def _replay(self, inputs: Sequence[Path]) -> list[np.ndarray]:
         """The outputs (flat) of input files."""
+        assert self.loaded is not None
         outputs = [f"{self.device.scratch()}/{self.number}.{index}.bin" for index in range(len(inputs))]
         for path, output in zip(inputs, outputs, strict=True):  # so that the time limit is for one
-            self.ask("replay", inputs=[self.device.push(path)], outputs=[output])
+            self.ask(Replayed, inputs=[self.device.push(path)], outputs=[output])
         found = []
         with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
             for remote in outputs:
                 local = Path(folder, "output.bin")
                 self.device.fetch(remote, local)
-                found.append(np.fromfile(local, self.loaded["output"]["dtype"]))
+                found.append(np.fromfile(local, self.loaded.output.dtype))
         return found
 
     def _evaluate(self, evaluation: Evaluation) -> Accuracy:
@@ -306,7 +311,7 @@ class Subject:
         for start in range(0, samples, size):  # so that the time limit is for a piece, whatever DATA holds
             stop = min(start + size, samples)
             piece = {"pixels": pixels, "mean": evaluation.mean, "std": evaluation.std, "start": start, "stop": stop}
-            self.classes += self.ask("evaluate", **piece)["classes"]
+            self.classes += self.ask(Evaluated, **piece).classes
             if 10 * stop // samples > 10 * start // samples:  # ten times a model, however many pieces
                 self.tell(f"accuracy of {self.info.name}: {stop:,} of {samples:,} images")
         correct = int((np.array(self.classes) == evaluation.labels).sum())
@@ -345,24 +350,26 @@ def check_files(candidate: Candidate) -> None:
 
 def describe(candidate: Candidate) -> ModelInfo:
     """What results say of a candidate's file. Raises BenchInputError if it cannot be read."""
+    digest, size = hash_model(candidate.path)
     try:
-        data = candidate.path.read_bytes()
-    except OSError as error:
-        raise BenchInputError(f"{candidate.path}: cannot be read ({error.strerror})") from error
-    return ModelInfo(
-        name=candidate.name,
-        file=candidate.path.name,
-        sha256=hashlib.sha256(data).hexdigest(),
-        bytes=len(data),
-        target=candidate.target,
-        precision=candidate.precision,
-        role=candidate.role,
-        identity=candidate.identity,
-        parent=candidate.parent,
-        parameters=candidate.parameters,
-        macs=candidate.macs,
-        operators=candidate.operators,
-    )
+        return ModelInfo(
+            name=readable(candidate.name),
+            file=readable(candidate.path.name),
+            sha256=digest,
+            bytes=size,
+            target=candidate.target,
+            precision=candidate.precision,
+            role=candidate.role,
+            identity=candidate.identity,
+            parent=candidate.parent,
+            parameters=candidate.parameters,
+            macs=candidate.macs,
+            operators=candidate.operators,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise BenchInputError(f"{candidate.path}: cannot be measured: {place}: {first['msg']}") from error
 
 
 def wrong_outputs(found: Agreement, others: str) -> Failure:

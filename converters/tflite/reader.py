@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from converters.errors import ConversionError
+from converters.files import read_model
 from converters.tflite.flatbuffer import Damaged, Table
 from converters.tflite.schema import schema
 from converters.tflite.verify import IDENTIFIER, MAXIMUM_BYTES, TYPES, operator_name, stored_bytes, verified
@@ -49,12 +50,7 @@ class TfliteModel:
 
 def read_tflite(path: Path) -> TfliteModel:
     """Read a file. Raises ConversionError if it is not one that converters.tflite.verify accepts."""
-    try:
-        if path.stat().st_size > MAXIMUM_BYTES:
-            raise ConversionError(f"{path}: larger than 2 GiB")
-        data = path.read_bytes()
-    except OSError as error:
-        raise ConversionError(f"{path}: cannot be read ({error.strerror})") from error
+    data = read_model(path, MAXIMUM_BYTES)
     if data[4:8] != IDENTIFIER:
         raise ConversionError(f"{path}: not a TFLite model")
     try:

@@ -75,7 +75,8 @@ def bench(
         from runtime_bench import calibration as calibrations
         from runtime_bench.bench import Protocol
         from runtime_bench.devices.names import device_named
-        from runtime_bench.results import Results, check_writable, load, save
+        from runtime_bench.files import check_writable
+        from runtime_bench.results import Results, load, save
 
         protocol = Protocol(
             threads=_numbers("--threads", threads),
@@ -150,14 +151,14 @@ def _failures(measured: "Sequence[Results]", several: bool) -> "Iterator[str]":
 
 def _write_csv(results: "Results", path: Path) -> None:
     from runtime_bench.ci import csv_table
-    from runtime_bench.results import write
+    from runtime_bench.files import write
 
     write(csv_table(results).encode(), path)
 
 
 def _write_benchmark(results: "Results", path: Path) -> None:
     from runtime_bench.ci import benchmark_json
-    from runtime_bench.results import write
+    from runtime_bench.files import write
 
     write(benchmark_json(results).encode(), path)
 

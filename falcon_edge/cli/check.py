@@ -48,8 +48,9 @@ def check(
         from falcon_edge.steps.bench import Selection
         from falcon_edge.steps.check import check_models
         from runtime_bench import ci
+        from runtime_bench.files import check_writable, write
         from runtime_bench.regression import Tolerances, Verdict
-        from runtime_bench.results import check_writable, save, write
+        from runtime_bench.results import save
 
         if tolerance is not None and tolerances is not None:
             raise BadInput("--tolerance and --tolerances: give one of them")

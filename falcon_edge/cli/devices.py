@@ -70,7 +70,7 @@ def calibrate(
         from falcon_edge.steps.calibrate import calibrate as run
         from runtime_bench.calibration import save
         from runtime_bench.devices.ssh import SshDevice
-        from runtime_bench.results import check_writable
+        from runtime_bench.files import check_writable
 
         check_writable(output)
         with out.progress() as progress:

@@ -24,9 +24,10 @@ def report(
 ) -> None:
     """Write results as one HTML file that needs no network: plots, tables, doubts, where the time goes."""
     with session(as_json, debug, quiet) as out:
+        from runtime_bench.files import write
         from runtime_bench.report import page
         from runtime_bench.report.contents import contents
-        from runtime_bench.results import load, write
+        from runtime_bench.results import load
 
         found = contents([load(path) for path in results], baseline=baseline)
         data = page.html(found).encode()

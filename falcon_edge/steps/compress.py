@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from falcon_edge.bundle import Manifest, MeasuredAccuracy, Parent, Step, read_document
+from falcon_edge.bundle import MAXIMUM_DOCUMENT, Manifest, MeasuredAccuracy, Parent, Step, parse_document
 from falcon_edge.data import Dataset, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
@@ -22,6 +22,7 @@ from falcon_edge.steps.subject import Choice, Subject, open_subject, weights_byt
 from falcon_edge.steps.train import measured_accuracy
 from falcon_edge.training.fit import Recipe, fit
 from falcon_edge.training.images import Images
+from runtime_bench.files import read_document
 
 Init = Literal["svd", "whitened"]
 STATISTICS_IMAGES = 512
@@ -45,7 +46,7 @@ def plan_compression(
         raise BadInput("give either --rank or --plan")
     if rank is not None and rank < 1:
         raise BadInput(f"rank {rank}: FALCON needs a rank of at least 1")
-    wanted = None if plan_file is None else read_document(plan_file, Plan)
+    wanted = None if plan_file is None else _read_plan(plan_file)
     dataset = None if data is None else open_dataset(data)
     subject = open_subject(choice, dataset)
     if subject.compressed:
@@ -135,6 +136,14 @@ def _plan(
     assert wanted is not None
     reasons = {layer.name: layer.reason for layer in wanted.layers}
     return make_plan(network, shape, wanted.replaced, reasons=reasons, statistics=statistics)
+
+
+def _read_plan(path: Path) -> Plan:
+    try:
+        data = read_document(path, MAXIMUM_DOCUMENT, "plan")
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
+    return parse_document(data, path, Plan)
 
 
 def _calibration(dataset: Dataset, subject: Subject) -> Images:

@@ -18,9 +18,10 @@ from falcon_edge.training.fit import Recipe
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.device import Device
 from runtime_bench.devices.names import device_named
+from runtime_bench.files import write
 from runtime_bench.report import page
 from runtime_bench.report.contents import contents
-from runtime_bench.results import Results, save, write
+from runtime_bench.results import Results, save
 
 RECIPE = Recipe(epochs=16, learning_rate=0.05, batch_size=64, weight_decay=1e-4, crop_padding=1)
 SHIPPED = resources.files("falcon_edge.data") / "sample" / "vgg8.falcon"

@@ -4,6 +4,7 @@ Where that is not installed: Python, on phones that have one (rooted, or Linux-l
 """
 
 import contextlib
+import io
 import re
 import shlex
 import shutil
@@ -13,13 +14,22 @@ from pathlib import Path
 
 from runtime_bench.devices.app import FOLDER, PACKAGE, AppWorker
 from runtime_bench.devices.device import WorkerHandle
-from runtime_bench.devices.shell import COMMAND_SECONDS, ENDED, PUSH_SECONDS_PER_MB, SAY_ENDED, Done, ShellDevice
-from runtime_bench.environment import DUMP, Environment, fastest_cpus, remote_environment, remote_files
+from runtime_bench.devices.shell import (
+    COMMAND_SECONDS,
+    ENDED,
+    PUSH_SECONDS_PER_MB,
+    SAY_ENDED,
+    Done,
+    ShellDevice,
+    last_line,
+)
+from runtime_bench.environment import DUMP, Environment, fastest_cpus, remote_environment, remote_files, whole_number
 from runtime_bench.errors import BenchInputError, DeviceError
 
 INSTALL = "adb is not installed here (apt-get install adb, or Android's platform-tools)"
 SERIAL = re.compile(r"[\w.:-]+", re.ASCII)
 READY = "device"
+UNKNOWN = 255
 SERVICES = "battery", "thermalservice"
 # BatteryManager's BATTERY_STATUS_*.
 BATTERY = {"2": "charging", "3": "discharging", "4": "not charging", "5": "full"}
@@ -103,11 +113,11 @@ class AdbDevice(ShellDevice):
         """CPU, governor, frequencies, temperatures, load, battery and thermal status of the phone now."""
         found = remote_environment(self.run(DUMP), "none" if self.has_app else self.board.python)
         battery, thermal = (self.call(f"dumpsys {service}").out.decode(errors="replace") for service in SERVICES)
-        level, status = (re.search(pattern, battery) for pattern in (r"level: (\d+)", r"status: (\d+)"))
+        level, status = (re.search(pattern, battery) for pattern in (r"level: (\d{1,3})\b", r"status: (\d+)"))
         if level is not None:
             says = BATTERY.get(status[1], "status unknown") if status is not None else "status unknown"
             found = found.model_copy(update={"battery": f"{level[1]}%, {says}"})
-        warm = re.search(r"Thermal Status: (\d+)", thermal)
+        warm = re.search(r"Thermal Status: (\d)\b", thermal)
         return found if warm is None else found.model_copy(update={"thermal_status": int(warm[1])})
 
     def fastest_cpus(self, count: int) -> tuple[int, ...]:
@@ -141,8 +151,7 @@ class AdbDevice(ShellDevice):
         out, found, code = done.out.replace(b"\r\n", b"\n").rpartition(f"\n{ENDED}".encode())
         if not found:
             raise DeviceError(f"{self.name}: the connection was lost ({done.said or 'the phone is gone'})")
-        lines = [line.strip() for line in out.decode(errors="replace").splitlines() if line.strip()]
-        return Done(int(code), out, lines[-1] if lines else "")
+        return Done(_code(code), out, last_line(io.BytesIO(out)))
 
     def command(self, remote: str) -> list[str]:
         """See ShellDevice.command: one argument, which the phone's shell alone takes apart."""
@@ -176,6 +185,12 @@ class AdbDevice(ShellDevice):
 
     def _hang_up(self) -> None:
         self._serial, self._has_app = None, None
+
+
+def _code(said: bytes) -> int:
+    """An exit code; a phone that says another thing has not done what was asked."""
+    code = whole_number(said.decode(errors="replace").strip())
+    return UNKNOWN if code is None else code
 
 
 def _chosen(found: tuple[Phone, ...], wanted: str | None) -> str:

@@ -5,7 +5,6 @@ first, so that a file under the right name is whole.
 """
 
 import contextlib
-import json
 import shlex
 import time
 import uuid
@@ -14,6 +13,7 @@ from typing import Any
 
 from runtime_bench.devices.shell import ShellDevice
 from runtime_bench.errors import DeviceError, WorkerError
+from runtime_bench.replies import answer
 
 PACKAGE = "org.falconedge.demo"
 ACTIVITY = f"{PACKAGE}/.BenchmarkActivity"
@@ -43,10 +43,7 @@ class AppWorker:
         error = next((line for line in said.splitlines() if line.startswith("Error")), None)
         if error is not None:
             raise WorkerError(f"{action}: the app cannot be started ({error})", kind="start")
-        reply = self._reply(action, number, timeout)
-        if "error" in reply:
-            raise WorkerError(f"{action}: {reply['error']}", kind=reply.get("kind", "runtime"))
-        return reply
+        return answer(action, self._reply(action, number, timeout))
 
     def __enter__(self) -> "AppWorker":
         return self
@@ -58,21 +55,17 @@ class AppWorker:
     def _stop(self) -> None:
         self._device.run(f"am force-stop {PACKAGE}")
 
-    def _reply(self, action: str, number: str, timeout: float) -> dict[str, Any]:
-        """Wait for the file of a reply, and take it away."""
+    def _reply(self, action: str, number: str, timeout: float) -> bytes:
+        """Wait for the file of a reply, and take it away: half of one is none yet."""
         path, until = f"{FOLDER}/{number}.json", time.monotonic() + timeout
         damaged, pause = False, FIRST_POLL
         while True:
             found = self._device.call(f"run-as {PACKAGE} cat {path} 2>/dev/null")
             if found.code == 0:
-                try:
-                    reply = json.loads(found.out)
-                    if isinstance(reply, dict):
-                        self._device.call(f"run-as {PACKAGE} rm -f {path}")
-                        return reply
-                except ValueError:
-                    pass
-                damaged = True
+                damaged = not found.out.rstrip().endswith(b"}")
+                if not damaged:
+                    self._device.call(f"run-as {PACKAGE} rm -f {path}")
+                    return found.out
             elif self._device.call(f"pidof {PACKAGE}").code != 0:
                 raise WorkerError(f"{action}: the app crashed{self._last_words()}", kind="exit")
             if time.monotonic() > until:

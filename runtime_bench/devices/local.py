@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import selectors
 import shutil
 import signal
@@ -17,12 +18,14 @@ from typing import Any
 
 from runtime_bench import worker as worker_module
 from runtime_bench.environment import Environment, fastest_cpus, local_environment, local_files
-from runtime_bench.errors import WorkerError
+from runtime_bench.errors import DeviceError, WorkerError
+from runtime_bench.replies import answer
 from runtime_bench.runtimes import runtime_named
 
 QUIT_SECONDS = 2.0
 LAST_WORDS_BYTES = 4096
 LONGEST_REPLY = 64 * 1024**2
+CHUNK = 1 << 16
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 KEPT_VARIABLES = (
     "PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT",
@@ -65,7 +68,10 @@ class LocalDevice:
 
     def fetch(self, remote: str, path: Path) -> None:
         """Copy a file that a worker wrote."""
-        shutil.copyfile(remote, path)
+        try:
+            shutil.copyfile(remote, path)
+        except OSError as error:
+            raise DeviceError(f"{remote}: the worker has not written it ({error.strerror})") from error
 
     def scratch(self) -> str:
         """A temporary folder of this run."""
@@ -104,7 +110,7 @@ class LocalWorker:
         assert self._process.stdout is not None
         self._requests, self._replies = self._process.stdin, self._process.stdout
         os.set_blocking(self._requests.fileno(), False)
-        self._received = b""
+        self._received = bytearray()
 
     @property
     def pid(self) -> int:
@@ -113,18 +119,18 @@ class LocalWorker:
 
     def ask(self, action: str, *, timeout: float, **request: Any) -> dict[str, Any]:
         """See WorkerHandle.ask."""
-        line = self._exchange(action, json.dumps({"do": action, **request}).encode() + b"\n", timeout)
+        until = time.monotonic() + timeout
+        try:
+            line = self._exchange(json.dumps({"do": action, **request}).encode() + b"\n", until)
+        except TimeoutError:
+            self._kill()
+            raise WorkerError(f"{action}: no answer within {timeout:g} s (--timeout)", kind="timeout") from None
+        except OverflowError:
+            self._kill()
+            raise WorkerError(f"{action}: the worker says too much", kind="protocol") from None
         if not line:
             raise self._death(action)
-        try:
-            reply = json.loads(line)
-        except ValueError:
-            reply = None
-        if not isinstance(reply, dict):
-            raise WorkerError(f"the worker's answer to {action} is damaged", kind="protocol")
-        if "error" in reply:
-            raise WorkerError(f"{action}: {reply['error']}", kind=reply.get("kind", "runtime"))
-        return reply
+        return answer(action, line)
 
     def __enter__(self) -> "LocalWorker":
         return self
@@ -139,34 +145,38 @@ class LocalWorker:
             self._replies.close()
             self._errors.close()
 
-    def _exchange(self, action: str, request: bytes, timeout: float) -> bytes:
-        """Send a request and return the next line; empty if there will be none. Sleeps in the kernel meanwhile."""
-        until = time.monotonic() + timeout
+    def _exchange(self, request: bytes, until: float) -> bytes:
+        """Send a request and return the next line; empty if there will be none. Sleeps in the kernel meanwhile.
+
+        Raises TimeoutError where that takes until then (by the monotonic clock), OverflowError for a line without end.
+        """
+        seen = 0  # of what was received, where no line ends
         with selectors.DefaultSelector() as selector:
             selector.register(self._requests, selectors.EVENT_WRITE)
             selector.register(self._replies, selectors.EVENT_READ)
-            while request or b"\n" not in self._received:
-                ready = selector.select(max(0.0, until - time.monotonic()))
+            while request or (end := self._received.find(b"\n", seen)) < 0:
+                seen = len(self._received)
+                left = until - time.monotonic()
+                ready = selector.select(left) if left > 0 else ()
                 if not ready:
-                    self._kill()
-                    raise WorkerError(f"{action}: no answer within {timeout:g} s (--timeout)", kind="timeout")
+                    raise TimeoutError
                 for key, _ in ready:
                     if key.fileobj is self._requests:
                         try:
-                            request = request[os.write(key.fd, request) :]
+                            request = request[os.write(key.fd, request[:CHUNK]) :]
                         except BrokenPipeError:
                             request = b""  # whether it still has something to say, its output will tell
                         if not request:
                             selector.unregister(self._requests)
                     else:
-                        chunk = os.read(key.fd, 1 << 16)
+                        chunk = os.read(key.fd, CHUNK)
                         if not chunk:
                             return b""
                         self._received += chunk
                         if len(self._received) > LONGEST_REPLY:
-                            self._kill()
-                            raise WorkerError(f"{action}: the worker says too much", kind="protocol")
-        line, _, self._received = self._received.partition(b"\n")
+                            raise OverflowError
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
         return line
 
     def _death(self, action: str) -> WorkerError:
@@ -200,6 +210,14 @@ class LocalWorker:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+
+def limit_output(process: subprocess.Popen[bytes]) -> None:
+    """Have the kernel (Linux) end a process that writes more to a file, its output too, than any worker may."""
+    if hasattr(resource, "prlimit"):
+        most = worker_module.LARGEST_FILE
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, most))
 
 
 def _signal_name(number: int) -> str:

@@ -6,21 +6,25 @@ models, under the hash of what is in it, so that nothing is sent twice.
 
 import contextlib
 import hashlib
-import json
 import os
 import shlex
+import signal
 import subprocess
 import tempfile
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
+
+from pydantic import ValidationError
 
 from runtime_bench import worker as worker_module
 from runtime_bench.devices.device import WorkerHandle
-from runtime_bench.devices.local import LocalWorker
-from runtime_bench.environment import DUMP, Environment, fastest_cpus, remote_environment, remote_files
+from runtime_bench.devices.local import LAST_WORDS_BYTES, LocalWorker, limit_output
+from runtime_bench.environment import DUMP, Environment, fastest_cpus, remote_environment, remote_files, whole_number
 from runtime_bench.errors import DeviceError, WorkerError
+from runtime_bench.replies import Board
 from runtime_bench.runtimes import RUNTIMES, runtime_named
 
 OLDEST_PYTHON = (3, 8)
@@ -43,14 +47,6 @@ class Done(NamedTuple):
     code: int
     out: bytes
     said: str
-
-
-class Board(NamedTuple):
-    """What a device said of itself: the version of its Python, which modules it has, and the CPUs it may use."""
-
-    python: str
-    modules: tuple[str, ...]
-    cpus: tuple[int, ...]
 
 
 class ShellDevice(ABC):
@@ -164,14 +160,13 @@ class ShellDevice(ABC):
             if done.code == NOT_FOUND:
                 raise DeviceError(f"{self.name} has no python3: install it there (apt-get install python3 python3-pip)")
             try:
-                told = json.loads(done.out.decode(errors="replace").splitlines()[-1])
-                self._board = Board(told["python"], tuple(told["modules"]), tuple(told["cpus"]))
-                version = tuple(map(int, self._board.python.split(".")[:2]))
-            except (ValueError, LookupError, TypeError) as error:
+                board = Board.model_validate_json((done.out.splitlines() or [b""])[-1])
+            except ValidationError as error:
                 raise DeviceError(f"{self.name}: its python3 does not answer{_brackets(done.said)}") from error
-            if version < OLDEST_PYTHON:
+            if board.version < OLDEST_PYTHON:
                 oldest = ".".join(map(str, OLDEST_PYTHON))
-                raise DeviceError(f"{self.name} has Python {self._board.python}; {oldest} or newer is needed there")
+                raise DeviceError(f"{self.name} has Python {board.python}; {oldest} or newer is needed there")
+            self._board = board
         return self._board
 
     def run(self, command: str) -> str:
@@ -187,28 +182,35 @@ class ShellDevice(ABC):
     def _explain_full_disk(self, path: Path, remote: str, size: int) -> None:
         """Raise DeviceError if there is too little room for a file; what of it was sent is removed."""
         try:
-            free = 1024 * int(self.run(f"rm -f {remote}.part; df -Pk {self.folder} | tail -n 1").split()[3])
-        except (DeviceError, ValueError, IndexError):
+            words = self.run(f"rm -f {remote}.part; df -Pk {self.folder} | tail -n 1").split()
+        except DeviceError:
             return  # what is known already says more
-        if free < size:
+        kib = whole_number(words[3]) if len(words) > 3 else None
+        if kib is not None and (free := 1024 * kib) < size:
             raise DeviceError(
                 f"{self.name}: no room for {path.name}: {size / 1e6:.1f} MB, and {free / 1e6:.1f} MB are free there"
             ) from None
 
     def _finished(self, command: Sequence[str], seconds: float = COMMAND_SECONDS) -> Done:
-        """A program of this host. Raises DeviceError if it takes longer."""
+        """A program of this host. Raises DeviceError if it takes longer, or says more than any worker may."""
         # Files, not pipes: a connection that stays in the background keeps what it was given open.
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             try:
-                done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=seconds)
-            except subprocess.TimeoutExpired as error:
-                raise DeviceError(f"{self.name}: no answer within {seconds:.0f} s") from error
+                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
             except OSError as error:
                 raise DeviceError(f"{command[0]}: cannot be started ({error.strerror})") from error
-            for file in (out, err):
-                file.seek(0)
-            lines = [line.strip() for line in err.read().decode(errors="replace").splitlines()]
-            return Done(done.returncode, out.read(), next((line for line in reversed(lines) if line), ""))
+            limit_output(process)
+            try:
+                code = process.wait(seconds)
+            except subprocess.TimeoutExpired as error:
+                raise DeviceError(f"{self.name}: no answer within {seconds:.0f} s") from error
+            finally:
+                process.kill()
+                process.wait()
+            if code == -signal.SIGXFSZ:
+                raise DeviceError(f"{self.name}: says too much")
+            out.seek(0)
+            return Done(code, out.read(), last_line(err))
 
 
 class ShellWorker(LocalWorker):
@@ -219,14 +221,16 @@ class ShellWorker(LocalWorker):
         # The worker says its number, to be killed by; the shell stays, to tell what ended it.
         worker = f"echo {STARTED}$$; exec env ORT_DISABLE_TELEMETRY=1 python3 {remote} remote{device.errors}"
         super().__init__(device.command(f"sh -c {shlex.quote(worker)}; {SAY_ENDED}"))
+        limit_output(self._process)
         self._there: int | None = None
         self._code: int | None = None
-        line = self._line("start", b"", COMMAND_SECONDS, STARTED)
-        if line:
-            self._there = int(line[len(STARTED) :])
-            return
-        with self:
-            raise DeviceError(f"{device.name}: no worker could be started{self._last_words()}")
+        try:
+            self._there = _number_behind(STARTED, self._line(b"", time.monotonic() + COMMAND_SECONDS, STARTED))
+        except (TimeoutError, OverflowError):
+            self._kill()
+        if self._there is None:
+            with self:
+                raise DeviceError(f"{device.name}: no worker could be started{self._last_words()}")
 
     def __exit__(self, *error: object) -> None:
         if error[0] is None:
@@ -238,17 +242,17 @@ class ShellWorker(LocalWorker):
             with contextlib.suppress(DeviceError):
                 self._device.run(f"kill -9 {self._there} 2>/dev/null || true")
 
-    def _exchange(self, action: str, request: bytes, timeout: float) -> bytes:
-        return self._line(action, request, timeout, REPLY)
+    def _exchange(self, request: bytes, until: float) -> bytes:
+        return self._line(request, until, REPLY)
 
-    def _line(self, action: str, request: bytes, timeout: float, start: str) -> bytes:
+    def _line(self, request: bytes, until: float, start: str) -> bytes:
         """The next line that starts so, or nothing if there will be none; greetings and errors may stand before it."""
         for _ in range(MOST_NOISE):
-            line = super()._exchange(action, request, timeout)
+            line = super()._exchange(request, until)
             if line.startswith(start.encode()):
                 return line
             if line.startswith(ENDED.encode()):
-                self._code = int(line[len(ENDED) :])
+                self._code = _number_behind(ENDED, line)
                 break
             request = b""
         return b""
@@ -258,6 +262,18 @@ class ShellWorker(LocalWorker):
             message = f"{action}: the connection to {self._device.name} was lost{self._last_words()}"
             return WorkerError(message, kind="connection")
         return super()._ended(action, KILLED - self._code if self._code > KILLED else self._code)
+
+
+def last_line(file: IO[bytes]) -> str:
+    """The last line of a file that is not empty."""
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - LAST_WORDS_BYTES))
+    lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
+    return next((line for line in reversed(lines) if line), "")
+
+
+def _number_behind(start: str, line: bytes) -> int | None:
+    return whole_number(line[len(start) :].decode(errors="replace").strip())
 
 
 def _brackets(said: str) -> str:

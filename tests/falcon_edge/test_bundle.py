@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -319,6 +320,16 @@ def test_a_changed_file_is_refused(bundle, name, change):
 def test_an_added_file_is_refused(bundle, name):
     Path(os.fsdecode(os.path.join(os.fsencode(bundle), name))).write_bytes(b"")
     assert SUMS in refusal(bundle)
+
+
+@pytest.mark.parametrize("name", [MODEL, "weights.safetensors", "plan.json", "golden/00.input.bin", "manifest.json"])
+def test_a_file_of_256_gib_is_refused_before_it_is_hashed(bundle, name):
+    """A sparse one: hashing it would take a quarter of an hour. It is listed, as a hostile bundle would."""
+    with (bundle / name).open("r+b") as file:
+        file.truncate(256 << 30)
+    started = time.monotonic()
+    assert name in refusal(bundle)
+    assert time.monotonic() - started < 60
 
 
 @pytest.mark.parametrize("kind", ["same file", "folder", "new file", "new folder", "dangling", "sums", "pipe"])

@@ -135,6 +135,32 @@ def test_a_request_longer_than_the_pipe_that_is_not_read(start):
     assert caught.value.kind == "timeout"
 
 
+@pytest.mark.parametrize("end", ["", "\\n"])
+def test_the_time_limit_holds_while_data_flows(start, end):
+    """Lines without an end, and lines without an end of them, that do not answer."""
+    flood = f"while True: sys.stdout.write('x' * 1000 + {end!r})"
+    worker = start(SPEAKING.format(f"time.sleep(0); exec({flood!r})"))
+    started = time.monotonic()
+    with pytest.raises(WorkerError) as caught:
+        worker.ask("measure", timeout=1.0)
+    assert caught.value.kind in ("timeout", "protocol")
+    assert time.monotonic() - started < 10
+    assert gone(worker.pid)
+
+
+def test_a_large_answer_is_read_once(start):
+    """60 MB in one line: 0.1 s where each byte is looked at once, minutes where every piece is copied and searched."""
+    worker = start(SPEAKING.format("answer(json.dumps({'back': 'x' * 60_000_000}))"))
+    assert len(worker.ask("replay", timeout=15)["back"]) == 60_000_000
+
+
+def test_more_than_any_answer_is_an_error(start):
+    worker = start(SPEAKING.format("sys.stdout.write('x' * 100_000_000)"))
+    with pytest.raises(WorkerError, match="measure: the worker says too much") as caught:
+        worker.ask("measure", timeout=15)
+    assert caught.value.kind == "protocol"
+
+
 def test_a_long_request_and_a_long_answer(start):
     worker = start(SPEAKING.format("answer(json.dumps({'back': request['there']}))"))
     text = "ü" * 1_000_000

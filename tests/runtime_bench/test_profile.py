@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime_bench.profile import Node, _profile, layers_of_prefixes, layers_of_runtime
+from runtime_bench.replies import Ran
 
 # conv -> relu -> pool -> pointwise -> (kept, and) depthwise -> add
 CHAIN = (("conv", 900), ("relu", 0), ("pool", 0), ("pointwise", 200), ("depthwise", 90), ("add", 0))
@@ -38,7 +39,7 @@ def chain(*, skip=False):
 
 def told(*names, us=(10, 10, 10, 10)):
     return [
-        {"name": name, "kernel": "K", "provider": "CPUExecutionProvider", "shape": [1, 4], "bytes": 32, "us": list(us)}
+        Ran(name=name, kernel="K", provider="CPUExecutionProvider", shape=[1, 4], bytes=32, us=list(us))
         for name in names
     ]
 
@@ -74,7 +75,7 @@ def test_a_time_is_that_of_the_middle_half_between_two_microseconds():
 
 
 def test_another_provider_is_a_fallback():
-    rows = told("/conv") + [row | {"provider": "Other"} for row in told("/pool")]
+    rows = told("/conv") + [row.model_copy(update={"provider": "Other"}) for row in told("/pool")]
     assert [layer.flags for layer in layers_of_runtime(rows, chain())] == [(), ("fallback",)]
 
 

@@ -16,18 +16,8 @@ from pydantic import ValidationError
 
 from runtime_bench import results as results_module
 from runtime_bench.errors import BenchInputError
-from runtime_bench.results import (
-    Accuracy,
-    Agreement,
-    Burst,
-    Failure,
-    Flag,
-    Memory,
-    check_writable,
-    load,
-    save,
-    summarise,
-)
+from runtime_bench.files import check_writable
+from runtime_bench.results import Accuracy, Agreement, Burst, Failure, Flag, Memory, load, save, summarise
 
 durations = st.integers(1, 10**13)
 
@@ -246,6 +236,50 @@ def test_entries_that_cannot_be(tmp_path, document, change, said):
     with pytest.raises(BenchInputError, match=said) as caught:
         load(written(document, tmp_path))
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("accuracy", "top1"), 5.0),
+        (("accuracy", "top1"), -0.1),
+        (("accuracy", "correct"), 4),
+        (("accuracy", "samples"), 0),
+        (("accuracy", "interval"), [0.9, 0.2]),
+        (("accuracy", "interval"), [0.2, 1.5]),
+        (("memory", "peak"), -1),
+        (("memory", "after_load"), 10**30),
+        (("energy_j",), -0.5),
+        (("load_ns",), 0),
+        (("first_inference_ns",), -1),
+        (("cpus",), [-1]),
+        (("runtime", "threads"), 0),
+        (("agreement", "max_abs"), -1.0),
+        (("agreement", "top1_equal"), 2),
+        (("intervals",), {"p50_ns": [2, 1], "p90_ns": [1, 2], "p95_ns": [1, 2], "p99_ns": [1, 2]}),
+        (("intervals",), {"p50_ns": [1, 2], "p90_ns": [1, 2], "p95_ns": [1, 2], "p99_ns": [-1, 2]}),
+        (("bursts", 0, "process"), -1),
+        (("model", "bytes"), -1),
+        (("model", "macs"), -1),
+    ],
+)
+def test_figures_that_cannot_be(tmp_path, document, place, value):
+    part = document["entries"][0]
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    with pytest.raises(BenchInputError, match=r"not a (valid )?results file"):
+        load(written(document, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("load_1min", -1.0), ("cores", 0), ("cores", 10**30), ("throttled", -1), ("frequencies_mhz", [-2000.0])],
+)
+def test_machines_that_cannot_be(tmp_path, document, name, value):
+    document["before"][name] = value
+    with pytest.raises(BenchInputError, match=r"not a (valid )?results file"):
+        load(written(document, tmp_path))
 
 
 def test_figures_that_are_no_numbers_are_not_made_either():
