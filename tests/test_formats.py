@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from falcon_edge.bundle import Card, Manifest, read_document
+from falcon_edge.data.classes import read_class_map
 from falcon_edge.falcon.plan import Plan
 from runtime_bench import calibration
 from runtime_bench.calibration import Calibration
@@ -46,6 +47,12 @@ def test_example_of_results_is_read():
     results = load(path)
     assert [entry.model.role for entry in results.entries] == ["standard", "standard", "compressed", "compressed"]
     assert results.model_dump(mode="json", exclude_unset=True) == json.loads(path.read_text())
+
+
+def test_example_of_a_class_map_is_read_and_is_the_one_in_the_text():
+    path = DOCS / "examples" / "class-map.json"
+    assert read_class_map(path) == {"tabby": "cat", "siamese": "cat", "dog": 3, "background": None}
+    assert f"```json\n{path.read_text()}```" in (DOCS / "formats.md").read_text()
 
 
 def test_example_of_a_calibration_is_read():

@@ -34,6 +34,7 @@ def bench(
         str, typer.Option("--cpus", metavar="fastest|any|N,...", help="Run on these CPUs only, as in 0,1.")
     ] = "fastest",
     data: options.Data = None,
+    class_map: options.ClassMap = None,
     samples: Annotated[
         int | None, typer.Option("--samples", min=1, help="Images for accuracy; by default all, 200 if emulated.")
     ] = None,
@@ -101,6 +102,7 @@ def bench(
                 devices,
                 selection=Selection(runtime or (), target or (), precision or ()),
                 data=data,
+                class_map=options.class_map(class_map, data),
                 samples=samples,
                 earlier=None if resume is None else load(resume),
                 profile=profile,

@@ -34,6 +34,7 @@ def check(
     target: Annotated[list[str] | None, typer.Option("--target", help="Only these formats.")] = None,
     precision: Annotated[list[str] | None, typer.Option("--precision", help="Only these precisions.")] = None,
     data: options.Data = None,
+    class_map: options.ClassMap = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Results as JSON.")] = None,
     markdown: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="The findings as a job summary.")
@@ -69,6 +70,7 @@ def check(
                 device=device,
                 selection=Selection(runtime or (), target or (), precision or ()),
                 data=data,
+                class_map=options.class_map(class_map, data),
                 confirm=confirm,
                 history=history,
                 progress=progress,

@@ -19,6 +19,7 @@ def compress(
         Path | None, typer.Option("--output", "-o", metavar="BUNDLE", help="The bundle to write.")
     ] = None,
     data: options.Data = None,
+    class_map: options.ClassMap = None,
     rank: Annotated[int | None, typer.Option("--rank", metavar="K", help="The same rank for every layer.")] = None,
     plan: Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="A plan (as --dry-run prints).")] = None,
     init: Annotated[Init, typer.Option("--init", help="Fit to the kernels, or to the outputs on DATA.")] = "svd",
@@ -52,9 +53,10 @@ def compress(
         from falcon_edge.steps.compress import plan_compression
         from falcon_edge.training.fit import Recipe
 
+        classes = options.class_map(class_map, data)
         choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed, weights_key)
         if dry_run or output is None:
-            made = plan_compression(choice, rank=rank, plan_file=plan, init=init, data=data)[2]
+            made = plan_compression(choice, rank=rank, plan_file=plan, init=init, data=data, class_map=classes)[2]
             out.result(made.model_dump(mode="json"), lambda: plan_table(made))
             return
         recipe = Recipe(
@@ -73,6 +75,7 @@ def compress(
                 choice,
                 output,
                 data=data,
+                class_map=classes,
                 rank=rank,
                 plan_file=plan,
                 init=init,

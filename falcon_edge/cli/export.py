@@ -60,6 +60,7 @@ def export(
         list[Precision] | None, typer.Option("--precision", help="Repeat for several; by default fp32.")
     ] = None,
     data: options.Data = None,
+    class_map: options.ClassMap = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Images of DATA that int8 is calibrated on.")] = 512,
     calibration: Annotated[Calibration, typer.Option("--calibration", help="Of the int8 ranges.")] = Calibration.minmax,
     io: Annotated[InputOutput, typer.Option("--io", help="Input and output of int8 files.")] = InputOutput.float,
@@ -93,6 +94,7 @@ def export(
         from falcon_edge.steps.export import export as run
         from falcon_edge.steps.quantize import Int8
 
+        classes = options.class_map(class_map, data)
         targets = [chosen.value for chosen in dict.fromkeys(target or [Target.onnx, Target.tflite])]
         int8 = None
         if data is not None:
@@ -105,6 +107,7 @@ def export(
                 keep_accuracy=keep_accuracy,
                 max_drop=None if accept_loss else max_drop,
                 measure=measure,
+                class_map=classes,
             )
         path = find_bundle(bundle)
         before = {made.file for made in open_bundle(path).manifest.exports}

@@ -21,6 +21,12 @@ Data = Annotated[
     str | None,
     typer.Option("--data", metavar="DATA", help="A folder (format recognised), a .npz, or 'sample' (ships with us)."),
 ]
+ClassMap = Annotated[
+    Path | None,
+    typer.Option(
+        "--class-map", metavar="FILE", help="JSON: class of DATA -> the model's (name or number; null: left out)."
+    ),
+]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The bundle to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the bundle that is there.")]
 Weights = Annotated[
@@ -59,6 +65,17 @@ def shape(text: str | None) -> tuple[int, int, int] | None:
     if len(parts) != 3 or not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise BadInput(f"--input {text}: write channels x height x width, as in 3x32x32")
     return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+def class_map(path: Path | None, data: str | None) -> "dict[str, str | int | None] | None":
+    """What a file of --class-map says, of the classes of `data`."""
+    if path is None:
+        return None
+    if data is None:
+        raise BadInput("--class-map says what classes of --data are, which is not there")
+    from falcon_edge.data.classes import read_class_map
+
+    return read_class_map(path)
 
 
 def numbers(text: str | None, option: str) -> tuple[float, ...] | None:

@@ -9,6 +9,7 @@ def pack(
     model: options.Model,
     output: options.Output,
     data: options.Data = None,
+    class_map: options.ClassMap = None,
     weights: options.Weights = None,
     weights_key: options.WeightsKey = None,
     input_shape: options.Input = None,
@@ -27,5 +28,5 @@ def pack(
         from falcon_edge.steps.pack import pack as run
 
         choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed, weights_key)
-        manifest = run(choice, output, data=data, force=force)
+        manifest = run(choice, output, data=data, class_map=options.class_map(class_map, data), force=force)
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))

@@ -13,6 +13,7 @@ def train(
     model: options.Model,
     output: options.Output,
     data: Annotated[str, typer.Option("--data", metavar="DATA", help="A folder, a .npz, or 'sample'.")],
+    class_map: options.ClassMap = None,
     epochs: Annotated[int, typer.Option("--epochs", min=1)] = 30,
     lr: options.LearningRate = 0.1,
     batch_size: options.BatchSize = 128,
@@ -46,7 +47,8 @@ def train(
             flip=flip,
             seed=seed,
         )
+        classes = options.class_map(class_map, data)
         choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed, weights_key)
         with out.progress() as progress:
-            manifest = run(choice, data, output, recipe, force=force, progress=progress)
+            manifest = run(choice, data, output, recipe, class_map=classes, force=force, progress=progress)
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))

@@ -55,9 +55,13 @@ def load(folder: Path) -> Dataset:
             names = _get(folder / meta, _unpickle(folder / meta), names_key)
             if not isinstance(names, list) or not all(isinstance(label, bytes | str) for label in names):
                 raise BadInput(f"{folder / meta}: its class names are not a list of texts")
+            try:
+                labels = tuple(label.decode() if isinstance(label, bytes) else label for label in names)
+            except UnicodeDecodeError as error:
+                raise BadInput(f"{folder / meta}: its class names are not texts in UTF-8") from error
             return Dataset(
                 folder.name,
-                tuple(label.decode() if isinstance(label, bytes) else label for label in names),
+                labels,
                 folder,
                 train=_join([_read_python(folder / file, label_key) for file in train]),
                 test=_join([_read_python(folder / file, label_key) for file in test]),

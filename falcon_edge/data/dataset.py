@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from falcon_edge.data.classes import ClassMap, NoMatch, listed, match, numbered
 from falcon_edge.errors import BadInput
+from falcon_edge.notices import notice
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,13 @@ class Split:
             return Split(self.images[indices], self.labels[indices])
         return Split(_Chosen(self.images, indices), self.labels[indices])
 
+    @property
+    def image_shape(self) -> tuple[int, int, int] | None:
+        """(height, width, channels) of all images, or None where they differ in size or it is not known."""
+        if isinstance(self.images, np.ndarray):
+            return tuple(self.images.shape[1:])
+        return getattr(self.images, "image_shape", None)
+
     def sha256(self) -> str:
         """Digest of shapes, pixels and labels: what a calibration set is known by."""
         digest = hashlib.sha256(self.labels.astype("<i8").tobytes())
@@ -40,6 +49,7 @@ class _Chosen(Sequence[np.ndarray]):
 
     def __init__(self, images: Sequence[np.ndarray], indices: np.ndarray):
         self._images, self._indices = images, indices
+        self.image_shape = getattr(images, "image_shape", None)
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -81,8 +91,8 @@ class Dataset:
     @property
     def image_shape(self) -> tuple[int, int, int] | None:
         """(height, width, channels), or None where the images differ in size."""
-        images = self._any().images
-        return tuple(images.shape[1:]) if isinstance(images, np.ndarray) else None
+        shapes = {split.image_shape for split in self.splits.values() if split is not None}
+        return shapes.pop() if len(shapes) == 1 else None
 
     @property
     def channels(self) -> int:
@@ -116,12 +126,46 @@ class Dataset:
             raise BadInput(f"{self.source}: too few training images to hold some out for validation")
         return train.subset(np.flatnonzero(~held_out)), train.subset(np.flatnonzero(held_out))
 
+    def of_classes(self, names: Sequence[str], model: str, class_map: ClassMap | None = None) -> "Dataset":
+        """The same with the classes of a model: their names, their order (see `classes.match`).
+
+        Images of classes that `class_map` leaves out are gone. What is not certain is said. Raises BadInput, naming
+        `model`, for classes that cannot be matched.
+        """
+        try:
+            matching = match(self.class_names, names, class_map)
+        except NoMatch as error:
+            ours, theirs = len(self.class_names), len(names)
+            counts = (
+                "the data has other classes" if ours == theirs else f"has {theirs} classes, but the data has {ours}"
+            )
+            raise BadInput(f"{model}: {counts}: {error}; a class map (--class-map) says which is which") from error
+        if matching.in_order:
+            nameless = "its classes" if numbered(names) else "the classes of the data"
+            pairs = ", ".join(f"{one!r} is {other!r}" for one, other in zip(names[:2], self.class_names, strict=False))
+            notice(f"{model}: {nameless} have no names, so that they are taken in their order: {pairs}, ...")
+        lacking = [name for number, name in enumerate(names) if number not in matching.numbers]
+        if lacking:
+            notice(f"{self.source}: lacks {len(lacking)} of the {len(names)} classes of {model}: {listed(lacking)}")
+        numbers = np.array([-1 if number is None else number for number in matching.numbers], np.int64)
+        train, val, test = (_renumbered(split, numbers) for split in (self.train, self.val, self.test))
+        return replace(self, class_names=tuple(names), train=train, val=val, test=test)
+
     def with_name(self, name: str) -> "Dataset":
         """The same under another name."""
         return replace(self, name=name)
 
     def _any(self) -> Split:
         return next(split for split in self.splits.values() if split is not None)
+
+
+def _renumbered(split: Split | None, numbers: np.ndarray) -> Split | None:
+    """A split with numbers[label] for each label; without the images for which that is -1."""
+    if split is None or np.array_equal(numbers, np.arange(len(numbers))):
+        return split
+    made = Split(split.images, numbers[split.labels])
+    kept = np.flatnonzero(made.labels >= 0)
+    return made if len(kept) == len(made) else made.subset(kept) if len(kept) else None
 
 
 def channel_statistics(split: Split, samples: int = 5000) -> tuple[tuple[float, ...], tuple[float, ...]]:

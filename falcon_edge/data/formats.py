@@ -1,12 +1,14 @@
 """Which format a data set is in, found from its files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 
 from falcon_edge.data import cifar, folders, idx, npz, svhn
+from falcon_edge.data.classes import listed
 from falcon_edge.data.dataset import Dataset
 from falcon_edge.errors import BadInput
+from falcon_edge.notices import notice
 
 # Each format: is this folder one? and its loader. The first that recognises the folder is taken.
 FOLDER_FORMATS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Dataset]], ...] = (
@@ -23,6 +25,18 @@ def open_dataset(data: str | Path) -> Dataset:
 
     Raises BadInput, naming the file, for anything that is missing, truncated or wrong.
     """
+    dataset = _open(data)
+    for name, split in dataset.splits.items():
+        if split is not None:
+            lacking = sorted(set(range(len(dataset.class_names))) - set(split.labels.tolist()))
+            if lacking:
+                names = listed([dataset.class_names[number] for number in lacking])
+                total = len(dataset.class_names)
+                notice(f"{data}: {name} has no images of {len(lacking)} of its {total} classes: {names}")
+    return dataset
+
+
+def _open(data: str | Path) -> Dataset:
     if str(data) == SAMPLE:
         shipped = resources.files("falcon_edge.data") / "sample" / "fashion-mnist.npz"
         with resources.as_file(shipped) as path:
@@ -36,12 +50,19 @@ def open_dataset(data: str | Path) -> Dataset:
         return npz.load(path)
     if not path.is_dir():
         raise BadInput(f"{path}: no such data set; give a folder, an .npz file or 'sample'")
-    inner = sorted(child for child in path.iterdir() if child.is_dir())
-    for folder in (path, *inner):
-        for recognise, load in FOLDER_FORMATS:
-            if recognise(folder):
-                return load(folder)
+    found = _recognised([path]) or _recognised(folders.visible_folders(path))
+    if len(found) > 1:
+        names = ", ".join(folder.name for folder, _ in found)
+        raise BadInput(f"{path}: holds several data sets ({names}); name one of them")
+    for folder, load in found:
+        return load(folder)
     raise BadInput(
         f"{path}: no data set found; known are IDX (train-images-idx3-ubyte...), CIFAR-10/100, SVHN (train_32x32.mat), "
-        "image folders (train/CLASS/*.jpg, with test/ or val/) and .npz"
+        "image folders (train/CLASS/*.jpg, with test/ or val/, or CLASS/*.jpg alone) and .npz"
     )
+
+
+def _recognised(places: Sequence[Path]) -> list[tuple[Path, Callable[[Path], Dataset]]]:
+    """Those of some folders that are data sets, each with the loader of the first format that recognises it."""
+    firsts = ((place, next((load for recognise, load in FOLDER_FORMATS if recognise(place)), None)) for place in places)
+    return [(place, load) for place, load in firsts if load is not None]

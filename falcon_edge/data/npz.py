@@ -1,4 +1,7 @@
-"""A NumPy archive: x_train, y_train[, x_val, y_val][, x_test, y_test][, labels]; x and y alone are a test set."""
+"""A NumPy archive: x_train, y_train[, x_val, y_val][, x_test, y_test][, labels]; x and y alone are a test set.
+
+`labels` (or `class_names`) are the names of the classes 0, 1, 2, ...
+"""
 
 import zipfile
 import zlib
@@ -8,15 +11,19 @@ import numpy as np
 
 from falcon_edge.data.dataset import Dataset, Split
 from falcon_edge.errors import BadInput
+from falcon_edge.notices import notice
 
 MAXIMUM_BYTES = 8 * 1024**3
+MAXIMUM_CLASSES = 2**20
+SPLITS = (("train", "_train"), ("val", "_val"), ("test", "_test"), ("test", ""))
+NAMES = ("labels", "class_names")
 
 
 def load(path: Path) -> Dataset:
     """Open an archive. x: uint8 (N, H, W) or (N, H, W, C) with 1 or 3 channels; y: integers (N,)."""
     arrays = _read(path)
     splits = {}
-    for name, suffix in (("train", "_train"), ("val", "_val"), ("test", "_test"), ("test", "")):
+    for name, suffix in SPLITS:
         if f"x{suffix}" in arrays or f"y{suffix}" in arrays:
             if name in splits:
                 raise BadInput(f"{path}: has x and x_test; keep one")
@@ -26,10 +33,29 @@ def load(path: Path) -> Dataset:
     shapes = {split.images.shape[1:] for split in splits.values() if isinstance(split.images, np.ndarray)}
     if len(shapes) != 1:
         raise BadInput(f"{path}: its splits have images of different shapes: {sorted(shapes)}")
-    count = max(int(split.labels.max()) for split in splits.values()) + 1
-    labels = arrays.get("labels")
-    names = tuple(map(str, range(count))) if labels is None else tuple(str(label) for label in labels.ravel())
-    return Dataset(path.stem, names, path, **splits)
+    strange = arrays.keys() - {f"{axis}{suffix}" for axis in "xy" for _, suffix in SPLITS} - {*NAMES}
+    if strange:
+        notice(f"{path}: {', '.join(sorted(strange))}: not known in a data set, and not read")
+    return Dataset(path.stem, _names(path, arrays, splits), path, **splits)
+
+
+def _names(path: Path, arrays: dict[str, np.ndarray], splits: dict[str, Split]) -> tuple[str, ...]:
+    """The names of the classes; their numbers where there are none."""
+    given = [name for name in NAMES if name in arrays]
+    if not given:
+        count = max(int(split.labels.max()) for split in splits.values()) + 1
+        if count > MAXIMUM_CLASSES:
+            raise BadInput(f"{path}: has labels up to {count - 1}; classes are numbered from 0")
+        return tuple(map(str, range(count)))
+    if len(given) > 1:
+        raise BadInput(f"{path}: has {' and '.join(given)}; keep one")
+    labels = arrays[given[0]]
+    if labels.ndim != 1 or labels.dtype.kind not in "USiu":
+        raise BadInput(f"{path}: {given[0]} is {labels.dtype} {labels.shape}; it must be a list of class names")
+    try:
+        return tuple(label.decode() if isinstance(label, bytes) else str(label) for label in labels.tolist())
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: {given[0]} are not texts in UTF-8") from error
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ from converters.inspect_apart import describe_apart
 from converters.quantization.arm_rounding import with_arm_rounding
 from converters.quantization.twin import probe, signed_twin
 from falcon_edge.bundle import Bundle, Card, Export, is_bundle, open_bundle
-from falcon_edge.data import open_dataset
+from falcon_edge.data import ClassMap, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.preprocessing import InputSpec, batch_pixels
 from falcon_edge.progress import Progress, silent
@@ -69,6 +69,7 @@ def bench(
     device: str | Device = "local",
     selection: Selection | None = None,
     data: str | None = None,
+    class_map: ClassMap | None = None,
     samples: int | None = None,
     earlier: Results | None = None,
     profile: bool = False,
@@ -88,6 +89,7 @@ def bench(
         device=chosen,
         selection=selection,
         data=data,
+        class_map=class_map,
         samples=samples,
         earlier=earlier,
         profile=profile,
@@ -103,6 +105,7 @@ def bench_groups(
     device: str | Device = "local",
     selection: Selection | None = None,
     data: str | None = None,
+    class_map: ClassMap | None = None,
     samples: int | None = None,
     earlier: Results | None = None,
     profile: bool = False,
@@ -111,16 +114,16 @@ def bench_groups(
     """Measure the files of several groups in turns; the results, and the entries of each group.
 
     With `data`, accuracy on its test split (`samples` images spread over it; by default all, EMULATED_SAMPLES on an
-    emulated device). What `earlier` results have of a file is taken over. With `profile`, the time of every layer and
-    the device's peak. Raises BadInput for a file or bundle that cannot be used; a model that fails while it is measured
-    is an entry of the results.
+    emulated device), its classes made those of each model by name or by `class_map`. What `earlier` results have of a
+    file is taken over. With `profile`, the time of every layer and the device's peak. Raises BadInput for a file or
+    bundle that cannot be used; a model that fails while it is measured is an entry of the results.
     """
     chosen = device_named(device) if isinstance(device, str) else device
     if chosen.emulated and samples is None:
         samples = EMULATED_SAMPLES
     with tempfile.TemporaryDirectory(prefix="falcon-edge-") as scratch, closing(chosen):
         folder = Path(scratch)
-        evaluations = None if data is None else _Evaluations(data, samples, folder)
+        evaluations = None if data is None else _Evaluations(data, class_map, samples, folder)
         found: list[tuple[Candidate, Path | None]] = []
         ends = [0]
         for paths in groups:
@@ -212,31 +215,29 @@ def _saved(model: ModelProto | None, path: Path) -> Path | None:
 class _Evaluations:
     """The test images of DATA, prepared once for every kind of input."""
 
-    def __init__(self, data: str, samples: int | None, folder: Path):
+    def __init__(self, data: str, class_map: ClassMap | None, samples: int | None, folder: Path):
         dataset = open_dataset(data)
-        split = dataset.require("test")
-        count = len(split) if samples is None else min(samples, len(split))
-        if count < 1:
+        if samples is not None and samples < 1:
             raise BadInput(f"{samples} images: accuracy needs at least 1")
-        # Spread, not the first ones: image folders are sorted by class.
-        self._split = split.subset(np.linspace(0, len(split) - 1, count).round().astype(int))
-        self._name, self._folder = data_name(data), folder
-        self._classes = len(dataset.class_names)
+        self._test, self._samples = replace(dataset, train=None, val=None, test=dataset.require("test")), samples
+        self._name, self._folder, self._class_map = data_name(data), folder, class_map
         self._files: dict[str, Path] = {}
 
-    def for_input(self, spec: InputSpec, classes: int, path: Path) -> Evaluation:
-        """What the worker needs to measure accuracy of a network with this input."""
-        if classes != self._classes:
-            raise BadInput(f"{path}: has {classes} classes, but the data has {self._classes}")
+    def for_input(self, spec: InputSpec, labels: Sequence[str], path: Path) -> Evaluation:
+        """What the worker needs to measure accuracy of a network with this input and these classes."""
+        split = self._test.of_classes(labels, str(path), self._class_map).require("test")
+        # Spread, not the first ones: image folders are sorted by class. A map leaves out the same images for all.
+        count = len(split) if self._samples is None else min(self._samples, len(split))
+        split = split.subset(np.linspace(0, len(split) - 1, count).round().astype(int))
         key = json.dumps([spec.shape, [step.model_dump() for step in spec.steps]])
         if key not in self._files:
             file = self._folder / f"pixels-{len(self._files)}.npy"
             try:
-                np.save(file, batch_pixels(self._split.images, spec))
+                np.save(file, batch_pixels(split.images, spec))
             except ValueError as error:
                 raise BadInput(f"{path}: the data does not fit its input: {error}") from error
             self._files[key] = file
-        return Evaluation(self._name, self._files[key], self._split.labels, spec.mean, spec.std)
+        return Evaluation(self._name, self._files[key], split.labels, spec.mean, spec.std)
 
 
 def _of_bundle(path: Path, evaluations: _Evaluations | None) -> list[Candidate]:
@@ -269,9 +270,7 @@ def _exported(bundle: Bundle, export: Export, evaluations: _Evaluations | None) 
         tolerance=None
         if tolerance is None
         else Tolerance(rtol=tolerance.rtol, max_lsb=tolerance.max_lsb, top1=tolerance.top1),
-        evaluation=None
-        if evaluations is None
-        else evaluations.for_input(manifest.input, len(manifest.labels), bundle.path),
+        evaluation=None if evaluations is None else evaluations.for_input(manifest.input, manifest.labels, bundle.path),
         mixed=manifest.quantization is not None and bool(manifest.quantization.kept or manifest.quantization.islands),
     )
 
@@ -297,7 +296,7 @@ def _of_file(path: Path, evaluations: _Evaluations | None) -> Candidate:
         operators=description.counts,
         evaluation=None
         if evaluations is None or card is None
-        else evaluations.for_input(card.input, len(card.labels), path),
+        else evaluations.for_input(card.input, card.labels, path),
     )
 
 

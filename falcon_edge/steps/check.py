@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from falcon_edge.data import ClassMap
 from falcon_edge.errors import BadInput
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.bench import Selection, bench_groups
@@ -41,6 +42,7 @@ def check_models(
     device: str | Device = "local",
     selection: Selection | None = None,
     data: str | None = None,
+    class_map: ClassMap | None = None,
     confirm: bool = True,
     history: Path | None = None,
     progress: Progress = silent,
@@ -64,7 +66,13 @@ def check_models(
 
     def measured() -> tuple[tuple[Finding, ...], Results, tuple[Entry, ...], tuple[Entry, ...]]:
         results, (one, other) = bench_groups(
-            [[new], [baseline]], protocol, device=device, selection=selection, data=data, progress=progress
+            [[new], [baseline]],
+            protocol,
+            device=device,
+            selection=selection,
+            data=data,
+            class_map=class_map,
+            progress=progress,
         )
         if results.interrupted:
             raise KeyboardInterrupt

@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from falcon_edge.bundle import MAXIMUM_DOCUMENT, Manifest, MeasuredAccuracy, Parent, Step, parse_document
-from falcon_edge.data import Dataset, open_dataset
+from falcon_edge.data import ClassMap, Dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.calibration import patch_statistics, reestimate_batchnorm
@@ -18,7 +18,7 @@ from falcon_edge.falcon.plan import Plan, make_plan, uniform_plan
 from falcon_edge.place import bundle_path, hold
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.pack import data_name
-from falcon_edge.steps.subject import Choice, Subject, open_subject, weights_bytes, write_subject
+from falcon_edge.steps.subject import Choice, Subject, about_classes, open_with_data, weights_bytes, write_subject
 from falcon_edge.steps.train import measured_accuracy
 from falcon_edge.training.fit import Recipe, fit
 from falcon_edge.training.images import Images
@@ -37,6 +37,7 @@ def plan_compression(
     plan_file: Path | None = None,
     init: Init = "svd",
     data: str | None = None,
+    class_map: ClassMap | None = None,
 ) -> tuple[Subject, Dataset | None, Plan, dict[str, PatchStatistics]]:
     """The network, its data, the plan for it, and the statistics that `init` needs: all but the change itself.
 
@@ -47,8 +48,7 @@ def plan_compression(
     if rank is not None and rank < 1:
         raise BadInput(f"rank {rank}: FALCON needs a rank of at least 1")
     wanted = None if plan_file is None else _read_plan(plan_file)
-    dataset = None if data is None else open_dataset(data)
-    subject = open_subject(choice, dataset)
+    subject, dataset = open_with_data(choice, data, class_map)
     if subject.compressed:
         raise BadInput(f"{choice.model}: is compressed already; compress the standard network that it came from")
     if wanted is not None and not wanted.replaced:
@@ -71,6 +71,7 @@ def compress(
     output: Path,
     *,
     data: str | None = None,
+    class_map: ClassMap | None = None,
     rank: int | None = None,
     plan_file: Path | None = None,
     init: Init = "svd",
@@ -90,12 +91,13 @@ def compress(
         raise BadInput(f"{choice.model}: is the standard network, which is still needed; choose another output")
     with hold(output, force=force, goes_on=recipe is not None and recipe.epochs > 0) as place:
         subject, dataset, plan, statistics = plan_compression(
-            choice, rank=rank, plan_file=plan_file, init=init, data=data
+            choice, rank=rank, plan_file=plan_file, init=init, data=data, class_map=class_map
         )
         teacher = subject.network
         network = surgery.apply(teacher, plan.replaced, statistics=statistics)
         compressed = replace(subject, network=network, plan=plan)
         options = {"rank": rank, "plan": None if plan_file is None else plan_file.name, "init": init}
+        options |= about_classes(class_map)
         accuracy: tuple[MeasuredAccuracy, ...] = ()
         if dataset is not None:
             reestimate_batchnorm(network, _inputs(_calibration(dataset, subject), BATCHNORM_IMAGES))

@@ -220,7 +220,8 @@ class _Exporter:
         if self._integer is None:
             assert self.int8 is not None
             source = self._float_onnx()[0]
-            quantizer = Quantizer(self.int8, source, self.manifest.input, len(self.manifest.labels))
+            network = self.manifest
+            quantizer = Quantizer(self.int8, source, network.input, network.labels, network.name)
             quantized, about = quantizer.quantize()
             if about != self.manifest.quantization:
                 self._drop_int8()

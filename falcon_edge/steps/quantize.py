@@ -1,5 +1,6 @@
 """int8 within export: calibration images, one quantization for both runtimes, and what it costs in accuracy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,7 @@ from converters.runtimes import run_onnx, run_tflite
 from converters.tflite.emit import tflite_bytes
 from converters.tflite.int8 import NoInt8Form
 from falcon_edge.bundle import IntegerValue, Quantization
-from falcon_edge.data import Dataset, Split, open_dataset
+from falcon_edge.data import ClassMap, Dataset, Split, open_dataset
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.preprocessing import InputSpec
 from falcon_edge.steps.pack import data_name
@@ -39,6 +40,7 @@ class Int8:
     keep_accuracy: points of top-1 that may be lost on validation images before layers are left in float (None: any).
     max_drop: points of top-1 that may be lost there at all (None: any).
     measure: time int8 against float32 on this machine, for the advice.
+    class_map: which class of the data is which of the network, where their names do not say so.
     """
 
     data: str
@@ -49,6 +51,7 @@ class Int8:
     keep_accuracy: float | None = None
     max_drop: float | None = MAX_DROP
     measure: bool = False
+    class_map: ClassMap | None = None
 
     def __post_init__(self) -> None:
         if self.calibration not in METHODS:
@@ -63,11 +66,12 @@ class Int8:
 class Quantizer:
     """The images of one network's quantization: some to calibrate with, others to see what it costs."""
 
-    def __init__(self, options: Int8, float_path: Path, spec: InputSpec, classes: int):
-        """float_path: the float32 .onnx. Raises BadInput for data that do not fit its input or its classes."""
-        dataset = open_dataset(options.data)
-        if len(dataset.class_names) != classes:
-            raise BadInput(f"{options.data}: has {len(dataset.class_names)} classes, but the network {classes}")
+    def __init__(self, options: Int8, float_path: Path, spec: InputSpec, labels: Sequence[str], name: str):
+        """float_path: the float32 .onnx; labels and name: the network's.
+
+        Raises BadInput for data that do not fit its input or its classes.
+        """
+        dataset = open_dataset(options.data).of_classes(labels, name, options.class_map)
         self.options, self._float_path = options, float_path
         name, split = _first(dataset, "train", "val", "test")
         indices = _spread(split, options.samples)

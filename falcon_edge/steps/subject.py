@@ -7,6 +7,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,8 @@ from falcon_edge.bundle import (
     read_document,
     write_bundle,
 )
-from falcon_edge.data import Dataset, channel_statistics
+from falcon_edge.data import ClassMap, Dataset, channel_statistics, open_dataset
+from falcon_edge.data.classes import labels_of, mapped_names, numbered
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cost import cost, forward_zeros
@@ -46,6 +48,7 @@ from falcon_edge.steps.golden import golden_inputs, raw_images
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PHOTO_SIZE = 160
+PHOTO_INPUT = (3, 224, 224)
 PHOTO_SOURCES = ("timm:", "torchvision:")
 TOOLS = ("torch", "numpy", "onnx", "onnxruntime", "onnxsim", "ai-edge-litert", "safetensors")
 
@@ -84,29 +87,49 @@ class Subject:
         return self.lineage is not None and self.lineage.role == "compressed"
 
 
+def open_with_data(
+    choice: Choice, data: str | Path | None, class_map: ClassMap | None = None
+) -> tuple[Subject, Dataset | None]:
+    """The network of `choice` and DATA, if there is any, with its classes made the network's: names and order.
+
+    Whoever needs both gets them here, so that no label can mean another class. Raises BadInput as `open_subject` and
+    for classes that cannot be matched.
+    """
+    if data is None:
+        return open_subject(choice), None
+    return _opened(choice, open_dataset(data), class_map)
+
+
 def open_subject(choice: Choice, dataset: Dataset | None = None) -> Subject:
     """The network of a bundle, or one built by name, with fresh seeded weights unless `weights` are given.
 
-    Raises BadInput for a bundle or network that is not there, weights or data that do not fit, an input that it
-    refuses.
+    `dataset` says what the choice leaves open; its labels are not made the network's. Raises BadInput for a bundle or
+    network that is not there, weights or data that do not fit, an input that it refuses.
     """
+    return _opened(choice, dataset)[0]
+
+
+def _opened(
+    choice: Choice, dataset: Dataset | None, class_map: ClassMap | None = None
+) -> tuple[Subject, Dataset | None]:
+    """A network, and `dataset` with its classes."""
     path = Path(choice.model)
     if is_bundle(path) or path.suffix == SUFFIX:
         if replace(choice, seed=0) != Choice(choice.model):
             raise BadInput(f"{path}: a bundle has its own weights, input and normalisation; leave those options out")
-        return _from_bundle(path, dataset)
+        return _from_bundle(path, dataset, class_map)
     if path.exists() and choice.model not in BUILTIN and ":" not in choice.model:
         raise BadInput(
             f"{choice.model}: a file or folder, but not a bundle; give a network's name and --weights {path}"
         )
-    return _from_source(choice, dataset)
+    return _from_source(choice, dataset, class_map)
 
 
-def _from_bundle(path: Path, dataset: Dataset | None) -> Subject:
+def _from_bundle(path: Path, dataset: Dataset | None, class_map: ClassMap | None) -> tuple[Subject, Dataset | None]:
     bundle = open_bundle(path)
     manifest = bundle.manifest
-    if dataset is not None and len(dataset.class_names) != len(manifest.labels):
-        raise BadInput(f"{path}: has {len(manifest.labels)} classes, but the data has {len(dataset.class_names)}")
+    if dataset is not None:
+        dataset = dataset.of_classes(manifest.labels, str(path), class_map)
     architecture = manifest.architecture
     network = _built(
         architecture.source,
@@ -123,7 +146,7 @@ def _from_bundle(path: Path, dataset: Dataset | None) -> Subject:
         raise BadInput(
             f"{path}: its weights do not fit {architecture.source}; was the network changed since?"
         ) from error
-    return Subject(
+    subject = Subject(
         network.eval(),
         manifest.name,
         architecture,
@@ -133,23 +156,13 @@ def _from_bundle(path: Path, dataset: Dataset | None) -> Subject:
         manifest.lineage,
         raw_images(bundle),
     )
+    return subject, dataset
 
 
-def _from_source(choice: Choice, dataset: Dataset | None) -> Subject:
-    builtin = BUILTIN.get(choice.model)
-    image_shape = None if dataset is None else dataset.image_shape
-    if choice.input_shape is not None:
-        shape = choice.input_shape
-    elif builtin is not None and dataset is not None and builtin.input_shape[1] < PHOTO_SIZE:
-        shape = (dataset.channels, *builtin.input_shape[1:])
-    elif builtin is not None:
-        shape = builtin.input_shape
-    elif image_shape is not None and not choice.model.startswith(PHOTO_SOURCES):
-        shape = (image_shape[2], *image_shape[:2])
-    else:
-        shape = (3, 224, 224)
-    labels = () if dataset is None else dataset.class_names
-    num_classes = choice.num_classes if choice.num_classes is not None else len(labels) or None
+def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | None) -> tuple[Subject, Dataset | None]:
+    shape = _input_shape(choice, dataset)
+    names = () if dataset is None else mapped_names(dataset.class_names, class_map)
+    num_classes = choice.num_classes if choice.num_classes is not None else len(names) or None
     torch.manual_seed(choice.seed)
     network, done = _built(choice.model, shape, num_classes=num_classes, in_channels=shape[0], width=choice.width)
     for words in done:
@@ -158,22 +171,64 @@ def _from_source(choice: Choice, dataset: Dataset | None) -> Subject:
         load_weights(network, choice.weights, choice.weights_key)
     elif choice.weights_key is not None:
         raise BadInput("--weights-key chooses among the weights of a file: give it with --weights")
-    classes = _answer(choice.model, network, shape).shape
+    advice = "" if choice.input_shape is not None else "; if it takes another one, say so with --input"
+    classes = _answer(choice.model, network, shape, advice).shape
     if len(classes) != 2:
         raise BadInput(
             f"{choice.model} gives an output of shape {tuple(classes)}; a classifier gives (images, classes)"
         )
-    if labels and classes[1] != len(labels):
-        raise BadInput(f"{choice.model} has {classes[1]} classes, but the data has {len(labels)}: use --num-classes")
+    labels = tuple(map(str, range(classes[1])))
+    if dataset is not None:
+        labels, dataset = _labelled(choice.model, classes[1], names, dataset, class_map)
     mean, std = _normalisation(choice, shape, dataset)
     channels = shape[0] if dataset is None else dataset.channels
     try:
-        spec = input_spec_for(shape[1:] + shape[:1] if dataset is None else image_shape, channels, shape, mean, std)
+        images = shape[1:] + shape[:1] if dataset is None else dataset.image_shape
+        spec = input_spec_for(images, channels, shape, mean, std)
     except ValueError as error:
         raise BadInput(f"{choice.model} and the data do not fit: {error}") from error
     architecture = Architecture(source=choice.model, num_classes=num_classes, in_channels=shape[0], width=choice.width)
     name = choice.model.replace(":", "-").replace("/", "-")
-    return Subject(network, name, architecture, spec, labels or tuple(str(index) for index in range(classes[1])))
+    return Subject(network, name, architecture, spec, labels), dataset
+
+
+def _input_shape(choice: Choice, dataset: Dataset | None) -> tuple[int, int, int]:
+    """(C, H, W): what the user says, or the paper with the data's channels, or the images' where they are of one size.
+
+    Raises BadInput for a user's network and images of several sizes: any size would do for some networks.
+    """
+    builtin = BUILTIN.get(choice.model)
+    if choice.input_shape is not None:
+        return choice.input_shape
+    if builtin is not None:
+        small = dataset is not None and builtin.input_shape[1] < PHOTO_SIZE
+        return (dataset.channels, *builtin.input_shape[1:]) if dataset is not None and small else builtin.input_shape
+    if dataset is None or choice.model.startswith(PHOTO_SOURCES):
+        return PHOTO_INPUT
+    if dataset.image_shape is None:
+        raise BadInput(
+            f"{dataset.source}: its images differ in size, so that the input of {choice.model} is not known: give it "
+            "with --input, as in --input 3x224x224"
+        )
+    return (dataset.image_shape[2], *dataset.image_shape[:2])
+
+
+def _labelled(
+    model: str, count: int, names: tuple[str, ...], dataset: Dataset, class_map: ClassMap | None
+) -> tuple[tuple[str, ...], Dataset]:
+    """The labels of a network without names, and the data with its classes.
+
+    `names`, of the data, are the labels where they are as many as the network's classes; else a class map, or labels
+    that are numbers, say which class is which.
+    """
+    if len(names) == count:
+        return names, dataset.of_classes(names, model, class_map)
+    if names and not (numbered(names) and len(names) < count):
+        raise BadInput(f"{model} has {count} classes, but the data has {len(names)}: use --num-classes or --class-map")
+    numbers = tuple(map(str, range(count)))
+    matched = dataset.of_classes(numbers, model, class_map)
+    labels = labels_of(dataset.class_names, numbers, class_map)
+    return labels, replace(matched, class_names=labels)
 
 
 def _built(
@@ -194,14 +249,14 @@ def _built(
     return network, done
 
 
-def _answer(source: str, network: nn.Module, shape: tuple[int, int, int]) -> torch.Tensor:
+def _answer(source: str, network: nn.Module, shape: tuple[int, int, int], advice: str = "") -> torch.Tensor:
     """The output for an image of zeros. Raises BadInput if there is none, or none of numbers."""
     words = "x".join(map(str, shape))
     try:
         output = forward_zeros(network, shape)
     except Exception as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(f"{source} does not take an input of {words}: {text}") from error
+        raise BadInput(f"{source} does not take an input of {words}: {text}{advice}") from error
     if not isinstance(output, torch.Tensor):
         raise BadInput(f"{source} gives a {type(output).__name__}; a classifier gives a tensor (images, classes)")
     if not torch.isfinite(output).all():
@@ -232,6 +287,11 @@ def _normalisation(
         if len(mean) == 1:
             return mean * shape[0], std * shape[0]
     return (0.5,) * shape[0], (0.5,) * shape[0]
+
+
+def about_classes(class_map: ClassMap | None) -> dict[str, Any]:
+    """What a step's options say of a class map: the map itself, where there is one."""
+    return {} if class_map is None else {"class_map": dict(class_map)}
 
 
 def write_subject(

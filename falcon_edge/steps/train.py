@@ -4,28 +4,36 @@ from dataclasses import asdict
 from pathlib import Path
 
 from falcon_edge.bundle import Manifest, MeasuredAccuracy, Parent, Step
-from falcon_edge.data import Dataset, open_dataset
+from falcon_edge.data import ClassMap, Dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.place import hold
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.pack import data_name
-from falcon_edge.steps.subject import Choice, Subject, open_subject, write_subject
+from falcon_edge.steps.subject import Choice, Subject, about_classes, open_with_data, write_subject
 from falcon_edge.training.fit import Recipe, accuracy, fit
 from falcon_edge.training.images import Images
 
 
 def train(
-    choice: Choice, data: str, output: Path, recipe: Recipe, *, force: bool = False, progress: Progress = silent
+    choice: Choice,
+    data: str,
+    output: Path,
+    recipe: Recipe,
+    *,
+    class_map: ClassMap | None = None,
+    force: bool = False,
+    progress: Progress = silent,
 ) -> Manifest:
     """Train a network, built by name or from a bundle, and write it as a bundle.
 
     The best epoch on the validation split is kept. A killed run goes on from its last epoch when it is started again
-    with the same words. force: an earlier bundle at `output` is replaced.
+    with the same words. class_map: which class of DATA is which of the network, where their names do not say so.
+    force: an earlier bundle at `output` is replaced.
     """
     with hold(output, force=force, goes_on=True) as place:
-        dataset = open_dataset(data)
+        subject, dataset = open_with_data(choice, data, class_map)
+        assert dataset is not None  # as there is DATA
         dataset.require("train")
-        subject = open_subject(choice, dataset)
         if subject.compressed:
             raise BadInput(f"{choice.model}: is compressed; train a standard network")
         training, validation = dataset.train_and_val(seed=recipe.seed)
@@ -37,7 +45,7 @@ def train(
             checkpoint=place.checkpoint,
             progress=progress,
         )
-        options = asdict(recipe) | {"best_epoch": history.best}
+        options = asdict(recipe) | {"best_epoch": history.best} | about_classes(class_map)
         before = subject.lineage
         return write_subject(
             place,

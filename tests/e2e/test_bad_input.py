@@ -39,6 +39,7 @@ def no_network():
 
 TRAIN = "train vgg8 --width 0.25 --data stripes.npz --epochs 1"
 COMPRESS = "compress standard.falcon --rank 1"
+CLASSES = ("rows", "columns", "noise")
 BENCH = "bench good.onnx --runs 1 --seconds 0 --processes 1 --rounds 1"
 
 CASES = [
@@ -47,9 +48,9 @@ CASES = [
     ("train vgg8 --data truncated.npz -o out", "truncated.npz: not a readable .npz"),
     ("train vgg8 --data plain.txt -o out", "plain.txt: a data set is a folder"),
     ("train vgg8 --data folder -o out", "folder: no data set found"),
-    ("train vgg8 --data broken-images -o out", "broken-images/train/b/1.png: a broken image"),
+    ("train vgg8 --data broken-images -o out", "broken-images/train/columns/1.png: a broken image"),
     ("train vgg8 --data test-only.npz -o out", "has no train split"),
-    ("pack vgg8 --data broken-images -o out", "broken-images/train/b/1.png: a broken image"),
+    ("pack vgg8 --data broken-images -o out", "broken-images/train/columns/1.png: a broken image"),
     ("pack vgg8 --data missing -o out", "missing: no such data set"),
     (f"{COMPRESS} --data missing.npz -o out", "missing.npz: no such data set"),
     (f"{COMPRESS} --data broken-images -o out", "1.png: a broken image"),
@@ -61,6 +62,27 @@ CASES = [
     (f"{BENCH} --data sample", "good.onnx: has 3 classes, but the data has 10"),
     (f"{BENCH} --data train-only.npz", "has no test split"),
     ("bench bare.onnx --data stripes.npz", "bare.onnx: carries no card"),
+    # classes
+    (f"{COMPRESS} --data animals.npz -o out", "standard.falcon: 'cat', 'dog', 'emu' are none of 'rows', 'columns'"),
+    ("train standard.falcon --data animals.npz --epochs 1 -o out", "a class map (--class-map) says which is which"),
+    ("export standard.falcon --precision int8 --data animals.npz", "standard: 'cat', 'dog', 'emu' are none of 'rows'"),
+    ("bench standard.falcon --data animals.npz", "standard.falcon: 'cat', 'dog', 'emu' are none of 'rows'"),
+    (f"{BENCH} --data animals.npz", "good.onnx: 'cat', 'dog', 'emu' are none of 'rows', 'columns', 'noise'"),
+    ("check good.onnx --baseline good.onnx --data animals.npz", "'cat', 'dog', 'emu' are none of 'rows'"),
+    ("bench standard.falcon --data animals.npz --class-map missing.json", "missing.json: cannot be read"),
+    ("bench standard.falcon --data animals.npz --class-map plain.txt", "plain.txt: not JSON"),
+    ("bench standard.falcon --data animals.npz --class-map wrong.json", "the class map names 'fox', which is no class"),
+    *(
+        (f"{words} --class-map wrong.json", "--class-map says what classes of --data are, which is not there")
+        for words in (
+            "pack vgg8 -o out",
+            f"{COMPRESS} -o out",
+            f"{COMPRESS} --dry-run",
+            "export standard.falcon",
+            "bench standard.falcon",
+            "check good.onnx --baseline good.onnx",
+        )
+    ),
     # networks
     ("train missing --data stripes.npz -o out", "missing: not a bundle and no known network; use vgg19"),
     ("pack missing -o out", "missing: not a bundle and no known network"),
@@ -280,16 +302,23 @@ def _write_data(folder):
     random = np.random.default_rng(0)
     labels = np.arange(9) % 3
     colour = {f"x_{split}": random.integers(0, 255, (9, 12, 12, 3), np.uint8) for split in ("train", "test")}
-    np.savez(folder / "colour.npz", y_train=labels, y_test=labels, **colour)
+    np.savez(folder / "colour.npz", y_train=labels, y_test=labels, labels=np.array(CLASSES), **colour)
     grey = random.integers(0, 255, (9, 12, 12), np.uint8)
+    animals = {
+        f"{axis}_{split}": colour[f"x_{split}"][..., 0] if axis == "x" else labels
+        for split in ("train", "test")
+        for axis in "xy"
+    }
+    np.savez(folder / "animals.npz", labels=np.array(["cat", "dog", "emu"]), **animals)
+    (folder / "wrong.json").write_text('{"fox": 1}')
     np.savez(folder / "train-only.npz", x_train=grey, y_train=labels)
     np.savez(folder / "test-only.npz", x_test=grey, y_test=labels)
     for split in ("train", "test"):
         for index, image in enumerate(grey):
-            path = folder / "broken-images" / split / "abc"[index // 3] / f"{index % 3}.png"
+            path = folder / "broken-images" / split / CLASSES[index // 3] / f"{index % 3}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(path)
-    broken = folder / "broken-images/train/b/1.png"
+    broken = folder / "broken-images/train/columns/1.png"
     broken.write_bytes(broken.read_bytes()[:60])
 
 

@@ -20,9 +20,13 @@ def test_a_notice_is_one_line_on_stderr_and_is_said_once(capsys):
 
 
 def test_notices_are_silent_with_q_and_other_warnings_are_what_they_were(capsys):
-    with pytest.warns(RuntimeWarning, match="of a library"), session(as_json=False, debug=False, quiet=True):
-        notice("nothing failed")
-        warnings.warn("of a library", RuntimeWarning, stacklevel=1)
+    def verb():
+        with session(as_json=False, debug=False, quiet=True):
+            notice("nothing failed")
+            warnings.warn("of a library", RuntimeWarning, stacklevel=1)
+
+    with pytest.warns(RuntimeWarning, match="of a library"):
+        verb()
     assert capsys.readouterr().err == ""
 
 

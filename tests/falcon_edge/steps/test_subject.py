@@ -67,7 +67,6 @@ def test_input_and_classes_come_from_the_choice_the_data_or_the_paper(choice, da
     [
         (dataset((12, 14, 1)), (1, 12, 14)),
         (dataset((12, 12, 3)), (3, 12, 12)),
-        (dataset((0, 0, 3), sizes=[(9, 9), (12, 8), (10, 10)]), (3, 224, 224)),
         (None, (3, 224, 224)),
     ],
 )
@@ -78,6 +77,18 @@ def test_the_input_of_a_users_network_is_that_of_the_data(user_module, data, sha
         return nn.Sequential(nn.Conv2d(in_channels, 4, 3), pool, nn.Flatten(), nn.Linear(4, num_classes))
     """)
     assert open_subject(Choice("users_own:net"), data).input.shape == shape
+
+
+def test_a_users_network_and_images_of_several_sizes_need_the_input(user_module):
+    user_module(
+        "def net(num_classes=3): return nn.Sequential(nn.Conv2d(3, num_classes, 3), nn.Flatten(2), Mean())\n"
+        "class Mean(nn.Module):\n    def forward(self, x): return x.mean(2)"
+    )
+    data = dataset((0, 0, 3), sizes=[(9, 9), (12, 8), (10, 10)])
+    assert "images differ in size" in refused(Choice("users_own:net"), data)
+    assert "with --input" in refused(Choice("users_own:net"), data)
+    assert open_subject(Choice("users_own:net", input_shape=(3, 9, 8)), data).input.shape == (3, 9, 8)
+    assert open_subject(Choice("resnet18"), data).input.shape == (3, 224, 224)
 
 
 def test_labels_are_the_datas_or_numbers(stripes):
