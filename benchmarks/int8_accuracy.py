@@ -35,12 +35,13 @@ def main() -> None:
     parser.add_argument("--calibration", nargs="+", default=[*METHODS], choices=[*METHODS])
     parser.add_argument("--keep-accuracy", type=float)
     options = parser.parse_args()
-    split = open_dataset(options.data).require("test")
-    labels = np.asarray(split.labels)
-    print(f"{len(split)} images of {options.data}\n\n{HEAD}")
+    dataset = open_dataset(options.data)
+    print(f"{len(dataset.require('test'))} images of {options.data}\n\n{HEAD}")
     for bundle in options.bundles:
-        spec = open_bundle(bundle).manifest.input
-        inputs = np.concatenate([values.numpy() for values, _ in Images(split, spec).batches(256)])
+        manifest = open_bundle(bundle).manifest
+        split = dataset.of_classes(manifest.labels, str(bundle)).require("test")
+        labels = np.asarray(split.labels)
+        inputs = np.concatenate([values.numpy() for values, _ in Images(split, manifest.input).batches(256)])
         for method in options.calibration:
             int8 = Int8(options.data, calibration=method, keep_accuracy=options.keep_accuracy, max_drop=None)
             print(row(bundle, int8, inputs, labels), flush=True)

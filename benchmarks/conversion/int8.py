@@ -24,9 +24,9 @@ from converters.quantization.quantize import DEFAULT_METHOD, quantize
 from converters.quantization.ranges import METHODS
 from converters.runtimes import run_onnx, tflite_interpreter
 from converters.tflite.emit import emit_tflite
-from falcon_edge.data import Split, open_dataset
+from falcon_edge.data import Split
 from falcon_edge.preprocessing import InputSpec
-from falcon_edge.steps.subject import Choice, open_subject
+from falcon_edge.steps.subject import Choice, open_with_data
 from falcon_edge.training.images import Images
 
 COLUMNS = ("", "top-1", "SNR to fp32, dB", "same top-1 as fp32", "SNR to ORT int8, dB", "same top-1 as ORT int8")
@@ -62,7 +62,8 @@ def answers(path: Path, images: np.ndarray) -> np.ndarray:
 
 def compare(bundle: str, data: str, python: Path, method: str, samples: int, count: int) -> None:
     """Quantize one network both ways and print its table."""
-    subject, dataset = open_subject(Choice(bundle)), open_dataset(data)
+    subject, dataset = open_with_data(Choice(bundle), data)
+    assert dataset is not None
     calibration, _ = inputs(dataset.train, subject.input, samples)
     images, labels = inputs(dataset.test, subject.input, count)
     with tempfile.TemporaryDirectory() as place, torch.no_grad():

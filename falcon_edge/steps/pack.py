@@ -20,7 +20,8 @@ def pack(
 ) -> Manifest:
     """Write the network of `choice` as a bundle at `output`; DATA gives labels, normalisation and golden images.
 
-    class_map: which class of DATA is which of the network, where they are not in one order. force: an earlier bundle there is replaced.
+    class_map: which class of DATA is which of the network, where they are not in one order.
+    force: an earlier bundle there is replaced.
     """
     with hold(output, force=force) as place:
         subject, dataset = open_with_data(choice, data, class_map)
