@@ -2,11 +2,11 @@
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+from runtime_bench import text
 from runtime_bench.regression import Finding, Verdict
 from runtime_bench.results import Entry, Results, Summary
 
@@ -21,7 +21,8 @@ def markdown(verdict: Verdict, findings: Sequence[Finding]) -> str:
         "| model | figure | worse by | verdict |",
         "|---|---|---|---|",
         *(
-            f"| {_cell(each.model)} | {each.figure} | {_cell(each.says)} | {SIGNS[each.verdict]} {each.verdict} |"
+            f"| {text.markdown(each.model)} | {text.markdown(each.figure)} | {text.markdown(each.says)} "
+            f"| {SIGNS[each.verdict]} {each.verdict} |"
             for each in findings
         ),
     ]
@@ -40,10 +41,12 @@ def junit(findings: Sequence[Finding]) -> bytes:
         errors="0",
     )
     for finding in findings:
-        case = ElementTree.SubElement(suite, "testcase", classname=finding.model, name=finding.figure)
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=text.xml(finding.model), name=text.xml(finding.figure)
+        )
         if finding.verdict is not Verdict.passed:
             kind = "failure" if finding.verdict is Verdict.regression else "skipped"
-            ElementTree.SubElement(case, kind, message=finding.says)
+            ElementTree.SubElement(case, kind, message=text.xml(finding.says))
     root = ElementTree.Element("testsuites")
     root.append(suite)
     ElementTree.indent(root)
@@ -63,17 +66,19 @@ def benchmark_json(results: Results) -> str:
         if entry.memory is not None and entry.memory.peak is not None:
             rows.append({"name": f"{_name(entry)}: peak memory", "unit": "bytes", "value": entry.memory.peak})
         rows.append({"name": f"{_name(entry)}: size", "unit": "bytes", "value": entry.model.bytes})
-    return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+    return text.document_text(rows) + "\n"
 
 
 def csv_table(results: Results) -> str:
     """A row for every entry: times in nanoseconds, memory and size in bytes; empty where there is nothing."""
-    text = io.StringIO()
+    table = io.StringIO()
     rows = [_row(entry) for entry in results.entries]
-    writer = csv.DictWriter(text, [*rows[0]] if rows else [], lineterminator="\n")
+    writer = csv.DictWriter(table, [*rows[0]] if rows else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    writer.writerows(
+        {name: text.csv(cell) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows
+    )
+    return table.getvalue()
 
 
 def _row(entry: Entry) -> dict[str, Any]:
@@ -103,8 +108,4 @@ def _row(entry: Entry) -> dict[str, Any]:
 
 def _name(entry: Entry) -> str:
     runtime = "" if entry.runtime is None else f", {entry.runtime.name}, {entry.runtime.threads} threads"
-    return f"{entry.model.name}, {entry.model.file}{runtime}"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return text.chart(f"{entry.model.name}, {entry.model.file}{runtime}")

@@ -1,88 +1,110 @@
-"""Figures as people read them: units, intervals and names. What there is not is an empty text."""
+"""What others wrote (names, labels, reasons, messages) made harmless: one function for each medium it is shown in.
 
-import math
-from typing import TYPE_CHECKING
+All of them show what would steer a reader's screen, or would not be seen, as Python writes it: an escape character is
+\\x1b, a line break \\n. Letters, accents, scripts and emoji stay as they are.
+"""
 
-from runtime_bench.runtimes import RUNTIMES
+import json
+import re
+from html import escape
+from typing import Any
 
-if TYPE_CHECKING:  # numpy and pydantic are not needed for texts, and --help must answer at once
-    from collections.abc import Sequence
+LONGEST = 1000  # signs of one text where people read it
 
-    from runtime_bench.compare import Row
-    from runtime_bench.results import Entry, Estimate
-
-TITLES = {runtime.name: runtime.title for runtime in RUNTIMES}
-
-
-def milliseconds(nanoseconds: float | None) -> str:
-    """As in '0.495 ms'."""
-    return "" if nanoseconds is None else f"{nanoseconds / 1e6:.3f} ms"
-
-
-def estimate(found: "Estimate | None") -> str:
-    """With the largest error of its calibration, as in '0.495 ms ± 8%'; never shown as a latency."""
-    return "" if found is None else f"{milliseconds(found.ns)} {margin(found)}"
-
-
-def margin(found: "Estimate") -> str:
-    """The largest error of its calibration, rounded up, as in '± 8%'."""
-    return f"± {math.ceil(round(100 * found.largest_error, 6))}%"
-
-
-def cycles(interval: tuple[float, float] | None) -> str:
-    """Millions, as in '(8.9..24.7) M': without any wait for memory, and with every miss waited for."""
-    return "" if interval is None else f"{bounds(interval, 1e-6, 1)} M"
-
-
-def bounds(interval: tuple[float, float], scale: float, digits: int) -> str:
-    """An interval of scaled figures, as in '(93.6..95.6)'."""
-    low, high = interval
-    return f"({scale * low:.{digits}f}..{scale * high:.{digits}f})"
+_BEYOND_LATIN = r"[^\x00-\u02ff\u200c\u200d\ufe00-\ufe0f]"
+# What belongs to what is seen: a flag of letters (England's), joiners between letters or emoji that are not Latin, and
+# the one selector that makes a sign an emoji.
+_JOINED = (
+    "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f"
+    rf"|(?<={_BEYOND_LATIN})[\ufe00-\ufe0f]?[\u200c\u200d](?={_BEYOND_LATIN})"
+    rf"|(?<=[^\x00-\xa8\u200c\u200d\ufe00-\ufe0f])[\ufe00-\ufe0f]|(?<=[0-9#*])\ufe0f(?=\u20e3)"
+)
+# Controls, halves of characters, what is no character, line and paragraph separators, directions of writing, and
+# whatever else Unicode has no glyph for (its Default_Ignorable_Code_Point).
+_HIDDEN = (
+    r"[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    r"\u3164\ud800-\udfff\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    + "".join(chr(plane << 16 | last) for plane in range(1, 17) for last in (0xFFFE, 0xFFFF))
+    + "]"
+)
+_PATTERN = re.compile(f"({_JOINED})|{_HIDDEN}")
+# What the logs of CI systems obey: GitHub a line that begins with ::, and it, Azure Pipelines and TeamCity ##word[.
+_COMMAND = re.compile(r"^(?P<indent>\s*):(?=:)|#(?=#\w*\[)", re.MULTILINE)
+_PLAIN = re.compile(r"(?!.*www\.)(?:[^\W_]|[ ,.;()%/+=±→-])*", re.IGNORECASE)
+_FORMULA = re.compile(r"""(?:^\s*|(?<=[;,|"']))(?=[=+\-@＝＋－＠])""")
 
 
-def megabytes(count: float | None) -> str:
-    """As in '1.78 MB', of a million bytes each."""
-    return "" if count is None else f"{count / 1e6:.2f} MB"
+def shown(text: str) -> str:
+    """One line in which every sign is seen and stays where it is."""
+    return _PATTERN.sub(lambda found: found[1] or found[0].encode("unicode_escape").decode(), text)
 
 
-def ratio(value: float | None) -> str:
-    """As in '5.30x'."""
-    return "" if value is None else f"{value:.2f}x"
+def cut(text: str, longest: int) -> str:
+    """At most so many signs: of what is longer the beginning and the end, which tells names apart."""
+    if len(text) <= longest:
+        return text
+    end = longest // 3
+    return f"{text[: longest - end - 1]}…{text[-end:]}"
 
 
-def percent(share: float | None) -> str:
-    """As in '70%'."""
-    return "" if share is None else f"{100 * share:.0f}%"
+def terminal(text: str) -> str:
+    """A line for a terminal, or for the log of a CI system."""
+    return printed(cut(shown(text), LONGEST))
 
 
-def speedup(row: "Row") -> str:
-    """With its interval, as in '5.30x (5.06..5.61)'."""
-    if row.speedup_interval is None or row.standard is row.entry:
-        return ratio(row.speedup)
-    return f"{ratio(row.speedup)} {bounds(row.speedup_interval, 1, 2)}"
+def printed(lines: str) -> str:
+    """Lines as they are printed, each made of texts that are harmless: no command for a CI system among them."""
+    return _COMMAND.sub(lambda found: rf"{found['indent']}\x3a" if found["indent"] is not None else r"\x23", lines)
 
 
-def accuracy(entry: "Entry") -> str:
-    """Top-1 with its interval, as in '94.70% (93.6..95.6)'."""
-    if entry.accuracy is None:
-        return ""
-    return f"{100 * entry.accuracy.top1:.2f}% {bounds(entry.accuracy.interval, 100, 1)}"
+def terminal_lines(lines: str) -> str:
+    """Lines with breaks of their own for a terminal: a traceback."""
+    return printed("\n".join(map(shown, lines.split("\n"))))
 
 
-def runtime(entry: "Entry") -> str:
-    """The runtime's name, with the format where it loads several of them, as in 'ONNX Runtime .ort'."""
-    if entry.runtime is None:
-        return entry.model.target
-    title = TITLES.get(entry.runtime.name, entry.runtime.name)
-    return f"{title} .ort" if entry.model.target == "ort" else title
+def document_text(value: Any) -> str:
+    """Plain values as JSON that is harmless on a terminal too, and still says the same."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    hidden = re.sub(f"({_JOINED}|\n)|{_HIDDEN}", lambda found: found[1] or json.dumps(found[0])[1:-1], text)
+    return _COMMAND.sub(r"\\u0023", hidden)  # no line of JSON begins with ::
 
 
-def count(number: int, one: str, many: str | None = None) -> str:
-    """As in '1 model' and '2 models'."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+def xml(text: str) -> str:
+    """A text that XML 1.0 can hold; its writer escapes < and &."""
+    return shown(text)
 
 
-def span(values: "Sequence[float]", form: str) -> str:
-    """From the lowest to the highest, as in '2.16x to 6.32x'; one figure where both read the same."""
-    low, high = (form.format(value) for value in (min(values), max(values)))
-    return low if low == high else f"{low} to {high}"
+def markdown(text: str) -> str:
+    """A cell of a table: as it is where no sign of it means anything in Markdown, else as code.
+
+    In code only ` and, in a table, | mean something. A backslash before a | is shown as \\x5c, for renderers differ in
+    what both of them are.
+    """
+    line = cut(shown(text), LONGEST)
+    if _PLAIN.fullmatch(line):
+        return line
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
+    code = re.sub(r"\\(?=\|)", r"\\x5c", line).replace("|", r"\|")
+    space = " " if code[0] in "` " or code[-1] in "` " else ""  # a renderer takes one off
+    return f"{fence}{space}{code}{space}{fence}"
+
+
+def csv(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula, also where it separates cells by other signs than commas."""
+    return _FORMULA.sub(lambda found: f"{found[0]}'", shown(text))
+
+
+def html(text: str) -> str:
+    """For an element or a quoted attribute."""
+    return escape(cut(shown(text), LONGEST))
+
+
+def plot(text: str) -> str:
+    """A label of plotly.js, which reads tags and a few entities, &quot; not among them."""
+    return escape(cut(shown(text), LONGEST), quote=False)
+
+
+def chart(text: str) -> str:
+    """A name for github-action-benchmark, which puts it between ` into cells of Markdown tables."""
+    return re.sub("[`|]", lambda found: rf"\x{ord(found[0]):02x}", cut(shown(text), LONGEST))

@@ -1,6 +1,8 @@
 """The program falcon-edge: its verbs, and nothing else."""
 
+import io
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -49,4 +51,6 @@ app.add_typer(devices, name="devices")
 def main() -> None:
     """Run the command line and exit with the codes of docs/formats.md."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: for terminals that know some scripts only
     app()

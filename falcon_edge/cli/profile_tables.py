@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from runtime_bench import text
+from runtime_bench import units
 
 if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
     from collections.abc import Iterable, Iterator, Sequence
@@ -50,7 +50,7 @@ def _of_entry(entry: "Entry", standard: "Entry", peaks: "Peaks") -> "Iterator[Re
     yield f"{entry.model.name}, {entry.model.file}" + ("" if alone else f", beside {standard.model.name}")
     yield _layers_table(entry, peaks) if alone else _sections_table(standard, entry, peaks)
     for number, found in enumerate(hindrances(entry, peaks, None if alone else standard), start=1):
-        yield f"{number}. {found.kind}: up to {text.percent(found.gain)}. {found.says}"
+        yield f"{number}. {found.kind}: up to {units.percent(found.gain)}. {found.says}"
 
 
 def _layers_table(entry: "Entry", peaks: "Peaks") -> "RenderableType":
@@ -78,8 +78,8 @@ def _sections_table(standard: "Entry", compressed: "Entry", peaks: "Peaks") -> "
             _place(section.compressed[-1]),
             _operators(section.compressed),
             _change(*map(_cost, both)),
-            text.ratio(section.speedup),
-            text.ratio(section.macs_ratio),
+            units.ratio(section.speedup),
+            units.ratio(section.macs_ratio),
             _change(*map(_intensity, both)),
             _change(*(_reached(layers, peaks) for layers in both)),
             ", ".join(dict.fromkeys(layer.kernel or "" for layer in section.compressed)),
@@ -114,7 +114,7 @@ def _intensity(layers: "Sequence[Layer]") -> str:
 def _reached(layers: "Sequence[Layer]", peaks: "Peaks") -> str:
     from runtime_bench.why import peak_share
 
-    return text.percent(peak_share(layers, peaks)) if any(layer.macs for layer in layers) else ""
+    return units.percent(peak_share(layers, peaks)) if any(layer.macs for layer in layers) else ""
 
 
 def _operators(layers: "Iterable[Layer]") -> str:

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from runtime_bench import text
+from runtime_bench import units
 
 if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
     from collections.abc import Sequence
@@ -90,7 +90,7 @@ def calibration_table(calibration: "Calibration") -> "Group":
     table = Table("what is counted", "cycles of the board each", "with one file left out")
     for words, found in calibration.coefficients.items():
         table.add_row(words, f"{found.value:.3g}", f"{found.low:.3g} to {found.high:.3g}")
-    files = text.count(len(calibration.observations), "file")
+    files = units.count(len(calibration.observations), "file")
     median, largest = (f"{100 * error:.1f}%" for error in (calibration.median_error, calibration.largest_error))
     return Group(
         f"{calibration.board} ({calibration.board_cpu or 'unknown'}) at {calibration.mhz:.0f} MHz: {calibration.cpu}",
@@ -122,10 +122,10 @@ def _figure(name: str, value: float | None) -> str:
     if value is None:
         return ""
     if kind == "latency":
-        return text.milliseconds(value)
+        return units.milliseconds(value)
     if kind == "accuracy":
         return f"{100 * value:.2f}%"
-    return text.megabytes(int(value)) if kind in ("memory", "size") else f"{value:,.0f}"
+    return units.megabytes(int(value)) if kind in ("memory", "size") else f"{value:,.0f}"
 
 
 def description_table(name: str, description: "Description", *, operators: bool = True) -> "Group":
@@ -136,7 +136,7 @@ def description_table(name: str, description: "Description", *, operators: bool 
     inputs = ", ".join(f"{value.name} {_shape(value.shape)} {value.dtype}" for value in description.inputs)
     outputs = ", ".join(f"{value.name} {_shape(value.shape)} {value.dtype}" for value in description.outputs)
     title = f"{name}: {inputs} -> {outputs}"
-    totals = f"{text.megabytes(description.bytes)}, {description.macs:,} MACs, {description.parameters:,} parameters"
+    totals = f"{units.megabytes(description.bytes)}, {description.macs:,} MACs, {description.parameters:,} parameters"
     if description.card is not None:
         lineage = description.card.get("lineage", {})
         parent = lineage.get("parent") or {}

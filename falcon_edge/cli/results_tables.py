@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from runtime_bench import text
+from runtime_bench import units
 
 if TYPE_CHECKING:  # rich and numpy are imported where they are used: --help must answer at once
     from collections.abc import Mapping, Sequence
@@ -27,8 +27,8 @@ def results_table(results: "Results") -> "Group":
     agreed = all(each.top1_equal == each.vectors and each.within_tolerance for each in agreements)
     rows = [
         _identity(entry, entries)
-        | (_counts(entry) if emulated else {"size": text.megabytes(entry.model.bytes)} | _times(entry))
-        | {"top-1": text.accuracy(entry), "golden": "" if agreed else _golden(entry)}
+        | (_counts(entry) if emulated else {"size": units.megabytes(entry.model.bytes)} | _times(entry))
+        | {"top-1": units.accuracy(entry), "golden": "" if agreed else _golden(entry)}
         for entry in entries
     ]
     notes = [
@@ -51,12 +51,12 @@ def comparison_table(rows: "Sequence[Row]") -> "Group":
     cells = [
         _identity(row.entry, entries)
         | {
-            "size": text.megabytes(row.entry.model.bytes),
+            "size": units.megabytes(row.entry.model.bytes),
             "memory": _memory(row.entry),
-            "top-1": text.accuracy(row.entry),
+            "top-1": units.accuracy(row.entry),
             "p50": _p50(row.entry),
             "speedup": _speedup(row),
-            "instructions ratio": text.ratio(row.instructions_ratio),
+            "instructions ratio": units.ratio(row.instructions_ratio),
             **_promise(row),
         }
         for row in working
@@ -119,7 +119,7 @@ def _identity(entry: "Entry", entries: "Sequence[Entry]") -> "dict[str, Renderab
 def _times(entry: "Entry") -> "dict[str, RenderableType]":
     return {
         "p50": _p50(entry),
-        "p90": text.milliseconds(None if entry.summary is None else entry.summary.p90_ns),
+        "p90": units.milliseconds(None if entry.summary is None else entry.summary.p90_ns),
         "samples": _sparkline(entry),
         "memory": _memory(entry),
     }
@@ -127,12 +127,12 @@ def _times(entry: "Entry") -> "dict[str, RenderableType]":
 
 def _memory(entry: "Entry") -> str:
     """What is resident once the file is loaded."""
-    return text.megabytes(None if entry.memory is None else entry.memory.after_load)
+    return units.megabytes(None if entry.memory is None else entry.memory.after_load)
 
 
 def _p50(entry: "Entry") -> str:
     """The median latency; of an emulated entry there is none."""
-    return text.milliseconds(None if entry.summary is None or entry.emulated else entry.summary.p50_ns)
+    return units.milliseconds(None if entry.summary is None or entry.emulated else entry.summary.p50_ns)
 
 
 def _counts(entry: "Entry") -> "dict[str, RenderableType]":
@@ -142,10 +142,10 @@ def _counts(entry: "Entry") -> "dict[str, RenderableType]":
     return {
         "instructions": _millions(counts.instructions),
         "MACs": _millions(sum(counts.macs.values())),
-        "moved": text.megabytes(counts.bytes_loaded + counts.bytes_stored),
+        "moved": units.megabytes(counts.bytes_loaded + counts.bytes_stored),
         "L1, L2 misses": ", ".join(filter(None, map(_millions, (counts.l1_misses, counts.l2_misses)))),
-        "cycles": "" if counts.estimate else text.cycles(counts.cycles),  # which is made of them
-        "estimated": text.estimate(counts.estimate),
+        "cycles": "" if counts.estimate else units.cycles(counts.cycles),  # which is made of them
+        "estimated": units.estimate(counts.estimate),
     }
 
 
@@ -174,14 +174,14 @@ def _speedup(row: "Row") -> "RenderableType":
     from rich.text import Text
 
     if row.speedup_interval is None or row.standard is row.entry:
-        return text.ratio(row.speedup)
+        return units.ratio(row.speedup)
     low, high = row.speedup_interval
-    return Text(text.speedup(row), style="green" if low > 1 else "red" if high < 1 else "yellow")
+    return Text(units.speedup(row), style="green" if low > 1 else "red" if high < 1 else "yellow")
 
 
 def _promise(row: "Row") -> "dict[str, RenderableType]":
     """The MACs ratio, with the share of it that became speed where both are known."""
-    promised, share = text.ratio(row.macs_ratio), text.percent(row.realised_share)
+    promised, share = units.ratio(row.macs_ratio), units.percent(row.realised_share)
     if row.standard is row.entry:
         promised = share = ""
     return {"MACs ratio": "" if share else promised, "realised": f"{share} of {promised}" if share else ""}

@@ -1,10 +1,8 @@
 """What every verb shares: --json, --debug, -q, progress, and errors as one line and an exit code."""
 
-import json
 import os
 import sys
 import traceback
-import unicodedata
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ import typer
 
 from falcon_edge.errors import BadInput, DeviceFailed, FalconEdgeError
 from falcon_edge.notices import Notice
+from runtime_bench.text import document_text, printed, terminal, terminal_lines
 
 if TYPE_CHECKING:
     from falcon_edge.progress import Progress
@@ -23,8 +22,6 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout;
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
 
-LONGEST_ERROR = 1000
-STEERING = ("Cc", "Cs")
 INTERRUPTED = 130
 PIPE_CLOSED = 141  # what a shell reports for a program that SIGPIPE ended, as in `falcon-edge inspect X | head`
 WIDTH_IN_A_PIPE = 160
@@ -39,15 +36,15 @@ class Session:
     def say(self, line: str) -> None:
         """One line about what is going on, on stderr."""
         if not self.quiet:
-            print(line, file=sys.stderr, flush=True)
+            print(terminal(line), file=sys.stderr, flush=True)
 
     def result(self, document: Any, render: Callable[[], Any]) -> None:
         """The verb's result: `document` (plain JSON values) with --json, else what `render` makes, by rich."""
         try:
             if self.as_json:
-                print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False), flush=True)
+                print(document_text(document), flush=True)
             else:
-                print(_text(render()), end="", flush=True)
+                print(_drawn(render()), end="", flush=True)
         except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again when it ends
             if isinstance(error, BrokenPipeError):
@@ -76,13 +73,13 @@ class Session:
             from rich import progress as rich_progress
             from rich.console import Console
 
-            text = rich_progress.TextColumn("{task.description}", markup=False)
-            columns = (rich_progress.BarColumn(), rich_progress.TimeRemainingColumn(), text)
+            said = rich_progress.TextColumn("{task.description}", markup=False)
+            columns = (rich_progress.BarColumn(), rich_progress.TimeRemainingColumn(), said)
             with rich_progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
                 task = bar.add_task("")
 
                 def advance(done: int, total: int, text: str) -> None:
-                    bar.update(task, completed=done, total=total, description=text)
+                    bar.update(task, completed=done, total=total, description=terminal(text))
 
                 yield advance
         else:
@@ -112,7 +109,7 @@ def session(as_json: bool, debug: bool, quiet: bool) -> Iterator[Session]:
     except Exception as error:
         code = exit_code(error)
         if debug:
-            traceback.print_exc()
+            print(terminal_lines(traceback.format_exc()), end="", file=sys.stderr)
         elif code is None:
             name = type(error).__name__
             print(f"error: unexpected {name}: {_line(error)} (run again with --debug)", file=sys.stderr)
@@ -130,7 +127,7 @@ def _notices(out: Session) -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
             if not issubclass(category, Notice):
-                others(message, category, *place)
+                others(terminal(str(message)), category, *place)
             elif str(message) not in said:
                 said.add(str(message))
                 out.say(f"warning: {_line(Notice(str(message)))}")
@@ -140,21 +137,21 @@ def _notices(out: Session) -> Iterator[None]:
         yield
 
 
-def _text(renderable: Any) -> str:
+def _drawn(renderable: Any) -> str:
     """What rich makes for standard output: as wide and as coloured as it allows, plain in a pipe."""
     from rich.console import Console
 
     class PrintableConsole(Console):
-        """Texts come from files: what would steer a terminal is shown, not done."""
+        """Every text that a table or a line is made of comes by here."""
 
         def render_str(self, text: str, **options: Any) -> Any:
-            return super().render_str(_printable(text), **options)
+            return super().render_str(terminal(text), **options)
 
     width = None if sys.stdout.isatty() else WIDTH_IN_A_PIPE
     console = PrintableConsole(width=width, highlight=False, markup=False, emoji=False)  # texts mean what they say
     with console.capture() as capture:
         console.print(renderable)
-    return capture.get()
+    return printed(capture.get())
 
 
 def exit_code(error: Exception) -> int | None:
@@ -172,14 +169,5 @@ def exit_code(error: Exception) -> int | None:
 
 def _line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    line = _printable(" ".join(str(error).split()))
-    return line if len(line) <= LONGEST_ERROR else f"{line[:LONGEST_ERROR]} ..."
-
-
-def _printable(text: str) -> str:
-    """A text without what would steer a terminal, and without halves of characters."""
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}" if sign not in "\n\t" and unicodedata.category(sign) in STEERING else sign
-        for sign in text
-    )
+        return terminal(f"{error.filename}: {error.strerror}")
+    return terminal(" ".join(str(error).split()))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from runtime_bench import text
+from runtime_bench import units
 from runtime_bench.environment import Environment
 from runtime_bench.report import figures
 from runtime_bench.report.figures import Figure
@@ -81,14 +81,14 @@ def _comparison(found: Sequence[Subject]) -> Section:
     columns = (
         Column("parameters", field("model.parameters")),
         Column("MACs", field("model.macs")),
-        Column("size", field("model.bytes"), text.megabytes),
+        Column("size", field("model.bytes"), units.megabytes),
         Column("top-1", _top1),
         Column("p50", _p50),
         Column("speedup", _speedup),
         Column("instructions", field("counts.instructions")),
-        Column("instructions ratio", lambda each: each.row.instructions_ratio, text.ratio),
-        Column("MACs ratio", lambda each: each.row.macs_ratio, text.ratio),
-        Column("realised share", lambda each: each.row.realised_share, text.percent),
+        Column("instructions ratio", lambda each: each.row.instructions_ratio, units.ratio),
+        Column("MACs ratio", lambda each: each.row.macs_ratio, units.ratio),
+        Column("realised share", lambda each: each.row.realised_share, units.percent),
         Column("doubts", lambda each: ", ".join(flag.flag for flag in each.entry.flags)),
     )
     title = "Speedup against MACs ratio"
@@ -114,11 +114,11 @@ def _comparison(found: Sequence[Subject]) -> Section:
 def _latency(found: Sequence[Subject]) -> Section:
     columns = (
         Column("samples", field("summary.count")),
-        Column("min", field("summary.min_ns"), text.milliseconds),
+        Column("min", field("summary.min_ns"), units.milliseconds),
         *map(_quantile, ("p50", "p90", "p95", "p99")),
-        Column("IQR / p50", _spread, text.percent),
-        Column("first inference", field("first_inference_ns"), text.milliseconds),
-        Column("load", field("load_ns"), text.milliseconds),
+        Column("IQR / p50", _spread, units.percent),
+        Column("first inference", field("first_inference_ns"), units.milliseconds),
+        Column("load", field("load_ns"), units.milliseconds),
         Column("energy", field("energy_j"), "{:.4f} J".format),
     )
     says = "One inference at a time: input set, model run, output read."
@@ -188,7 +188,7 @@ def _layer_table(profiled: Sequence[Subject], peaks: Mapping[int, Peaks]) -> Tab
                     Cell(f"{layer.bytes:,}", layer.bytes),
                     Cell(words, layer.cost),
                     Cell("" if share is None else f"{share:.1%}", share),
-                    Cell(text.percent(of_peak), of_peak),
+                    Cell(units.percent(of_peak), of_peak),
                     Cell(layer.kernel or ""),
                     Cell(", ".join(layer.flags)),
                 )
@@ -218,7 +218,7 @@ def _accuracy(found: Sequence[Subject]) -> Section:
 
 def _memory(found: Sequence[Subject]) -> Section:
     columns = (
-        Column("file", field("model.bytes"), text.megabytes),
+        Column("file", field("model.bytes"), units.megabytes),
         _moment("Python alone", "bare"),
         _moment("with the runtime", "before_load"),
         _moment("with the model", "after_load"),
@@ -311,7 +311,7 @@ def _quantile(name: str) -> Column:
             return None
         found = getattr(each.entry.summary, f"{name}_ns")
         bounds = None if each.entry.intervals is None else getattr(each.entry.intervals, f"{name}_ns")
-        return Cell(text.milliseconds(found), found, "" if bounds is None else text.bounds(bounds, 1e-6, 3))
+        return Cell(units.milliseconds(found), found, "" if bounds is None else units.bounds(bounds, 1e-6, 3))
 
     return Column(name, value)
 
@@ -320,15 +320,15 @@ def _p50(each: Subject) -> Cell | None:
     """The median latency; of an emulated entry there is none."""
     if each.entry.emulated or each.entry.summary is None:
         return None
-    return Cell(text.milliseconds(each.entry.summary.p50_ns), each.entry.summary.p50_ns)
+    return Cell(units.milliseconds(each.entry.summary.p50_ns), each.entry.summary.p50_ns)
 
 
 def _speedup(each: Subject) -> Cell | None:
     if each.row.speedup is None:
         return None
     bounds = each.row.speedup_interval if each.standard is not None else None
-    note = "" if bounds is None else text.bounds(bounds, 1, 2)
-    return Cell(text.ratio(each.row.speedup), each.row.speedup, note)
+    note = "" if bounds is None else units.bounds(bounds, 1, 2)
+    return Cell(units.ratio(each.row.speedup), each.row.speedup, note)
 
 
 def _spread(each: Subject) -> float | None:
@@ -340,7 +340,7 @@ def _top1(each: Subject) -> Cell | None:
     found = each.entry.accuracy
     if found is None:
         return None
-    return Cell(f"{100 * found.top1:.2f}%", found.top1, text.bounds(found.interval, 100, 1))
+    return Cell(f"{100 * found.top1:.2f}%", found.top1, units.bounds(found.interval, 100, 1))
 
 
 def _agreement(each: Subject) -> Cell | None:
@@ -352,7 +352,7 @@ def _agreement(each: Subject) -> Cell | None:
 
 
 def _moment(title: str, name: str) -> Column:
-    return Column(title, field(f"memory.{name}"), text.megabytes)
+    return Column(title, field(f"memory.{name}"), units.megabytes)
 
 
 def _count(name: str) -> Column:
@@ -368,7 +368,7 @@ def _cycles(each: Subject) -> str | None:
 
 def _estimate(each: Subject) -> str | None:
     found = None if each.entry.counts is None else each.entry.counts.estimate
-    return None if found is None else f"{found.ns / 1e6:.3f} ({found.board}, {text.margin(found)})"
+    return None if found is None else f"{found.ns / 1e6:.3f} ({found.board}, {units.margin(found)})"
 
 
 def _by_class(name: str) -> Callable[[Subject], str]:
@@ -379,7 +379,7 @@ def _package(each: Subject) -> str | None:
     runtime = each.entry.runtime
     if runtime is None:
         return None
-    return f"{runtime.package} {runtime.version}, {text.count(runtime.threads, 'thread')}"
+    return f"{runtime.package} {runtime.version}, {units.count(runtime.threads, 'thread')}"
 
 
 def _option(value: object) -> str:

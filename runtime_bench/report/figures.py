@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from runtime_bench import text
+from runtime_bench import units
 from runtime_bench.report.marks import (
     ACCENT,
     FAINT,
@@ -15,6 +15,7 @@ from runtime_bench.report.marks import (
     PAPER,
     SOFT,
     SYMBOLS,
+    Lines,
     Mark,
     axis,
     bars,
@@ -61,17 +62,17 @@ def speedups(subjects: Sequence[Subject]) -> Figure | None:
         "speedup, with its 95% interval",
         values,
         places,
-        [text.speedup(each.row) for each in shown],
+        [(units.speedup(each.row),) for each in shown],
         size=9,
         color=ACCENT,
     )
     tick = {"symbol": "line-ns", "size": 16, "line": {"width": 2, "color": MUTED}}
     data = [
         speeds | {"error_x": interval(values, bounds, ACCENT, 3)},
-        points("MACs ratio", promised, places, [f"MACs ratio {text.ratio(value)}" for value in promised], **tick),
+        points("MACs ratio", promised, places, [(f"MACs ratio {units.ratio(value)}",) for value in promised], **tick),
     ]
     ends = [1.0, *values, *(end for bound in bounds for end in bound), *filter(None, promised)]
-    layout = rows([each.label for each in shown], [text.ratio(value) for value in values])
+    layout = rows([each.label for each in shown], [units.ratio(value) for value in values])
     layout |= {"xaxis": logarithmic(min(ends), max(ends), "x"), "shapes": [upright(1.0)]}
     says = "How many times as fast as the standard, and how many times fewer multiply-accumulates."
     return Figure("speedups", says, EDGES + ROW * len(shown), data, layout)
@@ -94,8 +95,7 @@ def distributions(subjects: Sequence[Subject]) -> Figure | None:
         data.append(line(x, y, colour, fill="toself", fillcolor=fill))
     summaries = [summary for _, summary in shown]
     words = [
-        f"p50 {text.milliseconds(summary.p50_ns)}\np90 {text.milliseconds(summary.p90_ns)}\n"
-        f"p99 {text.milliseconds(summary.p99_ns)}"
+        tuple(f"{name} {units.milliseconds(getattr(summary, f'{name}_ns'))}" for name in ("p50", "p90", "p99"))
         for summary in summaries
     ]
     places = range(len(shown))
@@ -104,7 +104,7 @@ def distributions(subjects: Sequence[Subject]) -> Figure | None:
     foot = [place + RIDGE / 2 for place in places]
     ratios = [min(slowest, summary.p90_ns / summary.p50_ns) for summary in summaries]
     data.append(points("p90", ratios, foot, words, symbol="circle", size=6, color=INK))
-    layout = rows([each.label for each, _ in shown], [text.milliseconds(summary.p50_ns) for summary in summaries])
+    layout = rows([each.label for each, _ in shown], [units.milliseconds(summary.p50_ns) for summary in summaries])
     layout |= {"xaxis": axis() | {"range": [FASTEST, slowest], "tickformat": ".0%"}}
     says = "How the samples lie around their median, which is to the right; what is beyond the edge is counted there."
     return Figure("distributions", says, EDGES + ROW * len(shown), data, layout)
@@ -152,7 +152,7 @@ def memory(subjects: Sequence[Subject]) -> Figure | None:
         moments = [(getattr(found, moment) or 0) / 1e6 for _, found in shown]
         lengths = [max(0.0, end - start) for start, end in zip(starts, moments, strict=True)]
         if any(lengths):
-            words = [f"{name}: {length:.2f} MB" for length in lengths]
+            words = [(f"{name}: {length:.2f} MB",) for length in lengths]
             data.append(bars(name, starts, lengths, range(len(shown)), words, colour))
         starts = [start + length for start, length in zip(starts, lengths, strict=True)]
     layout = rows([each.label for each, _ in shown]) | {"xaxis": axis(" MB")}
@@ -172,7 +172,7 @@ def instructions(subjects: Sequence[Subject]) -> Figure | None:
             if (each.standard is None) is standard
         ]
         if group:
-            words = [f"{count:,} instructions" for _, count in group]
+            words = [(f"{count:,} instructions",) for _, count in group]
             lengths = [count / 1e6 for _, count in group]
             data.append(bars(name, [0.0] * len(group), lengths, [place for place, _ in group], words, colour))
     layout = rows([each.label for each, _ in shown]) | {"xaxis": axis(" M")}
@@ -190,7 +190,7 @@ def layers(number: int, subject: Subject) -> Figure:
     else:
         parts = [(layer.output, (), (layer,)) for layer in entry.profile.layers]
     cost, unit = _cost(entry)
-    found: dict[str, list[tuple[float, float, float, str]]] = {}
+    found: dict[str, list[tuple[float, float, float, Lines]]] = {}
     for place, (_, ours, theirs) in enumerate(parts):
         for shift, group in ((-0.2, ours), (0.2, theirs)) if beside else ((0.0, theirs),):
             start = 0.0
@@ -231,12 +231,12 @@ def roofline(number: int, peaks: Peaks, subjects: Sequence[Subject]) -> Figure |
     for (name, roof), dash in zip(roofs.items(), ("solid", "dash", "dot", "dashdot"), strict=False):
         edge = roof / slope
         x = [min(*intensities, edge) / 2, edge, max(*intensities, edge) * 2]
-        options = {"name": f"peak, {name}", "showlegend": True, "line": {"width": 1.5, "color": MUTED, "dash": dash}}
-        data.append(line(x, [x[0] * slope, roof, roof], MUTED, **options))
+        stroke = {"width": 1.5, "color": MUTED, "dash": dash}
+        data.append(line(x, [x[0] * slope, roof, roof], MUTED, f"peak, {name}", line=stroke))
     kinds = sorted({kind for _, kind in found})
     for (compressed, kind), group in sorted(found.items(), key=lambda each: each[0]):
         marker = {"symbol": SYMBOLS[kinds.index(kind) % len(SYMBOLS)], "color": ACCENT if compressed else GREY}
-        words = [f"{each.label}\n{_layer(layer, *_cost(each.entry))}" for each, layer in group]
+        words = [(each.label, *_layer(layer, *_cost(each.entry))) for each, layer in group]
         name = f"{'compressed' if compressed else 'standard'}, {kind}"
         x, y = ([value(layer) for _, layer in group] for value in (_intensity, _speed))
         data.append(points(name, x, y, words, size=8, line={"width": 1, "color": PAPER}, **marker))
@@ -260,7 +260,7 @@ def _cloud(group: Sequence[Subject], kind: str, symbol: str, colour: str) -> Mar
         latencies.append((latency, latency) if entry.intervals is None else _scaled(entry.intervals.p50_ns, 1e-6))
         accuracies.append((0.0, 0.0) if entry.accuracy is None else _scaled(entry.accuracy.interval, 100))
     words = [
-        f"{each.label}\np50 {latency:.3f} ms\ntop-1 {text.accuracy(each.entry)}"
+        (each.label, f"p50 {latency:.3f} ms", f"top-1 {units.accuracy(each.entry)}")
         for each, latency in zip(group, x, strict=True)
     ]
     return points(name, x, y, words, size=10, symbol=symbol, color=colour) | {
@@ -308,7 +308,7 @@ def _form(layer: Layer) -> str:
     return layer.form if layer.form in ("pointwise", "depthwise") else "other"
 
 
-def _layer(layer: Layer, cost: Callable[[Layer], float], unit: str) -> str:
+def _layer(layer: Layer, cost: Callable[[Layer], float], unit: str) -> Lines:
     """A layer in a few lines."""
     lines = (
         " + ".join(layer.operators),
@@ -319,4 +319,4 @@ def _layer(layer: Layer, cost: Callable[[Layer], float], unit: str) -> str:
         layer.kernel or "",
         ", ".join(layer.flags),
     )
-    return "\n".join(filter(None, lines))
+    return tuple(filter(None, lines))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from runtime_bench import text
+from runtime_bench import units
 from runtime_bench.report.subjects import Subject
 from runtime_bench.results import Entry
 
@@ -80,7 +80,7 @@ def _says(pairs: Sequence[_Pair], subjects: Sequence[Subject]) -> str:
     measured = [each for each in subjects if each.entry.summary is not None or each.entry.counts is not None]
     if not measured:
         return "Nothing could be measured"
-    return f"{text.count(len(measured), 'model file')} measured, without a standard to compare with"
+    return f"{units.count(len(measured), 'model file')} measured, without a standard to compare with"
 
 
 def _speed(pairs: Sequence[_Pair]) -> Fact | None:
@@ -92,7 +92,7 @@ def _speed(pairs: Sequence[_Pair]) -> Fact | None:
     promised = [row.macs_ratio for row in rows if row.realised_share is not None and row.macs_ratio is not None]
     shares = [row.realised_share for row in rows if row.realised_share is not None]
     if shares:
-        says += f"; {text.span(promised, '{:.2f}x')} fewer MACs, of which {text.span(shares, '{:.0%}')} became speed"
+        says += f"; {units.span(promised, '{:.2f}x')} fewer MACs, of which {units.span(shares, '{:.0%}')} became speed"
     return _fact("Speedup", speedups, "{:.2f}x", says)
 
 
@@ -108,7 +108,7 @@ def _size(pairs: Sequence[_Pair]) -> Fact | None:
     sizes = [(pair.entry.model.bytes, pair.standard.model.bytes) for pair in pairs if pair.entry.model.bytes]
     if not sizes:
         return None
-    ours, theirs = (text.span([size / 1e6 for size in each], "{:.2f} MB") for each in zip(*sizes, strict=True))
+    ours, theirs = (units.span([size / 1e6 for size in each], "{:.2f} MB") for each in zip(*sizes, strict=True))
     return _fact("Smaller file", [other / own for own, other in sizes], "{:.2f}x", f"{ours}; the standard {theirs}")
 
 
@@ -125,7 +125,7 @@ def _accuracy(pairs: Sequence[_Pair], subjects: Sequence[Subject]) -> Fact:
     ]
     if both:
         lower = sum(ours.interval[1] < theirs.interval[0] for ours, theirs in both)
-        says += f"; the standard {text.span([100 * theirs.top1 for _, theirs in both], '{:.2f}%')}, "
+        says += f"; the standard {units.span([100 * theirs.top1 for _, theirs in both], '{:.2f}%')}, "
         says += "and the intervals overlap" if not lower else "and the intervals do not overlap"
         says += f" in {lower} of {len(both)}" if 0 < lower < len(both) else ""
     says += f"; {', '.join(dict.fromkeys(f'{each.samples:,} images of {each.data}' for each in found))}"
@@ -142,9 +142,9 @@ def _certainty(subjects: Sequence[Subject]) -> Fact:
         figure, says = "nothing measured", ""
     else:
         figure = f"{doubtful} of {len(working)} doubtful" if doubtful else "no doubts"
-        says = f"{text.span([summary.count for summary in summaries], '{:,}')} samples a file, by "
+        says = f"{units.span([summary.count for summary in summaries], '{:,}')} samples a file, by "
         processes = [len({burst.process for burst in entry.bursts}) for entry in working]
-        says += f"{text.span(processes, '{}')} fresh {'process' if max(processes) == 1 else 'processes'} each"
+        says += f"{units.span(processes, '{}')} fresh {'process' if max(processes) == 1 else 'processes'} each"
     flags = dict.fromkeys(flag.flag for entry in working for flag in entry.flags)
     failed = len(subjects) - len(working)
     parts = (says, f"flagged: {', '.join(flags)}" if flags else "", f"{failed} failed" if failed else "")
@@ -152,11 +152,11 @@ def _certainty(subjects: Sequence[Subject]) -> Fact:
 
 
 def _times(ratios: Sequence[float]) -> str:
-    return text.span(ratios, "{:.1f}" if max(ratios) >= 2 else "{:.2f}")
+    return units.span(ratios, "{:.1f}" if max(ratios) >= 2 else "{:.2f}")
 
 
 def _fact(name: str, values: Sequence[float], form: str, says: str) -> Fact:
-    return Fact(name, text.span(values, form), says, min(values), max(values))
+    return Fact(name, units.span(values, form), says, min(values), max(values))
 
 
 def _intervals(bounds: Iterable[tuple[float, float]], form: str) -> str:

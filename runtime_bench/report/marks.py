@@ -6,10 +6,11 @@ come from files, and plotly.js reads them as markup: they are escaped here.
 
 import re
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
+
+from runtime_bench import text
 
 ACCENT, SOFT, GREY, FAINT = "var(--accent)", "var(--soft)", "var(--grey)", "var(--faint)"
 INK, MUTED, LINE, PAPER = "var(--ink)", "var(--muted)", "var(--line)", "var(--paper)"
@@ -17,26 +18,27 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexag
 ABOVE, BELOW, SIDE = 36, 44, 8  # pixels around a plot
 
 Mark = dict[str, Any]
+Lines = tuple[str, ...]
 
 
 def points(
-    name: str, x: Sequence[float | None], y: Sequence[float | None], words: Sequence[str], **marker: Any
+    name: str, x: Sequence[float | None], y: Sequence[float | None], words: Sequence[Lines], **marker: Any
 ) -> Mark:
     """Points with a text each for who points at them."""
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": escape(name),
+        "name": text.plot(name),
         "x": short(x),
         "y": short(y),
         "marker": marker,
         "hoverinfo": "text",
-        "hovertext": [escaped(each) for each in words],
+        "hovertext": [_said(each) for each in words],
     }
 
 
-def line(x: Sequence[float], y: Sequence[float], colour: str, **options: Any) -> Mark:
-    """A thin line that nothing is to be said about."""
+def line(x: Sequence[float], y: Sequence[float], colour: str, name: str | None = None, **options: Any) -> Mark:
+    """A thin line that nothing is to be said about. name: where it has one in the legend."""
     return {
         "type": "scatter",
         "mode": "lines",
@@ -44,7 +46,8 @@ def line(x: Sequence[float], y: Sequence[float], colour: str, **options: Any) ->
         "y": short(y),
         "line": {"width": 1, "color": colour},
         "hoverinfo": "skip",
-        "showlegend": False,
+        "showlegend": name is not None,
+        "name": None if name is None else text.plot(name),
         **options,
     }
 
@@ -54,7 +57,7 @@ def bars(
     starts: Sequence[float],
     lengths: Sequence[float],
     places: Sequence[float],
-    words: Sequence[str],
+    words: Sequence[Lines],
     colour: str,
     width: float = 0.55,
 ) -> Mark:
@@ -62,14 +65,14 @@ def bars(
     return {
         "type": "bar",
         "orientation": "h",
-        "name": escape(name),
+        "name": text.plot(name),
         "base": short(starts),
         "x": short(lengths),
         "y": list(places),
         "width": width,
         "marker": {"color": colour},
         "hoverinfo": "text",
-        "hovertext": [escaped(each) for each in words],
+        "hovertext": [_said(each) for each in words],
         "textposition": "none",
     }
 
@@ -94,7 +97,7 @@ def rows(labels: Sequence[str], notes: Sequence[str] = ()) -> Mark:
     return {
         "yaxis": {
             "tickvals": [*range(len(labels))],
-            "ticktext": [f"{escape(label)}  " for label in labels],
+            "ticktext": [f"{text.plot(label)}  " for label in labels],
             "range": [len(labels) - 0.4, -0.6],
             "automargin": True,
             "showgrid": False,
@@ -102,7 +105,7 @@ def rows(labels: Sequence[str], notes: Sequence[str] = ()) -> Mark:
             "fixedrange": True,
         },
         "showlegend": True,
-        "annotations": [right | {"y": place, "text": escape(note)} for place, note in enumerate(notes)],
+        "annotations": [right | {"y": place, "text": text.plot(note)} for place, note in enumerate(notes)],
         "margin": {"l": SIDE, "r": SIDE + (16 + 8 * widest if notes else 0), "t": ABOVE, "b": BELOW},
     }
 
@@ -143,9 +146,8 @@ def upright(x: float) -> Mark:
     return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "line": stroke, "layer": "below"}
 
 
-def escaped(lines: str) -> str:
-    """A text of several lines."""
-    return "<br>".join(map(escape, lines.split("\n")))
+def _said(lines: Lines) -> str:
+    return "<br>".join(map(text.plot, lines))
 
 
 def short(values: Any) -> list[float | None]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runtime_bench import text
+from runtime_bench import units
 from runtime_bench.compare import Row, beside_standards, machine
 from runtime_bench.results import Entry, Results
 
@@ -55,7 +55,7 @@ def _parts(entry: Entry, run: int, place: str) -> dict[str, str]:
     threads = "" if entry.runtime is None else f"{entry.runtime.threads}"
     return {
         "model": entry.model.name,
-        "runtime": text.runtime(entry),
+        "runtime": units.runtime(entry),
         "precision": entry.model.precision,
         "threads": threads,
         "run": str(run),

@@ -27,7 +27,7 @@ def findings():
 def test_a_summary_has_the_verdict_and_a_row_for_every_finding(findings):
     lines = markdown(Verdict.regression, findings).splitlines()
     assert lines[0] == "## ❌ regression"
-    assert lines[4] == "| a\\|b | latency | +20.0% (+18.0..+22.0), 5% allowed | ❌ regression |"
+    assert lines[4] == "| `a\\|b` | latency | +20.0% (+18.0..+22.0), 5% allowed | ❌ regression |"
     assert [line.split(" | ")[1] for line in lines[4:]] == ["latency", "size", "macs"]
 
 

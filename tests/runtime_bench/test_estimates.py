@@ -2,7 +2,7 @@
 
 import pytest
 
-from runtime_bench import text
+from runtime_bench import units
 from runtime_bench.calibration import Calibration, Coefficient, Observation
 from runtime_bench.compare import beside_standards, compare
 from runtime_bench.errors import BenchInputError
@@ -62,7 +62,7 @@ def test_an_estimate_is_the_sum_at_the_clock_of_the_board(counted, calibration):
     found = entry.counts.estimate
     assert found.ns == (2 * 4e6 + 10 * 4000 + 100 * 100) / 2  # 2 cycles a nanosecond
     assert (found.board, found.median_error, found.largest_error) == ("board", 0.02, 0.08)
-    assert text.estimate(found) == "4.025 ms ± 8%"
+    assert units.estimate(found) == "4.025 ms ± 8%"
     assert (entry.summary, entry.load_ns, entry.flags) == (None, None, ())
 
 
@@ -110,7 +110,7 @@ def test_a_calibration_of_another_cpu_is_refused(counted, calibration):
 @pytest.mark.parametrize(("error", "shown"), [(0.0, "± 0%"), (0.0001, "± 1%"), (0.07, "± 7%"), (1.234, "± 124%")])
 def test_an_error_is_never_shown_smaller_than_it_is(counted, calibration, error, shown):
     (entry,) = with_estimates(counted(), calibration.model_copy(update={"largest_error": error})).entries
-    assert text.margin(entry.counts.estimate) == shown
+    assert units.margin(entry.counts.estimate) == shown
 
 
 def test_an_estimate_stands_in_results_and_in_the_report_and_is_no_latency(counted, calibration, tmp_path):
