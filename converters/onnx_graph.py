@@ -116,11 +116,11 @@ def attributes(node: NodeProto) -> dict[str, Any]:
 
 
 def clip_bounds(graph: OnnxGraph, node: NodeProto) -> tuple[float, float] | None:
-    """Lower and upper bound of a Clip, infinite where it has none; None if they are computed."""
+    """Lower and upper bound of a Clip, infinite where it has none; None if they are no numbers that are stored."""
     bounds = []
     for index, missing in enumerate((-np.inf, np.inf), start=1):
         if len(node.input) > index and node.input[index]:
-            if node.input[index] not in graph.constants:
+            if node.input[index] not in graph.constants or graph.constants[node.input[index]].size != 1:
                 return None
             bounds.append(float(graph.constants[node.input[index]].reshape(())))
         else:
@@ -177,7 +177,10 @@ def _inferred(model: ModelProto) -> Iterator[ValueInfoProto]:
         inferred = shape_inference.infer_shapes(outline, strict_mode=True, data_prop=True).graph
     except Exception as error:  # onnx raises RuntimeError and its own kinds
         raise ConversionError(f"the graph's shapes cannot be inferred: {first_line(error)}") from error
-    yield from (*inferred.input, *inferred.value_info, *inferred.output)
+    for value in (*inferred.input, *inferred.value_info, *inferred.output):
+        if any(size.HasField("dim_value") and size.dim_value < 0 for size in value.type.tensor_type.shape.dim):
+            raise ConversionError(f"the graph contradicts itself: {value.name} would have a negative size")
+        yield value
 
 
 def forget_shapes(model: ModelProto) -> None:

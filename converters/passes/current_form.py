@@ -9,7 +9,16 @@ import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper, version_converter
 
 from converters.errors import ConversionError
-from converters.onnx_graph import IR_VERSION, ONNX_DOMAINS, OPSET, OnnxGraph, first_line, kinds, put_weights_back
+from converters.onnx_graph import (
+    IR_VERSION,
+    ONNX_DOMAINS,
+    OPSET,
+    OnnxGraph,
+    drop_unused,
+    first_line,
+    kinds,
+    put_weights_back,
+)
 from converters.onnx_verify import without_weights
 
 FIRST_OPSET = 7  # broadcasting was another until then, and ONNX Runtime begins here too
@@ -24,6 +33,7 @@ def current_form(model: ModelProto) -> ModelProto:
     Raises ConversionError for an opset before 7, or a node that ONNX's converter does not know.
     """
     _drop_stored_inputs(model)
+    drop_unused(model)
     opset = OnnxGraph(model).opset
     if opset < FIRST_OPSET:
         raise ConversionError(

@@ -1,13 +1,23 @@
-"""Nodes whose results do not depend on the image, computed once and stored: chains of shapes, transformed weights."""
+"""Nodes whose results do not depend on the image, computed once and stored: chains of shapes, transformed weights,
+values without elements."""
 
 from collections.abc import Mapping
 from math import prod
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from converters.onnx_graph import ONNX_DOMAINS, Dimensions, OnnxGraph, attributes, dimensions, drop_unused, subgraphs
+from converters.onnx_graph import (
+    ONNX_DOMAINS,
+    Dimensions,
+    OnnxGraph,
+    attributes,
+    dimensions,
+    drop_unused,
+    kinds,
+    subgraphs,
+)
 
 # A result of more numbers than this, and more than it is computed from, stays a node unless it is a layer's weights.
 LIMIT = 2**20
@@ -26,12 +36,13 @@ Values = dict[str, np.ndarray]
 def fold_constants(model: ModelProto) -> ModelProto:
     """Turn every node that can be computed now into initializers; the model is changed in place.
 
-    That is: all its inputs are constant, or it takes fixed dimensions from the Shape of a value. A free dimension, as
-    that of a dynamic batch, is never taken for a number.
+    That is: all its inputs are constant, it takes fixed dimensions from the Shape of a value, or its result has no
+    elements. A free dimension, as that of a dynamic batch, is never taken for a number.
     """
     while _fold_once(model):
         pass
     _fix_targets(model)
+    _leave_out_empty(model)
     drop_unused(model)
     return model
 
@@ -48,6 +59,15 @@ def _fix_targets(model: ModelProto) -> None:
             node.input[1] = name
 
 
+def _leave_out_empty(model: ModelProto) -> None:
+    """Join only what has elements."""
+    graph, sizes = OnnxGraph(model), dimensions(model)
+    for node in graph.nodes:
+        parts = [name for name in node.input if 0 not in sizes.get(name, ())]
+        if node.op_type == "Concat" and 0 < len(parts) < len(node.input):
+            node.input[:] = parts
+
+
 def _fold_once(model: ModelProto) -> bool:
     """One walk over the graph; what it folds lets the next one know more shapes. Whether it folded anything."""
     graph, sizes = OnnxGraph(model), dimensions(model)
@@ -59,7 +79,9 @@ def _fold_once(model: ModelProto) -> bool:
         results = None
         if _may_fold(graph, node):
             inputs = [name for name in node.input if name]
-            if all(name in graph.constants for name in inputs):
+            if all(_is_empty(sizes.get(name)) for name in node.output if name):
+                results = {name: _nothing(model, name, sizes[name]) for name in node.output if name}
+            elif all(name in graph.constants for name in inputs):
                 results = None if _grows(graph, node, sizes) else _evaluate(node, graph.constants, opsets)
             else:
                 if node.op_type == "Shape" and node.input[0] in sizes:
@@ -93,6 +115,15 @@ def _may_fold(graph: OnnxGraph, node: NodeProto) -> bool:
         and not subgraphs(node)
         and not any(name in graph.output_names for name in node.output)
     )
+
+
+def _is_empty(shape: Dimensions | None) -> bool:
+    return shape is not None and 0 in shape and None not in shape
+
+
+def _nothing(model: ModelProto, name: str, shape: Dimensions) -> np.ndarray:
+    """A value without elements."""
+    return np.zeros([size or 0 for size in shape], helper.tensor_dtype_to_np_dtype(kinds(model)[name]))
 
 
 def _shape(node: NodeProto, sizes: Dimensions) -> np.ndarray:

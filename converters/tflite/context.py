@@ -26,6 +26,7 @@ OTHER_TYPES = {
     TensorProto.BOOL: schema.TensorType.BOOL,
 }
 ANY = REAL | OTHER_TYPES.keys()
+UNFIT = "operands or attributes that do not fit it"
 
 
 def stored_type(kind: int) -> int:
@@ -88,8 +89,8 @@ class Context:
         try:
             if emitter is None:
                 raise self.no_form(node)
-            self.demand(node, ANY if node.op_type in OF_ANY_TYPE else REAL, *node.input, *node.output)
-            emitter(self, node)
+            self._look_over(node)
+            self._emitted(emitter, node)
         except NoForm as problem:
             self.unsupported.append(problem.unsupported)
             for name in node.output:  # so that the forms of those that follow are looked at too
@@ -101,6 +102,27 @@ class Context:
     def no_form(self, node: NodeProto, detail: str = "") -> NoForm:
         """The error that names a node and what of it is not known."""
         return NoForm(Unsupported(node.op_type, node.name or node.output[0], detail))
+
+    def _look_over(self, node: NodeProto) -> None:
+        """Raise NoForm for what no emitter has to know: values without elements, or of other types, no operand that
+        is computed."""
+        self.demand(node, ANY if node.op_type in OF_ANY_TYPE else REAL, *node.input, *node.output)
+        if all(self.is_constant(name) for name in node.input if name):
+            raise self.no_form(node, "no operand that is computed")
+        if any(0 in self.shapes.get(name, ()) for name in (*node.input, *node.output) if not self.is_constant(name)):
+            raise self.no_form(node, "a value that is empty")
+
+    def _emitted(self, emitter: Emitter, node: NodeProto) -> None:
+        """Let an emitter have a node. It trusts that the operands fit the operator, which no checker has made sure of:
+        where it stumbles they do not."""
+        try:
+            emitter(self, node)
+        except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+            raise self.no_form(node, UNFIT) from error
+        for index, name in enumerate(node.output[1:], start=1):
+            read = self.graph.consumers[name] or name in self.graph.output_names
+            if name and read and name not in self._stored:
+                raise self.no_form(node, f"a result {index} that is read")
 
     # What there is.
 

@@ -137,6 +137,8 @@ def _prepared(model: ModelProto, source: str) -> ModelProto:
         raise ConversionError(f"{source}: has {len(inputs)} inputs; one image is expected")
     if inputs[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
         raise ConversionError(f"{source}: {inputs[0].name} is not float32")
+    if not inputs[0].type.tensor_type.shape.dim:
+        raise ConversionError(f"{source}: {inputs[0].name} has no axes; an image is expected")
     for value in model.graph.output:
         if value.type.tensor_type.elem_type not in (onnx.TensorProto.FLOAT, *OTHER_TYPES):
             raise ConversionError(f"{source}: {value.name} is neither float32 nor int64, int32 or bool")

@@ -43,6 +43,8 @@ def window(context: Context, node: NodeProto, kernel: Shape) -> Window:
     """The window of a Conv or pool, its trailing padding cut or grown to what its output size needs."""
     given = attributes(node)
     shape, rank = context.shape(node.input[0]), len(kernel)
+    if tuple(given.get("kernel_shape", kernel)) != kernel:
+        raise context.no_form(node, f"weights of {kernel} for windows of {tuple(given['kernel_shape'])}")
     if rank not in (1, 2) or len(shape) != rank + 2:
         raise context.no_form(node, f"{rank} spatial dimensions")
     stride, dilation = pair(given.get("strides", (1,) * rank)), pair(given.get("dilations", (1,) * rank))

@@ -111,7 +111,7 @@ def forms(kind, opset):
         if opset < 18:
             yield [node(kind, ["input"], ends, axis=2)], {}
         else:
-            yield [node(kind, ["input"], ["logits", "b", "c", "d"], axis=2, num_outputs=4)], {}
+            yield [node(kind, ["input"], ["logits", "b", "c"], axis=2, num_outputs=3)], {}
             yield [node(kind, ["input"], ends, axis=-1, num_outputs=2)], {}
     elif kind == "Squeeze":
         yield axes_of(kind, opset, 13, [0])

@@ -32,7 +32,7 @@ def clip(context: Context, node: NodeProto) -> None:
     """RELU, RELU6, RELU_N1_TO_1 or RELU_0_TO_1; MAXIMUM and MINIMUM for other bounds."""
     bounds = clip_bounds(context.graph, node)
     if bounds is None:
-        raise context.no_form(node, "bounds that are computed")
+        raise context.no_form(node, "bounds that are no stored numbers")
     if bounds == (-np.inf, np.inf):
         context.alias(node)
         return
@@ -58,7 +58,9 @@ def prelu(context: Context, node: NodeProto) -> None:
 
     Kernels take the number of slopes for the number of channels and read past the end of fewer.
     """
-    slope = context.weight(node)
+    slope, shape = context.weight(node), context.shape(node.input[0])
+    if slope.ndim > len(shape) or np.broadcast_shapes(slope.shape, shape) != shape:
+        raise context.no_form(node, "slopes that are not one for each channel")
     stored = context.stored(node.input[0])
     shown = context.builder.shape(stored.tensor)
     target = context.store(node.output[0], stored.layout, shown)

@@ -12,9 +12,9 @@ from converters.tflite.context import Context, emits
 def concat(context: Context, node: NodeProto) -> None:
     """CONCATENATION, in the layout of the largest input."""
     rank = len(context.shape(node.output[0]))
-    names = [name for name in node.input if 0 not in context.shape(name)]
+    names = list(node.input)
     if len(names) == 1:
-        context.put(node.output[0], context.stored(names[0]))
+        context.alias(node)
         return
     lead = max(
         (name for name in names if not context.is_constant(name)), key=lambda name: int(np.prod(context.shape(name)))

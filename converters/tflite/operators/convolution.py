@@ -20,6 +20,8 @@ def convolution(context: Context, node: NodeProto) -> None:
     if weight.ndim == 3:
         weight = weight[:, :, None]
     groups = attributes(node).get("group", 1)
+    if weight.shape[1] * groups != context.shape(node.input[0])[1] or weight.shape[0] % groups:
+        raise context.no_form(node, f"weights of shape {weight.shape} for {context.shape(node.input[0])[1]} channels")
     depthwise = groups > 1 and weight.shape[1] == 1
     source, index = gathered_image(context, node.input[0], exact=groups > 1)
     if index is not None:

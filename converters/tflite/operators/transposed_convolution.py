@@ -21,6 +21,8 @@ def transposed_convolution(context: Context, node: NodeProto) -> None:
     weight, given = context.weight(node), attributes(node)
     if weight.ndim != 4:
         raise context.no_form(node, f"{weight.ndim - 2} spatial dimensions")
+    if weight.shape[0] != context.shape(node.input[0])[1]:
+        raise context.no_form(node, f"weights of shape {weight.shape} for {context.shape(node.input[0])[1]} channels")
     kernel = _dilated(_dense(weight, given.get("group", 1)), given.get("dilations", (1, 1)))
     outputs, (height, width) = kernel.shape[1], kernel.shape[2:]
     stride = tuple(given.get("strides", (1, 1)))

@@ -1,5 +1,7 @@
 """What gives the same numbers other axes: nothing is emitted; data moves later, if an operator wants it elsewhere."""
 
+from math import prod
+
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
@@ -11,6 +13,8 @@ from converters.tflite.layout import Layout
 @emits("Identity", "Dropout", any_type=True)
 def nothing(context: Context, node: NodeProto) -> None:
     """The input itself."""
+    if len(node.input) > 2 and node.input[2] and context.weight(node, 2).any():
+        raise context.no_form(node, "training_mode")
     context.alias(node)
 
 
@@ -31,6 +35,8 @@ def cast(context: Context, node: NodeProto) -> None:
 def reshape(context: Context, node: NodeProto) -> None:
     """The input under another shape; moved to the order of its ONNX axes first where these are cut through."""
     name, shape = node.input[0], context.shape(node.output[0])
+    if prod(shape) != prod(context.shape(name)):
+        raise context.no_form(node, f"a result of shape {shape} of a value of shape {context.shape(name)}")
     layout = context.stored(name).layout.reshape(shape)
     if layout is None:
         plain = tuple(range(len(context.shape(name))))
