@@ -44,7 +44,7 @@ class Session:
             if self.as_json:
                 print(document_text(document), flush=True)
             else:
-                print(_drawn(render()), end="", flush=True)
+                print(_text(render()), end="", flush=True)
         except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again when it ends
             if isinstance(error, BrokenPipeError):
@@ -137,7 +137,7 @@ def _notices(out: Session) -> Iterator[None]:
         yield
 
 
-def _drawn(renderable: Any) -> str:
+def _text(renderable: Any) -> str:
     """What rich makes for standard output: as wide and as coloured as it allows, plain in a pipe."""
     from rich.console import Console
 

@@ -99,7 +99,7 @@ BROKEN = [
     (lambda document: document.update(macs=10**30), "more than 64 bits"),
     (lambda document: document.update(macs=float("nan")), "not a valid manifest"),
     (lambda document: document.update(tools={"a" * 10_000: 3}), "not a valid manifest"),
-    (lambda document: document.update({"\x1b[2J\x9b": 1}), "\N{REPLACEMENT CHARACTER}[2J"),
+    (lambda document: document.update({"\x1b[2J\x9b": 1}), r"\x1b[2J\x9b"),
     (lambda document: document.update(name="\ud800"), "not a valid manifest"),
     (lambda document: document.update(schema_version="x" * 10_000), "a manifest of version 'xxx"),
     (lambda document: document["input"].update(shape=[1, 10**6, 10**6]), "images of this size are too large"),
@@ -317,9 +317,9 @@ def test_a_training_checkpoint_is_not_too_large(tmp_path):
 
 def test_errors_are_short_and_steer_no_terminal():
     line = _line(BadInput("a\x1b]0;title\x07 \x9b2J\ud800\n" + "x" * 10_000))
-    assert line.startswith("a\N{REPLACEMENT CHARACTER}]0;title\N{REPLACEMENT CHARACTER} ")
+    assert line.startswith(r"a\x1b]0;title\x07 ")
     assert line.isprintable()
-    assert len(line) == 1004
+    assert len(line) == 1000
 
 
 def test_tables_steer_no_terminal():

@@ -15,7 +15,7 @@ def test_a_notice_is_one_line_on_stderr_and_is_said_once(capsys):
         notice("another")
         out.result({"a": 1}, lambda: "")
     printed = capsys.readouterr()
-    assert printed.err == "warning: two lines \N{REPLACEMENT CHARACTER}[31m\nwarning: another\n"
+    assert printed.err == "warning: two lines \\x1b[31m\nwarning: another\n"
     assert printed.out.startswith("{")
 
 
