@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from emulated import HASWELL, needs_haswell
+from emulated import EXACT, SATURATING, needs_both_kinds
 from networks import resnet, samples
 
 from converters import onnx_graph
@@ -99,7 +99,7 @@ def test_what_the_checker_refuses_and_the_runtime_takes_is_run_on_any_host(quant
     np.testing.assert_array_equal(run_onnx(path, images)[0], expected)
 
 
-EMULATED = """
+ANSWERS = """
 import sys
 from pathlib import Path
 import numpy
@@ -110,18 +110,24 @@ numpy.savez(outputs, exact=found[0], plain=found[1], saturates=host_saturates())
 """
 
 
-@needs_haswell
-def test_an_emulated_cpu_without_vnni_is_found_out_and_answers_exactly_all_the_same(quantized, tmp_path):
+@needs_both_kinds
+def test_a_cpu_without_vnni_is_found_out_and_answers_exactly_all_the_same(quantized, tmp_path):
+    """One of the two is emulated."""
     made, images = quantized
-    model, inputs, outputs = (tmp_path / name for name in ("model.onnx", "inputs.npy", "outputs.npz"))
+    model, inputs = tmp_path / "model.onnx", tmp_path / "inputs.npy"
     onnx_graph.save(write_qdq(made.model, made.spec), model)
     np.save(inputs, images)
-    command = [*HASWELL, sys.executable, "-c", EMULATED, str(model), str(inputs), str(outputs)]
-    root = Path(onnx_graph.__file__).parents[1]
-    subprocess.run(command, cwd=root, check=True, capture_output=True, timeout=600)
-    here = run_onnx(model, images)[0]
+    found = []
+    for number, cpu in enumerate((EXACT, SATURATING)):
+        outputs = tmp_path / f"{number}.npz"
+        command = [*cpu, sys.executable, "-c", ANSWERS, str(model), str(inputs), str(outputs)]
+        root = Path(onnx_graph.__file__).parents[1]
+        subprocess.run(command, cwd=root, check=True, capture_output=True, timeout=600)
+        with np.load(outputs) as file:
+            found.append(dict(file))
+    here, there = found
     step = made.spec.activations[made.model.graph.output[0].name].scale
-    with np.load(outputs) as there:
-        assert there["saturates"]
-        assert np.abs(there["exact"] - here).max() <= 1.01 * step
-        assert np.abs(there["plain"] - here).max() > 2 * step
+    assert (here["saturates"], there["saturates"]) == (False, True)
+    np.testing.assert_array_equal(here["exact"], here["plain"])
+    assert np.abs(there["exact"] - here["exact"]).max() <= 1.01 * step
+    assert np.abs(there["plain"] - here["exact"]).max() > 2 * step

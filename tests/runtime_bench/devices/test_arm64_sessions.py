@@ -8,6 +8,7 @@ import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from math import ceil, log2
 
 import pytest
@@ -25,7 +26,6 @@ from converters.quantization.arm_rounding import with_arm_rounding
 from converters.quantization.qdq import write_qdq
 from converters.quantization.quantize import quantize
 from converters.quantization.twin import signed_twin
-from converters.runtimes import host_saturates
 from converters.tflite.emit import emit_tflite
 from runtime_bench import worker as worker_module
 from runtime_bench.bench import Protocol, bench
@@ -104,12 +104,17 @@ def int8(files, candidate, tmp_path):
     paths = tmp_path / "int8.onnx", tmp_path / "int8.tflite"
     onnx_graph.save(write_qdq(made.model, made.spec), paths[0])
     emit_tflite(made.model, paths[1], quantization=made.spec)
-    return [candidate(path, "int8") for path in paths[host_saturates() :]]
+    return [candidate(path, "int8") for path in paths]
 
 
-def check(there, candidates):
+@pytest.fixture
+def check(probe):
+    return partial(checked, probe)
+
+
+def checked(probe, there, candidates):
     """What a machine measured, all of it, and its answers are those of this one."""
-    here = bench(candidates, LocalDevice(), QUICK)
+    here = bench(candidates, LocalDevice(), QUICK, probe=probe)
     for one, other in zip(there.entries, here.entries, strict=True):
         assert (one.failure, one.emulated) == (None, False)
         assert one.agreement.within_tolerance
@@ -138,7 +143,7 @@ def soon(action, *words):
 
 
 @pytest.mark.parametrize("format", [pytest.param(0, id="onnx"), pytest.param(1, id="tflite", marks=pytest.mark.slow)])
-def test_a_board_answers_as_this_machine_and_says_that_it_is_an_arm64_one(board, ssh, close, format):
+def test_a_board_answers_as_this_machine_and_says_that_it_is_an_arm64_one(board, ssh, close, format, check):
     there = bench([close[format]], ssh, QUICK)
     check(there, [close[format]])
     assert "CPU part\t: 0xd08" in remote_files(ssh.run(DUMP))["proc/cpuinfo"]
@@ -167,7 +172,7 @@ def test_a_python_for_another_machine(board, ssh, machine):
 
 
 @pytest.mark.slow
-def test_int8_on_a_board_has_the_same_bits_and_clean_leaves_nothing(board, int8):
+def test_int8_on_a_board_has_the_same_bits_and_clean_leaves_nothing(board, int8, check):
     there = bench(int8, SshDevice("ssh://board", clean=True), QUICK)
     check(there, int8)
     assert all(entry.agreement.max_abs == 0 for entry in there.entries)
@@ -175,7 +180,6 @@ def test_int8_on_a_board_has_the_same_bits_and_clean_leaves_nothing(board, int8)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(host_saturates(), reason="this host saturates uint8 x int8")
 def test_additions_in_int8_round_on_a_board_as_arm_does(ssh, candidate, tmp_path):
     """And otherwise than here: with scales that are powers of two many sums end in a half, and pass for wrong."""
     path, rounded = tmp_path / "added.onnx", tmp_path / "rounded.onnx"
@@ -229,7 +233,7 @@ def test_a_python_for_another_machine_on_a_phone(phone, adb, machine):
 
 
 @pytest.mark.parametrize("format", [pytest.param(0, id="onnx", marks=pytest.mark.slow), pytest.param(1, id="tflite")])
-def test_the_app_on_a_phone_answers_as_this_machine(app, close, format):
+def test_the_app_on_a_phone_answers_as_this_machine(app, close, format, check):
     there = bench([close[format]], AdbDevice("adb"), QUICK)
     check(there, [close[format]])
     assert (there.before.battery, there.before.python) == ("87%, discharging", "none")
@@ -238,7 +242,7 @@ def test_the_app_on_a_phone_answers_as_this_machine(app, close, format):
 
 
 @pytest.mark.slow
-def test_int8_by_the_app_has_the_same_bits_and_clean_removes_it(app, int8):
+def test_int8_by_the_app_has_the_same_bits_and_clean_removes_it(app, int8, check):
     there = bench(int8, AdbDevice("adb", clean=True), QUICK)
     check(there, int8)
     assert all(entry.agreement.max_abs == 0 for entry in there.entries)
@@ -247,7 +251,7 @@ def test_int8_by_the_app_has_the_same_bits_and_clean_removes_it(app, int8):
 
 
 @pytest.mark.slow
-def test_a_phone_with_python_answers_as_this_machine(phone, close, int8):
+def test_a_phone_with_python_answers_as_this_machine(phone, close, int8, check):
     there = bench([*close, *int8], AdbDevice("adb", clean=True), QUICK)
     check(there, [*close, *int8])
     assert all(entry.agreement.max_abs == 0 for entry in there.entries[len(close) :])
