@@ -1,5 +1,6 @@
 """Waiting for what happens by itself."""
 
+import threading
 import time
 
 
@@ -9,3 +10,14 @@ def gone(found, seconds=20):
     while found() and time.monotonic() < until:
         time.sleep(0.1)
     return not found()
+
+
+class Amid:
+    """Progress of a bench: does something a second after the first measurement has begun, however slow the host is."""
+
+    def __init__(self, action):
+        self.timer = threading.Timer(1.0, action)
+
+    def __call__(self, done, total, text):
+        if text.startswith("measuring") and self.timer.ident is None:
+            self.timer.start()

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from phone import ADB
-from waiting import gone
+from waiting import Amid, gone
 
 from runtime_bench.bench import Protocol, bench
 from runtime_bench.devices.adb import AdbDevice, phones
@@ -126,11 +126,12 @@ def test_a_phone_without_python(plug):
 
 
 def test_unplugged_while_measuring(phone, candidates):
-    timer = threading.Timer(5.0, phone.unplug)
-    timer.start()
+    cut = Amid(phone.unplug)
     began = time.monotonic()
-    results = bench(candidates, AdbDevice("adb"), Protocol(runs=10**7, seconds=0.0, processes=1, warm_up_seconds=0.0))
-    timer.join()
+    results = bench(
+        candidates, AdbDevice("adb"), Protocol(runs=10**7, seconds=0.0, processes=1, warm_up_seconds=0.0), progress=cut
+    )
+    cut.timer.join()
     assert time.monotonic() - began < 60
     for entry in results.entries:
         assert entry.failure.kind in ("connection", "device")

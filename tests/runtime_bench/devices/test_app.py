@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from phone import ADB
-from waiting import gone
+from waiting import Amid, gone
 
 from runtime_bench import worker as worker_module
 from runtime_bench.bench import Protocol, bench
@@ -113,10 +113,11 @@ def test_an_app_that_was_removed_meanwhile(loaded, phone):
 
 
 def test_unplugged_while_measuring(phone, candidates):
-    timer = threading.Timer(4.0, phone.unplug)
-    timer.start()
-    results = bench(candidates, AdbDevice("adb"), Protocol(runs=10**8, seconds=0.0, processes=1, warm_up_seconds=0.0))
-    timer.join()
+    cut = Amid(phone.unplug)
+    results = bench(
+        candidates, AdbDevice("adb"), Protocol(runs=10**8, seconds=0.0, processes=1, warm_up_seconds=0.0), progress=cut
+    )
+    cut.timer.join()
     for entry in results.entries:
         assert entry.failure.kind == "device"
         assert "adb: the connection was lost" in entry.failure.message or "adb" in entry.failure.message

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from board import SSHD, Board
 from environments import environment
-from waiting import gone
+from waiting import Amid, gone
 
 from runtime_bench.bench import Protocol, bench
 from runtime_bench.devices.local import LocalDevice
@@ -119,11 +119,10 @@ def test_an_unknown_host_key(board, device):
 
 
 def test_a_lost_connection_while_measuring(board, device, candidates):
-    timer = threading.Timer(3.0, board.hang_up)
-    timer.start()
+    cut = Amid(board.hang_up)
     started = time.monotonic()
-    results = bench(candidates, device, replace(QUICK, seconds=1000.0))
-    timer.join()
+    results = bench(candidates, device, replace(QUICK, seconds=1000.0), progress=cut)
+    cut.timer.join()
     assert time.monotonic() - started < 60
     for entry in results.entries:
         assert entry.failure.kind in ("connection", "device")
