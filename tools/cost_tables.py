@@ -19,8 +19,9 @@ import torch
 from torch import nn
 
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.cost import Shape, conv_shapes, cost
+from falcon_edge.falcon.cost import cost
 from falcon_edge.falcon.gep import lossless_rank
+from falcon_edge.falcon.observe import Shape, Use, observe
 from falcon_edge.falcon.plan import default_layers, falcon_macs, falcon_parameters
 from falcon_edge.falcon.units import DSConv
 from falcon_edge.models.sources import BUILTIN, build
@@ -59,11 +60,11 @@ def rows() -> Iterator[Counted]:
         shape = BUILTIN[name].input_shape
         with torch.device("meta"):
             network = build(name)
-        shapes = conv_shapes(network, shape)
-        replaced = [layer for layer, reason in default_layers(network, shapes).items() if reason is None]
+        observed = observe(network, shape)
+        replaced = [layer for layer, reason in default_layers(network, observed).items() if reason is None]
         yield count(network, shape, name, "standard", unclamped=(0, 0))
         for rank in range(1, highest + 1):
-            yield falcon(network, shapes, replaced, shape, name, rank)
+            yield falcon(network, observed.uses, replaced, shape, name, rank)
         if name in ("vgg19", "resnet34"):
             # The paper's figure for VGG19 is that of a network whose RGB stem stays standard.
             inner = replaced[1:] if name == "vgg19" else replaced
@@ -72,7 +73,7 @@ def rows() -> Iterator[Counted]:
 
 def falcon(
     network: nn.Module,
-    shapes: dict[str, tuple[Shape, Shape]],
+    uses: dict[str, Use],
     replaced: list[str],
     shape: Shape,
     name: str,
@@ -84,7 +85,7 @@ def falcon(
     missing = {layer: rank - ranks[layer] for layer in replaced if ranks[layer] < rank}
     unclamped = (
         sum(falcon_parameters(convs[layer], more, biased=False) for layer, more in missing.items()),
-        sum(falcon_macs(convs[layer], more, *shapes[layer]) for layer, more in missing.items()),
+        sum(falcon_macs(convs[layer], more, uses[layer]) for layer, more in missing.items()),
     )
     made = surgery.apply(network, ranks, fit=False)
     dropped = sum(conv.out_channels for conv in convs.values() if conv.bias is not None)
@@ -99,7 +100,7 @@ def count(
     additions = sum(
         prod(layer.output_shape)
         for layer in total.layers
-        if layer.macs and network.get_submodule(layer.name).bias is not None and not (dropped and in_falcon(layer.name))
+        if network.get_submodule(layer.name).bias is not None and not (dropped and in_falcon(layer.name))
     )
     return Counted(name, form, total.parameters, total.macs, dropped, additions, *unclamped)
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from falcon_edge.falcon.cost import evaluating
 from falcon_edge.falcon.gep import PatchStatistics
+from falcon_edge.falcon.observe import evaluating
 
 
 class _Moments:

@@ -16,6 +16,8 @@ def why_not(conv: nn.Conv2d) -> str | None:
         return "its shape is not known before the first forward pass"
     if type(conv) is not nn.Conv2d:
         return f"it is a {type(conv).__name__}, not a plain Conv2d"
+    if "forward" in vars(conv):
+        return "its forward is replaced"
     if conv._forward_hooks or conv._forward_pre_hooks:  # they may change what it computes, as weight norms do
         return "it has hooks, which would be lost"
     if conv.kernel_size == (1, 1):
@@ -23,6 +25,10 @@ def why_not(conv: nn.Conv2d) -> str | None:
     if conv.groups == conv.in_channels and conv.groups > 1:
         return "it is depthwise already"
     return None
+
+
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
 
 
 class FalconConv2d(nn.Module):
@@ -53,6 +59,11 @@ class FalconConv2d(nn.Module):
         if rank < 1:
             raise ValueError(f"rank {rank}: a FALCON convolution needs at least one branch")
         self.rank = rank
+        # What a convolution says about itself, for networks that ask it (to pad by its kernel, say).
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size, self.stride = _pair(kernel_size), _pair(stride)
+        self.dilation, self.padding_mode = _pair(dilation), padding_mode
+        self.padding = padding if isinstance(padding, str) else _pair(padding)
         self.pointwise = nn.ModuleList(
             nn.Conv2d(in_channels, out_channels, 1, groups=groups, bias=False) for _ in range(rank)
         )

@@ -9,9 +9,9 @@ from torch import nn
 
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import gep
-from falcon_edge.falcon.cost import Shape, conv_macs, conv_shapes, cost
 from falcon_edge.falcon.gep import PatchStatistics
 from falcon_edge.falcon.layers import FalconConv2d, why_not
+from falcon_edge.falcon.observe import Observed, Use, observe
 
 
 class LayerPlan(BaseModel):
@@ -69,8 +69,8 @@ def uniform_plan(
     """
     if rank < 1:
         raise BadInput(f"rank {rank}: FALCON needs a rank of at least 1")
-    shapes = conv_shapes(model, input_shape)
-    chosen = default_layers(model, shapes)
+    observed = observe(model, input_shape)
+    chosen = default_layers(model, observed)
     ranks: dict[str, int] = {}
     for name, reason in chosen.items():
         if reason is None:
@@ -87,7 +87,7 @@ def uniform_plan(
         name: reason or (f"clamped from rank {rank} to the lossless rank" if ranks[name] < rank else "uniform rank")
         for name, reason in chosen.items()
     }
-    return make_plan(model, input_shape, ranks, reasons=reasons, statistics=statistics)
+    return _plan(model, input_shape, observed, ranks, reasons, statistics or {})
 
 
 def make_plan(
@@ -99,20 +99,29 @@ def make_plan(
     statistics: Mapping[str, PatchStatistics] | None = None,
 ) -> Plan:
     """The plan in which exactly the layers of `ranks` become FALCON. Raises BadInput for layers that cannot."""
-    shapes = conv_shapes(model, input_shape)
-    total = cost(model, input_shape)
-    unknown = [name for name in ranks if name not in shapes]
+    return _plan(model, input_shape, observe(model, input_shape), ranks, reasons or {}, statistics or {})
+
+
+def _plan(
+    model: nn.Module,
+    input_shape: tuple[int, int, int],
+    observed: Observed,
+    ranks: Mapping[str, int],
+    reasons: Mapping[str, str],
+    statistics: Mapping[str, PatchStatistics],
+) -> Plan:
+    unknown = [name for name in ranks if name not in observed.uses]
     if unknown:
         raise BadInput(f"the plan names {unknown[0]}, which is no convolution that the input reaches")
     layers = []
-    for name, (inputs, outputs) in shapes.items():
+    for name, use in observed.uses.items():
         conv = _conv(model, name)
         parameters = sum(parameter.numel() for parameter in conv.parameters())
-        macs = conv_macs(conv, outputs)
+        macs = observed.macs(name)
         planned_parameters, planned_macs, error, rank = parameters, macs, None, ranks.get(name)
-        reason = (reasons or {}).get(name, "as the plan says")
+        reason = reasons.get(name, "as the plan says")
         if rank is not None:
-            impossible = why_not(conv)
+            impossible = _why_not(conv, name, observed)
             if impossible is not None:
                 raise BadInput(f"the plan replaces {name}, but {impossible}")
             limit = gep.lossless_rank(conv.weight)
@@ -120,10 +129,9 @@ def make_plan(
                 rank, reason = limit, f"clamped from rank {rank} to the lossless rank"
             elif rank < 1:
                 raise BadInput(f"the plan gives {name} rank {rank}: FALCON needs a rank of at least 1")
-            biased = conv.bias is not None or name in (statistics or {})
-            planned_parameters = falcon_parameters(conv, rank, biased)
-            planned_macs = falcon_macs(conv, rank, inputs, outputs)
-            error = gep.fit(conv.weight, rank, (statistics or {}).get(name)).relative_error
+            planned_parameters = falcon_parameters(conv, rank, conv.bias is not None or name in statistics)
+            planned_macs = falcon_macs(conv, rank, use)
+            error = gep.fit(conv.weight, rank, statistics.get(name)).relative_error
         layers.append(
             LayerPlan(
                 name=name,
@@ -138,17 +146,19 @@ def make_plan(
                 error=error,
             )
         )
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    macs = sum(one.macs for one in observed.executed)
     return Plan(
         input_shape=input_shape,
         layers=tuple(layers),
-        parameters=total.parameters,
-        macs=total.macs,
-        planned_parameters=total.parameters + sum(layer.planned_parameters - layer.parameters for layer in layers),
-        planned_macs=total.macs + sum(layer.planned_macs - layer.macs for layer in layers),
+        parameters=parameters,
+        macs=macs,
+        planned_parameters=parameters + sum(layer.planned_parameters - layer.parameters for layer in layers),
+        planned_macs=macs + sum(layer.planned_macs - layer.macs for layer in layers),
     )
 
 
-def default_layers(model: nn.Module, shapes: Mapping[str, tuple[Shape, Shape]]) -> dict[str, str | None]:
+def default_layers(model: nn.Module, observed: Observed) -> dict[str, str | None]:
     """For every convolution None if it is replaced by default, else the reason why it is kept.
 
     A network may name its own in `falcon_layers` (those of the paper do); elsewhere every convolution is replaced whose
@@ -156,28 +166,32 @@ def default_layers(model: nn.Module, shapes: Mapping[str, tuple[Shape, Shape]]) 
     """
     own: Collection[str] | None = getattr(model, "falcon_layers", None)
     chosen: dict[str, str | None] = {}
-    for name, (inputs, outputs) in shapes.items():
+    for name, use in observed.uses.items():
         conv = _conv(model, name)
-        reason = why_not(conv)
+        reason = _why_not(conv, name, observed)
         if reason is None and own is not None:
             reason = None if name in own else "the published network keeps it"
-        elif reason is None and falcon_macs(conv, 1, inputs, outputs) >= conv_macs(conv, outputs):
+        elif reason is None and falcon_macs(conv, 1, use) >= observed.macs(name):
             reason = "FALCON would not save MACs"
         chosen[name] = reason
     return chosen
 
 
-def falcon_macs(conv: nn.Conv2d, rank: int, inputs: Shape, outputs: Shape) -> int:
+def falcon_macs(conv: nn.Conv2d, rank: int, use: Use) -> int:
     """k (H W (M / groups) N + H' W' kh kw N): the pointwise part runs at the input's resolution."""
     count, channels, height, width = conv.weight.shape
-    pixels_in, pixels_out = inputs[1] * inputs[2], outputs[1] * outputs[2]
-    return rank * count * (pixels_in * channels + pixels_out * height * width)
+    return rank * count * (use.inputs * channels + use.outputs * height * width)
 
 
 def falcon_parameters(conv: nn.Conv2d, rank: int, biased: bool) -> int:
     """k ((M / groups) N + kh kw N), and N of the bias (a data-aware fit makes one where there was none)."""
     count, channels, height, width = conv.weight.shape
     return rank * count * (channels + height * width) + (count if biased else 0)
+
+
+def _why_not(conv: nn.Conv2d, name: str, observed: Observed) -> str | None:
+    """Why a convolution cannot be taken out of its network, or None."""
+    return why_not(conv) or observed.bound.get(name)
 
 
 def _conv(model: nn.Module, name: str) -> nn.Conv2d:

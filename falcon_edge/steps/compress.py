@@ -18,7 +18,15 @@ from falcon_edge.falcon.plan import Plan, make_plan, uniform_plan
 from falcon_edge.place import bundle_path, hold
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.pack import data_name
-from falcon_edge.steps.subject import Choice, Subject, about_classes, open_with_data, weights_bytes, write_subject
+from falcon_edge.steps.subject import (
+    Choice,
+    Subject,
+    about_classes,
+    answer,
+    open_with_data,
+    weights_bytes,
+    write_subject,
+)
 from falcon_edge.steps.train import measured_accuracy
 from falcon_edge.training.fit import Recipe, fit
 from falcon_edge.training.images import Images
@@ -95,6 +103,7 @@ def compress(
         )
         teacher = subject.network
         network = surgery.apply(teacher, plan.replaced, statistics=statistics)
+        answer(f"{choice.model}, compressed,", network, subject.input.shape)  # it may ask a layer for what is no more
         compressed = replace(subject, network=network, plan=plan)
         options = {"rank": rank, "plan": None if plan_file is None else plan_file.name, "init": init}
         options |= about_classes(class_map)

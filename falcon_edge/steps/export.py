@@ -176,7 +176,15 @@ class _Exporter:
                 card=self._card(),
             )
             self._float = path, check_onnx(self.subject.network, self.samples, path), written.notes
+            self._check_count(describe(path).macs)
         return self._float
+
+    def _check_count(self, macs: int) -> None:
+        """What runs is what counts: the manifest has the exported graph's MACs, should the network's differ."""
+        if macs != self.manifest.macs:
+            counted = f"{macs:,} MACs in the exported graph, {self.manifest.macs:,} in the network"
+            notice(f"{self.manifest.name}: {counted}; the bundle now tells of the graph's")
+            self.manifest = self.manifest.model_copy(update={"macs": macs})
 
     def _export_int8(self, target: Target, precision: Precision) -> None:
         source, quantized, quantizer = self._int8_onnx()

@@ -35,7 +35,8 @@ from falcon_edge.data import ClassMap, Dataset, channel_statistics, open_dataset
 from falcon_edge.data.classes import labels_of, mapped_names, numbered
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.cost import cost, forward_zeros
+from falcon_edge.falcon.cost import Cost, cost
+from falcon_edge.falcon.observe import forward_zeros
 from falcon_edge.falcon.plan import Plan, make_plan
 from falcon_edge.models.ordinary import ordinary
 from falcon_edge.models.sources import BUILTIN, build
@@ -172,7 +173,7 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
     elif choice.weights_key is not None:
         raise BadInput("--weights-key chooses among the weights of a file: give it with --weights")
     advice = "" if choice.input_shape is not None else "; if it takes another one, say so with --input"
-    classes = _answer(choice.model, network, shape, advice).shape
+    classes = answer(choice.model, network, shape, advice).shape
     if len(classes) != 2:
         raise BadInput(
             f"{choice.model} gives an output of shape {tuple(classes)}; a classifier gives (images, classes)"
@@ -245,11 +246,11 @@ def _built(
     except BadInput as error:
         raise BadInput(str(error) if str(error).startswith(source) else f"{source}: {error}") from error
     if any(isinstance(parameter, nn.UninitializedParameter) for parameter in network.parameters()):
-        _answer(source, network, shape)  # lazy modules take their shapes from the first input
+        answer(source, network, shape)  # lazy modules take their shapes from the first input
     return network, done
 
 
-def _answer(source: str, network: nn.Module, shape: tuple[int, int, int], advice: str = "") -> torch.Tensor:
+def answer(source: str, network: nn.Module, shape: tuple[int, int, int], advice: str = "") -> torch.Tensor:
     """The output for an image of zeros. Raises BadInput if there is none, or none of numbers."""
     words = "x".join(map(str, shape))
     try:
@@ -309,6 +310,7 @@ def write_subject(
     plan = subject.plan or make_plan(subject.network, spec.shape, {})
     weights = weights_bytes(subject.network)
     total = cost(subject.network, spec.shape)
+    _check_counts(subject.name, plan, total)
     vectors, files = golden_inputs(spec, dataset, subject.images)
     with write_bundle(place) as draft:
         draft.write(WEIGHTS, weights)
@@ -334,6 +336,20 @@ def write_subject(
             tools=tool_versions(),
         )
     return draft.manifest
+
+
+def _check_counts(name: str, plan: Plan, total: Cost) -> None:
+    """Say where the plan, by its formulas, and the network, run as it is, come to other counts."""
+    if (plan.planned_macs, plan.planned_parameters) != (total.macs, total.parameters):
+        notice(
+            f"{name}: its plan counts {plan.planned_macs:,} MACs and {plan.planned_parameters:,} parameters, the "
+            f"network has {total.macs:,} and {total.parameters:,}; the bundle tells of the network's"
+        )
+    if total.unused:
+        notice(
+            f"{name}: no answer depends on {total.unused:,} of its {total.parameters:,} parameters; exported files "
+            "leave them out"
+        )
 
 
 def weights_bytes(network: nn.Module) -> bytes:

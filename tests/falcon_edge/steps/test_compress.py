@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch import nn
 
-from falcon_edge.bundle import open_bundle
+from falcon_edge.bundle import open_bundle, read_document
 from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.layers import FalconConv2d
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.place import locked
 from falcon_edge.steps.compress import compress, plan_compression
+from falcon_edge.steps.export import export
 from falcon_edge.steps.pack import pack
 from falcon_edge.steps.subject import Choice, open_subject
 from falcon_edge.training.fit import Recipe, accuracy
@@ -345,3 +346,40 @@ def test_calibration_images_are_of_the_training_split(standard, tmp_path, stripe
         for name in ("one", "other")
     }
     assert len(digests) == 1
+
+
+def test_a_network_that_reads_the_weight_of_a_layer_keeps_it_and_counts_it(tmp_path, user_module):
+    user_module("""
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.head = nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3), nn.Linear(8, 2)
+
+        def forward(self, x):
+            x = nn.functional.conv2d(self.b(self.a(x)), self.a.weight)
+            return self.head(x.mean((2, 3)))
+    """)
+    choice = Choice("users_own:Net", input_shape=(8, 12, 12))
+    manifest = compress(choice, tmp_path / "net", rank=1)
+    plan = read_document(tmp_path / "net.falcon" / "plan.json", Plan)
+    assert [(layer.name, layer.rank) for layer in plan.layers] == [("a", None), ("b", 1)]
+    assert "outside its forward pass" in plan.layers[0].reason
+    assert manifest.macs == plan.planned_macs == 100 * 576 + 100 * 64 + 64 * 72 + 36 * 576 + 16
+    (made,) = export(tmp_path / "net.falcon", ("onnx",)).exports
+    assert made.macs == manifest.macs
+
+
+def test_a_network_that_its_compressed_layers_do_not_fit_is_one_line(tmp_path, user_module):
+    user_module("""
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.head = nn.Conv2d(8, 8, 3), nn.Linear(8, 2)
+
+        def forward(self, x):
+            assert isinstance(self.a, nn.Conv2d), "a convolution"
+            return self.head(self.a(x).mean((2, 3)))
+    """)
+    with pytest.raises(BadInput, match="compressed, does not take an input of 8x12x12: a convolution"):
+        compress(Choice("users_own:Net", input_shape=(8, 12, 12)), tmp_path / "net", rank=1)
+    assert not (tmp_path / "net.falcon").exists()

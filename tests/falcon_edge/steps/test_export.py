@@ -12,6 +12,7 @@ from converters.errors import ParityError, UnsupportedOperator
 from converters.inspect import describe
 from falcon_edge.bundle import Golden, edit_bundle, open_bundle
 from falcon_edge.errors import BadInput
+from falcon_edge.notices import Notice
 from falcon_edge.steps.bench import read_card
 from falcon_edge.steps.export import export, golden_samples
 from falcon_edge.steps.pack import pack
@@ -208,3 +209,13 @@ def test_golden_samples_are_the_files_in_order(standard):
     assert samples.dtype == np.float32
     for number in range(8):
         assert samples[number].tobytes() == (standard / "golden" / f"{number:02d}.input.bin").read_bytes()
+
+
+def test_a_bundle_that_was_miscounted_gets_the_count_of_the_exported_graph(tmp_path, choice):
+    path = tmp_path / "net.falcon"
+    right = pack(choice, path).macs
+    with edit_bundle(path) as draft:
+        draft.manifest = draft.manifest.model_copy(update={"macs": right - 7})
+    with pytest.warns(Notice, match=f"{right:,} MACs in the exported graph, {right - 7:,} in the network"):
+        manifest = export(path, ("onnx",))
+    assert manifest.macs == open_bundle(path).manifest.macs == right

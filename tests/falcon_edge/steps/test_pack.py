@@ -9,6 +9,7 @@ import torch
 
 from falcon_edge.bundle import open_bundle
 from falcon_edge.errors import BadInput
+from falcon_edge.notices import Notice
 from falcon_edge.steps.pack import data_name, pack
 from falcon_edge.steps.subject import Choice, open_subject
 
@@ -73,3 +74,18 @@ def test_bad_input_leaves_nothing(tmp_path, choice, change, data, said):
 )
 def test_data_is_known_by_its_last_name(data, name):
     assert data_name(data) == name
+
+
+def test_parameters_that_no_answer_depends_on_are_said(tmp_path, user_module):
+    user_module("""
+    class Net(nn.Sequential):
+        def __init__(self):
+            super().__init__(nn.Flatten(), nn.Linear(144, 2))
+            self.spare = nn.Linear(3, 3)
+
+        def forward(self, x):
+            return self[1](self[0](x))
+    """)
+    with pytest.warns(Notice, match="no answer depends on 12 of its 302 parameters"):
+        manifest = pack(Choice("users_own:Net", input_shape=(1, 12, 12)), tmp_path / "net")
+    assert (manifest.parameters, manifest.macs) == (302, 288)

@@ -1,0 +1,286 @@
+"""What a network does with an image, seen by running it: every product, and how its convolutions are used.
+
+Counted are the operators that run, whichever module or function calls them, so that a weight used twice counts twice.
+Of these only those on the way from the image to the answer: what depends on weights alone is computed when a network is
+exported, and what no answer depends on is left out then.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+Shape = tuple[int, ...]
+# Products of vectors, which torch's own table leaves out. It counts in FLOPs, two for a MAC.
+VECTORS: dict[Any, Callable[..., int]] = {
+    torch.ops.aten.mv: lambda matrix, vector: matrix.numel(),
+    torch.ops.aten.addmv: lambda start, matrix, vector, **_: matrix.numel(),
+    torch.ops.aten.dot: lambda one, other: one.numel(),
+    torch.ops.aten.addbmm: lambda start, one, other, **_: one.numel() * other.shape[-1],
+}
+OUTSIDE = "the network uses its weight outside its forward pass"
+DEAD = "no answer depends on it"
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A convolution or matrix product that ran: the innermost module that it ran in, what it gave, its MACs."""
+
+    name: str
+    kind: str
+    output_shape: Shape
+    macs: int
+
+
+class Use(NamedTuple):
+    """Pixels of an image that go into and come out of a convolution, over all its calls."""
+
+    inputs: int
+    outputs: int
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One image's way through a network.
+
+    executed: in order. uses: of every Conv2d that was called, by module path, in order. bound: those of them that
+    something else than a call of theirs depends on, and why. unused: parameters that no answer depends on, by name.
+    """
+
+    executed: tuple[Executed, ...]
+    uses: dict[str, Use]
+    bound: dict[str, str]
+    unused: tuple[str, ...]
+
+    def macs(self, name: str) -> int:
+        """MACs that ran in a module."""
+        return sum(one.macs for one in self.executed if one.name == name or one.name.startswith(f"{name}."))
+
+
+@dataclass
+class _Operation:
+    """One operator that ran. reads, writes: the memory of its tensors."""
+
+    name: str
+    kind: str
+    macs: int
+    output_shape: Shape
+    reads: frozenset[int]
+    writes: frozenset[int]
+
+
+@dataclass
+class _Call:
+    """One call of a convolution, and where its operators lie on the tape."""
+
+    name: str
+    use: Use
+    start: int
+    end: int
+
+
+class _Tape(TorchDispatchMode):
+    """Writes down every operator, and keeps its tensors, so that no memory is used twice. path: what runs now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: list[_Operation] = []
+        self.kept: list[Tensor] = []
+        self.path = [""]
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        packet = func._overloadpacket
+        known = packet in flop_registry or packet in VECTORS
+        if not known and func is not torch.ops.prim.device.default:
+            with self:
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+        output = func(*args, **kwargs)
+        macs = 0
+        if packet in VECTORS:
+            macs = VECTORS[packet](*args, **kwargs)
+        elif known:
+            macs = flop_registry[packet](*args, **kwargs, out_val=output) // 2
+        given, made = _tensors((args, kwargs)), _tensors(output)
+        shape = tuple(made[0].shape) if made else ()
+        self.operations.append(_Operation(self.path[-1], packet.__name__, macs, shape, _memory(given), _memory(made)))
+        self.kept += (*given, *made)
+        return output
+
+
+def observe(model: nn.Module, input_shape: Shape) -> Observed:
+    """Run `model` on an image (C, H, W) of zeros in eval mode. It is left as it was."""
+    names = {module: name for name, module in model.named_modules()}
+    tape, calls, outside = _Tape(), list[_Call](), set[str]()
+    zeros = zeros_for(model, input_shape)
+    with _watching(model, names, tape, calls, outside), whole_attention(), tape:
+        answer = forward(model, zeros)
+    live, read = _on_the_way(tape.operations, _memory([zeros]), _memory(_tensors(answer)))
+    uses: dict[str, Use] = {}
+    for call in calls:
+        alive = any(live[index] and tape.operations[index].macs for index in range(call.start, call.end))
+        before, use = uses.get(call.name, Use(0, 0)), call.use if alive else Use(0, 0)
+        uses[call.name] = Use(before.inputs + use.inputs, before.outputs + use.outputs)
+    bound = {name: DEAD for name, use in uses.items() if use.outputs == 0}
+    bound |= {name: f"its weight is that of {other} too" for name, other in _shared(model, names).items()}
+    bound |= dict.fromkeys(outside, OUTSIDE)
+    return Observed(
+        tuple(
+            Executed(one.name, one.kind, one.output_shape, one.macs)
+            for one, alive in zip(tape.operations, live, strict=True)
+            if alive and one.macs
+        ),
+        uses,
+        bound,
+        tuple(name for name, one in model.named_parameters() if not read & _memory([one])),
+    )
+
+
+def forward_zeros(model: nn.Module, input_shape: Shape) -> Tensor:
+    """The output for one image (C, H, W) of zeros, in eval mode; every module's mode is put back afterwards."""
+    return forward(model, zeros_for(model, input_shape))
+
+
+def forward(model: nn.Module, images: Tensor) -> Tensor:
+    """The output for images, in eval mode; every module's mode is put back afterwards."""
+    with evaluating(model), torch.no_grad():
+        return model(images)
+
+
+def zeros_for(model: nn.Module, input_shape: Shape) -> Tensor:
+    """One image (1, C, H, W) of zeros, of the type and on the device of the model's weights."""
+    known = (one for one in model.parameters() if not isinstance(one, nn.UninitializedParameter))
+    first = next(known, None)
+    return torch.zeros(1, *input_shape) if first is None else first.new_zeros(1, *input_shape)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode inside the block; afterwards every module is in the mode that it was in."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+@contextmanager
+def whole_attention() -> Iterator[None]:
+    """Attention by matrix products, as it is exported, instead of one operator for all of it."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextmanager
+def _watching(
+    model: nn.Module, names: dict[nn.Module, str], tape: _Tape, calls: list[_Call], outside: set[str]
+) -> Iterator[None]:
+    """Follow which module runs, note calls of convolutions, and who reads the weights of plain ones without a call."""
+    inside: list[nn.Module] = []
+
+    class Watched(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            inside.append(self)
+            tape.path.append(names[self])  # it may be called without its hooks
+            start = len(tape.operations)
+            output = super().forward(x)
+            tape.path.pop()
+            inside.pop()
+            calls.append(_Call(names[self], _use(x, output), start, len(tape.operations)))
+            return output
+
+        def __getattr__(self, name: str) -> Any:
+            if name in ("weight", "bias") and self not in inside:
+                outside.add(names[self])
+            return super().__getattr__(name)
+
+    hooks = []
+    starts: list[int] = []
+    plain = [module for module in names if type(module) is nn.Conv2d and "forward" not in vars(module)]
+
+    def enter(module: nn.Module, *_: Any) -> None:
+        tape.path.append(names[module])
+        starts.append(len(tape.operations))
+
+    def leave(module: nn.Module, args: Sequence[Any], output: Any) -> None:
+        tape.path.pop()
+        start = starts.pop()
+        if isinstance(module, nn.Conv2d) and not isinstance(module, Watched):  # with a forward of its own
+            use = _use(args[0], output) if args and isinstance(output, Tensor) else Use(0, 0)
+            calls.append(_Call(names[module], use, start, len(tape.operations)))
+
+    try:
+        for module in names:
+            hooks += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
+        for module in plain:
+            module.__class__ = Watched
+        yield
+    finally:
+        for module in plain:
+            module.__class__ = nn.Conv2d
+        for hook in hooks:
+            hook.remove()
+
+
+def _use(x: Tensor, output: Tensor) -> Use:
+    """Pixels of (B, C, H, W) or (C, H, W)."""
+    return Use(x.numel() // x.shape[-3], output.numel() // output.shape[-3])
+
+
+def _on_the_way(
+    operations: Sequence[_Operation], image: frozenset[int], answer: frozenset[int]
+) -> tuple[list[bool], set[int]]:
+    """Whether an operation depends on the image and the answer on it, for each; all memory that the answer needs."""
+    depends, reached = [], set(image)
+    for one in operations:
+        depends.append(not reached.isdisjoint(one.reads))
+        if depends[-1]:
+            reached |= one.writes
+    needed = set(answer)
+    live = [False] * len(operations)
+    for index in reversed(range(len(operations))):
+        one = operations[index]
+        if not needed.isdisjoint(one.writes):
+            needed |= one.reads
+            live[index] = depends[index]
+    if reached.isdisjoint(answer):  # it left torch on its way, and nothing can be told
+        return [True] * len(operations), needed.union(*(one.reads for one in operations))
+    return live, needed
+
+
+def _shared(model: nn.Module, names: dict[nn.Module, str]) -> dict[str, str]:
+    """Modules that own a parameter which another one owns too: that one's name (its own, for a second name of it)."""
+    owners: dict[nn.Parameter, list[tuple[str, str]]] = {}
+    for module, name in names.items():
+        for parameter_name, parameter in module._parameters.items():
+            if parameter is not None:
+                owners.setdefault(parameter, []).append((name, parameter_name))
+    shared = {}
+    for group in owners.values():
+        for name, _ in group if len(group) > 1 else ():
+            shared[name] = next((other for other, _ in group if other != name), name) or "the network"
+    return shared
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def _memory(tensors: Sequence[Tensor]) -> frozenset[int]:
+    return frozenset(tensor.untyped_storage()._cdata for tensor in tensors if tensor.layout is torch.strided)
