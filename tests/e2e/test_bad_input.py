@@ -63,11 +63,23 @@ CASES = [
     (f"{BENCH} --data train-only.npz", "has no test split"),
     ("bench bare.onnx --data stripes.npz", "bare.onnx: carries no card"),
     # classes
-    (f"{COMPRESS} --data animals.npz -o out", "standard.falcon: 'cat', 'dog', 'emu' are none of 'rows', 'columns'"),
+    (
+        f"{COMPRESS} --data animals.npz -o out",
+        "standard.falcon: the classes of the data do not match: 'cat', 'dog', 'emu' are none of 'rows', 'columns'",
+    ),
     ("train standard.falcon --data animals.npz --epochs 1 -o out", "a class map (--class-map) says which is which"),
-    ("export standard.falcon --precision int8 --data animals.npz", "standard: 'cat', 'dog', 'emu' are none of 'rows'"),
-    ("bench standard.falcon --data animals.npz", "standard.falcon: 'cat', 'dog', 'emu' are none of 'rows'"),
-    (f"{BENCH} --data animals.npz", "good.onnx: 'cat', 'dog', 'emu' are none of 'rows', 'columns', 'noise'"),
+    (
+        "export standard.falcon --precision int8 --data animals.npz",
+        "standard: the classes of the data do not match: 'cat', 'dog', 'emu' are none of 'rows'",
+    ),
+    (
+        "bench standard.falcon --data animals.npz",
+        "standard.falcon: the classes of the data do not match: 'cat', 'dog', 'emu' are none of 'rows'",
+    ),
+    (
+        f"{BENCH} --data animals.npz",
+        "good.onnx: the classes of the data do not match: 'cat', 'dog', 'emu' are none of 'rows', 'columns', 'noise'",
+    ),
     ("check good.onnx --baseline good.onnx --data animals.npz", "'cat', 'dog', 'emu' are none of 'rows'"),
     ("bench standard.falcon --data animals.npz --class-map missing.json", "missing.json: cannot be read"),
     ("bench standard.falcon --data animals.npz --class-map plain.txt", "plain.txt: not JSON"),
