@@ -132,6 +132,8 @@ def to_pixels(image: np.ndarray, spec: InputSpec) -> np.ndarray:
     for step in spec.steps:
         image = _apply(image, step)
     channels, height, width = spec.shape
+    if image.shape[2] == 1 and channels == 3:
+        image = np.repeat(image, 3, axis=2)  # a network of coloured images has no step for this
     if image.shape != (height, width, channels):
         raise ValueError(f"an image came out of its steps as {image.shape}, not as {(height, width, channels)}")
     return image

@@ -41,7 +41,9 @@ def _bits(image: Image.Image) -> np.ndarray:
 
 
 def _without_alpha(image: Image.Image) -> np.ndarray:
-    pixels = np.asarray(image)[:, :, :-1]
+    pixels, alpha = np.asarray(image)[:, :, :-1], np.asarray(image)[:, :, -1]
+    if (pixels == pixels[0, 0]).all() and (alpha != alpha[0, 0]).any():
+        raise _Refused("of one colour, their picture being in their alpha alone, which is left out")
     return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
 
 

@@ -91,6 +91,8 @@ def _split(path: Path, arrays: dict[str, np.ndarray], suffix: str) -> Split:
         images = images[:, :, :, None]
     if images.shape[3] not in (1, 3) or 0 in images.shape:
         raise BadInput(f"{path}: {names[0]} has shape {images.shape}; images have 1 or 3 channels, the last axis")
+    if images.max() == 1:
+        notice(f"{path}: {names[0]} goes from 0 to 1, which is nearly black; white is 255")
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
         raise BadInput(f"{path}: {names[1]} is {labels.dtype} {labels.shape}; it must be {len(images)} integers")
     return Split(images, labels.astype(np.int64))

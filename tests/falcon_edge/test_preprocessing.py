@@ -220,6 +220,15 @@ def test_wrong_specifications(change):
         InputSpec.model_validate(good | change)
 
 
+def test_a_grey_image_for_a_network_of_coloured_ones_is_repeated():
+    spec = InputSpec(shape=(3, 4, 4), mean=(0.5,) * 3, std=(0.5,) * 3)
+    grey = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
+    assert np.array_equal(to_pixels(grey, spec), np.dstack([grey] * 3))
+    assert np.array_equal(batch_pixels(grey[None], spec)[0], to_pixels(grey, spec))
+    with pytest.raises(ValueError, match="came out"):
+        to_pixels(np.zeros((4, 4, 3), np.uint8), spec.model_copy(update={"shape": (1, 4, 4)}))
+
+
 def test_steps_that_lead_elsewhere():
     spec = InputSpec(shape=(3, 4, 4), mean=(0.5,) * 3, std=(0.5,) * 3)
     with pytest.raises(ValueError, match="came out"):

@@ -268,6 +268,15 @@ def test_a_photo_of_a_phone_with_a_second_picture_is_its_first(tmp_path):
     assert (decode(tmp_path / "image.jpg") == 200).all()
 
 
+@pytest.mark.parametrize(("mode", "colours"), [("LA", GREY), ("RGBA", COLOUR)])
+def test_a_picture_in_the_alpha_alone_is_refused(tmp_path, mode, colours):
+    one = np.zeros_like(colours) + colours[0, 0]
+    with pytest.raises(BadInput, match="their picture being in their alpha alone"):
+        decode(saved(Image.fromarray(planes(one, ALPHA), mode), tmp_path / "image.png"))
+    found = decode(saved(Image.fromarray(planes(one, ALPHA * 0), mode), tmp_path / "image.png"))
+    assert (found == colours[0, 0]).all()
+
+
 def test_transparency_shows_what_lies_beneath(tmp_path):
     image = palette(GREY % 5, COLOUR[0])
     path = saved(image, tmp_path / "image.png", transparency=bytes(range(5)))

@@ -5,6 +5,7 @@ import gzip
 import os
 import pickle
 import struct
+import warnings
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from scipy.io import savemat
 
 from falcon_edge.data import channel_statistics, open_dataset
 from falcon_edge.errors import BadInput
+from falcon_edge.notices import Notice
 
 RANDOM = np.random.default_rng(0)
 
@@ -274,6 +276,30 @@ def test_npz(stripes):
     assert [len(split) for split in (dataset.train, dataset.val, dataset.test)] == [240, 60, 90]
 
 
+@pytest.mark.parametrize("names", [np.array(["a", "b"]), np.array([b"a", b"b"]), ["a", "b", "unseen"]])
+@pytest.mark.parametrize("key", ["labels", "class_names"])
+def test_names_of_an_npz(tmp_path, key, names):
+    x = np.zeros((4, 5, 5, 3), np.uint8)
+    np.savez(tmp_path / "a.npz", x=x, y=np.array([0, 1, 0, 1]), **{key: names})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Notice)
+        assert open_dataset(tmp_path / "a.npz").class_names[:2] == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"y": np.array([1, 2, 3, 1])}, "test has no images of 1 of its 4 classes: '0'"),
+        ({"x_valid": np.zeros(1)}, "x_valid: not known in a data set, and not read"),
+        ({"x": np.eye(4, dtype=np.uint8)[:, None]}, "x goes from 0 to 1, which is nearly black"),
+    ],
+)
+def test_what_is_said_of_an_npz(tmp_path, arrays, said):
+    np.savez(tmp_path / "a.npz", **{"x": np.zeros((4, 5, 5, 3), np.uint8), "y": np.array([0, 1, 0, 1])} | arrays)
+    with pytest.warns(Notice, match=said):
+        open_dataset(tmp_path / "a.npz")
+
+
 def test_x_and_y_alone_are_a_test_set(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros((4, 5, 5, 3), np.uint8), y=np.array([0, 1, 0, 1]))
     dataset = open_dataset(tmp_path / "a.npz")
@@ -289,6 +315,22 @@ def test_x_and_y_alone_are_a_test_set(tmp_path):
         ({"x": np.zeros((4, 5, 5)), "y": np.zeros(4, int)}, "must be uint8"),
         ({"x": np.zeros((4, 5, 5, 2), np.uint8), "y": np.zeros(4, int)}, "1 or 3 channels"),
         ({"x": np.zeros((4, 5, 5), np.uint8), "y": np.zeros(3, int)}, "must be 4 integers"),
+        ({"x": np.zeros((4, 5, 5), np.uint16), "y": np.zeros(4, int)}, "must be uint8"),
+        ({"x": np.zeros((4, 5, 5), np.int64), "y": np.zeros(4, int)}, "must be uint8"),
+        ({"x": np.zeros((4, 5, 5), bool), "y": np.zeros(4, int)}, "must be uint8"),
+        ({"x": np.zeros((4, 5, 5), np.float32), "y": np.zeros(4, int)}, "must be uint8"),
+        ({"x": np.zeros((4, 3, 5, 5), np.uint8), "y": np.zeros(4, int)}, "1 or 3 channels, the last axis"),
+        ({"x": np.zeros((4, 5, 5), np.uint8), "y": np.zeros(4)}, "must be 4 integers"),
+        ({"x": np.zeros((4, 5, 5), np.uint8), "y": np.zeros((4, 1), int)}, "must be 4 integers"),
+        ({"x": np.zeros((4, 5, 5), np.uint8), "y": np.full(4, 2**40)}, "classes are numbered from 0"),
+        (
+            {"x": np.zeros((1, 5, 5), np.uint8), "y": [0], "labels": np.zeros((1, 1), int)},
+            "must be a list of class names",
+        ),
+        ({"x": np.zeros((1, 5, 5), np.uint8), "y": [0], "labels": [0.5]}, "a list of class names"),
+        ({"x": np.zeros((1, 5, 5), np.uint8), "y": [0], "labels": [b"\xff"]}, "not texts in UTF-8"),
+        ({"x": np.zeros((1, 5, 5), np.uint8), "y": [0], "labels": ["a"], "class_names": ["b"]}, "keep one"),
+        ({"x": np.zeros((1, 5, 5), np.uint8), "y": [1], "labels": ["a"]}, "labels 1 to 1, but there are 1 classes"),
         ({"x": np.zeros((4, 5, 5), np.uint8), "y": np.array([0, 1, 2, -1])}, "labels -1 to 2"),
         ({"z": np.zeros(1)}, "has none of"),
         ({"x": np.array([{}], object), "y": np.zeros(1, int)}, "not a readable"),
