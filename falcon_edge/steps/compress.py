@@ -15,8 +15,10 @@ from falcon_edge.falcon import surgery
 from falcon_edge.falcon.calibration import patch_statistics, reestimate_batchnorm
 from falcon_edge.falcon.gep import PatchStatistics
 from falcon_edge.falcon.plan import Plan, make_plan, uniform_plan
+from falcon_edge.notices import notice
 from falcon_edge.place import bundle_path, hold
 from falcon_edge.progress import Progress, silent
+from falcon_edge.steps.normalisation import guess
 from falcon_edge.steps.pack import data_name
 from falcon_edge.steps.subject import (
     Choice,
@@ -57,6 +59,8 @@ def plan_compression(
         raise BadInput(f"rank {rank}: FALCON needs a rank of at least 1")
     wanted = None if plan_file is None else _read_plan(plan_file)
     subject, dataset = open_with_data(choice, data, class_map)
+    if choice.weights is not None and subject.guessed is not None:
+        notice(f"{choice.model}: {guess(subject.guessed)}")
     if subject.compressed:
         raise BadInput(f"{choice.model}: is compressed already; compress the standard network that it came from")
     if wanted is not None and not wanted.replaced:

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.metadata
-import math
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +30,7 @@ from falcon_edge.bundle import (
     read_document,
     write_bundle,
 )
-from falcon_edge.data import ClassMap, Dataset, channel_statistics, open_dataset
+from falcon_edge.data import ClassMap, Dataset, open_dataset
 from falcon_edge.data.classes import labels_of, mapped_names, numbered
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
@@ -46,9 +45,8 @@ from falcon_edge.notices import notice
 from falcon_edge.place import Place
 from falcon_edge.preprocessing import InputSpec, input_spec_for
 from falcon_edge.steps.golden import golden_inputs, raw_images
+from falcon_edge.steps.normalisation import PHOTO_SIZE, Normalisation, normalisation
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-PHOTO_SIZE = 160
 PHOTO_INPUT = (3, 224, 224)
 PHOTO_SOURCES = ("timm:", "torchvision:")
 TOOLS = ("torch", "numpy", "onnx", "onnxruntime", "onnxsim", "ai-edge-litert", "safetensors")
@@ -81,6 +79,7 @@ class Subject:
     plan: Plan | None = None
     lineage: Lineage | None = None
     images: tuple[np.ndarray, ...] = ()  # raw ones, of the golden vectors of the bundle that it came from
+    guessed: Normalisation | None = None  # where nobody said which one the network was trained with
 
     @property
     def compressed(self) -> bool:
@@ -181,16 +180,16 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
     labels = tuple(map(str, range(classes[1])))
     if dataset is not None:
         labels, dataset = _labelled(choice.model, classes[1], names, dataset, class_map)
-    mean, std = _normalisation(choice, shape, dataset)
+    chosen = normalisation(choice.mean, choice.std, shape, dataset)
     channels = shape[0] if dataset is None else dataset.channels
     try:
         images = shape[1:] + shape[:1] if dataset is None else dataset.image_shape
-        spec = input_spec_for(images, channels, shape, mean, std)
+        spec = input_spec_for(images, channels, shape, chosen.mean, chosen.std)
     except ValueError as error:
         raise BadInput(f"{choice.model} and the data do not fit: {error}") from error
     architecture = Architecture(source=choice.model, num_classes=num_classes, in_channels=shape[0], width=choice.width)
     name = choice.model.replace(":", "-").replace("/", "-")
-    return Subject(network, name, architecture, spec, labels), dataset
+    return Subject(network, name, architecture, spec, labels, guessed=chosen if chosen.whose else None), dataset
 
 
 def _input_shape(choice: Choice, dataset: Dataset | None) -> tuple[int, int, int]:
@@ -263,31 +262,6 @@ def answer(source: str, network: nn.Module, shape: tuple[int, int, int], advice:
     if not torch.isfinite(output).all():
         raise BadInput(f"{source} answers an image of zeros with values that are not finite; look at its weights")
     return output
-
-
-def _normalisation(
-    choice: Choice, shape: tuple[int, int, int], dataset: Dataset | None
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and std: what the user says; ImageNet's for photo networks; else the data's; else 0.5."""
-    if (choice.mean is None) != (choice.std is None):
-        raise BadInput("--mean and --std go together")
-    if choice.mean is not None and choice.std is not None:
-        if len(choice.mean) != shape[0] or len(choice.std) != shape[0]:
-            raise BadInput(f"--mean and --std need {shape[0]} numbers each")
-        if not (all(map(math.isfinite, choice.mean)) and all(0 < number < math.inf for number in choice.std)):
-            raise BadInput("--mean and --std are finite numbers, std above 0")
-        return choice.mean, choice.std
-    if shape[0] == 3 and min(shape[1:]) >= PHOTO_SIZE:
-        return IMAGENET_MEAN, IMAGENET_STD
-    if dataset is not None:
-        split = dataset.train or dataset.val or dataset.test
-        assert split is not None
-        mean, std = channel_statistics(split)
-        if len(mean) == shape[0]:
-            return mean, std
-        if len(mean) == 1:
-            return mean * shape[0], std * shape[0]
-    return (0.5,) * shape[0], (0.5,) * shape[0]
 
 
 def about_classes(class_map: ClassMap | None) -> dict[str, Any]:

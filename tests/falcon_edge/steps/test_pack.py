@@ -1,16 +1,21 @@
 """pack: a network as it is."""
 
 import os
+import re
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from falcon_edge.bundle import open_bundle
+from falcon_edge.data import Split
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import Notice
-from falcon_edge.steps.pack import data_name, pack
+from falcon_edge.steps.pack import _spread, data_name, pack
 from falcon_edge.steps.subject import Choice, open_subject
 
 
@@ -36,7 +41,8 @@ def test_data_gives_labels_normalisation_and_images(tmp_path, choice, stripes):
     assert manifest.input.mean != (0.5,)
     assert manifest.golden.vectors[0].pixels_shape == (12, 12, 1)
     assert manifest.lineage.steps[0].data == "stripes.npz"
-    assert manifest.accuracy == ()
+    (measured,) = manifest.accuracy
+    assert (measured.data, measured.split, measured.samples) == ("stripes.npz", "test", 90)
 
 
 def test_a_users_network(tmp_path, user_module):
@@ -89,3 +95,59 @@ def test_parameters_that_no_answer_depends_on_are_said(tmp_path, user_module):
     with pytest.warns(Notice, match="no answer depends on 12 of its 302 parameters"):
         manifest = pack(Choice("users_own:Net", input_shape=(1, 12, 12)), tmp_path / "net")
     assert (manifest.parameters, manifest.macs) == (302, 288)
+
+
+@pytest.fixture
+def trained(choice, standard):
+    return replace(choice, weights=standard / "weights.safetensors")
+
+
+def notices(call, *arguments, **choices):
+    """What a call returned, and what it said."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = call(*arguments, **choices)
+    return result, [str(warning.message) for warning in caught if warning.category is Notice]
+
+
+def test_top1_is_measured_and_a_guessed_normalisation_is_said(tmp_path, trained, standard, stripes):
+    manifest, said = notices(pack, trained, tmp_path / "net", data=str(stripes))
+    (before,) = open_bundle(standard).manifest.accuracy
+    assert manifest.accuracy == (before,)
+    (guessed,) = said
+    mean = ",".join(f"{number:.6g}" for number in manifest.input.mean)
+    assert guessed.startswith(f"vgg8: its normalisation is a guess, the data's own (--mean {mean} --std ")
+
+
+@pytest.mark.parametrize(("mean", "std"), [((0.0,), (1 / 255,)), ((0.9,), (0.01,))])
+def test_a_normalisation_that_is_clearly_better_is_said(tmp_path, trained, stripes, mean, std):
+    wrong = replace(trained, mean=mean, std=std)
+    manifest, said = notices(pack, wrong, tmp_path / "net", data=str(stripes))
+    assert (manifest.input.mean, manifest.input.std) == (mean, std)
+    found = re.fullmatch(
+        r"vgg8: top-1 is ([\d.]+)% on 90 test images, and ([\d.]+)% with another normalisation, "
+        r"(.*): --mean ([\d.]+) --std ([\d.]+)",
+        said[0],
+    )
+    assert found is not None, said
+    assert float(found[1]) == pytest.approx(100 * manifest.accuracy[0].top1, abs=0.05)
+    right = replace(trained, mean=(float(found[4]),), std=(float(found[5]),))
+    manifest, said = notices(pack, right, tmp_path / "right", data=str(stripes))
+    assert float(found[2]) == pytest.approx(100 * manifest.accuracy[0].top1, abs=0.05)
+    assert said == []
+
+
+def test_a_network_that_guesses_and_one_without_weights_are_said(tmp_path, choice, trained, stripes, standard):
+    said = notices(pack, choice, tmp_path / "fresh", data=str(stripes))[1]
+    assert said[0] == "vgg8: no weights were given, so that it has fresh random ones"
+    state = load_file(standard / "weights.safetensors")
+    last = next(key for key in reversed(state) if key.endswith("bias") and state[key].shape == (3,))
+    save_file(state | {last: torch.tensor([0.0, 0.0, 1e6])}, tmp_path / "w.safetensors")
+    said = notices(pack, replace(trained, weights=tmp_path / "w.safetensors"), tmp_path / "net", data=str(stripes))[1]
+    assert "top-1 is 33.3% on 90 test images, no better than guessing" in said[-1]
+
+
+def test_images_are_spread_over_a_sorted_split():
+    split = Split(np.zeros((10_000, 1, 1, 1), np.uint8), np.arange(10_000) // 1000)
+    assert np.bincount(_spread(split, 250).labels).tolist() == [25] * 10
+    assert _spread(split, 10_000) is split
