@@ -1,5 +1,5 @@
 """What is a depthwise convolution by another name, written as one: scaling channels by constants, a batch normalisation
-that no convolution could take in, averaging windows.
+that no convolution could take in, averaging windows, the line of a HardSigmoid.
 
 The kernels for it round a half in different directions in the two runtimes or are missing, and a constant operand of a
 Mul has one scale for all channels; as a convolution it has one per channel, and both runtimes round alike. For int8
@@ -16,6 +16,7 @@ from converters.passes.fold_batchnorm import scale_and_shift
 def as_depthwise(model: ModelProto) -> ModelProto:
     """Replace Mul by constants per channel, BatchNormalization of images and AveragePool with one divisor by Conv; the
     model is changed in place."""
+    _open_hard_sigmoids(model)
     graph = OnnxGraph(model)
     shapes = graph.shapes()
     for node in graph.nodes:
@@ -47,6 +48,36 @@ def as_depthwise(model: ModelProto) -> ModelProto:
         node.CopyFrom(made)
     drop_unused(model)
     return model
+
+
+def _open_hard_sigmoids(model: ModelProto) -> None:
+    """HardSigmoid of images, min(max(alpha x + beta, 0), 1), as relu6(6 alpha x + 6 beta) / 6: TFLite has RELU6."""
+    shapes = OnnxGraph(model).shapes() if any(node.op_type == "HardSigmoid" for node in model.graph.node) else {}
+    nodes: list[NodeProto] = []
+    for node in model.graph.node:
+        shape = shapes.get(node.output[0], ())
+        if node.op_type != "HardSigmoid" or len(shape) != 4:
+            nodes.append(node)
+            continue
+        given, name, ones = attributes(node), node.output[0], np.ones(shape[1], np.float32)
+        constants = {
+            "slope": 6 * given.get("alpha", 0.2) * ones.reshape(-1, 1, 1, 1),
+            "offset": 6 * given.get("beta", 0.5) * ones,
+            "share": ones.reshape(-1, 1, 1, 1) / 6,
+            "low": np.float32(0),
+            "high": np.float32(6),
+        }
+        for key, value in constants.items():
+            model.graph.initializer.append(numpy_helper.from_array(np.asarray(value, np.float32), f"{name}.{key}"))
+        line, clipped, settings = f"{name}.line", f"{name}.clipped", {"group": len(ones), "kernel_shape": [1, 1]}
+        nodes += [
+            helper.make_node("Conv", [node.input[0], f"{name}.slope", f"{name}.offset"], [line], line, **settings),
+            helper.make_node("Clip", [line, f"{name}.low", f"{name}.high"], [clipped], clipped),
+            helper.make_node("Conv", [clipped, f"{name}.share"], [name], node.name, **settings),
+        ]
+    if len(nodes) != len(model.graph.node):
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
 
 
 def _scaling(graph: OnnxGraph, node: NodeProto, shapes: dict[str, tuple[int, ...]]) -> np.ndarray | None:

@@ -39,30 +39,33 @@ def correct_biases(model: ModelProto, spec: QuantizationSpec, means: Mapping[str
 
 
 def _mean_output(node: NodeProto, weight: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Mean per output channel of a Conv or Gemm without bias, for the mean input (C, H, W) or (C,)."""
+    """Mean per output channel of a Conv or Gemm without bias, for the mean input (C, ...) or (C,)."""
     given = attributes(node)
     if node.op_type == "Gemm":
         matrix = weight if given.get("transB", 0) else weight.T
         return given.get("alpha", 1.0) * (matrix.astype(np.float64) @ mean.astype(np.float64))
-    top, left, bottom, right = _pads(node, mean.shape[1:], weight.shape[2:])
-    x = functional.pad(torch.from_numpy(mean.astype(np.float64))[None], (left, right, top, bottom))
-    y = functional.conv2d(
+    rank = weight.ndim - 2
+    pads = _pads(node, mean.shape[1:], weight.shape[2:])
+    around = [side for axis in reversed(range(rank)) for side in (pads[axis], pads[axis + rank])]  # torch's order
+    x = functional.pad(torch.from_numpy(mean.astype(np.float64))[None], around)
+    convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[rank - 1]
+    y = convolve(
         x,
         torch.from_numpy(weight.astype(np.float64)),
-        stride=tuple(given.get("strides", (1, 1))),
-        dilation=tuple(given.get("dilations", (1, 1))),
+        stride=tuple(given.get("strides", (1,) * rank)),
+        dilation=tuple(given.get("dilations", (1,) * rank)),
         groups=given.get("group", 1),
     )
-    return y.mean((0, 2, 3)).numpy()
+    return y.mean((0, *range(2, rank + 2))).numpy()
 
 
 def _pads(node: NodeProto, sizes: tuple[int, ...], kernel: tuple[int, ...]) -> tuple[int, ...]:
-    """(top, left, bottom, right) of a Conv of images of these sizes, which auto_pad may leave to be worked out."""
-    given = attributes(node)
+    """(before, ..., after, ...) of the axes of a Conv of inputs of these sizes, which auto_pad may leave open."""
+    given, rank = attributes(node), len(kernel)
     auto = given.get("auto_pad", b"NOTSET")
     if auto not in (b"SAME_UPPER", b"SAME_LOWER"):
-        return tuple(given.get("pads", (0, 0, 0, 0)))
-    strides, dilations = given.get("strides", (1, 1)), given.get("dilations", (1, 1))
+        return tuple(given.get("pads", (0,) * 2 * rank))
+    strides, dilations = given.get("strides", (1,) * rank), given.get("dilations", (1,) * rank)
     geometry = zip(sizes, kernel, strides, dilations, strict=True)
     totals = [
         max((-(-size // stride) - 1) * stride + (length - 1) * dilation + 1 - size, 0)

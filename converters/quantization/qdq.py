@@ -6,6 +6,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from converters.onnx_graph import OnnxGraph, drop_unused
+from converters.passes.own_functions import spelled_out
 from converters.quantization.rules import LINEAR, check, fused_activation, is_joint, weight_axis
 from converters.quantization.spec import (
     QuantizationSpec,
@@ -205,7 +206,7 @@ class _Writer:
             for value in (*model.graph.input, *model.graph.output):
                 value.type.tensor_type.elem_type = kind
         drop_unused(model)
-        return model
+        return spelled_out(model)
 
 
 def as_unsigned(values: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from converters.passes import tidy
 from converters.passes.as_depthwise import as_depthwise
 from converters.passes.equalise import equalise, pairs
 from converters.passes.fold_gemm import fold_gemm
+from converters.passes.own_functions import own_functions
 from converters.quantization.bias import correct_biases
 from converters.quantization.observe import Observation, observe
 from converters.quantization.ranges import METHODS
@@ -68,7 +69,7 @@ def prepare(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray, *, eq
         raise ConversionError("calibration needs at least one input")
     prepared = ModelProto()
     prepared.CopyFrom(model)
-    as_depthwise(fold_gemm(tidy(prepared)))
+    as_depthwise(own_functions(fold_gemm(tidy(prepared))))
     seen = observe(prepared, samples)
     if equalised and pairs(OnnxGraph(prepared)):
         equalise(prepared, {name: observation.peaks for name, observation in seen.items()})

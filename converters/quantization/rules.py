@@ -17,7 +17,7 @@ from converters.quantization.spec import QuantizationSpec, TensorQuantization
 POOLS = frozenset(("MaxPool", "AveragePool"))
 CUTS = frozenset(("Slice", "Split"))  # the result has a part of the operand
 VIEWS = frozenset(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"))
-MOVES = POOLS | CUTS | VIEWS | {"Transpose", "Resize", "DepthToSpace"}
+MOVES = POOLS | CUTS | VIEWS | {"Transpose", "Resize", "DepthToSpace", "Gather", "Tile", "Expand"}
 # Values that meet in one: each operand is requantized to the result's scale on its way in, where it has another.
 JOINTS = frozenset(("Concat", "Pad"))
 # Results whose range is known, whatever goes in.
@@ -29,7 +29,11 @@ FIXED: Mapping[str, TensorQuantization] = {
 # Their second input is a weight, quantized per output channel.
 LINEAR = frozenset(("Conv", "Gemm"))
 # Computed anew in integers by both runtimes, with scales of their own for every operand and the result.
-COMPUTED = LINEAR | {"Add", "Mul", "GlobalAveragePool", "LeakyRelu", "Relu", "Clip"}
+COMPUTED = (
+    LINEAR
+    | {"Add", "Mul", "GlobalAveragePool", "LeakyRelu", "Relu", "Clip"}
+    | {"Elu", "Exp", "HardSwish", "Gelu", "TanhGelu"}
+)
 QUANTIZED = MOVES | JOINTS | COMPUTED | FIXED.keys()
 BOUNDLESS = 1e38  # numbers beyond this stand for infinity: what maxima and masks are padded with
 
@@ -81,6 +85,8 @@ def why_float(graph: OnnxGraph, node: NodeProto) -> str | None:
         for name in node.input:
             if name in graph.constants and not np.isfinite(graph.constants[name]).all():
                 return f"its constant {name} is not finite"
+    if node.op_type == "Elu" and attributes(node).get("alpha", 1.0) != 1.0:
+        return "TFLite has no Elu with alpha"
     if node.op_type == "Resize" and attributes(node).get("mode", b"nearest") != b"nearest":
         return "the int8 kernels for interpolation round differently"
     return None

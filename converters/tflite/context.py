@@ -10,6 +10,7 @@ from onnx import NodeProto, TensorProto
 
 from converters.errors import ConversionError, Unsupported
 from converters.onnx_graph import ONNX_DOMAINS, OnnxGraph, clip_bounds
+from converters.passes.own_functions import named
 from converters.tflite.builder import Builder
 from converters.tflite.layout import Layout, Order, Shape, usual_order
 from converters.tflite.ranges import non_negative
@@ -84,6 +85,7 @@ class Context:
         if not self._unknown.isdisjoint(node.input):
             self._unknown.update(node.output)
             return
+        node = named(node)
         self.builder.origin = node.output[0]
         emitter = EMITTERS.get(node.op_type) if node.domain in ONNX_DOMAINS else None
         try:
@@ -225,7 +227,11 @@ class Context:
             first = lying.take([0], axis)
             if (lying == first).all():
                 lying = first
-        return self.raw(name, lying.reshape(1) if lying.size == 1 else lying)
+        return self.raw(name, lying.reshape((1,) * min(lying.ndim, 1)) if lying.size == 1 else lying)
+
+    def number(self, name: str, value: float, tensor: int) -> int:
+        """Store a number so that it leaves the shape of a tensor that it is taken together with as it is."""
+        return self.raw(name, np.full((1,) * min(len(self.builder.shape(tensor)), 1), value, np.float32))
 
     def raw(self, name: str, value: np.ndarray, columns: np.ndarray | None = None) -> int:
         """Store a constant exactly as it is, or value[..., columns]."""

@@ -47,7 +47,7 @@ def clip(context: Context, node: NodeProto) -> None:
     sides = [(code, bound) for code, bound in zip(codes, bounds, strict=True) if np.isfinite(bound)]
     for index, (code, bound) in enumerate(sides):
         result = target if index == len(sides) - 1 else context.step(node, "above", shown)
-        limit = context.raw(f"{node.output[0]}.bound{index}", np.array([bound], np.float32))
+        limit = context.number(f"{node.output[0]}.bound{index}", bound, tensor)
         context.operator(code, [tensor, limit], [result], schema.MaximumMinimumOptionsT())
         tensor = result
 
@@ -103,6 +103,8 @@ def elu(context: Context, node: NodeProto) -> None:
     shown = context.builder.shape(stored.tensor)
     steps: list[tuple[int, float | None]] = [(builtin.ELU, None)]
     if node.op_type == "Celu":
+        if alpha <= 0:
+            raise context.no_form(node, f"alpha {alpha:g}")
         steps = [(builtin.MUL, 1 / alpha), *steps, (builtin.MUL, alpha)]
     elif alpha != 1:
         steps.append((builtin.LEAKY_RELU, alpha))
@@ -124,7 +126,7 @@ def elu(context: Context, node: NodeProto) -> None:
 def reciprocal(context: Context, node: NodeProto) -> None:
     """DIV of 1."""
     stored = context.stored(node.input[0])
-    one = context.raw(f"{node.output[0]}.one", np.ones(1, np.float32))
+    one = context.number(f"{node.output[0]}.one", 1, stored.tensor)
     target = context.store(node.output[0], stored.layout, context.builder.shape(stored.tensor))
     options = binary_options(schema.BuiltinOperator.DIV)
     context.operator(schema.BuiltinOperator.DIV, [one, stored.tensor], [target], options)
@@ -162,6 +164,6 @@ def _with_number(
     target: int,
     activation: int = schema.ActivationFunctionType.NONE,
 ) -> int:
-    constant = context.raw(f"{node.output[0]}.{number:g}", np.array([number], np.float32))
+    constant = context.number(f"{node.output[0]}.{number:g}", number, tensor)
     context.operator(code, [tensor, constant], [target], binary_options(code, activation))
     return target

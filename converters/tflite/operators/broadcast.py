@@ -6,7 +6,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
-from converters.tflite.context import Context, emits
+from converters.tflite.context import Context, Stored, emits
 from converters.tflite.layout import Layout, Shape, usual_order
 
 CODES = {
@@ -92,7 +92,7 @@ def operands(context: Context, node: NodeProto) -> tuple[list[int], Layout, Shap
         for other in others
     ):
         tensors = [
-            context.beside(f"{node.output[0]}.{name}", context.graph.constants[name], lead)
+            context.beside(f"{node.output[0]}.{name}", context.graph.constants[name], Stored(lead.tensor, layout))
             if context.is_constant(name)
             else context.stored(name).tensor
             for name in node.input

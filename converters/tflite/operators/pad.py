@@ -41,6 +41,8 @@ def pad(context: Context, node: NodeProto) -> None:
         fill = 0.0 if constant is None else float(constant.reshape(-1)[0])
         emit_pad(context, node, source, borders, fill, context.output(node, order))
     elif mode == "reflect":
+        if any(max(sides) >= size for sides, size in zip(borders, context.builder.shape(source), strict=True)):
+            raise context.no_form(node, "a border that is wider than what it reflects")
         _mirror(context, node, schema.MirrorPadMode.REFLECT, source, borders, context.output(node, order))
     else:
         _edge(context, node, source, borders, context.output(node, order))
