@@ -38,12 +38,13 @@ from falcon_edge.bundle import (
     edit_bundle,
     open_bundle,
 )
+from falcon_edge.data import Dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import notice
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.advise import advise, measured_speed
 from falcon_edge.steps.quantize import Int8, Quantizer
-from falcon_edge.steps.subject import Choice, Subject, open_subject
+from falcon_edge.steps.subject import Choice, Subject, open_with_data
 
 # What can be exported. ONNX Runtime computes float16 in float32 on a CPU, so that only TFLite has a use for it.
 FORMS: tuple[tuple[Target, Precision], ...] = (
@@ -93,8 +94,11 @@ def export(
         tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder,
         _naming(path, folder),
     ):
-        subject, samples = open_subject(Choice(str(path))), golden_samples(open_bundle(path))
-        exporter = _Exporter(subject, draft, samples, Path(folder), int8, dynamic_batch, strict)
+        images = int8 if any(precision == "int8" for _, precision in forms) else None
+        data, class_map = (None, None) if images is None else (images.data, images.class_map)
+        subject, dataset = open_with_data(Choice(str(path)), data, class_map)
+        samples = golden_samples(open_bundle(path))
+        exporter = _Exporter(subject, draft, samples, Path(folder), int8, dataset, dynamic_batch, strict)
         for index, (target, precision) in enumerate(forms):
             progress(index, len(forms), f"exporting {target} {precision}")
             exporter.export(target, precision)
@@ -129,12 +133,13 @@ class _Exporter:
         samples: np.ndarray,
         folder: Path,
         int8: Int8 | None,
+        dataset: Dataset | None,
         dynamic_batch: bool,
         strict: bool,
     ):
         assert draft.manifest is not None
         self.subject, self.draft, self.samples, self.folder = subject, draft, samples, folder
-        self.int8, self.dynamic_batch, self.strict = int8, dynamic_batch, strict
+        self.int8, self.dataset, self.dynamic_batch, self.strict = int8, dataset, dynamic_batch, strict
         self.manifest: Manifest = draft.manifest
         self._float: tuple[Path, Parity, tuple[str, ...]] | None = None
         self._integer: tuple[Path, Quantized, Quantizer] | None = None
@@ -227,9 +232,9 @@ class _Exporter:
         """model.int8.onnx and the quantization behind it, which the others share."""
         if self._integer is None:
             assert self.int8 is not None
+            assert self.dataset is not None
             source = self._float_onnx()[0]
-            network = self.manifest
-            quantizer = Quantizer(self.int8, source, network.input, network.labels, network.name)
+            quantizer = Quantizer(self.int8, self.dataset, source, self.manifest.input)
             quantized, about = quantizer.quantize()
             if about != self.manifest.quantization:
                 self._drop_int8()

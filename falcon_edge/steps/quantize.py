@@ -1,6 +1,5 @@
 """int8 within export: calibration images, one quantization for both runtimes, and what it costs in accuracy."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +20,7 @@ from converters.runtimes import run_onnx, run_tflite
 from converters.tflite.emit import tflite_bytes
 from converters.tflite.int8 import NoInt8Form
 from falcon_edge.bundle import IntegerValue, Quantization
-from falcon_edge.data import ClassMap, Dataset, Split, open_dataset
+from falcon_edge.data import ClassMap, Dataset, Split
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.preprocessing import InputSpec
 from falcon_edge.steps.pack import data_name
@@ -66,12 +65,11 @@ class Int8:
 class Quantizer:
     """The images of one network's quantization: some to calibrate with, others to see what it costs."""
 
-    def __init__(self, options: Int8, float_path: Path, spec: InputSpec, labels: Sequence[str], name: str):
-        """float_path: the float32 .onnx; labels and name: the network's.
+    def __init__(self, options: Int8, dataset: Dataset, float_path: Path, spec: InputSpec):
+        """dataset: that of `options`, with the network's classes; float_path: the float32 .onnx.
 
-        Raises BadInput for data that do not fit its input or its classes.
+        Raises BadInput for data that do not fit its input.
         """
-        dataset = open_dataset(options.data).of_classes(labels, name, options.class_map)
         self.options, self._float_path = options, float_path
         name, split = _first(dataset, "train", "val", "test")
         indices = _spread(split, options.samples)

@@ -70,7 +70,7 @@ CASES = [
     ("train standard.falcon --data animals.npz --epochs 1 -o out", "a class map (--class-map) says which is which"),
     (
         "export standard.falcon --precision int8 --data animals.npz",
-        "standard: the classes of the data do not match: 'cat', 'dog', 'emu' are none of 'rows'",
+        "standard.falcon: the classes of the data do not match: 'cat', 'dog', 'emu' are none of 'rows'",
     ),
     (
         "bench standard.falcon --data animals.npz",
