@@ -27,7 +27,7 @@ from runtime_bench.report.marks import (
     tensor,
     upright,
 )
-from runtime_bench.report.subjects import Subject
+from runtime_bench.report.subjects import Subject, told
 from runtime_bench.results import Entry, Layer, Peaks
 from runtime_bench.stats import histogram
 from runtime_bench.why import sections
@@ -35,7 +35,7 @@ from runtime_bench.why import sections
 ROW, LOW_ROW, EDGES, CLOUD = 34, 28, 80, 420  # pixels: of a row, around all rows, and of a plot without rows
 RIDGE, BINS = 0.8, 90  # of a histogram: its height in rows, and its resolution
 FASTEST, SLOWEST = 0.9, 1.5  # shares of the median between which samples are told apart, at most
-BESIDE = {"legend": {"orientation": "v", "x": 1.02, "y": 1, "font": {"size": 12}}, "showlegend": True}
+BESIDE = {"showlegend": True}  # the page's script puts it beside or below
 
 
 @dataclass(frozen=True)
@@ -282,7 +282,7 @@ def _scaled(bounds: tuple[float, float], factor: float) -> tuple[float, float]:
 
 def _kind(subject: Subject) -> str:
     """What tells it from others besides its model."""
-    return ", ".join(value for name, value in subject.parts.items() if name != "model")
+    return told({name: value for name, value in subject.parts.items() if name != "model"})
 
 
 def _cost(entry: Entry) -> tuple[Callable[[Layer], float], str]:

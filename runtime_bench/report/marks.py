@@ -15,7 +15,6 @@ from runtime_bench import text
 ACCENT, SOFT, GREY, FAINT = "var(--accent)", "var(--soft)", "var(--grey)", "var(--faint)"
 INK, MUTED, LINE, PAPER = "var(--ink)", "var(--muted)", "var(--line)", "var(--paper)"
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "triangle-down")
-ABOVE, BELOW, SIDE = 36, 44, 8  # pixels around a plot
 
 Mark = dict[str, Any]
 Lines = tuple[str, ...]
@@ -91,22 +90,18 @@ def interval(values: Sequence[float], bounds: Sequence[tuple[float, float]], col
 
 
 def rows(labels: Sequence[str], notes: Sequence[str] = ()) -> Mark:
-    """A layout of rows under one another, the first at the top, with notes to their right."""
-    right = {"x": 1, "xref": "paper", "xanchor": "left", "xshift": 12, "showarrow": False, "align": "left"}
-    widest = max((len(note) for note in notes), default=0)
+    """A layout of rows under one another, the first at the top. The page's script puts labels and notes to them."""
     return {
         "yaxis": {
             "tickvals": [*range(len(labels))],
-            "ticktext": [f"{text.plot(label)}  " for label in labels],
+            "ticktext": [text.plot(label) for label in labels],
             "range": [len(labels) - 0.4, -0.6],
-            "automargin": True,
             "showgrid": False,
             "zeroline": False,
             "fixedrange": True,
         },
         "showlegend": True,
-        "annotations": [right | {"y": place, "text": text.plot(note)} for place, note in enumerate(notes)],
-        "margin": {"l": SIDE, "r": SIDE + (16 + 8 * widest if notes else 0), "t": ABOVE, "b": BELOW},
+        "annotations": [{"y": place, "text": text.plot(note)} for place, note in enumerate(notes)],
     }
 
 

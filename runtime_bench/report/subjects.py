@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from runtime_bench import units
 from runtime_bench.compare import Row, beside_standards, machine
 from runtime_bench.results import Entry, Results
+from runtime_bench.text import cut, shown
 
-LONGEST_LABEL = 60
+LONGEST_PART = 60  # of a label: of a model's or a device's name
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,11 @@ def subjects(results: Sequence[Results], baseline: str | None = None) -> tuple[S
     names = devices if len(set(devices)) == len(set(places)) else places
     parts = [_parts(row.entry, run, name) for row, run, name in zip(rows, runs, names, strict=True)]
     telling = [name for name in parts[0] if name == "model" or len({part[name] for part in parts}) > 1]
-    told = [{name: part[name] for name in telling} for part in parts]
-    labels = _labels(told)
+    kept = [{name: part[name] for name in telling} for part in parts]
+    labels = _labels(kept)
     found = [
         Subject(row, run, place, tell, label)
-        for row, run, place, tell, label in zip(rows, runs, places, told, labels, strict=True)
+        for row, run, place, tell, label in zip(rows, runs, places, kept, labels, strict=True)
     ]
     return tuple(sorted(found, key=_order))
 
@@ -65,19 +66,21 @@ def _parts(entry: Entry, run: int, place: str) -> dict[str, str]:
 
 def _place(result: Results, entry: Entry) -> str:
     """The device and its machine, in words."""
-    told = not entry.emulated or "emulated" in machine(result)
-    return f"{entry.device} ({machine(result)}{'' if told else ', emulated'})"
+    said = not entry.emulated or "emulated" in machine(result)
+    return f"{entry.device} ({machine(result)}{'' if said else ', emulated'})"
 
 
-def _labels(told: Sequence[dict[str, str]]) -> list[str]:
-    units = {"threads": "{} threads", "run": "run {}"}
+def told(parts: dict[str, str]) -> str:
+    """Parts in words, a long one without its middle."""
+    forms = {"threads": "{} threads", "run": "run {}"}
+    words = ((name, cut(shown(value), LONGEST_PART)) for name, value in parts.items() if value)
+    return ", ".join(forms.get(name, "{}").format(value) for name, value in words)
+
+
+def _labels(parts: Sequence[dict[str, str]]) -> list[str]:
     found: list[str] = []
     seen: Counter[str] = Counter()
-    for parts in told:
-        words = [units.get(name, "{}").format(value) for name, value in parts.items() if value]
-        label = ", ".join(words)
-        if len(label) > LONGEST_LABEL:
-            label = f"{label[: LONGEST_LABEL - 1]}…"
+    for label in map(told, parts):
         seen[label] += 1
         found.append(label if seen[label] == 1 else f"{label} #{seen[label]}")
     return found

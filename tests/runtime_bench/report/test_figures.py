@@ -109,6 +109,25 @@ def test_labels_tell_entries_apart(entry, results):
     assert all(len(label) < 70 for label in labels)
 
 
+def test_devices_are_named_however_long_the_names_are(compressed, entry, results):
+    devices = [f"ssh://user@{'board-' * 12}{name}" for name in ("one", "two", "three")]
+    names = [f"{'network_' * 20}{name}" for name in ("standard", "falcon")]
+    entries = [
+        make(name, precision="int8", device=device)
+        for device in devices
+        for make, name in ((entry, names[0]), (compressed, names[1]))
+    ]
+    found = subjects([results(*entries)])
+    labels = [each.label for each in found]
+    assert len(set(labels)) == 6
+    for label, made in zip(labels, found, strict=True):
+        assert label.startswith("network_network")
+        assert "ssh://user@board" in label
+        assert label.endswith(made.entry.device.rpartition("-")[2])
+        assert "#" not in label
+    assert figures.distributions(found).layout["yaxis"]["ticktext"] == labels
+
+
 @given(st.floats(1e-6, 1e9), st.floats(1.0, 1e9))
 def test_a_logarithmic_axis_shows_its_range_in_a_few_ticks(low, factor):
     axis = marks.logarithmic(low, low * factor)
