@@ -12,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from converters.errors import ConversionError
 from converters.quantization.spec import (
+    LOWEST,
     QuantizationSpec,
     TensorQuantization,
     of_constant,
@@ -38,6 +39,7 @@ MOVING = frozenset(
      B.DEPTH_TO_SPACE, B.MIRROR_PAD, B.GATHER, B.CONCATENATION, B.MAX_POOL_2D, B.REDUCE_MAX, B.TILE,
      B.SPACE_TO_BATCH_ND, B.BATCH_TO_SPACE_ND)
 )  # fmt: skip
+CLAMPS = {B.RELU: float("inf"), B.RELU6: 6.0}  # from zero to there
 # The axis of the output channels in the weights.
 WEIGHT_AXIS = {B.CONV_2D: 0, B.DEPTHWISE_CONV_2D: 3, B.FULLY_CONNECTED: 0}
 
@@ -110,6 +112,11 @@ class _Quantizer:
                 self.problems[origin] = f"{OPERATORS[code]} computes a value that was not calibrated"
                 return
             self._mark(tensor, found or first)
+        if code in CLAMPS and self._saturates_alike(code, operator.outputs[0], first):
+            self.builder.operator(
+                B.QUANTIZE, [self._as_float(made[values[0]])], operator.outputs, schema.QuantizeOptionsT()
+            )
+            return
         if code in MOVING:  # operands and result have one scale: the result's, where the spec gives it one
             first = self.quantization[operator.outputs[0]]
             made = {tensor: self._requantized(other, first) for tensor, other in made.items()}
@@ -120,6 +127,11 @@ class _Quantizer:
             operator.inputs = [self._constant(tensor, code, first) for tensor in operator.inputs]
         operator.opcodeIndex = self.builder.code(code, max(version, self._version(code, operator)))
         self.builder.append(operator, origin)
+
+    def _saturates_alike(self, code: int, result: int, source: TensorQuantization) -> bool:
+        """Whether a clamp changes the scale, and its bounds are the ends of the new one: then it is a change of scale."""
+        found = self.quantization[result]
+        return found != source and found.zero_point == LOWEST and found.high <= CLAMPS[code] * (1 + 1e-6)
 
     def _version(self, code: int, operator: Any) -> int:
         """The lowest version that has an operator in int8. A MUL that makes its products larger came with version 3."""

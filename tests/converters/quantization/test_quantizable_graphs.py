@@ -1,0 +1,63 @@
+"""Graphs that nobody thought of: int8 loses no more than rounding every value by itself would, in both runtimes."""
+
+import numpy as np
+import pytest
+from alone import run_alone
+from hypothesis import HealthCheck, assume, given, settings
+from quantizable_graphs import INPUT, graphs
+
+from converters.parity import snr_db
+from converters.quantization.qdq import write_qdq
+from converters.quantization.quantize import quantize
+from converters.runtimes import run_onnx, run_tflite
+from converters.tflite.emit import emit_tflite
+from converters.tflite.int8 import NoInt8Form
+
+CALIBRATION, TRIED = 32, 16
+WORSE_DB = 3.0
+ENOUGH_DB = 40.0  # what a value spread over its range has; above it, rounding happened to hit
+STEPS = 2
+
+
+def images(count, seed):
+    return np.random.default_rng(seed).standard_normal((count, *INPUT)).astype(np.float32)
+
+
+def quantized_files(model, folder):
+    """(the graph for ONNX Runtime, the TFLite file, the quantization)."""
+    kept, path = {}, folder / "model.tflite"
+    while True:
+        made = quantize(model, images(CALIBRATION, 0), kept=kept)
+        try:
+            emit_tflite(made.model, path, quantization=made.spec)
+            return write_qdq(made.model, made.spec), path, made
+        except NoInt8Form as error:
+            kept |= error.nodes
+
+
+def check(model, folder):
+    inputs = images(TRIED, 1)
+    exact = run_onnx(model, inputs)[0]
+    assume(np.isfinite(exact).all() and np.abs(exact).max() > 0)
+    graph, path, made = quantized_files(model, folder)
+    one = run_onnx(graph, inputs)[0]
+    other = run_tflite(path, inputs).transpose(0, 3, 1, 2)
+    alone = snr_db(exact, run_alone(model, images(CALIBRATION, 0), inputs))
+    least = min(alone, ENOUGH_DB) - WORSE_DB
+    assert snr_db(exact, one) >= least
+    assert snr_db(exact, other) >= least
+    step = made.spec.activations[model.graph.output[0].name].scale
+    assert np.abs(one - other).max() <= STEPS * 1.001 * step
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(graphs())
+def test_no_worse_than_each_value_by_itself(tmp_path_factory, model):
+    check(model, tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.mark.slow
+@settings(max_examples=1500, deadline=None, derandomize=False, suppress_health_check=list(HealthCheck))
+@given(graphs())
+def test_no_worse_than_each_value_by_itself_whatever_is_drawn(tmp_path_factory, model):
+    check(model, tmp_path_factory.mktemp("drawn"))
