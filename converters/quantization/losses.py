@@ -91,9 +91,10 @@ def _reason(quantized: Quantized, graph: OnnxGraph, name: str, operands: Sequenc
                 f"an outlier: {value} reaches {seen.extremes[outlier]:.3g} for {called}, "
                 f"and {np.median(seen.extremes):.3g} for most"
             )
-    dead = _dead_channels(quantized, graph, name)
-    if dead:
-        return f"dead channels: the weights of {_some(dead)} are nearly nothing beside their biases"
+    for value in (*operands, name):
+        dead = _dead_channels(quantized, graph, value)
+        if dead:
+            return f"dead channels: the weights of {_some(dead)} of {value} are nearly nothing beside their biases"
     for value in (*operands, name):
         seen = quantized.values.get(value)
         if seen is not None and seen.peaks.size > 1:

@@ -7,7 +7,8 @@ import numpy as np
 
 LOWEST, HIGHEST = -128, 127
 WEIGHT_LIMIT = 127  # weights are symmetric: -128 would have no counterpart
-LARGEST_BIAS = 2.0**30  # in steps: half of int32, the rest is for the products
+INT32_LIMIT = 2**31 - 1
+LARGEST_BIAS = INT32_LIMIT // 2  # in steps: the rest is for the products
 FINEST_SUM = 2.0**-28  # kernels multiply sums by what makes them steps of the output, and know no factor below 2^-32
 
 

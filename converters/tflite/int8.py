@@ -129,7 +129,7 @@ class _Quantizer:
         self.builder.append(operator, origin)
 
     def _saturates_alike(self, code: int, result: int, source: TensorQuantization) -> bool:
-        """Whether a clamp changes the scale, and its bounds are the ends of the new one: then it is a change of scale."""
+        """Whether a clamp changes the scale, and its bounds are the ends of the new one: a change of scale does it."""
         found = self.quantization[result]
         return found != source and found.zero_point == LOWEST and found.high <= CLAMPS[code] * (1 + 1e-6)
 

@@ -238,12 +238,12 @@ class _Exporter:
             quantized, about = quantizer.quantize()
             if about != self.manifest.quantization:
                 self._drop_int8()
-            self._integer_top1 = quantizer.top1(write_qdq(quantized.model, quantized.spec))
-            quantizer.check_top1("model.int8.onnx", self._integer_top1)
             lost = quantizer.losses(quantized)
             for text in lost.warnings:
                 self._warn(f"int8: {text}")
-            decibels = {name: None if np.isinf(each) else each for name, each in lost.layers.items()}
+            self._integer_top1 = quantizer.top1(write_qdq(quantized.model, quantized.spec))
+            quantizer.check_top1("model.int8.onnx", self._integer_top1)
+            decibels = {name: None if np.isinf(each) else round(each, 2) for name, each in lost.layers.items()}
             losses = LayerLosses(snr_db=decibels, warnings=lost.warnings)
             self.manifest = self.manifest.model_copy(update={"quantization": about, "layer_losses": losses})
             path = self.folder / "model.int8.onnx"

@@ -11,10 +11,10 @@ from converters.quantization.rules import LINEAR, fused_away, weight_axis
 from converters.quantization.spec import from_range, of_constant, quantize_weight, weight_scales
 
 
-def run_alone(model, calibration, inputs, *, exact_weights=()):
+def run_alone(model, calibration, inputs, *, exact_channels=None):
     """First output for inputs (N, ...), with min-max ranges over the calibration inputs.
 
-    exact_weights: nodes, by the name of their first output, whose weights stay as they are.
+    exact_channels: output channels whose weights stay as they are, by the name of their node's first output.
     """
     observed = prepare(model, calibration)
     graph = OnnxGraph(observed.model)
@@ -44,11 +44,9 @@ def run_alone(model, calibration, inputs, *, exact_weights=()):
                 made.input[index] = f"{source}.rounded"
             elif name in graph.constants and graph.constants[name].dtype == np.float32:
                 value = graph.constants[name]
-                if node.op_type in LINEAR and index == 1 and node.output[0] not in exact_weights:
-                    axis = weight_axis(node)
-                    scales = weight_scales(value, axis)
-                    shape = [-1 if each == axis else 1 for each in range(value.ndim)]
-                    value = quantize_weight(value, scales, axis).astype(np.float32) * scales.reshape(shape)
+                if node.op_type in LINEAR and index == 1:
+                    exact = (exact_channels or {}).get(node.output[0], [])
+                    value = _rounded_weight(value, weight_axis(node), exact)
                 elif node.op_type in ("Add", "Mul"):
                     quantization = of_constant(value)
                     value = quantization.dequantize(quantization.quantize(value))
@@ -68,3 +66,11 @@ def run_alone(model, calibration, inputs, *, exact_weights=()):
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(written.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return np.concatenate([session.run(None, {source: image[None]})[0] for image in inputs])
+
+
+def _rounded_weight(weight, axis, exact):
+    scales = weight_scales(weight, axis)
+    shape = [-1 if each == axis else 1 for each in range(weight.ndim)]
+    rounded = quantize_weight(weight, scales, axis).astype(np.float32) * scales.reshape(shape)
+    np.moveaxis(rounded, axis, 0)[exact] = np.moveaxis(weight, axis, 0)[exact]
+    return rounded

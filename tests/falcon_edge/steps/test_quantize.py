@@ -4,14 +4,21 @@ import shutil
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
 from converters.parity import snr_db
-from falcon_edge.bundle import open_bundle
+from falcon_edge.bundle import WEIGHTS, open_bundle
+from falcon_edge.cli.main import app
 from falcon_edge.data import open_dataset
-from falcon_edge.errors import BadInput
+from falcon_edge.errors import BadInput, BelowAsked
+from falcon_edge.notices import Notice
 from falcon_edge.steps.bench import Selection, bench
+from falcon_edge.steps.demo import SHIPPED
 from falcon_edge.steps.export import export
+from falcon_edge.steps.pack import pack
 from falcon_edge.steps.quantize import Int8
+from falcon_edge.steps.subject import Choice
 from runtime_bench.bench import Protocol
 
 PROTOCOL = Protocol(runs=4, processes=1, seconds=0, rounds=2, warm_up_runs=1, warm_up_seconds=0)
@@ -147,10 +154,6 @@ def test_files_of_the_same_quantization_stay(integer, tmp_path, stripes):
 
 
 def test_the_command_says_what_it_takes_out(integer, tmp_path, stripes):
-    from typer.testing import CliRunner
-
-    from falcon_edge.cli.main import app
-
     shutil.copytree(integer, tmp_path / "net.falcon")
     words = f"export {tmp_path}/net.falcon --target tflite --precision int8 --data {stripes} --samples 16".split()
     done = CliRunner().invoke(app, words)
@@ -179,3 +182,67 @@ def test_forms_that_do_not_exist(integer):
         export(integer, ("onnx",), ("int8",))
     with pytest.raises(BadInput, match="has 10 classes, but the network 3"):
         export(integer, ("onnx",), ("int8",), int8=Int8("sample"))
+
+
+def packed(folder, change):
+    """The network that ships with us, its weights changed in place, as a bundle."""
+    state = load_file(SHIPPED / WEIGHTS)
+    change(state)
+    save_file(state, folder / "weights.safetensors")
+    pack(Choice("vgg8", weights=folder / "weights.safetensors"), folder / "net", data="sample")
+    return folder / "net.falcon"
+
+
+def pruned(state):
+    """Batch normalisation leaves next to nothing of 8 channels of the third convolution, but their shift."""
+    state["features.8.weight"][:8] = 1e-8
+
+
+def uneven(state):
+    """The same function, with one channel of the third convolution ten thousand times as large as the others."""
+    for name in ("weight", "bias"):
+        state[f"features.8.{name}"][0] *= 1e4
+    state["features.11.weight"][:, 0] *= 1e-4
+
+
+@pytest.fixture(scope="module")
+def bundle_that_int8_ruins(tmp_path_factory):
+    return packed(tmp_path_factory.mktemp("uneven"), uneven)
+
+
+def test_channels_that_were_pruned_cost_nothing(tmp_path):
+    path = packed(tmp_path, pruned)
+    manifest = export(path, ("onnx", "tflite"), ("int8",), int8=Int8("sample", samples=128))
+    assert manifest.quantization.kept == {}
+    assert manifest.layer_losses.warnings == ()
+    for given in manifest.advice:
+        assert given.top1 >= given.top1_float - 0.005
+
+
+def test_what_each_layer_loses_is_in_the_manifest(integer):
+    manifest = open_bundle(integer).manifest
+    lost = manifest.layer_losses.snr_db
+    assert {manifest.input.name, manifest.outputs[0].name} <= lost.keys()
+    assert min(lost.values()) > 15
+    assert manifest.layer_losses.warnings == ()
+
+
+@pytest.mark.parametrize("targets", [("onnx",), ("tflite",), ("ort",)])
+def test_a_loss_beyond_what_is_allowed_writes_nothing(bundle_that_int8_ruins, targets):
+    before = {file: file.read_bytes() for file in bundle_that_int8_ruins.rglob("*") if file.is_file()}
+    with pytest.warns(Notice), pytest.raises(BelowAsked, match=r"loses \d+\.\d\d points .* --max-drop allows 1"):
+        export(bundle_that_int8_ruins, targets, ("fp32", "int8"), int8=Int8("sample", samples=64))
+    assert {file: file.read_bytes() for file in bundle_that_int8_ruins.rglob("*") if file.is_file()} == before
+
+
+def test_a_loss_that_is_accepted_is_told(bundle_that_int8_ruins, tmp_path):
+    shutil.copytree(bundle_that_int8_ruins, tmp_path / "net.falcon")
+    words = f"export {tmp_path}/net.falcon --target onnx --precision int8 --data sample --samples 64".split()
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 1
+    assert "--accept-loss" in done.stderr
+    done = CliRunner().invoke(app, [*words, "--accept-loss"])
+    assert done.exit_code == 0
+    (warning,) = open_bundle(tmp_path / "net.falcon").manifest.layer_losses.warnings
+    assert "the range: channel 0 of" in warning
+    assert f"warning: int8: {warning}" in done.stderr
