@@ -15,9 +15,9 @@ from converters.quantization.spec import QuantizationSpec, TensorQuantization
 
 # One scale and zero point for operand and result: values are moved or chosen, never computed.
 POOLS = frozenset(("MaxPool", "AveragePool"))
-CUTS = frozenset(("Slice", "Split"))  # the result has a part of the operand
+CUTS = frozenset(("Slice", "Split", "Gather"))  # the result has a part of the operand
 VIEWS = frozenset(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"))
-MOVES = POOLS | CUTS | VIEWS | {"Transpose", "Resize", "DepthToSpace", "Gather", "Tile", "Expand"}
+MOVES = POOLS | CUTS | VIEWS | {"Transpose", "Resize", "DepthToSpace", "Tile", "Expand"}
 # Values that meet in one: each operand is requantized to the result's scale on its way in, where it has another.
 JOINTS = frozenset(("Concat", "Pad"))
 # Results whose range is known, whatever goes in.
