@@ -2,6 +2,7 @@
 
     manifest.json         what the model is, where it came from, what was measured
     weights.safetensors   its weights          plan.json   which layers are FALCON, at which rank
+    training.jsonl        every epoch, where it was trained
     exports/              the exported files   golden/     inputs and the outputs that the exports must reproduce
     SHA256SUMS            over everything above, in the format of sha256sum(1)
 
@@ -27,7 +28,7 @@ from falcon_edge.place import MANIFEST, SUFFIX, Place, hold, locked, recover, sw
 from falcon_edge.place import bundle_path as bundle_path
 from falcon_edge.preprocessing import InputSpec
 
-SUMS, WEIGHTS, PLAN = "SHA256SUMS", "weights.safetensors", "plan.json"
+SUMS, WEIGHTS, PLAN, TRAINING = "SHA256SUMS", "weights.safetensors", "plan.json", "training.jsonl"
 EXPORTS, GOLDEN = "exports", "golden"
 # The manifest of a network of 20,000 classes has less than 1 MiB.
 MAXIMUM_DOCUMENT = 16 * 1024**2

@@ -3,6 +3,10 @@
 from typing import Protocol
 
 
+class Result(str):
+    """A text that says what came of something: it stays on the terminal."""
+
+
 class Progress(Protocol):
     """Called now and then by long work."""
 

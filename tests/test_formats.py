@@ -9,6 +9,7 @@ import pytest
 from falcon_edge.bundle import Card, Manifest, read_document
 from falcon_edge.data.classes import read_class_map
 from falcon_edge.falcon.plan import Plan
+from falcon_edge.training import history as training
 from runtime_bench import calibration
 from runtime_bench.calibration import Calibration
 from runtime_bench.history import Line, read
@@ -22,6 +23,7 @@ KINDS = {
     "results": Results,
     "history": Line,
     "calibration": Calibration,
+    "training": training.Line,
 }
 
 
@@ -67,3 +69,10 @@ def test_example_of_a_history_is_read():
     assert [line.model_dump(mode="json", exclude_unset=True) for line in lines] == [
         json.loads(text) for text in path.read_text().splitlines()
     ]
+
+
+def test_example_of_a_training_is_read():
+    texts = (DOCS / "examples" / "training.jsonl").read_text().splitlines()
+    lines = [training.Line.model_validate_json(text) for text in texts]
+    assert [(line.attempt, line.epoch) for line in lines] == [(0, 0), (1, 1), (1, 2), (2, 1), (2, 2)]
+    assert [line.model_dump(mode="json") for line in lines] == [json.loads(text) for text in texts]

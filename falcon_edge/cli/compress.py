@@ -11,6 +11,7 @@ from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput
 
 Init = Literal["svd", "whitened"]
+FIRST_RATE = 0.05
 
 
 def compress(
@@ -21,10 +22,13 @@ def compress(
     data: options.Data = None,
     class_map: options.ClassMap = None,
     rank: Annotated[int | None, typer.Option("--rank", metavar="K", help="The same rank for every layer.")] = None,
+    cap_rank: Annotated[
+        bool, typer.Option("--cap-rank", help="Lower the rank of layers that would cost more MACs than before.")
+    ] = False,
     plan: Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="A plan (as --dry-run prints).")] = None,
     init: Annotated[Init, typer.Option("--init", help="Fit to the kernels, or to the outputs on DATA.")] = "svd",
     finetune_epochs: Annotated[int, typer.Option("--finetune-epochs", min=0)] = 0,
-    lr: options.LearningRate = 0.05,
+    lr: options.LearningRate = None,
     batch_size: options.BatchSize = 64,
     weight_decay: options.WeightDecay = 5e-4,
     temperature: Annotated[float, typer.Option("--temperature", help="Of the distillation.")] = 4.0,
@@ -56,12 +60,15 @@ def compress(
         classes = options.class_map(class_map, data)
         choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed, weights_key)
         if dry_run or output is None:
-            made = plan_compression(choice, rank=rank, plan_file=plan, init=init, data=data, class_map=classes)[2]
+            made = plan_compression(
+                choice, rank=rank, plan_file=plan, cap_rank=cap_rank, init=init, data=data, class_map=classes
+            )[2]
             out.result(made.model_dump(mode="json"), lambda: plan_table(made))
             return
         recipe = Recipe(
             epochs=finetune_epochs,
-            learning_rate=lr,
+            learning_rate=FIRST_RATE if lr is None else lr,
+            find_rate=lr is None,
             batch_size=batch_size,
             weight_decay=weight_decay,
             temperature=temperature,
@@ -78,6 +85,7 @@ def compress(
                 class_map=classes,
                 rank=rank,
                 plan_file=plan,
+                cap_rank=cap_rank,
                 init=init,
                 recipe=recipe,
                 force=force,

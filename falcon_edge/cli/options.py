@@ -50,7 +50,10 @@ Mean = Annotated[
 Std = Annotated[str | None, typer.Option("--std", metavar="S,...", help="Standard deviation per channel.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of weights, batches and augmentation.")]
 
-LearningRate = Annotated[float, typer.Option("--lr", help="Peak learning rate.")]
+LearningRate = Annotated[
+    float | None,
+    typer.Option("--lr", help="Peak learning rate; without it one is found, beginning with the verb's own."),
+]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=2)]
 WeightDecay = Annotated[float, typer.Option("--weight-decay", min=0.0)]
 CropPadding = Annotated[int, typer.Option("--crop-padding", min=0, help="Random shifts by up to so many pixels.")]

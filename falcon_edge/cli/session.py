@@ -73,6 +73,8 @@ class Session:
             from rich import progress as rich_progress
             from rich.console import Console
 
+            from falcon_edge.progress import Result
+
             said = rich_progress.TextColumn("{task.description}", markup=False)
             columns = (rich_progress.BarColumn(), rich_progress.TimeRemainingColumn(), said)
             with rich_progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -80,6 +82,8 @@ class Session:
 
                 def advance(done: int, total: int, text: str) -> None:
                     bar.update(task, completed=done, total=total, description=terminal(text))
+                    if isinstance(text, Result):
+                        bar.console.print(terminal(text), markup=False, highlight=False, soft_wrap=True)
 
                 yield advance
         else:

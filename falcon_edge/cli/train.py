@@ -8,6 +8,8 @@ from falcon_edge.cli import options
 from falcon_edge.cli.render import manifest_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 
+FIRST_RATE = 0.1
+
 
 def train(
     model: options.Model,
@@ -15,7 +17,7 @@ def train(
     data: Annotated[str, typer.Option("--data", metavar="DATA", help="A folder, a .npz, or 'sample'.")],
     class_map: options.ClassMap = None,
     epochs: Annotated[int, typer.Option("--epochs", min=1)] = 30,
-    lr: options.LearningRate = 0.1,
+    lr: options.LearningRate = None,
     batch_size: options.BatchSize = 128,
     weight_decay: options.WeightDecay = 5e-4,
     crop_padding: options.CropPadding = 0,
@@ -40,7 +42,8 @@ def train(
 
         recipe = Recipe(
             epochs=epochs,
-            learning_rate=lr,
+            learning_rate=FIRST_RATE if lr is None else lr,
+            find_rate=lr is None,
             batch_size=batch_size,
             weight_decay=weight_decay,
             crop_padding=crop_padding,

@@ -82,6 +82,19 @@ def patch_statistics(
     return {name: moment.statistics() for name, moment in moments.items() if moment.patches}
 
 
+def has_batchnorm(model: nn.Module) -> bool:
+    """Whether there is a BN layer with running statistics, so that `reestimate_batchnorm` has something to do."""
+    return bool(_batchnorm(model))
+
+
+def _batchnorm(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    return [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
+    ]
+
+
 @torch.no_grad()
 def reestimate_batchnorm(model: nn.Module, batches: Iterable[Tensor]) -> int:
     """Replace the running statistics of every BN layer by the average over `batches`; returns how many layers.
@@ -89,11 +102,7 @@ def reestimate_batchnorm(model: nn.Module, batches: Iterable[Tensor]) -> int:
     After surgery a layer's output has another mean and variance than its BN layer has learned. Only the BN layers run
     in training mode, so that Dropout stays off; modes and momenta are put back. Without batches nothing changes.
     """
-    layers = [
-        module
-        for module in model.modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
-    ]
+    layers = _batchnorm(model)
     momenta = [layer.momentum for layer in layers]
     started = False
     with evaluating(model):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from math import prod
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -61,32 +62,41 @@ def uniform_plan(
     input_shape: tuple[int, int, int],
     rank: int,
     *,
+    cap: bool = False,
     statistics: Mapping[str, PatchStatistics] | None = None,
 ) -> Plan:
     """Every layer that is replaced by default at the same rank, clamped at each layer's lossless rank.
 
-    Raises BadInput for a rank < 1, one that clamps in every layer, or a network without a layer to replace.
+    cap: and at the largest rank with which it has fewer MACs than the convolution (but at least 1). Raises BadInput for
+    a rank < 1, one that clamps in every layer, or a network without a layer to replace.
     """
     if rank < 1:
         raise BadInput(f"rank {rank}: FALCON needs a rank of at least 1")
     observed = observe(model, input_shape)
     chosen = default_layers(model, observed)
     ranks: dict[str, int] = {}
-    for name, reason in chosen.items():
-        if reason is None:
-            ranks[name] = min(rank, gep.lossless_rank(_conv(model, name).weight))
+    reasons: dict[str, str] = {}
+    for name, why_kept in chosen.items():
+        if why_kept is not None:
+            reasons[name] = why_kept
+            continue
+        conv = _conv(model, name)
+        lossless = gep.lossless_rank(conv.weight)
+        saving = max(1, (observed.macs(name) - 1) // falcon_macs(conv, 1, observed.uses[name]))
+        ranks[name] = min(rank, lossless, saving) if cap else min(rank, lossless)
+        if rank <= ranks[name]:
+            reasons[name] = "uniform rank"
+        elif ranks[name] == lossless:
+            reasons[name] = f"clamped from rank {rank} to the lossless rank"
+        else:
+            reasons[name] = f"capped from rank {rank} to the largest that saves MACs"
     if not ranks:
         found = Counter(chosen.values()).most_common() or [("there is none", 1)]
         kept = "; ".join(str(reason) if count == 1 else f"{reason} ({count} times)" for reason, count in found)
         raise BadInput(f"this network has no convolution that FALCON makes cheaper; nothing to compress: {kept}")
-    if all(used < rank for used in ranks.values()):
-        raise BadInput(
-            f"rank {rank} is above the lossless rank of every layer (at most {max(ranks.values())}): choose a lower one"
-        )
-    reasons = {
-        name: reason or (f"clamped from rank {rank} to the lossless rank" if ranks[name] < rank else "uniform rank")
-        for name, reason in chosen.items()
-    }
+    largest = max(gep.lossless_rank(_conv(model, name).weight) for name in ranks)
+    if rank > largest:
+        raise BadInput(f"rank {rank} is above the lossless rank of every layer (at most {largest}): choose a lower one")
     return _plan(model, input_shape, observed, ranks, reasons, statistics or {})
 
 
@@ -175,6 +185,24 @@ def default_layers(model: nn.Module, observed: Observed) -> dict[str, str | None
             reason = "FALCON would not save MACs"
         chosen[name] = reason
     return chosen
+
+
+def largest_saving_rank(plan: Plan) -> int:
+    """The largest rank that, for every layer that `plan` replaces, gives a network with fewer MACs; 0: none does."""
+    replaced = [layer for layer in plan.layers if layer.rank is not None]
+    kept = plan.macs - sum(layer.macs for layer in replaced)
+    ranks = range(1, max((min(layer.kernel[1], prod(layer.kernel[2:])) for layer in replaced), default=0) + 1)
+
+    def total(rank: int) -> int:
+        return kept + sum(_macs_at(layer, rank) for layer in replaced)
+
+    return max((rank for rank in ranks if total(rank) < plan.macs), default=0)
+
+
+def _macs_at(layer: LayerPlan, rank: int) -> int:
+    assert layer.rank is not None
+    lossless = min(layer.kernel[1], prod(layer.kernel[2:]))
+    return layer.planned_macs // layer.rank * min(rank, lossless)
 
 
 def falcon_macs(conv: nn.Conv2d, rank: int, use: Use) -> int:

@@ -15,6 +15,7 @@ from torch import nn
 from falcon_edge.bundle import (
     PLAN,
     SUFFIX,
+    TRAINING,
     WEIGHTS,
     Architecture,
     Golden,
@@ -278,8 +279,12 @@ def write_subject(
     accuracy: Sequence[MeasuredAccuracy] = (),
     parent: Parent | None = None,
     earlier: Sequence[Step] = (),
+    training: bytes | None = None,
 ) -> Manifest:
-    """Write a bundle of `subject` (weights, plan, golden inputs, manifest) and return its manifest."""
+    """Write a bundle of `subject` (weights, plan, golden inputs, manifest) and return its manifest.
+
+    training: what the bundle's training.jsonl holds, if it was trained.
+    """
     spec = subject.input
     plan = subject.plan or make_plan(subject.network, spec.shape, {})
     weights = weights_bytes(subject.network)
@@ -289,6 +294,8 @@ def write_subject(
     with write_bundle(place) as draft:
         draft.write(WEIGHTS, weights)
         draft.write(PLAN, canonical_json(plan))
+        if training is not None:
+            draft.write(TRAINING, training)
         for name, data in files.items():
             draft.write(name, data)
         draft.manifest = Manifest(

@@ -1,6 +1,5 @@
 """train: a standard network from its data."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 from falcon_edge.bundle import Manifest, MeasuredAccuracy, Parent, Step
@@ -10,7 +9,8 @@ from falcon_edge.place import hold
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.pack import data_name
 from falcon_edge.steps.subject import Choice, Subject, about_classes, open_with_data, write_subject
-from falcon_edge.training.fit import Recipe, accuracy, fit
+from falcon_edge.steps.tuning import tune
+from falcon_edge.training.fit import Recipe, accuracy
 from falcon_edge.training.images import Images
 
 
@@ -26,9 +26,9 @@ def train(
 ) -> Manifest:
     """Train a network, built by name or from a bundle, and write it as a bundle.
 
-    The best epoch on the validation split is kept. A killed run goes on from its last epoch when it is started again
-    with the same words. class_map: which class of DATA is which of the network, where their names do not say so.
-    force: an earlier bundle at `output` is replaced.
+    The best weights on the validation split are kept: those of an epoch, or those that it began with (best_epoch 0). A
+    killed run goes on from its last epoch when it is started again with the same words. class_map: which class of DATA
+    is which of the network, where their names do not say so. force: an earlier bundle at `output` is replaced.
     """
     with hold(output, force=force, goes_on=True) as place:
         subject, dataset = open_with_data(choice, data, class_map)
@@ -36,16 +36,8 @@ def train(
         dataset.require("train")
         if subject.compressed:
             raise BadInput(f"{choice.model}: is compressed; train a standard network")
-        training, validation = dataset.train_and_val(seed=recipe.seed)
-        history = fit(
-            subject.network,
-            Images(training, subject.input),
-            Images(validation, subject.input),
-            recipe,
-            checkpoint=place.checkpoint,
-            progress=progress,
-        )
-        options = asdict(recipe) | {"best_epoch": history.best} | about_classes(class_map)
+        history, options = tune(subject, dataset, recipe, place, progress=progress)
+        options |= about_classes(class_map)
         before = subject.lineage
         return write_subject(
             place,
@@ -53,6 +45,7 @@ def train(
             step=Step(verb="train", options=options, data=data_name(data)),
             dataset=dataset,
             accuracy=measured_accuracy(subject, dataset, data),
+            training=history.lines(),
             parent=None if before is None else Parent(name=subject.name, identity=before.identity),
             earlier=() if before is None else before.steps,
         )

@@ -89,7 +89,9 @@ def test_a_bar_on_a_terminal(flow, warm, stripes, tmp_path):
         said = reader.result()
     assert done.code == 0
     assert "\x1b[" in said
-    assert "epoch 1/1" in said
+    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said).replace("\r", "\n").splitlines()]
+    assert sum("epoch 1/1" in line for line in lines) > 1  # beside the bar, and on a line of its own, which stays
+    assert any(re.fullmatch(r"epoch 1/1: loss \d+\.\d{4}, validation top-1 \d+\.\d\d%", line) for line in lines)
     assert "\x1b" not in done.out
 
 

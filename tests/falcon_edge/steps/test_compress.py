@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import asdict
+import warnings
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -16,12 +17,14 @@ from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.layers import FalconConv2d
 from falcon_edge.falcon.plan import Plan
+from falcon_edge.notices import Notice
 from falcon_edge.place import locked
 from falcon_edge.steps.compress import compress, plan_compression
 from falcon_edge.steps.export import export
 from falcon_edge.steps.pack import pack
 from falcon_edge.steps.subject import Choice, open_subject
 from falcon_edge.training.fit import Recipe, accuracy
+from falcon_edge.training.history import Line
 from falcon_edge.training.images import Images
 
 RECIPE = Recipe(epochs=2, learning_rate=0.05, batch_size=32, flip=False, temperature=3.0, distillation=0.7)
@@ -166,9 +169,117 @@ def test_fine_tuning_helps_and_is_recorded(standard, tmp_path, stripes):
     assert tuned.accuracy[0].top1 > bare.accuracy[0].top1
     assert (tuned.parameters, tuned.macs) == (bare.parameters, bare.macs)
     options = tuned.lineage.steps[-1].options
-    assert options.pop("best_epoch") in (1, 2)
+    best = options.pop("best_epoch")
+    assert best in (1, 2)
     assert options == {"rank": 1, "plan": None, "init": "svd", **asdict(RECIPE)}
+    lines = [json.loads(line) for line in (tmp_path / "tuned.falcon" / "training.jsonl").read_text().splitlines()]
+    assert [(line["attempt"], line["epoch"]) for line in lines] == [(0, 0), (1, 1), (1, 2)]
+    assert [line["learning_rate"] for line in lines] == [None, 0.05, 0.05]
+    assert all(line.keys() == Line.model_fields.keys() for line in lines)
+    (kept,) = [line for line in lines if line["kept"]]
+    assert kept["epoch"] == best
+    assert kept["validation_top1"] == accuracy(network(tmp_path / "tuned.falcon"), validation(tmp_path, stripes))
+    assert not (tmp_path / "bare.falcon" / "training.jsonl").exists()
     assert sorted(os.listdir(tmp_path)) == ["bare.falcon", "tuned.falcon"]
+
+
+def validation(folder, stripes):
+    return Images(open_dataset(stripes).val, open_subject(Choice(str(folder / "tuned.falcon"))).input)
+
+
+def test_a_rate_that_is_found_is_in_the_manifest(standard, tmp_path, stripes):
+    """25.6 breaks it, and the very bytes come that the rate which was found gives by itself."""
+    recipe = replace(RECIPE, learning_rate=25.6, find_rate=True, epochs=3)
+    found = compress(Choice(str(standard)), tmp_path / "tuned", data=str(stripes), rank=1, recipe=recipe)
+    options = found.lineage.steps[-1].options
+    assert options["find_rate"] is True
+    assert options["best_epoch"] > 0
+    assert options["learning_rate"] in [25.6 / 4**place for place in range(1, 5)]
+    lines = [json.loads(line) for line in (tmp_path / "tuned.falcon" / "training.jsonl").read_text().splitlines()]
+    assert lines[1]["learning_rate"] == 25.6
+    given = replace(recipe, learning_rate=options["learning_rate"], find_rate=False)
+    compress(Choice(str(standard)), tmp_path / "given", data=str(stripes), rank=1, recipe=given)
+    weights = [(tmp_path / f"{name}.falcon" / "weights.safetensors").read_bytes() for name in ("tuned", "given")]
+    assert weights[0] == weights[1]
+
+
+def test_training_that_could_not_improve_says_so(standard, tmp_path, stripes):
+    """At a rate that was given, and which spoils the network without an infinite number."""
+    recipe = replace(RECIPE, learning_rate=20.0, distillation=0.0, epochs=1)
+    with pytest.warns(Notice, match=r"training could not improve the network, which stays as it was: top-1 \d+\.\d+%"):
+        tuned = compress(Choice(str(standard)), tmp_path / "tuned", data=str(stripes), rank=9, recipe=recipe)
+    compress(Choice(str(standard)), tmp_path / "bare", data=str(stripes), rank=9)
+    assert tuned.lineage.steps[-1].options["best_epoch"] == 0
+    weights = [(tmp_path / f"{name}.falcon" / "weights.safetensors").read_bytes() for name in ("tuned", "bare")]
+    assert weights[0] == weights[1]
+
+
+def test_without_data_batch_normalisation_is_not_renewed_which_is_said(standard, tmp_path, stripes, user_module):
+    with pytest.warns(Notice, match="without data the statistics of batch normalisation stay those of the standard"):
+        compress(Choice(str(standard)), tmp_path / "net", rank=1)
+    user_module(
+        "def net(): return nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 3), nn.Flatten(), nn.Linear(512, 3))"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Notice)
+        compress(Choice(str(standard)), tmp_path / "tuned", data=str(stripes), rank=1)
+        compress(Choice("users_own:net", input_shape=(1, 12, 12)), tmp_path / "other", rank=1)
+
+
+# What costs more than before
+
+
+def notices(choice, **words):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        plan = plan_compression(choice, **words)[2]
+    return plan, [str(warning.message) for warning in caught if issubclass(warning.category, Notice)]
+
+
+WIDER = Choice("vgg8", width=0.5)
+
+
+def test_a_plan_that_costs_more_says_which_rank_saves():
+    plans = {rank: notices(WIDER, rank=rank) for rank in range(1, 10)}
+    saving = max(rank for rank, (plan, _) in plans.items() if plan.planned_macs < plan.macs)
+    assert 1 < saving < 9
+    for rank, (plan, said) in plans.items():
+        dear = [f"{layer.name} at rank {rank}" for layer in plan.layers if layer.planned_macs > layer.macs]
+        assert {layer.rank for layer in plan.layers} == {None, rank}
+        expected = []
+        if rank > saving:
+            expected.append(
+                f"compressed, the network has more MACs than before ({plan.planned_macs:,} instead of {plan.macs:,}): "
+                f"the largest rank that saves is {saving}"
+            )
+        if dear:
+            expected.append(f"these layers cost more MACs than before: {', '.join(dear)}; --cap-rank lowers their rank")
+        assert said == expected
+
+
+def test_capped_ranks_are_the_largest_that_save(tmp_path):
+    plain = notices(WIDER, rank=8)[0]
+    plan, said = notices(WIDER, rank=8, cap_rank=True)
+    assert said == []
+    assert plan.planned_macs < plan.macs < plain.planned_macs
+    for layer, uncapped in zip(plan.layers, plain.layers, strict=True):
+        if layer.rank is not None:
+            one = uncapped.planned_macs // uncapped.rank
+            assert layer.rank == max(rank for rank in range(1, 9) if rank * one < layer.macs)
+            assert layer.reason == "capped from rank 8 to the largest that saves MACs"
+    made = compress(WIDER, tmp_path / "net", rank=8, cap_rank=True)
+    assert made.macs == plan.planned_macs
+    assert made.lineage.steps[-1].options == {"rank": 8, "plan": None, "init": "svd", "cap_rank": True}
+
+
+def test_layers_of_a_plan_file_that_cost_more_are_named(tmp_path):
+    document = notices(WIDER, rank=8)[0].model_dump(mode="json")
+    path = written(tmp_path / "plan.json", document)
+    said = notices(WIDER, plan_file=path)[1]
+    assert said[0].endswith("lower their ranks in the plan")
+    assert "; lower their ranks in the plan" in said[1]
+    with pytest.raises(BadInput, match="--cap-rank goes with --rank"):
+        plan_compression(WIDER, plan_file=path, cap_rank=True)
 
 
 def test_the_test_images_decide_nothing(standard, tmp_path, stripes):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections import namedtuple
 from dataclasses import replace
 from itertools import pairwise
 
@@ -22,7 +23,7 @@ from torch import nn
 from falcon_edge.data import Split, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.preprocessing import InputSpec
-from falcon_edge.training.fit import Recipe, accuracy, fit
+from falcon_edge.training.fit import LARGEST_GRADIENT, Recipe, accuracy, fit
 from falcon_edge.training.images import Images
 
 SPEC = InputSpec(shape=(1, 12, 12), mean=(0.3,), std=(0.3,))
@@ -112,7 +113,7 @@ def test_recipes_that_are_bad_input(wrong):
 
 @pytest.mark.parametrize("seed", [0, 2**32 - 1])
 def test_every_seed_that_is_allowed_trains(splits, seed):
-    assert trained(splits, replace(RECIPE, epochs=1, seed=seed))[1].best == 1
+    assert len(trained(splits, replace(RECIPE, epochs=1, seed=seed))[1].epochs) == 1
 
 
 # What is learned, and what is kept
@@ -137,9 +138,9 @@ def test_accuracy_is_the_share_of_right_first_classes(splits):
     assert not model.training
 
 
-def every_epoch(splits, recipe):
+def every_epoch(splits, recipe, model):
     """Train, and look at the network at the end of every epoch from outside."""
-    seen, model = [], network()
+    seen = []
 
     def look(done, total, text):
         if "validation top-1" in text:
@@ -150,25 +151,48 @@ def every_epoch(splits, recipe):
 
 
 def test_the_earliest_of_the_best_validation_epochs_is_kept(splits):
-    """The validation labels are turned, so that learning makes it worse: the last epoch is not the best."""
-    labels = splits["val"].labels.numpy()
-    turned = Images(Split(splits["val"].split.images, np.where(labels == 2, 2, 1 - labels)), SPEC)
-    recipe = replace(RECIPE, epochs=6, learning_rate=0.02)
-    seen, model, history = every_epoch(splits | {"val": turned}, recipe)
-    figures = [figure for figure, _ in seen]
-    assert [epoch.validation_top1 for epoch in history.epochs] == figures
-    best = figures.index(max(figures))
-    assert history.best == best + 1 < 6
-    assert same(state(model), seen[best][1])
+    """Two classes are exchanged in the validation images, and of one of them there are none: there is little to gain.
+
+    It begins with an answer that is never right.
+    """
+    model = network()
+    model[-1].bias.data[1] += 5
+    exchanged = turned(splits["val"])
+    validation = Images(exchanged.split.subset(np.flatnonzero(exchanged.labels != 1)), SPEC)
+    seen, model, history = every_epoch(splits | {"val": validation}, replace(RECIPE, epochs=6), model)
+    figures = [history.start.validation_top1, *(figure for figure, _ in seen)]
+    assert [epoch.validation_top1 for epoch in (history.start, *history.epochs)] == figures
+    assert history.best == figures.index(max(figures))
+    assert 0 < history.best < 6
+    assert same(state(model), seen[history.best - 1][1])
     assert not same(state(model), seen[-1][1])
 
 
 def test_ties_go_to_the_earlier_epoch(splits):
     one_image = Images(splits["val"].split.subset(np.array([2])), SPEC)
     _, history = trained(splits | {"val": one_image}, replace(RECIPE, epochs=5))
-    figures = [epoch.validation_top1 for epoch in history.epochs]
-    assert len(set(figures)) < 5
-    assert history.best == figures.index(max(figures)) + 1
+    figures = [epoch.validation_top1 for epoch in (history.start, *history.epochs)]
+    assert len(set(figures)) < 6
+    assert history.best == figures.index(max(figures))
+
+
+def turned(images):
+    """The same images, two of three classes exchanged."""
+    labels = images.labels.numpy()
+    return Images(Split(images.split.images, np.where(labels == 2, 2, 1 - labels)), SPEC)
+
+
+@pytest.mark.parametrize("find_rate", [False, True])
+def test_the_weights_it_began_with_are_a_candidate(splits, find_rate):
+    """A network that was trained, and labels that spoil it."""
+    model, _ = trained(splits, replace(RECIPE, epochs=6))
+    before, figure = state(model), accuracy(model, splits["val"])
+    wrong = splits | {"train": turned(splits["train"])}
+    _, history = trained(wrong, replace(RECIPE, find_rate=find_rate), model)
+    assert (history.best, history.top1) == (0, figure)
+    assert history.start.validation_top1 == figure > max(epoch.validation_top1 for epoch in history.epochs)
+    assert same(state(model), before)
+    assert not model.training
 
 
 def test_it_ends_in_eval_mode_and_plain_memory_layout(splits):
@@ -182,7 +206,7 @@ def test_no_epochs_change_nothing(splits):
     before = state(network())
     model, history = trained(splits, replace(RECIPE, epochs=0))
     assert same(state(model), before)
-    assert history.best is None
+    assert (history.best, history.epochs) == (0, [])
     assert not model.training
 
 
@@ -206,6 +230,12 @@ def test_frozen_parameters_stay(splits):
     before = model[0].weight.clone()
     trained(splits, model=model)
     assert torch.equal(model[0].weight, before)
+
+
+def test_nothing_to_train_is_one_line(splits):
+    model = network().requires_grad_(False)
+    with pytest.raises(BadInput, match="nothing of this network can be trained: all its parameters are frozen"):
+        trained(splits, model=model)
 
 
 def test_fewer_images_than_a_batch(splits):
@@ -434,6 +464,119 @@ def test_a_checkpoint_that_cannot_be_written_is_one_line(splits, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+# Auxiliary outputs
+
+
+class WithAuxiliary(nn.Module):
+    """Answers as Inception, GoogLeNet and networks of others do: more in training mode."""
+
+    def __init__(self, pack):
+        super().__init__()
+        self.net, self.pack, self.auxiliary = network(), pack, nn.Linear(144, 7)
+
+    def forward(self, x):
+        logits = self.net(x)
+        return self.pack(logits, self.auxiliary(x.flatten(1))) if self.training else logits
+
+
+Outputs = namedtuple("Outputs", "logits aux_logits")
+PACKS = {
+    "a named tuple": lambda logits, other: Outputs(logits, other),
+    "a tuple, last": lambda logits, other: (other, logits),
+    "a list in a list": lambda logits, other: [[other], [logits]],
+    "a mapping": lambda logits, other: {"aux": other, "out": logits, "loss": None},
+    "without": lambda logits, other: (logits, None),
+}
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_auxiliary_outputs_in_training_mode_have_no_part(splits, name):
+    model, history = trained(splits, model=WithAuxiliary(PACKS[name]), teacher=network(1))
+    plain, expected = trained(splits, model=network(), teacher=network(1))
+    assert history.epochs == expected.epochs
+    assert same(state(model.net), state(plain))
+
+
+def test_no_logits_in_training_mode_is_one_line(splits):
+    with pytest.raises(BadInput, match=r"in training mode the network gives no output of shape \(images, 3\)"):
+        trained(splits, model=WithAuxiliary(lambda logits, other: other))
+
+
+# Finding a learning rate
+
+
+def without_norm(seed=0):
+    torch.manual_seed(seed)
+    layers = [nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+
+
+FIND = replace(RECIPE, epochs=4, find_rate=True)
+
+
+def test_a_rate_that_serves_is_all_that_is_tried(splits):
+    """And the run is the very one that has it given."""
+    model, history = trained(splits, replace(FIND, epochs=6))
+    given, expected = trained(splits, replace(RECIPE, epochs=6))
+    assert len(history.attempts) == 1
+    assert history.epochs == expected.epochs
+    assert same(state(model), state(given))
+
+
+@pytest.mark.parametrize("rate", [1e30, 50.0])
+def test_a_rate_too_high_is_divided_until_it_serves(splits, rate):
+    first = rate if rate < 1e3 else 12.8
+    recipe = replace(FIND, learning_rate=first, epochs=6)
+    model, history = trained(splits, recipe, without_norm())
+    rates = [attempt.learning_rate for attempt in history.attempts]
+    assert rates == [first / 4**place for place in range(len(rates))]
+    assert 2 <= len(rates) <= 5
+    assert history.best > 0
+    assert history.top1 > 0.6
+    assert accuracy(model, splits["val"]) == history.top1
+
+
+def test_what_is_kept_is_what_that_rate_gives_by_itself(splits):
+    recipe = replace(FIND, learning_rate=12.8, epochs=6)
+    model, history = trained(splits, recipe, without_norm())
+    given, expected = trained(splits, replace(RECIPE, learning_rate=history.learning_rate, epochs=6), without_norm())
+    assert history.epochs == expected.epochs
+    assert same(state(model), state(given))
+
+
+@pytest.mark.parametrize(("attempt", "epoch"), [(1, 2), (2, 1), (2, 2)])
+def test_a_search_that_is_killed_goes_on_to_the_same_bytes(splits, tmp_path, attempt, epoch):
+    recipe = replace(FIND, learning_rate=12.8, epochs=4)
+    place = f"epoch {epoch}/4" + (f" at learning rate {12.8 / 4 ** (attempt - 1):g}" if attempt > 1 else "")
+
+    def stop(done, total, text):
+        if text == place:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        trained(splits, recipe, without_norm(), checkpoint=tmp_path / "state", progress=stop)
+    resumed, history = trained(splits, recipe, without_norm(), checkpoint=tmp_path / "state")
+    unbroken, expected = trained(splits, recipe, without_norm())
+    assert len(expected.attempts) >= attempt
+    assert history == expected
+    assert same(state(resumed), state(unbroken))
+
+
+def test_gradients_are_clipped_and_those_of_a_good_run_are_not_near_it(splits, monkeypatch):
+    norms, clip = [], nn.utils.clip_grad_norm_
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda *words: norms.append(float(clip(*words))))
+    trained(splits, teacher=network(1))
+    assert 0 < max(norms) < LARGEST_GRADIENT / 5
+    norms.clear()
+    huge = network()
+    huge[-1].weight.data *= 1e6
+    before = huge[-1].bias.detach().clone()
+    recipe = replace(RECIPE, epochs=1, batch_size=240, learning_rate=0.01, warm_up=0.0, weight_decay=0.0)
+    fit(huge, splits["train"], turned(splits["val"]), recipe)
+    assert norms[0] > LARGEST_GRADIENT
+    assert (huge[-1].bias - before).norm() <= 0.01 * LARGEST_GRADIENT * 1.001
+
+
 # Divergence
 
 
@@ -443,10 +586,17 @@ def test_divergence_is_one_line(splits):
     assert str(caught.value) == "training diverged in epoch 1: lower the learning rate"
 
 
+def test_a_run_that_diverged_leaves_no_checkpoint_in_the_way(splits, tmp_path):
+    recipe = replace(RECIPE, epochs=5, learning_rate=3e18, warm_up=0.99)  # it rises over the epochs
+    with pytest.raises(BadInput, match=r"training diverged in epoch \d"):
+        trained(splits, recipe, checkpoint=tmp_path / "state")
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_last_step_that_diverges_is_found_too(splits):
     """One step: its loss was taken before the step that broke the weights."""
     few = Images(splits["train"].split.subset(np.arange(32)), SPEC)
-    with pytest.raises(BadInput, match="not finite; if it was just trained, lower the learning rate"):
+    with pytest.raises(BadInput, match="training diverged in epoch 1: lower the learning rate"):
         trained(splits | {"train": few}, replace(RECIPE, epochs=1, learning_rate=1e38, warm_up=0.0))
 
 
@@ -455,3 +605,5 @@ def test_accuracy_of_a_broken_network_is_not_a_figure(splits):
     model[-1].bias.data[1] = math.nan
     with pytest.raises(BadInput, match="not finite"):
         accuracy(model, splits["test"])
+    with pytest.raises(BadInput, match="the network's outputs are not finite"):
+        trained(splits, FIND, model)

@@ -1,0 +1,54 @@
+"""Training as a part of a verb: the data's splits, the run, and what the bundle says about it."""
+
+from dataclasses import asdict
+from typing import Any
+
+from torch import nn
+
+from falcon_edge.data import Dataset
+from falcon_edge.notices import notice
+from falcon_edge.place import Place
+from falcon_edge.progress import Progress
+from falcon_edge.steps.subject import Subject
+from falcon_edge.training.fit import Recipe, fit
+from falcon_edge.training.history import History
+from falcon_edge.training.images import Images
+
+
+def tune(
+    subject: Subject,
+    dataset: Dataset,
+    recipe: Recipe,
+    place: Place,
+    *,
+    teacher: nn.Module | None = None,
+    progress: Progress,
+) -> tuple[History, dict[str, Any]]:
+    """Train the subject's network in place; its history, and the options of the step that say how it was trained."""
+    dataset.require("train")
+    training, validation = dataset.train_and_val(seed=recipe.seed)
+    history = fit(
+        subject.network,
+        Images(training, subject.input),
+        Images(validation, subject.input),
+        recipe,
+        teacher=teacher,
+        checkpoint=place.checkpoint,
+        progress=progress,
+    )
+    if history.best == 0:
+        notice(_no_better(history))
+    return history, asdict(recipe) | {"learning_rate": history.learning_rate, "best_epoch": history.best}
+
+
+def _no_better(history: History) -> str:
+    rates = [attempt.learning_rate for attempt in history.attempts]
+    figures = [
+        epoch.validation_top1 for made in history.attempts for epoch in made.epochs if epoch.validation_top1 is not None
+    ]
+    best = f"at best {100 * max(figures):.2f}%" if figures else "diverged"
+    tried = f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}"
+    return (
+        f"training could not improve the network, which stays as it was: top-1 {100 * history.top1:.2f}% on the "
+        f"validation images, {best} with learning rate {tried}"
+    )

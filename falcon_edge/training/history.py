@@ -1,0 +1,158 @@
+"""What a run came to, epoch by epoch, and what follows: when an attempt ends, which one is kept, whether one is next.
+
+An attempt is one run at one learning rate from the starting weights. Where the rate was left to be found, the recipe's
+own comes first and is kept where it serves; each further attempt has a quarter of the rate of the one before.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DIVIDE, MOST_ATTEMPTS = 4.0, 5
+ENOUGH = 0.98  # of the way from where it began to its teacher, or to 1
+HALF = 0.5  # of that way: with less, a lower rate that brings no more does not end the search
+BETTER = 0.97  # an attempt that gains at least this share of what a lower rate gains is kept: it came first
+FELL = 0.5  # without a teacher: of the validation loss that it began with
+
+
+class Line(BaseModel):
+    """A line of a bundle's training.jsonl: one epoch of one attempt, in the order in which they ran."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    schema_version: Literal[1] = 1
+    attempt: int = Field(description="from 1; 0: the network as it began")
+    epoch: int = Field(description="from 1; 0: the network as it began")
+    learning_rate: float | None = Field(description="the largest of the attempt")
+    loss: float | None = Field(description="mean over the steps; null where it was not finite any more")
+    validation_loss: float | None = Field(description="cross entropy")
+    validation_top1: float | None = Field(description="in 0..1")
+    kept: bool = Field(description="whether these weights are those of the bundle")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to; number 0 is the network as it began.
+
+    loss: mean over the training steps (null for number 0, or where it was not finite any more); validation loss
+    (cross entropy) and top-1 (0..1) on the validation split, null where the network had diverged.
+    """
+
+    number: int
+    loss: float | None
+    validation_loss: float | None
+    validation_top1: float | None
+
+
+@dataclass
+class Attempt:
+    """The epochs at one (peak) learning rate, and the best of them: the earliest; 0: none was better than the start."""
+
+    learning_rate: float
+    epochs: list[Epoch] = field(default_factory=list)
+    best: int = 0
+
+    @property
+    def diverged(self) -> bool:
+        """Whether its loss or outputs were not finite any more."""
+        return bool(self.epochs) and self.epochs[-1].validation_top1 is None
+
+
+@dataclass
+class History:
+    """Every attempt, and which was kept.
+
+    start: the network as it began; goal: top-1 of its teacher on the validation split, if it has one.
+    """
+
+    start: Epoch
+    goal: float | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    kept: int = 0
+
+    @property
+    def epochs(self) -> list[Epoch]:
+        """Those of the attempt that was kept."""
+        return self.attempts[self.kept].epochs if self.attempts else []
+
+    @property
+    def best(self) -> int:
+        """The epoch whose weights were kept; 0: those that it began with."""
+        return self.attempts[self.kept].best if self.attempts else 0
+
+    @property
+    def learning_rate(self) -> float | None:
+        """That of the attempt that was kept."""
+        return self.attempts[self.kept].learning_rate if self.attempts else None
+
+    @property
+    def top1(self) -> float:
+        """Validation top-1 of the weights that were kept."""
+        return self.top1_of(self.attempts[self.kept]) if self.attempts else self._top1(self.start)
+
+    def top1_of(self, attempt: Attempt, epochs: int | None = None) -> float:
+        """The best validation top-1 of the start and the first `epochs` (all) of an attempt."""
+        return max(self._top1(epoch) for epoch in (self.start, *attempt.epochs[:epochs]))
+
+    def hopeless(self, epochs: int) -> bool:
+        """Whether the last attempt need not be finished: after half of its `epochs` it is no better than what is there.
+
+        That is the start for the first attempt, else the attempt that is kept, when it was as far.
+        """
+        last = self.attempts[-1]
+        if last.diverged:
+            return True
+        done = len(last.epochs)
+        if not epochs / 2 <= done < epochs:
+            return False
+        rival = self._top1(self.start) if len(self.attempts) == 1 else self.top1_of(self.attempts[self.kept], done)
+        return self.top1_of(last) <= rival
+
+    def keep_better(self) -> bool:
+        """Whether the last attempt is the one to keep from now on; `kept` follows."""
+        start, last = self._top1(self.start), self.top1_of(self.attempts[-1])
+        better = BETTER * (last - start) > self.top1 - start
+        if better:
+            self.kept = len(self.attempts) - 1
+        return better
+
+    def serves(self) -> bool:
+        """Whether no other learning rate needs to be tried after the attempts so far."""
+        start, last = self._top1(self.start), self.attempts[-1]
+        way, gained = (1.0 if self.goal is None else self.goal) - start, self.top1 - start
+        if len(self.attempts) == MOST_ATTEMPTS or gained >= ENOUGH * way:
+            return True
+        if len(self.attempts) == 1:
+            return self.goal is None and bool(self.best) and self._fell(last)
+        best_before = max(self.top1_of(attempt) for attempt in self.attempts[:-1])
+        return gained >= HALF * way and self.top1_of(last) <= best_before
+
+    def lines(self) -> bytes:
+        """The bundle's training.jsonl."""
+        runs: list[tuple[int, float | None, list[Epoch]]] = [(0, None, [self.start])]
+        runs += [(number, made.learning_rate, made.epochs) for number, made in enumerate(self.attempts, 1)]
+        kept = (self.kept + 1, self.best) if self.best else (0, 0)
+        lines = [
+            Line(
+                attempt=attempt,
+                epoch=epoch.number,
+                learning_rate=rate,
+                loss=epoch.loss,
+                validation_loss=epoch.validation_loss,
+                validation_top1=epoch.validation_top1,
+                kept=(attempt, epoch.number) == kept,
+            )
+            for attempt, rate, epochs in runs
+            for epoch in epochs
+        ]
+        return "".join(f"{line.model_dump_json()}\n" for line in lines).encode()
+
+    def _fell(self, attempt: Attempt) -> bool:
+        before, after = self.start.validation_loss, attempt.epochs[attempt.best - 1].validation_loss
+        return before is not None and after is not None and after <= FELL * before
+
+    @staticmethod
+    def _top1(epoch: Epoch) -> float:
+        return -math.inf if epoch.validation_top1 is None else epoch.validation_top1
