@@ -193,7 +193,7 @@ def print_table(made: list[dict]) -> None:
         if not {None, *RATES} <= found.keys():
             continue
         own = found[None]
-        gains = [100 * (found[rate]["after"] - own["before"]) for rate in RATES if found[rate]["after"] is not None]
+        gains = [found[rate]["after"] - own["before"] for rate in RATES if found[rate]["after"] is not None]
         cells = ["diverged" if found[rate]["after"] is None else percent(found[rate]["after"]) for rate in RATES]
         share = 100 * (own["after"] - own["before"]) / max(gains)
         figures = [percent(own["standard"]), percent(own["before"]), *cells, percent(own["after"])]

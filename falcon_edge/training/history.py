@@ -105,7 +105,7 @@ class History:
         if last.diverged:
             return True
         done = len(last.epochs)
-        if not epochs / 2 <= done < epochs:
+        if not max(2, epochs / 2) <= done < epochs:  # one epoch, part of it warm-up, says little
             return False
         rival = self._top1(self.start) if len(self.attempts) == 1 else self.top1_of(self.attempts[self.kept], done)
         return self.top1_of(last) <= rival

@@ -94,6 +94,11 @@ def test_a_first_attempt_of_four_epochs_ends_half_way_without_a_gain(figures, ho
     assert history(attempt(0.1, *figures)).hopeless(4) is hopeless
 
 
+def test_one_epoch_is_too_few_to_judge_by():
+    assert not history(attempt(0.1, 0.4)).hopeless(2)
+    assert history(attempt(0.1, 0.4, 0.4)).hopeless(3)
+
+
 def test_a_further_attempt_ends_half_way_where_the_kept_one_was_better():
     first = attempt(0.1, 0.6, 0.7, 0.8, 0.85)
     for figures, hopeless in (((0.65,), False), ((0.65, 0.7), True), ((0.65, 0.71), False), ((0.65, 0.71, 0.8), True)):
