@@ -7,9 +7,9 @@ only.
 """
 
 import numpy as np
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from converters.onnx_graph import OnnxGraph, attributes, drop_unused
+from converters.onnx_graph import OnnxGraph, attributes, drop_unused, kinds
 from converters.passes.fold_batchnorm import scale_and_shift
 
 
@@ -18,9 +18,11 @@ def as_depthwise(model: ModelProto) -> ModelProto:
     model is changed in place."""
     _open_hard_sigmoids(model)
     graph = OnnxGraph(model)
-    shapes = graph.shapes()
+    shapes, types = graph.shapes(), kinds(model)
     for node in graph.nodes:
         kernel, shift = None, None
+        if types.get(node.output[0]) != TensorProto.FLOAT:
+            continue
         if node.op_type == "Mul":
             kernel = _scaling(graph, node, shapes)
         elif node.op_type == "BatchNormalization":
@@ -52,11 +54,13 @@ def as_depthwise(model: ModelProto) -> ModelProto:
 
 def _open_hard_sigmoids(model: ModelProto) -> None:
     """HardSigmoid of images, min(max(alpha x + beta, 0), 1), as relu6(6 alpha x + 6 beta) / 6: TFLite has RELU6."""
-    shapes = OnnxGraph(model).shapes() if any(node.op_type == "HardSigmoid" for node in model.graph.node) else {}
+    if all(node.op_type != "HardSigmoid" for node in model.graph.node):
+        return
+    shapes, types = OnnxGraph(model).shapes(), kinds(model)
     nodes: list[NodeProto] = []
     for node in model.graph.node:
         shape = shapes.get(node.output[0], ())
-        if node.op_type != "HardSigmoid" or len(shape) != 4:
+        if node.op_type != "HardSigmoid" or len(shape) != 4 or types.get(node.output[0]) != TensorProto.FLOAT:
             nodes.append(node)
             continue
         given, name, ones = attributes(node), node.output[0], np.ones(shape[1], np.float32)
@@ -75,9 +79,8 @@ def _open_hard_sigmoids(model: ModelProto) -> None:
             helper.make_node("Clip", [line, f"{name}.low", f"{name}.high"], [clipped], clipped),
             helper.make_node("Conv", [clipped, f"{name}.share"], [name], node.name, **settings),
         ]
-    if len(nodes) != len(model.graph.node):
-        del model.graph.node[:]
-        model.graph.node.extend(nodes)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 def _scaling(graph: OnnxGraph, node: NodeProto, shapes: dict[str, tuple[int, ...]]) -> np.ndarray | None:

@@ -35,6 +35,8 @@ def equalise(model: ModelProto, peaks: Mapping[str, np.ndarray]) -> ModelProto:
     graph = OnnxGraph(model)
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     for first, second in pairs(graph):
+        if first.output[0] not in peaks:
+            continue  # it is not of float32
         if any(len(graph.consumers[name]) != 1 for name in (*first.input[1:], second.input[1])):
             continue  # a weight that is shared belongs to another convolution too
         peak = peaks[first.output[0]].astype(np.float64)

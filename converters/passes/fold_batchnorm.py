@@ -19,6 +19,8 @@ def fold_batchnorm(model: ModelProto) -> ModelProto:
     for norm in [node for node in graph.nodes if node.op_type == "BatchNormalization"]:
         if not all(name in graph.constants for name in norm.input[1:]) or len(norm.output) != 1:
             continue
+        if graph.constants[norm.input[1]].dtype != np.float32:
+            continue
         producers = _linear_producers(graph, norm.input[0])
         if not producers:
             continue

@@ -77,7 +77,7 @@ class _Writer:
         self.nodes.append(made)
         for name in node.output:
             self.floats.add(name)
-            if self._needed_quantized(name):
+            if name in self.spec.activations and self._needed_quantized(name):
                 self._quantize(name)
 
     def _quantized_node(self, node: NodeProto, skipped: set[str]) -> None:
@@ -86,7 +86,7 @@ class _Writer:
         for index, name in enumerate(made.input):
             if name in self.graph.constants:
                 made.input[index] = self._constant(node, index)
-            elif name:
+            elif name in self.spec.activations:
                 made.input[index] = self._operand(node, name)
         self.nodes.append(made)
         clamp = fused_activation(self.graph, node)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from onnx import ModelProto
+from onnx import ModelProto, NodeProto
 
 from converters.errors import ConversionError
 from converters.onnx_graph import OnnxGraph
@@ -16,7 +16,7 @@ from converters.passes.own_functions import own_functions
 from converters.quantization.bias import correct_biases
 from converters.quantization.observe import Observation, observe
 from converters.quantization.ranges import METHODS
-from converters.quantization.rules import LINEAR, check, fused_activation, weight_axis, why_float
+from converters.quantization.rules import LINEAR, check, computed_inputs, fused_activation, weight_axis, why_float
 from converters.quantization.scales import choose_scales, leave_in_float
 from converters.quantization.spec import QuantizationSpec, TensorQuantization, least_scales, weight_scales
 
@@ -91,7 +91,9 @@ def constrain(
     model.CopyFrom(observed.model)
     graph, floats = OnnxGraph(model), dict(kept or {})
     for node in graph.nodes:
-        reason = None if node.op_type == "Constant" else floats.get(node.output[0], why_float(graph, node))
+        if node.op_type == "Constant":
+            continue
+        reason = floats.get(node.output[0]) or why_float(graph, node) or _without_range(graph, node, observed.values)
         if reason is not None:
             leave_in_float(graph, node, reason, floats)
     ranges = {name: METHODS[method](observation) for name, observation in observed.values.items()}
@@ -101,6 +103,14 @@ def constrain(
     if corrected:
         correct_biases(model, spec, {name: observation.mean for name, observation in observed.values.items()})
     return Quantized(model, spec, observed.values)
+
+
+def _without_range(graph: OnnxGraph, node: NodeProto, values: Mapping[str, Observation]) -> str | None:
+    """Why a node of which a value was not observed has to stay in float."""
+    for name in (*computed_inputs(graph, node), *node.output):
+        if name and name not in values:
+            return f"its value {name} is not of float32"
+    return None
 
 
 def _weights(

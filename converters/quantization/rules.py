@@ -150,8 +150,9 @@ def fused_away(graph: OnnxGraph, name: str) -> bool:
 
 
 def computed_inputs(graph: OnnxGraph, node: NodeProto) -> list[str]:
-    """The inputs of a node that are not stored in the model."""
-    return [name for name in node.input if name and name not in graph.constants]
+    """The inputs of a node that are not stored in the model; of what moves a value not those that say where to."""
+    operands = node.input[:1] if node.op_type in MOVES or node.op_type == "Pad" else node.input
+    return [name for name in operands if name and name not in graph.constants]
 
 
 def _name(node: NodeProto) -> str:

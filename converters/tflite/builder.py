@@ -39,6 +39,7 @@ class Builder:
         self._graph.tensors, self._graph.operators = [], []
         self._codes: dict[tuple[int, int], int] = {}
         self._origins: list[str] = []
+        self.aliases: dict[int, list[str]] = {}  # the values that lie in a tensor beside the one that it is named after
         self.origin = ""  # the ONNX node that operators are now emitted for, by the name of its first output
 
     def activation(self, name: str, shape: tuple[int, ...], kind: int = schema.TensorType.FLOAT32) -> int:

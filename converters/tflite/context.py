@@ -245,6 +245,7 @@ class Context:
 
     def put(self, name: str, stored: Stored) -> None:
         """A value that is in a tensor that there is already."""
+        self.builder.aliases.setdefault(stored.tensor, []).append(name)
         self._stored[name] = stored
 
     def alias(self, node: NodeProto) -> None:

@@ -174,7 +174,8 @@ class _Quantizer:
         if tensor in self.quantization:
             return tensor
         if (tensor, True) not in self.converted:
-            quantization = self.spec.activations.get(name)
+            names = (each for each in (name, *self.builder.aliases.get(tensor, ())) if each in self.spec.activations)
+            quantization = self.spec.activations.get(next(names, name))
             if quantization is None:
                 return tensor
             made = self.builder.activation(f"{name}.int8", self.builder.shape(tensor))
