@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 DIVIDE, MOST_ATTEMPTS = 4.0, 5
 ENOUGH = 0.98  # of the way from where it began to its teacher, or to 1
-HALF = 0.5  # of that way: with less, a lower rate that brings no more does not end the search
+HALF = 0.5  # of that top-1: below it, which a dead network may be, a lower rate that brings no more is not the last
 BETTER = 0.97  # an attempt that gains at least this share of what a lower rate gains is kept: it came first
 FELL = 0.5  # without a teacher: of the validation loss that it began with
 
@@ -121,13 +121,13 @@ class History:
     def serves(self) -> bool:
         """Whether no other learning rate needs to be tried after the attempts so far."""
         start, last = self._top1(self.start), self.attempts[-1]
-        way, gained = (1.0 if self.goal is None else self.goal) - start, self.top1 - start
-        if len(self.attempts) == MOST_ATTEMPTS or gained >= ENOUGH * way:
+        goal = 1.0 if self.goal is None else self.goal
+        if len(self.attempts) == MOST_ATTEMPTS or self.top1 - start >= ENOUGH * (goal - start):
             return True
         if len(self.attempts) == 1:
             return self.goal is None and bool(self.best) and self._fell(last)
         best_before = max(self.top1_of(attempt) for attempt in self.attempts[:-1])
-        return gained >= HALF * way and self.top1_of(last) <= best_before
+        return bool(self.best) and self.top1 >= HALF * goal and self.top1_of(last) <= best_before
 
     def lines(self) -> bytes:
         """The bundle's training.jsonl."""

@@ -55,9 +55,17 @@ def test_lower_rates_follow_until_one_brings_less():
     assert [history(*tried[:count]).serves() for count in range(1, 5)] == [False, False, False, True]
 
 
-def test_with_less_than_half_of_the_way_a_lower_rate_that_brings_less_is_not_the_last():
-    assert not history(attempt(0.1, 0.6), attempt(0.025, 0.59)).serves()
-    assert history(attempt(0.1, 0.71), attempt(0.025, 0.7)).serves()
+def test_a_network_that_is_near_chance_or_as_it_began_is_not_the_end():
+    """Rates that leave a network dead are alike, and one brings no more than the other."""
+
+    def dead(figure, other):
+        return history(attempt(0.1, figure, start=0.1), attempt(0.025, other, start=0.1), start=0.1)
+
+    assert not dead(0.11, 0.11).serves()
+    assert not dead(0.44, 0.11).serves()
+    assert dead(0.46, 0.11).serves()
+    assert not history(attempt(0.1, 0.3), attempt(0.025, 0.4)).serves()
+    assert history(attempt(0.1, 0.6), attempt(0.025, 0.59)).serves()
     hopeless = [attempt(0.1 / 4**place, DIVERGED) for place in range(MOST_ATTEMPTS)]
     assert [history(*hopeless[:count]).serves() for count in (MOST_ATTEMPTS - 1, MOST_ATTEMPTS)] == [False, True]
 
