@@ -1,5 +1,7 @@
 """What users hand over as a network, made an ordinary one: on the CPU, in float32, not compiled, not wrapped."""
 
+import sys
+
 import torch
 from torch import nn
 
@@ -17,8 +19,15 @@ def ordinary(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     model, unwrapped = _unwrapped(model)
     if unwrapped:
         done.append("torch.compile's or a parallel wrapper was taken off")
+    if "torch._dynamo" in sys.modules:  # which torch.compile imports: functions that it decorates run as they are
+        torch.compiler.set_stance("force_eager")
     if isinstance(model, torch.jit.ScriptModule):
         raise BadInput("it is a TorchScript program, which has no layers to look at; build the network itself")
+    for name, value in model.state_dict().items():
+        if not isinstance(value, torch.Tensor) or value.is_quantized:
+            raise BadInput(
+                f"its {name} is no tensor of real numbers, as in a quantized network; hand over the float one"
+            )
     tensors = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
     empty = next((name for name, tensor in tensors.items() if tensor.is_meta), None)
     if empty is not None:

@@ -69,6 +69,27 @@ def test_lazy_modules_are_left_to_their_first_input():
     assert "float16" in done[0]
 
 
+class Decorated(nn.Linear):
+    @torch.compile
+    def forward(self, x):
+        return super().forward(x) if torch.compiler.is_compiling() else x
+
+
+def test_decorated_functions_run_as_they_are():
+    """A compiled one would take minutes, and a compiler of C++."""
+    try:
+        made = ordinary(Decorated(3, 3))[0]
+        assert torch.equal(made(torch.ones(1, 3)), torch.ones(1, 3))
+    finally:
+        torch.compiler.set_stance("default")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")  # torch's, about its quantization
+def test_a_quantized_network_is_called_one():
+    with pytest.raises(BadInput, match="quantized network.*; hand over the float one"):
+        ordinary(torch.ao.quantization.quantize_dynamic(small(), {nn.Linear}))
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
