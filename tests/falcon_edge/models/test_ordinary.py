@@ -86,7 +86,7 @@ def test_decorated_functions_run_as_they_are():
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")  # torch's, about its quantization
 def test_a_quantized_network_is_called_one():
-    with pytest.raises(BadInput, match="quantized network.*; hand over the float one"):
+    with pytest.raises(BadInput, match=r"quantized network.*; hand over the float one"):
         ordinary(torch.ao.quantization.quantize_dynamic(small(), {nn.Linear}))
 
 
