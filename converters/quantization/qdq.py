@@ -120,8 +120,8 @@ class _Writer:
         if result == self.spec.activations[name]:
             return dequantized_name(name)
         entering = f"{node.output[0]}.from.{name}"
-        self._linear("QuantizeLinear", dequantized_name(name), _quantized(entering), node.output[0], result)
-        self._linear("DequantizeLinear", _quantized(entering), dequantized_name(entering), node.output[0], result)
+        self._linear("QuantizeLinear", dequantized_name(name), quantized_name(entering), node.output[0], result)
+        self._linear("DequantizeLinear", quantized_name(entering), dequantized_name(entering), node.output[0], result)
         return dequantized_name(entering)
 
     def _constant(self, node: NodeProto, index: int) -> str:
@@ -163,19 +163,19 @@ class _Writer:
 
     def _requantize(self, name: str) -> None:
         """Quantize a computed value, and dequantize it for whoever reads it as float."""
-        self._linear("QuantizeLinear", _computed(name), _quantized(name), name, self.spec.activations[name])
+        self._linear("QuantizeLinear", _computed(name), quantized_name(name), name, self.spec.activations[name])
         if name in self.graph.output_names and self.quantized_io:
             self.nodes[-1].output[0] = name
             self._dequantize(name, name)
             return
-        self._dequantize(name, _quantized(name))
+        self._dequantize(name, quantized_name(name))
         if name in self.graph.output_names:
-            self._linear("DequantizeLinear", _quantized(name), name, name, self.spec.activations[name])
+            self._linear("DequantizeLinear", quantized_name(name), name, name, self.spec.activations[name])
             self.floats.add(name)
 
     def _quantize(self, name: str) -> None:
-        self._linear("QuantizeLinear", name, _quantized(name), name, self.spec.activations[name])
-        self._dequantize(name, _quantized(name))
+        self._linear("QuantizeLinear", name, quantized_name(name), name, self.spec.activations[name])
+        self._dequantize(name, quantized_name(name))
 
     def _dequantize(self, name: str, stored: str) -> None:
         self._linear("DequantizeLinear", stored, dequantized_name(name), name, self.spec.activations[name])
@@ -229,7 +229,8 @@ def _computed(name: str) -> str:
     return f"{name}.computed"
 
 
-def _quantized(name: str) -> str:
+def quantized_name(name: str) -> str:
+    """What a value is called where it is stored as integers."""
     return f"{name}.quantized"
 
 

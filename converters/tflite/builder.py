@@ -121,6 +121,13 @@ class Builder:
         """Whether a tensor is float32."""
         return self.kind(tensor) == schema.TensorType.FLOAT32
 
+    def alike(self, name: str, tensor: int) -> int:
+        """A new computed tensor of the type and shape of another, its integers meant alike."""
+        other = self._graph.tensors[tensor]
+        made = self._tensor(name, self.shape(tensor), other.type, 0)
+        self._graph.tensors[made].quantization = other.quantization
+        return made
+
     def value(self, tensor: int) -> np.ndarray:
         """What a stored tensor holds."""
         return self._constant(tensor).value()

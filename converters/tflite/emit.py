@@ -19,6 +19,7 @@ from converters.passes.one_image import one_image
 from converters.quantization.rules import check
 from converters.quantization.spec import QuantizationSpec
 from converters.tflite import operators  # noqa: F401  # registers the emitters
+from converters.tflite.apart import Apart, take_apart
 from converters.tflite.archive import archive
 from converters.tflite.builder import Builder
 from converters.tflite.context import OTHER_TYPES, Context
@@ -92,6 +93,13 @@ def tflite_bytes(source: Path | ModelProto, **options: Any) -> bytes:
     return b"".join(pack_tflite(source, **options).pieces())
 
 
+def emit_apart(model: ModelProto, quantization: QuantizationSpec) -> Apart:
+    """The int8 model of a graph with its operators taken apart (converters.tflite.apart), as emit_tflite emits it."""
+    with lent(model) as changed:
+        context, inputs, results = _built(_prepared(changed, "the graph"), "the graph", None, quantization)
+        return take_apart(context, quantization, inputs, results)
+
+
 def _emitted(
     model: ModelProto,
     source: str,
@@ -100,6 +108,24 @@ def _emitted(
     integer_io: bool,
     half: bool,
 ) -> Packed:
+    context, inputs, results = _built(model, source, card, quantization, integer_io, half)
+    try:
+        packed = context.builder.finish(inputs, results)
+    except ConversionError as error:
+        raise ConversionError(f"{source}: {error}") from error
+    files = associated_files(card or {})
+    return packed.followed_by(archive(files, packed.size)) if files else packed
+
+
+def _built(
+    model: ModelProto,
+    source: str,
+    card: dict[str, Any] | None,
+    quantization: QuantizationSpec | None,
+    integer_io: bool = False,
+    half: bool = False,
+) -> tuple[Context, dict[str, int], dict[str, int]]:
+    """The emission of a prepared graph, and the tensors of its input and its outputs by their names."""
     shapes, types = OnnxGraph(model).fixed_shapes(), onnx_graph.kinds(model)
     graph, builder = OnnxGraph(name_functions(model)), Builder("falcon-edge")
     if half:
@@ -122,12 +148,7 @@ def _emitted(
         results = quantize_operators(builder, quantization, {name: image}, results, integer_io=integer_io)
     elif half:
         halve_constants(builder)
-    try:
-        packed = builder.finish({name: image}, results)
-    except ConversionError as error:
-        raise ConversionError(f"{source}: {error}") from error
-    files = associated_files(card or {})
-    return packed.followed_by(archive(files, packed.size)) if files else packed
+    return context, {name: image}, results
 
 
 def _prepared(model: ModelProto, source: str) -> ModelProto:
