@@ -1,4 +1,4 @@
-"""An int8 TFLite graph whose operators are taken apart: each is given its operands, and gives out what it makes of them."""
+"""An int8 TFLite graph whose operators are taken apart: each is given its operands, and its results are outputs."""
 
 from dataclasses import dataclass
 

@@ -14,6 +14,7 @@ from converters.half import round_constants, round_weights
 from converters.lending import lent
 from converters.onnx_graph import OnnxGraph
 from converters.passes import tidy
+from converters.passes.fold_gemm import fold_gemm
 from converters.passes.name_functions import name_functions
 from converters.passes.one_image import one_image
 from converters.quantization.rules import check
@@ -46,17 +47,19 @@ def emit_tflite(
     quantization: QuantizationSpec | None = None,
     integer_io: bool = False,
     half: bool = False,
+    by_channel: bool = False,
 ) -> TfliteExport:
     """Emit the TFLite model of an ONNX file or graph (a free batch becomes 1): float32, or int8 by `quantization`.
 
     Images are NHWC throughout, the file's own input and output included; its serving signature has the names of the
     ONNX graph. With `integer_io` input and output of an int8 model are int8 too; with `half` the constants of a float
-    model are stored in float16, but for those that it cannot hold.
+    model are stored in float16, but for those that it cannot hold (`by_channel`: converters.half.round_constants).
 
     Raises UnsupportedOperator, which lists every node that has no form in TFLite, NoInt8Form for nodes that cannot be
     int8 there, QuantizationError for a quantization that breaks a rule, ConversionError for a file that is not ONNX.
     """
-    packed = pack_tflite(source, card=card, quantization=quantization, integer_io=integer_io, half=half)
+    options = {"integer_io": integer_io, "half": half, "by_channel": by_channel}
+    packed = pack_tflite(source, card=card, quantization=quantization, **options)
     onnx_graph.write_atomically(path, packed.pieces())
     return TfliteExport(path, packed.size)
 
@@ -68,22 +71,24 @@ def pack_tflite(
     quantization: QuantizationSpec | None = None,
     integer_io: bool = False,
     half: bool = False,
+    by_channel: bool = False,
 ) -> Packed:
     """What emit_tflite writes; `source` is left as it was."""
     name = "the graph" if isinstance(source, ModelProto) else str(source)
     with lent(source) if isinstance(source, ModelProto) else nullcontext(onnx_graph.load(source)) as model:
         if quantization is not None:
             check(OnnxGraph(model), quantization)
-        return _emitted(_prepared(model, name), name, card, quantization, integer_io, half)
+        return _emitted(_prepared(model, name), name, card, quantization, integer_io, half, by_channel)
 
 
-def write_rounded(source: Path, path: Path) -> tuple[str, ...]:
+def write_rounded(source: Path, path: Path, *, by_channel: bool = False) -> tuple[str, ...]:
     """Write the ONNX graph that emit_tflite stores exactly with `half`: that of `source`, its constants rounded.
+
 
     Returns the names of the constants that float16 cannot hold, which stay float32 in both files.
     """
-    model = _prepared(onnx_graph.load(source), str(source))
-    left = round_weights(model)
+    model = fold_gemm(_prepared(onnx_graph.load(source), str(source)))
+    left = round_weights(model, by_channel=by_channel)
     onnx_graph.save(model, path)
     return left
 
@@ -107,8 +112,9 @@ def _emitted(
     quantization: QuantizationSpec | None,
     integer_io: bool,
     half: bool,
+    by_channel: bool,
 ) -> Packed:
-    context, inputs, results = _built(model, source, card, quantization, integer_io, half)
+    context, inputs, results = _built(model, source, card, quantization, integer_io, half, by_channel)
     try:
         packed = context.builder.finish(inputs, results)
     except ConversionError as error:
@@ -124,12 +130,15 @@ def _built(
     quantization: QuantizationSpec | None,
     integer_io: bool = False,
     half: bool = False,
+    by_channel: bool = False,
 ) -> tuple[Context, dict[str, int], dict[str, int]]:
     """The emission of a prepared graph, and the tensors of its input and its outputs by their names."""
+    if half:
+        model = fold_gemm(model)  # or what is stored is not what was rounded
     shapes, types = OnnxGraph(model).fixed_shapes(), onnx_graph.kinds(model)
     graph, builder = OnnxGraph(name_functions(model)), Builder("falcon-edge")
     if half:
-        round_constants(graph.constants)
+        round_constants(graph.constants, by_channel=by_channel)
     context = Context(graph, shapes, types, builder)
     name = graph.inputs[0].name
     context.output_as(name, usual_order(len(context.shape(name))))

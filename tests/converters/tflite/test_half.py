@@ -86,6 +86,42 @@ def test_what_float16_cannot_hold_stays_float32(tmp_path, factor):
     assert [operator.dtype for operator in describe(half).operators if operator.macs] == ["float32"] * 2 + ["float16"]
 
 
+@pytest.mark.parametrize("factor", [1e-9, 1e-6, 1e6])
+def test_by_channel_no_channel_is_lost_that_others_make_up_for(tmp_path, factor):
+    """Four channels that the layer behind multiplies by what they were divided by, and that rounding would take."""
+    torch.manual_seed(0)
+    first, second = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 8, 3)
+    with torch.no_grad():
+        first.weight[:4] *= factor
+        first.bias[:4] *= factor
+        second.weight[:, :4] /= factor
+    source, _, half, _ = halved(nn.Sequential(first, nn.ReLU(), second, nn.Flatten()), (3, 8, 8), tmp_path)
+    inputs, lost = samples((3, 8, 8), 8), []
+    for by_channel in (False, True):
+        left = write_rounded(source, tmp_path / "rounded.onnx", by_channel=by_channel)
+        emit_tflite(source, half, half=True, by_channel=by_channel)
+        check_same(tmp_path / "rounded.onnx", inputs, half)
+        lost.append(snr_db(run_onnx(source, inputs)[0], run_tflite(half, inputs)))
+    assert set(left) == {"0.weight", "2.weight"}
+    assert lost[0] < 30
+    assert lost[1] >= 60
+
+
+def test_the_factors_of_a_gemm_are_rounded_with_its_weights(tmp_path):
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.weight, self.bias = nn.Buffer(torch.randn(192, 160)), nn.Buffer(torch.randn(160))
+
+        def forward(self, x):
+            return torch.addmm(self.bias, x.flatten(1), self.weight, alpha=0.3, beta=3.0)
+
+    _, rounded, half, _ = halved(Scaled(), (3, 8, 8), tmp_path)
+    check_same(rounded, samples((3, 8, 8), 8), half)
+    assert half.stat().st_size < 2 * 192 * 160 + 3000
+
+
 def test_rounding_again_changes_nothing(tmp_path):
     network = vgg(2)
     _, rounded, half, _ = halved(network, network.shape, tmp_path)
