@@ -69,10 +69,10 @@ class Difference(nn.Module):
         torch.manual_seed(0)
         self.one, self.other = nn.Conv2d(3, 16, 3, bias=False), nn.Conv2d(3, 16, 3, bias=False)
         with torch.no_grad():
-            self.other.weight.copy_(self.one.weight + 2e-4 * self.other.weight)
+            self.other.weight.copy_(self.one.weight + 1e-2 * self.other.weight)
 
     def forward(self, x):
-        return (self.one(x) - self.other(x)).mean((2, 3))
+        return (self.one(x) - self.other(x)).flatten(1)
 
 def net():
     return Difference()
@@ -107,7 +107,7 @@ def test_what_float16_cannot_hold_is_noted_and_loses_nothing(tmp_path, user_modu
     user_module(DIVIDED)
     pack(Choice("users_own:net", input_shape=(3, 5, 5)), tmp_path / "net")
     (made,) = export(tmp_path / "net.falcon", ("tflite",), ("fp16",), strict=True).exports
-    assert made.notes == tuple(f"{each}.weight stays float32, for float16 cannot hold it" for each in (0, 2))
+    assert set(made.notes) == {f"{each}.weight stays float32, for float16 cannot hold it" for each in (0, 2)}
     assert made.loss.snr_db >= 60
 
 
