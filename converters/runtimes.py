@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 from onnx import ModelProto
 
+from converters.errors import ConversionError
+from converters.onnx_graph import first_line
 from converters.quantization.twin import probe, signed_twin
 from converters.silence import STDERR, silenced
 
@@ -21,7 +23,8 @@ def onnx_session(
     """A session of ONNX Runtime for a file or a graph: CPU, one thread.
 
     signed: allow kernels that multiply int8 by int8, which x86 has only in a slow and exact form. unoptimised: only
-    what keeps every value of the graph. optimised: where to write the graph that it runs.
+    what keeps every value of the graph. optimised: where to write the graph that it runs. Raises ConversionError for a
+    graph that ONNX Runtime does not take.
     """
     import onnxruntime
 
@@ -35,7 +38,11 @@ def onnx_session(
     if optimised is not None:
         options.optimized_model_filepath = str(optimised)
     model = source.SerializeToString() if isinstance(source, ModelProto) else str(source)
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # it has a kind for each status, and none that they share
+        name = "the graph" if isinstance(source, ModelProto) else str(source)
+        raise ConversionError(f"{name}: ONNX Runtime cannot load it: {first_line(error)}") from error
 
 
 def run_onnx(
@@ -78,7 +85,10 @@ def run_tflite(path: Path, samples: np.ndarray, *, delegate: bool = True) -> np.
     data = path.read_bytes()  # the interpreter keeps a pointer to these bytes
     interpreter = tflite_interpreter(data, delegate=delegate)
     with silenced(STDERR):  # it announces its delegate there, and has no switch for that
-        interpreter.allocate_tensors()
+        try:
+            interpreter.allocate_tensors()
+        except RuntimeError as error:
+            raise ConversionError(f"{path}: LiteRT cannot load it: {first_line(error)}") from error
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     rows = []
     for sample in samples:

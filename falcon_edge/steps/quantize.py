@@ -8,6 +8,7 @@ import numpy as np
 from onnx import ModelProto
 
 from converters import onnx_graph
+from converters.errors import ConversionError
 from converters.onnx_graph import OnnxGraph
 from converters.quantization.islands import float_islands
 from converters.quantization.losses import Losses, losses
@@ -103,6 +104,9 @@ class Quantizer:
             except NoInt8Form as error:
                 kept |= error.nodes  # at least one node more in every round
         names = OnnxGraph(done.model)
+        without = [v.name for v in (*names.inputs, *names.outputs) if v.name not in done.spec.activations]
+        if without:
+            raise ConversionError(f"{without[0]} is not of float32, so that int8 has no scale for it")
         source, target = (done.spec.activations[value.name] for value in (*names.inputs, *names.outputs))
         return done, Quantization(
             calibration=options.calibration,

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from converters import onnx_graph
+from converters.errors import ConversionError
 from converters.onnx_export import export_onnx
 from converters.onnx_graph import OnnxGraph
 from converters.parity import snr_db
@@ -134,3 +135,14 @@ def test_an_old_opset_with_weights_among_the_inputs_and_numbers_in_constants(tmp
         model.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
     model.ir_version = 3
     in_both(model, tmp_path)
+
+
+def test_what_onnx_runtime_has_no_kernel_for_is_refused_in_one_line():
+    nodes = [
+        node("Cast", ["input"], ["d"], to=11),
+        node("LRN", ["d"], ["n"], size=3),
+        node("Cast", ["n"], ["logits"], to=1),
+    ]
+    with pytest.raises(ConversionError, match=r"the graph: ONNX Runtime cannot load it: .*LRN") as caught:
+        quantize(graph(nodes, SHAPE), random(2, *SHAPE[1:]))
+    assert "\n" not in str(caught.value)
