@@ -125,7 +125,7 @@ CASES = [
     (f"{TRAIN} --lr nan -o out", "learning rate"),
     # weights
     ("pack nets:tiny --input 1x12x12 --weights missing.pt -o out", "missing.pt: no such weights file"),
-    ("pack nets:tiny --input 1x12x12 --weights folder -o out", "folder: no such weights file"),
+    ("pack nets:tiny --input 1x12x12 --weights folder -o out", "folder: a folder; name the file of weights in it"),
     ("pack nets:tiny --input 1x12x12 --weights plain.pt -o out", "plain.pt: not a weights file"),
     ("pack nets:tiny --input 1x12x12 --weights plain.safetensors -o out", "plain.safetensors: not a weights file"),
     ("pack nets:tiny --input 1x12x12 --weights truncated.pt -o out", "truncated.pt: not a weights file"),
