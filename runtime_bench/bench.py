@@ -2,11 +2,14 @@
 
 import math
 import random
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +18,11 @@ from runtime_bench.devices.device import Device
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError, DeviceError
+from runtime_bench.files import PrivateModel, private_copy
+from runtime_bench.interrupts import held, released
 from runtime_bench.replies import Measured, WarmedUp
-from runtime_bench.results import Burst, Entry, Failure, Results
+from runtime_bench.results import Burst, Failure, Results
+from runtime_bench.resume import take_over
 from runtime_bench.subject import FASTEST, Candidate, Evaluation, Protocol, Subject, check_files, describe
 
 __all__ = ["Candidate", "Evaluation", "Progress", "Protocol", "bench"]
@@ -32,59 +38,74 @@ def bench(
     probe: Candidate | None = None,
     earlier: Results | None = None,
     progress: Progress = lambda done, total, text: None,
+    notice: Callable[[str], None] = lambda text: None,
 ) -> Results:
     """Measure every candidate and return the results; a model that fails is an entry with its reason.
 
     While one worker measures, the others and this process sleep. Accuracy and golden vectors come after the timing:
     on a device that misses the golden outputs of `probe`, those of a candidate with a twin are the twin's. What
-    `earlier` results of this device have in whole of a file is taken over. On an emulated device no time is taken: its
-    answers are compared with this host's, and what one inference does is counted.
+    `earlier` results have in whole of a file, measured in the same way, is taken over; `notice` hears what differs. On
+    an emulated device no time is taken: its answers are compared with this host's, and what one inference does is
+    counted. A file that is changed meanwhile fails; what was measured is a copy that nobody else has.
     Ctrl-C ends the measurement and keeps what there is. Raises BenchInputError for a file that is missing, or CPUs that
-    the device does not have, before anything is measured.
+    the device does not have, before anything is measured. The device stays open.
     """
     if not candidates:
         raise BenchInputError("nothing to measure: no exported file that a runtime can load")
     for candidate in candidates:
         check_files(candidate)
-    before = device.environment()
-    subjects = _subjects(candidates, device, protocol, before.cores)
-    if earlier is not None:
-        if (earlier.before.cpu, earlier.options.get("device")) != (before.cpu, device.name):
-            raise BenchInputError(f"the earlier results are of another machine ({earlier.before.cpu}): measure anew")
-        for subject in subjects:
-            subject.taken_over = next((entry for entry in earlier.entries if _is_whole(entry, subject, protocol)), None)
-    for runtime in {candidate.runtime for candidate in candidates}:
-        lacking = device.lacks(runtime)
-        for subject in subjects:
-            if lacking is not None and subject.candidate.runtime == runtime:
-                subject.failure = Failure(kind="missing-runtime", message=lacking)
+    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+        before = device.environment()
+        subjects = _subjects(candidates, device, protocol, before.cores, Path(folder))
+        for runtime in {candidate.runtime for candidate in candidates}:
+            lacking = device.lacks(runtime)
+            for subject in subjects:
+                if lacking is not None and subject.candidate.runtime == runtime:
+                    subject.failure = Failure(kind="missing-runtime", message=lacking)
+        options = emulation.protocol(protocol) if device.emulated else asdict(protocol)
+        if earlier is not None:
+            take_over(subjects, earlier, options, before, notice)
+        return _measured(subjects, device, protocol, options, before, probe, progress)
+
+
+def _measured(
+    subjects: Sequence[Subject],
+    device: Device,
+    protocol: Protocol,
+    options: Mapping[str, Any],
+    before: Environment,
+    probe: Candidate | None,
+    progress: Progress,
+) -> Results:
+    """What is found of subjects, until Ctrl-C."""
     interrupted = False
     several = protocol.processes * (protocol.rounds + 1) + 1
     step = _Steps(progress, len(subjects) * (2 if device.emulated else several))
     for subject in subjects:
         subject.tell = step.still
     host = device if isinstance(device, LocalDevice) and not device.emulated else LocalDevice()
-    with ExitStack() as stack:
-        stack.callback(device.close)
-        stack.callback(host.close)
+    with held():  # what was measured is put together whatever comes
         try:
-            if probe is not None and any(subject.candidate.twin is not None for subject in subjects):
-                computes = host if device.emulated else device
-                saturates = _saturates(computes, protocol, probe, subjects[0].cpus)
-                for subject in subjects:
-                    subject.saturated = saturates and subject.candidate.twin is not None
-            if device.emulated:
-                _emulate(subjects, host, step)
-            else:
-                _time(subjects, device, host, protocol, step)
+            with released():
+                if probe is not None and any(subject.candidate.twin is not None for subject in subjects):
+                    computes = host if device.emulated else device
+                    saturates = _saturates(computes, protocol, probe, subjects[0].cpus)
+                    for subject in subjects:
+                        subject.saturated = saturates and subject.candidate.twin is not None
+                if device.emulated:
+                    _emulate(subjects, host, step)
+                else:
+                    _time(subjects, device, host, protocol, step)
+                step.done("measured")
         except KeyboardInterrupt:
             interrupted = True
+        if host is not device:
+            host.close()
         after = _environment_after(device, before)
         entries = tuple(subject.entry(before, after) for subject in subjects)
-    step.done("measured")
     return Results(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        options=(emulation.protocol(protocol) if device.emulated else asdict(protocol)) | {"device": device.name},
+        options=dict(options) | {"device": device.name},
         before=before,
         after=after,
         interrupted=interrupted,
@@ -143,6 +164,8 @@ def _measure(subject: Subject, process: int, number: int) -> None:
 
 def _check(subject: Subject, host: Device) -> None:
     """Memory, golden vectors and accuracy."""
+    if subject.model is not None:
+        subject.model.check()
     subject.weigh()
     if not subject.saturated:
         with subject.golden_of_device(host):
@@ -154,7 +177,9 @@ def _check(subject: Subject, host: Device) -> None:
 
 def _saturates(device: Device, protocol: Protocol, probe: Candidate, cpus: tuple[int, ...] | None) -> bool:
     """Whether the device answers the probe wrongly. One that cannot answer it is not accused."""
-    subject = Subject(probe, describe(probe), device, protocol, -1, 1, cpus)
+    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+        info = describe(probe, private_copy(probe.path, Path(folder)))
+    subject = Subject(probe, info, device, protocol, -1, 1, cpus)
     subject.attempt(subject.check_apart)
     return subject.agreement is not None and not subject.agreement.within_tolerance
 
@@ -165,20 +190,6 @@ def _environment_after(device: Device, before: Environment) -> Environment:
         return device.environment()
     except DeviceError:
         return before
-
-
-def _is_whole(entry: Entry, subject: Subject, protocol: Protocol) -> bool:
-    """Whether an entry says of a subject all that would be measured now."""
-    candidate = subject.candidate
-    return (
-        entry.failure is None
-        and entry.model.sha256 == subject.info.sha256
-        and entry.runtime is not None
-        and (entry.runtime.name, entry.runtime.threads) == (candidate.runtime, subject.threads)
-        and (entry.counts is not None or (entry.summary is not None and entry.summary.count >= protocol.runs))
-        and (entry.agreement is not None or not candidate.golden)
-        and (entry.accuracy is not None or candidate.evaluation is None)
-    )
 
 
 class _Steps:
@@ -199,17 +210,29 @@ class _Steps:
         self._progress(self._total, self._total, text)
 
 
-def _subjects(candidates: Sequence[Candidate], device: Device, protocol: Protocol, cores: int) -> list[Subject]:
-    """Every candidate with every number of threads. Raises BenchInputError for CPUs that the device does not have."""
+def _subjects(
+    candidates: Sequence[Candidate], device: Device, protocol: Protocol, cores: int, folder: Path
+) -> list[Subject]:
+    """Every candidate, copied to a folder, with every number of threads.
+
+    Raises BenchInputError for CPUs that the device does not have.
+    """
     if device.emulated and protocol.threads != (1,):
         raise BenchInputError(f"{device.name} is emulated, with one thread: leave --threads out")
     subjects: list[Subject] = []
+    copies: dict[Path, PrivateModel] = {}
     for candidate in candidates:
-        info = describe(candidate)
+        if candidate.path not in copies:
+            place = folder / str(len(copies))
+            place.mkdir()
+            copies[candidate.path] = private_copy(candidate.path, place)
+        model = copies[candidate.path]
+        info, copied = describe(candidate, model), replace(candidate, path=model.path)
         for threads in protocol.threads:
             cpus = device.fastest_cpus(threads) if protocol.cpus == FASTEST else protocol.cpus
             missing = [cpu for cpu in cpus or () if cpu >= cores]
             if missing:
                 raise BenchInputError(f"there is no CPU {missing[0]}; {device.name} has CPUs 0 to {cores - 1}")
-            subjects.append(Subject(candidate, info, device, protocol, len(subjects), threads, cpus))
+            subject = Subject(copied, info, device, protocol, len(subjects), threads, cpus, model=model)
+            subjects.append(subject)
     return subjects

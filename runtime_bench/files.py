@@ -3,17 +3,28 @@
 import errno
 import hashlib
 import os
+import re
 import select
 import stat
 import tempfile
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from runtime_bench.errors import BenchInputError
+from runtime_bench.errors import BenchInputError, DeviceError
+from runtime_bench.interrupts import held
 
 LARGEST_MODEL = 4 * 1024**3  # bytes
 DOCUMENT_SECONDS = 60.0  # for a document that comes through a pipe
 CHUNK = 1 << 20
+PROBE_BYTES = 1 << 16
+PART = ".falcon-edge-"
+MOST_LINKS = 40
+STANDARD = "stdin", "stdout", "stderr"
+DESCRIPTOR = re.compile(
+    rf"/dev/(?P<name>{'|'.join(STANDARD)})|/(?:dev|proc/self)/fd/(?P<number>[0-9]{{1,9}})", re.ASCII
+)
 
 
 def read_document(path: Path, limit: int, what: str) -> bytes:
@@ -43,18 +54,57 @@ def read_document(path: Path, limit: int, what: str) -> bytes:
     raise BenchInputError(f"{path}: larger than {limit >> 20} MiB, which no {what} is")
 
 
-def hash_model(path: Path) -> tuple[str, int]:
-    """SHA-256 and bytes of a model file. Raises BenchInputError for anything but a plain file of a model's size."""
+@dataclass(frozen=True)
+class PrivateModel:
+    """A copy of a model file that nobody else knows of: its bytes are those that were hashed, and that are measured.
+
+    state: what tells whether the file at `source` is still the one that was copied.
+    """
+
+    path: Path
+    sha256: str
+    bytes: int
+    source: Path
+    state: tuple[int, ...]
+
+    def check(self) -> None:
+        """Raise DeviceError if the file was changed since: what is named is not what is measured any more."""
+        try:
+            now = _state(self.source.stat())
+        except OSError:
+            now = ()
+        if now != self.state:
+            raise DeviceError(f"{self.source}: changed while it was measured; measure it again")
+
+
+def private_copy(source: Path, folder: Path) -> PrivateModel:
+    """Copy a model file to a folder, under its name. Raises BenchInputError for anything but a plain file."""
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise BenchInputError(f"{path}: a model is a plain file, and this is none")
+        found = source.stat()
+        if not stat.S_ISREG(found.st_mode):  # to open a pipe would wait for its writer
+            raise BenchInputError(f"{source}: a model is a plain file, and this is none")
         if found.st_size > LARGEST_MODEL:
-            raise BenchInputError(f"{path}: larger than {LARGEST_MODEL >> 30} GiB, which no model is")
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+            raise BenchInputError(f"{source}: larger than {LARGEST_MODEL >> 30} GiB, which no model is")
+        path, digest, size = folder / source.name, hashlib.sha256(), 0
+        with source.open("rb") as original, path.open("xb") as copy:
+            state = _state(os.fstat(original.fileno()))
+            while chunk := original.read(CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+                copy.write(chunk)
     except OSError as error:
-        raise BenchInputError(f"{path}: cannot be read ({error.strerror})") from error
+        raise BenchInputError(f"{source}: cannot be read ({error.strerror})") from error
+    return PrivateModel(path, digest.hexdigest(), size, source, state)
+
+
+def hash_file(path: Path) -> tuple[str, int]:
+    """SHA-256 and bytes of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+
+
+def _state(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def readable(name: str) -> str:
@@ -62,29 +112,116 @@ def readable(name: str) -> str:
     return os.fsencode(name).decode(errors="replace")
 
 
-def check_writable(path: Path) -> None:
-    """Raise BenchInputError where `write` would, before time is spent on measuring."""
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise BenchInputError(f"{path}: cannot be written ({error.strerror})") from error
+def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path] = ()) -> None:
+    """Before time is spent: raise BenchInputError where `write` would, and for an output that is an input of the run.
+
+    A folder among the inputs stands for all that is in it. None is an output that was not asked for.
+    """
+    wanted = [path for path in outputs if path is not None]
+    targets = [path.resolve() for path in wanted]
+    known = [path.resolve() for path in inputs]
+    for number, (path, target) in enumerate(zip(wanted, targets, strict=True)):
+        if any(each == target or each in target.parents or _same(each, target) for each in known):
+            raise BenchInputError(f"{path}: is an input of this run, and would be lost; write to another file")
+        if _is_plain(path):
+            if target in targets[:number]:
+                raise BenchInputError(f"{path}: two outputs would be written to it")
+            _probe(path, target)
 
 
 def write(data: bytes, path: Path) -> None:
-    """Write a file that is there as a whole or not at all. Raises BenchInputError if it cannot be written."""
+    """Write a file that is there as a whole or not at all. Raises BenchInputError if it cannot be written.
+
+    A link stays one; what is no plain file (/dev/stdout, a pipe) is written to, never replaced.
+    """
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        if not _is_plain(path):
+            _write_through(data, path)
+            return
+        with held():
+            target = path.resolve()
+            descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=PART)
             try:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-                os.fchmod(file.fileno(), 0o644)
-                os.replace(file.name, path)
+                with open(descriptor, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    os.fchmod(file.fileno(), 0o644)
+                os.replace(name, target)
             except BaseException:
-                os.unlink(file.name)
+                os.unlink(name)
                 raise
     except OSError as error:
         raise BenchInputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _open_already(path: Path) -> int | None:
+    """The descriptor of this process that a path like /dev/stdout means, also by a link; None for any other path."""
+    for _ in range(MOST_LINKS):
+        name = os.path.abspath(path)
+        found = DESCRIPTOR.fullmatch(name)
+        if found is not None:
+            return STANDARD.index(found["name"]) if found["name"] else int(found["number"])
+        try:
+            path = Path(os.path.dirname(name), os.readlink(name))
+        except OSError:
+            return None
+    return None
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether there is a plain file, or nothing yet. Raises BenchInputError for a folder, and where none can be."""
+    if _open_already(path) is not None:
+        return False  # though it may lead to one: who opened it writes to it, too
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise BenchInputError(f"{path}: cannot be written ({error.strerror})") from error
+    if stat.S_ISDIR(mode):
+        raise BenchInputError(f"{path}: cannot be written ({os.strerror(errno.EISDIR)})")
+    return stat.S_ISREG(mode)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two paths are one file, by another name."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _probe(path: Path, target: Path) -> None:
+    """Raise BenchInputError if nothing can be written beside `target`, or it may not be changed."""
+    try:
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        with tempfile.TemporaryFile(dir=target.parent) as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise BenchInputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _write_through(data: bytes, path: Path) -> None:
+    """Write to a device or pipe: to one whose reader is there, and as fast as it reads."""
+    known = _open_already(path)
+    if known is not None:
+        descriptor = os.dup(known)
+    else:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        ready = select.poll()
+        ready.register(descriptor, select.POLLOUT)
+        rest = memoryview(data)
+        while rest:
+            if not ready.poll(1000 * DOCUMENT_SECONDS):
+                raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+            try:
+                rest = rest[os.write(descriptor, rest[:CHUNK]) :]
+            except BlockingIOError:
+                continue
+    finally:
+        os.close(descriptor)

@@ -10,7 +10,7 @@ import random
 import re
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,10 +21,13 @@ from scipy.optimize import brentq
 
 from runtime_bench.bench import Progress
 from runtime_bench.devices.device import CountingDevice, Device
-from runtime_bench.errors import DeviceError, WorkerError
+from runtime_bench.errors import BenchInputError, DeviceError
+from runtime_bench.files import private_copy
+from runtime_bench.interrupts import held, released
 from runtime_bench.replies import Copied, Invoked, Measured, Profiled, Ran, WarmedUp
-from runtime_bench.results import Counts, Entry, Layer, LayerCounts, Peaks, Profile, Results
+from runtime_bench.results import Counts, Entry, Layer, LayerCounts, ModelInfo, Peaks, Profile, Results
 from runtime_bench.subject import FASTEST, Candidate, Protocol, Subject, describe
+from runtime_bench.validity import not_profiled
 
 PROFILED_RUNS = 200  # of ONNX Runtime, whose clock tells whole microseconds
 PREFIX_ROUNDS = 7
@@ -75,28 +78,42 @@ def add_profiles(
 ) -> Results:
     """Results of `bench` with a profile in every entry whose file has a graph, and the device's peaks.
 
-    An entry whose profile fails stays without one. Ctrl-C keeps what there is.
+    An entry whose profile fails stays without one, with a flag that says why. Ctrl-C keeps what there is. The device
+    stays open.
     """
     subjects = [(candidate, threads) for candidate in candidates for threads in protocol.threads]
-    entries, peaks = list(results.entries), None
+    entries, peaks, interrupted = list(results.entries), None, results.interrupted
+    with held():  # what was measured stays, whatever comes
+        try:
+            with released():
+                peaks = None if device.emulated else _peaks(device, protocol, peak_models)
+                for number, (candidate, threads) in enumerate(subjects):
+                    progress(number, len(subjects), f"profiling {candidate.name} ({candidate.runtime})")
+                    graph = graphs.get(candidate.path)
+                    if graph is not None:
+                        entries[number] = _with_profile(entries[number], graph, candidate, device, protocol, threads)
+                progress(len(subjects), len(subjects), "profiled")
+        except KeyboardInterrupt:
+            interrupted = True
+    return results.model_copy(update={"entries": tuple(entries), "peaks": peaks, "interrupted": interrupted})
+
+
+def _with_profile(
+    entry: Entry, graph: Graph, candidate: Candidate, device: Device, protocol: Protocol, threads: int
+) -> Entry:
+    """An entry with its profile, if it was measured; what is in the way of that is a flag."""
+    if entry.summary is None and entry.counts is None:
+        return entry
     try:
-        peaks = None if device.emulated else _peaks(device, protocol, peak_models)
-        for number, (candidate, threads) in enumerate(subjects):
-            progress(number, len(subjects), f"profiling {candidate.name} ({candidate.runtime})")
-            graph = graphs.get(candidate.path)
-            entry = entries[number]
-            if graph is not None and (entry.summary is not None or entry.counts is not None):
-                subject = _subject(candidate, device, protocol, threads)
-                look = _counted if device.emulated else _timed
-                with suppress(WorkerError, DeviceError):
-                    profile = look(subject, graph, entry)
-                    entries[number] = entry.model_copy(update={"profile": profile})
-    except KeyboardInterrupt:
-        results = results.model_copy(update={"interrupted": True})
-    finally:
-        device.close()
-    progress(len(subjects), len(subjects), "profiled")
-    return results.model_copy(update={"entries": tuple(entries), "peaks": peaks})
+        with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+            model = private_copy(candidate.path, Path(folder))
+            if model.sha256 != entry.model.sha256:
+                raise DeviceError(f"{candidate.path}: changed since it was measured")
+            subject = _subject(replace(candidate, path=model.path), entry.model, device, protocol, threads)
+            profile = (_counted if device.emulated else _timed)(subject, graph, entry)
+        return entry.model_copy(update={"profile": profile})
+    except (DeviceError, BenchInputError) as error:
+        return entry.model_copy(update={"flags": (*entry.flags, not_profiled(str(error)))})
 
 
 def _peaks(device: Device, protocol: Protocol, models: Sequence[Candidate]) -> Peaks | None:
@@ -104,8 +121,11 @@ def _peaks(device: Device, protocol: Protocol, models: Sequence[Candidate]) -> P
     fastest: dict[str, float] = {}
     copied = 0.0
     for model in models:
-        subject = _subject(model, device, protocol, protocol.threads[0])
-        with suppress(WorkerError, DeviceError), device.start_worker() as subject.worker:
+        with ExitStack() as stack:
+            stack.enter_context(suppress(DeviceError))
+            info = describe(model, private_copy(model.path, Path(stack.enter_context(tempfile.TemporaryDirectory()))))
+            subject = _subject(model, info, device, protocol, protocol.threads[0])
+            subject.worker = stack.enter_context(device.start_worker())
             subject.open()
             subject.ask(WarmedUp, runs=5, seconds=0.2)
             samples = subject.ask(Measured, runs=50).samples_ns
@@ -116,9 +136,9 @@ def _peaks(device: Device, protocol: Protocol, models: Sequence[Candidate]) -> P
     return Peaks(macs_per_second=fastest, bytes_per_second=copied) if copied else None
 
 
-def _subject(candidate: Candidate, device: Device, protocol: Protocol, threads: int) -> Subject:
+def _subject(candidate: Candidate, info: ModelInfo, device: Device, protocol: Protocol, threads: int) -> Subject:
     cpus = device.fastest_cpus(threads) if protocol.cpus == FASTEST else protocol.cpus
-    return Subject(candidate, describe(candidate), device, protocol, 0, threads, cpus)
+    return Subject(candidate, info, device, protocol, 0, threads, cpus)
 
 
 def _timed(subject: Subject, graph: Graph, entry: Entry) -> Profile | None:

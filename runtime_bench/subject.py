@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from runtime_bench.devices.device import Device, WorkerHandle
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError, DeviceError, WorkerError
-from runtime_bench.files import hash_model, readable
+from runtime_bench.files import PrivateModel, readable
 from runtime_bench.golden import GoldenVector, Tolerance, agreement
 from runtime_bench.replies import REQUESTS, Evaluated, Kind, Loaded, Replayed, Weighed, checked
 from runtime_bench.results import (
@@ -121,7 +121,8 @@ class Protocol:
 class Subject:
     """A candidate on a device, with a number of threads; `number` tells it from the others.
 
-    tell: says what it is doing. Its methods raise DeviceError (WorkerError where the worker is to blame).
+    tell: says what it is doing. model: the file, of which the candidate's is a copy. Its methods raise DeviceError
+    (WorkerError where the worker is to blame).
     """
 
     candidate: Candidate
@@ -148,6 +149,7 @@ class Subject:
     saturated: bool = False
     taken_over: Entry | None = None
     tell: Callable[[str], None] = lambda text: None
+    model: PrivateModel | None = None
 
     def __str__(self) -> str:
         return f"{self.info.name} ({self.candidate.runtime})"
@@ -182,6 +184,8 @@ class Subject:
 
     def open(self, *, signed: bool = False) -> Loaded:
         """Have the worker load the file, and return what it says of it."""
+        if self.model is not None:
+            self.model.check()
         loaded = self.ask(
             Loaded,
             path=self.device.push(self.candidate.path),
@@ -348,15 +352,14 @@ def check_files(candidate: Candidate) -> None:
             raise BenchInputError(f"{path}: {images.dtype} {images.shape} are not uint8 images for {count} labels")
 
 
-def describe(candidate: Candidate) -> ModelInfo:
-    """What results say of a candidate's file. Raises BenchInputError if it cannot be read."""
-    digest, size = hash_model(candidate.path)
+def describe(candidate: Candidate, model: PrivateModel) -> ModelInfo:
+    """What results say of a candidate's file. Raises BenchInputError for what they cannot hold."""
     try:
         return ModelInfo(
             name=readable(candidate.name),
-            file=readable(candidate.path.name),
-            sha256=digest,
-            bytes=size,
+            file=readable(model.source.name),
+            sha256=model.sha256,
+            bytes=model.bytes,
             target=candidate.target,
             precision=candidate.precision,
             role=candidate.role,

@@ -8,6 +8,7 @@ from runtime_bench.results import Burst, Flag, Summary
 NOISE_SHARE = 0.10
 DRIFT_SHARE = 0.05
 FREQUENCY_SHARE = 0.10
+NOT_PROFILED = "not-profiled"
 SATURATING = Flag(
     flag="saturating-host",
     reason="this CPU cuts off sums of uint8 x int8 (x86 without VNNI): the file answers wrongly here; accuracy and "
@@ -24,6 +25,11 @@ def not_counted(reason: str) -> Flag:
 def no_cycles(lacking: str, remedy: str) -> Flag:
     """The flag of an emulated result without cycles, which could have them."""
     return Flag(flag="no-cycles", reason=f"cycles are not estimated: {lacking}", remedy=remedy)
+
+
+def not_profiled(reason: str) -> Flag:
+    """The flag of a result whose layers were asked for, and are not known."""
+    return Flag(flag=NOT_PROFILED, reason=f"no layer was measured: {reason}", remedy="measure it again")
 
 
 def flags(

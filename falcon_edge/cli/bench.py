@@ -1,5 +1,6 @@
 """falcon-edge bench."""
 
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,7 +77,8 @@ def bench(
         from runtime_bench import calibration as calibrations
         from runtime_bench.bench import Protocol
         from runtime_bench.devices.names import device_named
-        from runtime_bench.files import check_writable
+        from runtime_bench.files import check_outputs
+        from runtime_bench.interrupts import held
         from runtime_bench.results import Results, load, save
 
         protocol = Protocol(
@@ -89,36 +91,41 @@ def bench(
             cpus="fastest" if cpus == "fastest" else None if cpus == "any" else _numbers("--cpus", cpus),
             seed=seed,
         )
-        for file in (output, csv, benchmark_json):
-            if file is not None:
-                check_writable(file)
-        devices = [device_named(name, clean=clean) for name in device or ["local"]]
-        if resume is not None and len(devices) > 1:
+        names = list(device or ["local"])
+        if resume is not None and len(names) > 1:
             raise BadInput("--resume goes on with one device: name that alone")
-        with out.progress() as progress:
-            found = bench_each(
-                models or [find_bundle(None)],
-                protocol,
-                devices,
-                selection=Selection(runtime or (), target or (), precision or ()),
-                data=data,
-                class_map=options.class_map(class_map, data),
-                samples=samples,
-                earlier=None if resume is None else load(resume),
-                profile=profile,
-                calibration=None if calibration is None else calibrations.load(calibration),
-                progress=progress,
-            )
-        measured = [results for results in found if isinstance(results, Results)]
-        unusable = [error for error in found if not isinstance(error, Results)]
-        if not measured:
-            raise unusable[0] if unusable else KeyboardInterrupt
-        several = len(devices) > 1
-        for results in measured:
-            made = ((output, save), (csv, _write_csv), (benchmark_json, _write_benchmark))
-            for file, write_to in made:
-                if file is not None:
-                    write_to(results, file_of(file, results.options["device"]) if several else file)
+        if samples is not None and data is None:
+            raise BadInput("--samples: how many images of --data DATA; without that there are none")
+        chosen = models or [find_bundle(None)]
+        several, made = len(names) > 1, ((output, save), (csv, _write_csv), (benchmark_json, _write_benchmark))
+        outputs = [file_of(file, name) if several else file for file, _ in made if file is not None for name in names]
+        check_outputs(outputs, [*chosen, *filter(None, (calibration, _file(data)))])
+        earlier = None if resume is None else load(resume)
+        known = None if calibration is None else calibrations.load(calibration)
+        with ExitStack() as opened, held():  # interrupted, it writes what was measured
+            devices = [opened.enter_context(closing(device_named(name, clean=clean))) for name in names]
+            with out.progress() as progress:
+                found = bench_each(
+                    chosen,
+                    protocol,
+                    devices,
+                    selection=Selection(runtime or (), target or (), precision or ()),
+                    data=data,
+                    class_map=options.class_map(class_map, data),
+                    samples=samples,
+                    earlier=earlier,
+                    profile=profile,
+                    calibration=known,
+                    progress=progress,
+                )
+            measured = [results for results in found if isinstance(results, Results)]
+            unusable = [error for error in found if not isinstance(error, Results)]
+            if not measured:
+                raise unusable[0] if unusable else KeyboardInterrupt
+            for results in measured:
+                for file, write_to in made:
+                    if file is not None:
+                        write_to(results, file_of(file, results.options["device"]) if several else file)
         documents = [results.model_dump(mode="json") for results in measured]
         out.result(documents if several else documents[0], lambda: _shown(measured, profile, several))
         for results in measured:
@@ -132,6 +139,11 @@ def bench(
             raise Inconclusive(f"{first.model.file}: {first.flags[0].reason}; {first.flags[0].remedy}")
 
 
+def _file(data: str | None) -> Path | None:
+    """DATA, if it is a file."""
+    return Path(data) if data is not None and Path(data).is_file() else None
+
+
 def _shown(measured: "Sequence[Results]", profile: bool, several: bool) -> "Group":
     from rich.console import Group
 
@@ -143,12 +155,17 @@ def _shown(measured: "Sequence[Results]", profile: bool, several: bool) -> "Grou
 
 
 def _failures(measured: "Sequence[Results]", several: bool) -> "Iterator[str]":
-    """A line for every file that failed."""
+    """A line for every file that failed, or whose layers were asked for and are not known."""
+    from runtime_bench.validity import NOT_PROFILED
+
     for results in measured:
         name = f"{results.options['device']}: " if several else ""
         for entry in results.entries:
             if entry.failure is not None:
                 yield f"{name}{entry.model.file}: {entry.failure.message}"
+            for flag in entry.flags:
+                if flag.flag == NOT_PROFILED:
+                    yield f"{name}{entry.model.file}: {flag.reason}"
 
 
 def _write_csv(results: "Results", path: Path) -> None:

@@ -49,7 +49,7 @@ def check(
         from falcon_edge.steps.bench import Selection
         from falcon_edge.steps.check import check_models
         from runtime_bench import ci
-        from runtime_bench.files import check_writable, write
+        from runtime_bench.files import check_outputs, write
         from runtime_bench.regression import Tolerances, Verdict
         from runtime_bench.results import save
 
@@ -59,9 +59,7 @@ def check(
         if tolerance is not None:
             share = _share(tolerance)
             allowed = Tolerances(latency=share, memory=share, size=share, counts=share)
-        for file in (history, output, markdown, junit):
-            if file is not None:
-                check_writable(file)
+        check_outputs((history, output, markdown, junit), [new, baseline, *filter(None, (tolerances,))])
         with out.progress() as progress:
             checked = check_models(
                 new,

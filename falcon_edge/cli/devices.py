@@ -1,5 +1,6 @@
 """falcon-edge devices."""
 
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -70,11 +71,11 @@ def calibrate(
         from falcon_edge.steps.calibrate import calibrate as run
         from runtime_bench.calibration import save
         from runtime_bench.devices.ssh import SshDevice
-        from runtime_bench.files import check_writable
+        from runtime_bench.files import check_outputs
 
-        check_writable(output)
-        with out.progress() as progress:
-            found = run(SshDevice(device, clean=clean), models or (), cpu=cpu, progress=progress)
+        check_outputs([output], models or ())
+        with closing(SshDevice(device, clean=clean)) as board, out.progress() as progress:
+            found = run(board, models or (), cpu=cpu, progress=progress)
         save(found, output)
         out.result(found.model_dump(mode="json"), lambda: calibration_table(found))
         for flag in found.flags:

@@ -24,11 +24,12 @@ def report(
 ) -> None:
     """Write results as one HTML file that needs no network: plots, tables, doubts, where the time goes."""
     with session(as_json, debug, quiet) as out:
-        from runtime_bench.files import write
+        from runtime_bench.files import check_outputs, write
         from runtime_bench.report import page
         from runtime_bench.report.contents import contents
         from runtime_bench.results import load
 
+        check_outputs([output], results)
         found = contents([load(path) for path in results], baseline=baseline)
         data = page.html(found).encode()
         write(data, output)

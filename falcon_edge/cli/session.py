@@ -1,28 +1,31 @@
 """What every verb shares: --json, --debug, -q, progress, and errors as one line and an exit code."""
 
+import io
 import os
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 
+from falcon_edge.cli.ending import complain, scratch, signals
 from falcon_edge.errors import BadInput, DeviceFailed, FalconEdgeError
 from falcon_edge.notices import Notice
 from runtime_bench.text import document_text, printed, terminal, terminal_lines
 
 if TYPE_CHECKING:
     from falcon_edge.progress import Progress
-    from runtime_bench.results import Results
+    from runtime_bench.results import Flag, Results
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; everything else on stderr.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")]
 
-INTERRUPTED = 130
+INTERNAL = 70  # EX_SOFTWARE of sysexits.h
+REPORT = "an internal error: run again with --debug, and report what that shows"
 PIPE_CLOSED = 141  # what a shell reports for a program that SIGPIPE ended, as in `falcon-edge inspect X | head`
 WIDTH_IN_A_PIPE = 160
 
@@ -36,7 +39,7 @@ class Session:
     def say(self, line: str) -> None:
         """One line about what is going on, on stderr."""
         if not self.quiet:
-            print(terminal(line), file=sys.stderr, flush=True)
+            complain(terminal(line))
 
     def result(self, document: Any, render: Callable[[], Any]) -> None:
         """The verb's result: `document` (plain JSON values) with --json, else what `render` makes, by rich."""
@@ -52,10 +55,15 @@ class Session:
             raise BadInput(f"the result cannot be written to standard output ({error.strerror})") from error
 
     def flags(self, results: "Results") -> None:
-        """What makes figures doubtful, one line a flag, on stderr."""
+        """What makes figures doubtful, one line a reason, on stderr: of the machine once, whatever it measured."""
+        flagged: dict[Flag, list[str]] = {}
         for entry in results.entries:
             for flag in entry.flags:
-                self.say(f"{entry.model.name} ({entry.model.target}): {flag.flag}: {flag.reason}; {flag.remedy}")
+                flagged.setdefault(flag, []).append(f"{entry.model.name} ({entry.model.target})")
+        for flag, names in flagged.items():
+            every = len(names) == len(results.entries) > 1
+            of = f"all {len(names)} files" if every else ", ".join(dict.fromkeys(names))
+            self.say(f"{of}: {flag.flag}: {flag.reason}; {flag.remedy}")
 
     def failures(self, lines: Sequence[str]) -> None:
         """Raise DeviceFailed for what failed while the rest went on: the first of it, and how much more there is."""
@@ -77,7 +85,8 @@ class Session:
 
             said = rich_progress.TextColumn("{task.description}", markup=False)
             columns = (rich_progress.BarColumn(), rich_progress.TimeRemainingColumn(), said)
-            with rich_progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            console = Console(file=cast("IO[str]", _Steady(sys.stderr)))
+            with rich_progress.Progress(*columns, console=console, transient=True) as bar:
                 task = bar.add_task("")
 
                 def advance(done: int, total: int, text: str) -> None:
@@ -102,24 +111,46 @@ class Session:
 def session(as_json: bool, debug: bool, quiet: bool) -> Iterator[Session]:
     """Run a verb: what a user can cause ends in one line on stderr and the exit code of its kind."""
     out = Session(as_json, quiet)
-    try:
-        with _notices(out):
-            yield out
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:
-        raise typer.Exit(PIPE_CLOSED) from None
-    except Exception as error:
-        code = exit_code(error)
-        if debug:
-            print(terminal_lines(traceback.format_exc()), end="", file=sys.stderr)
-        elif code is None:
-            name = type(error).__name__
-            print(f"error: unexpected {name}: {_line(error)} (run again with --debug)", file=sys.stderr)
-        else:
-            print(f"error: {_line(error)}", file=sys.stderr)
-        raise typer.Exit(1 if code is None else code) from None
+    with signals() as received, scratch():
+        try:
+            with _notices(out):
+                yield out
+        except (KeyboardInterrupt, Exception) as error:
+            if received.first is not None or isinstance(error, KeyboardInterrupt):
+                complain(received.word)
+                raise typer.Exit(received.code) from None
+            if isinstance(error, BrokenPipeError):
+                raise typer.Exit(PIPE_CLOSED) from None
+            code = exit_code(error)
+            if debug:
+                complain(terminal_lines(traceback.format_exc()).rstrip("\n"))
+            elif code is None:
+                complain(f"error: unexpected {type(error).__name__}: {_line(error)} ({REPORT})")
+            else:
+                complain(f"error: {_line(error)}")
+            raise typer.Exit(INTERNAL if code is None else code) from None
+
+
+class _Steady(io.TextIOBase):
+    """A terminal that may hang up, which is no reason to lose what is measured."""
+
+    def __init__(self, screen: TextIO):
+        self._terminal = screen
+
+    def isatty(self) -> bool:
+        return self._terminal.isatty()
+
+    def fileno(self) -> int:
+        return self._terminal.fileno()
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._terminal.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._terminal.flush()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The adviser: what int8 costs in accuracy and brings in speed, in figures and in words."""
 
+from contextlib import closing
 from pathlib import Path
 
 from falcon_edge.bundle import EXPORTS, Advice, Speed
@@ -28,7 +29,10 @@ def measured_speed(fp32: Path, int8: Path) -> Speed | None:
         Candidate(path, runtime_for(path.suffix).name, path.stem, path.suffix[1:], precision)
         for path, precision in ((fp32, "fp32"), (int8, "int8"))
     ]
-    results = bench(candidates, LocalDevice(), PROTOCOL)
+    with closing(LocalDevice()) as device:
+        results = bench(candidates, device, PROTOCOL)
+    if results.interrupted:
+        raise KeyboardInterrupt
     one, other = results.entries
     if one.summary is None or other.summary is None:
         return None

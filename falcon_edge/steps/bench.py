@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +20,7 @@ from converters.quantization.twin import probe, signed_twin
 from falcon_edge.bundle import Bundle, Card, Export, is_bundle, open_bundle
 from falcon_edge.data import ClassMap, open_dataset
 from falcon_edge.errors import BadInput
+from falcon_edge.notices import notice
 from falcon_edge.preprocessing import InputSpec, batch_pixels
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.pack import data_name
@@ -32,6 +33,7 @@ from runtime_bench.devices.names import device_named
 from runtime_bench.errors import DeviceError
 from runtime_bench.estimates import check_cpu, with_estimates
 from runtime_bench.golden import GoldenVector, Tolerance
+from runtime_bench.interrupts import released
 from runtime_bench.profile import add_profiles
 from runtime_bench.results import Entry, Results
 from runtime_bench.runtimes import runtime_for, runtime_named
@@ -80,21 +82,21 @@ def bench(
 
     With a calibration of the emulated CPU, its milliseconds are estimated. Raises BenchInputError for that of another.
     """
-    chosen = device_named(device) if isinstance(device, str) else device
-    if calibration is not None:
-        _check_calibration(calibration, chosen)
-    results, _ = bench_groups(
-        [paths],
-        protocol,
-        device=chosen,
-        selection=selection,
-        data=data,
-        class_map=class_map,
-        samples=samples,
-        earlier=earlier,
-        profile=profile,
-        progress=progress,
-    )
+    with _opened(device) as chosen:
+        if calibration is not None:
+            _check_calibration(calibration, chosen)
+        results, _ = bench_groups(
+            [paths],
+            protocol,
+            device=chosen,
+            selection=selection,
+            data=data,
+            class_map=class_map,
+            samples=samples,
+            earlier=earlier,
+            profile=profile,
+            progress=progress,
+        )
     return results if calibration is None else with_estimates(results, calibration)
 
 
@@ -118,29 +120,41 @@ def bench_groups(
     file is taken over. With `profile`, the time of every layer and the device's peak. Raises BadInput for a file or
     bundle that cannot be used; a model that fails while it is measured is an entry of the results.
     """
-    chosen = device_named(device) if isinstance(device, str) else device
-    if chosen.emulated and samples is None:
-        samples = EMULATED_SAMPLES
-    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as scratch, closing(chosen):
+    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as scratch, _opened(device) as chosen:
+        if chosen.emulated and samples is None:
+            samples = EMULATED_SAMPLES
         folder = Path(scratch)
-        evaluations = None if data is None else _Evaluations(data, class_map, samples, folder)
-        found: list[tuple[Candidate, Path | None]] = []
-        ends = [0]
-        for paths in groups:
-            for path in paths:
-                found += _candidates(path, selection or Selection(), evaluations)
-            ends.append(len(found))
-        on_arm = chosen.environment().is_arm
-        candidates = [
-            _with_twins(candidate, source, folder / f"twins-{number}", on_arm=on_arm)
-            for number, (candidate, source) in enumerate(found)
-        ]
-        results = measure(candidates, chosen, protocol, probe=_probe(folder), earlier=earlier, progress=progress)
+        with released():  # so far nothing was measured that could be lost
+            evaluations = None if data is None else _Evaluations(data, class_map, samples, folder)
+            found: list[tuple[Candidate, Path | None]] = []
+            ends = [0]
+            for paths in groups:
+                for path in paths:
+                    found += _candidates(path, selection or Selection(), evaluations)
+                ends.append(len(found))
+            on_arm = chosen.environment().is_arm
+            candidates = [
+                _with_twins(candidate, source, folder / f"twins-{number}", on_arm=on_arm)
+                for number, (candidate, source) in enumerate(found)
+            ]
+        results = measure(
+            candidates, chosen, protocol, probe=_probe(folder), earlier=earlier, progress=progress, notice=notice
+        )
         if profile and not results.interrupted:
-            known, peaks = graphs(candidates), () if chosen.emulated else peak_models(candidates, folder)
-            results = add_profiles(results, candidates, known, chosen, protocol, peaks, progress=progress)
+            try:
+                with released():
+                    known, peaks = graphs(candidates), () if chosen.emulated else peak_models(candidates, folder)
+            except KeyboardInterrupt:
+                results = results.model_copy(update={"interrupted": True})
+            else:
+                results = add_profiles(results, candidates, known, chosen, protocol, peaks, progress=progress)
     several = len(protocol.threads)
     return results, [results.entries[several * start : several * stop] for start, stop in pairwise(ends)]
+
+
+def _opened(device: str | Device) -> AbstractContextManager[Device]:
+    """A device that is open already, or one that is opened by its name and closed after the block."""
+    return closing(device_named(device)) if isinstance(device, str) else nullcontext(device)
 
 
 def _check_calibration(calibration: Calibration, device: Device) -> None:

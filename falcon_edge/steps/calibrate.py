@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,18 +46,18 @@ def calibrate(
 
     Without paths: the network that ships with us, as it is and at RANKS. `cpu`: the emulated one, where the board's is
     none of them. Every file runs with one thread, on that CPU alone. Raises BadInput for too few files or a CPU
-    without a model of its cycles, DeviceError for a board that cannot be used or whose clock is not steady.
+    without a model of its cycles, DeviceError for a board that cannot be used or whose clock is not steady. The board
+    stays open.
     """
     if paths and sum(map(_files, paths)) < FEWEST:
         raise BadInput(f"{sum(map(_files, paths))} files: a calibration takes at least {FEWEST}; export more models")
     wanted = None if cpu is None else _modelled(cpu_named(cpu))
     with ExitStack() as stack:
-        stack.callback(device.close)
         (number,) = device.fastest_cpus(1)
         before = _core(device, number)
         chosen = wanted or _emulated(device, before)
         mhz = _steady_mhz(device, number, before)
-        emulation = _counting(chosen)
+        emulation = stack.enter_context(closing(_counting(chosen)))
         files = paths or _shipped(
             Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="falcon-edge-"))), progress
         )

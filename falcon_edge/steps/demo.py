@@ -1,6 +1,7 @@
 """demo: the whole flow on the shipped network and sample."""
 
 import shutil
+from contextlib import closing
 from importlib import resources
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from falcon_edge.training.fit import Recipe
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.device import Device
 from runtime_bench.devices.names import device_named
-from runtime_bench.files import write
+from runtime_bench.files import check_outputs, write
+from runtime_bench.interrupts import held
 from runtime_bench.report import page
 from runtime_bench.report.contents import contents
 from runtime_bench.results import Results, save
@@ -35,8 +37,7 @@ def demo(folder: Path, *, device: str = "local", progress: Progress = silent) ->
     demo; bundles of other networks under these names are BadInput. On an emulated device every layer would take
     minutes, so that none is looked at.
     """
-    where = device_named(device)
-    with locked(folder / "results.json"):
+    with closing(device_named(device)) as where, locked(folder / "results.json"):
         return _demo(folder, where, progress)
 
 
@@ -45,16 +46,18 @@ def _demo(folder: Path, where: Device, progress: Progress) -> Results:
     for bundle in (standard, compressed):
         if bundle.exists() and not _is_ours(bundle):
             raise BadInput(f"{bundle}: exists and is not of a demo; choose another folder")
+    check_outputs([folder / "results.json", folder / "report.html"])
     copy_sample_network(standard, force=True)
     compress(Choice(str(standard)), compressed, data=SAMPLE, rank=1, recipe=RECIPE, force=True, progress=progress)
     for bundle in (standard, compressed):
         export(bundle, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(SAMPLE), progress=progress)
-    results = bench(
-        (standard, compressed), PROTOCOL, device=where, data=SAMPLE, profile=not where.emulated, progress=progress
-    )
-    save(results, folder / "results.json")
-    write(page.html(contents([results])).encode(), folder / "report.html")
-    return results
+    with held():  # an interrupted measurement is written as well
+        results = bench(
+            (standard, compressed), PROTOCOL, device=where, data=SAMPLE, profile=not where.emulated, progress=progress
+        )
+        save(results, folder / "results.json")
+        write(page.html(contents([results])).encode(), folder / "report.html")
+        return results
 
 
 def copy_sample_network(path: Path, *, force: bool = False) -> Path:

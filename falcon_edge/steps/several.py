@@ -4,7 +4,7 @@ import re
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from runtime_bench.bench import Protocol
 from runtime_bench.devices.device import Device
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.errors import BenchInputError, DeviceError
+from runtime_bench.interrupts import STOP, Stop, check_stop, released
 from runtime_bench.results import Results
 
 
@@ -67,18 +68,22 @@ class _Run:
         self._paths, self._protocol, self._devices, self._options = paths, protocol, devices, options
         self._progress, self._lock = progress, threading.Lock()
         self._steps: dict[int, tuple[int, int]] = {}
-        self._told: set[int] = set()
         self.found: dict[int, Results | DeviceError | BenchInputError] = {}
         self.stopped = threading.Event()
 
     def at_once(self, numbers: Sequence[int]) -> None:
         """Measure on devices that share no CPU, each in a thread that waits for its device."""
-        with ThreadPoolExecutor(max(1, len(numbers))) as pool:
-            started = [pool.submit(self._beside_others, number) for number in numbers]
+        with ThreadPoolExecutor(max(1, len(numbers))) as pool, ExitStack() as stack:
+            stops = [stack.enter_context(closing(Stop())) for _ in numbers]
+            started = [pool.submit(self._beside_others, *each) for each in zip(numbers, stops, strict=True)]
             try:
-                wait(started)
+                with released():
+                    wait(started)
             except KeyboardInterrupt:
                 self.stopped.set()
+                for stop in stops:
+                    stop.ask()
+            wait(started)
         for each in started:
             each.result()
         if self.stopped.is_set():
@@ -86,8 +91,9 @@ class _Run:
                 if isinstance(results, Results):
                     self.found[number] = results.model_copy(update={"interrupted": True})
 
-    def _beside_others(self, number: int) -> None:
-        with suppress(KeyboardInterrupt):  # that of `tell`, before there was anything to keep
+    def _beside_others(self, number: int, stop: Stop) -> None:
+        STOP.set(stop)
+        with suppress(KeyboardInterrupt):  # before there was anything to keep
             self.measure(number)
 
     def measure(self, number: int) -> None:
@@ -95,9 +101,7 @@ class _Run:
         device = self._devices[number]
 
         def tell(done: int, total: int, text: str) -> None:
-            if self.stopped.is_set() and number not in self._told:
-                self._told.add(number)  # once: what it has is put together after that
-                raise KeyboardInterrupt
+            check_stop()
             with self._lock:
                 self._steps[number] = done, total
                 everything = [sum(column) for column in zip(*self._steps.values(), strict=True)]

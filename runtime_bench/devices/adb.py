@@ -25,6 +25,7 @@ from runtime_bench.devices.shell import (
 )
 from runtime_bench.environment import DUMP, Environment, fastest_cpus, remote_environment, remote_files, whole_number
 from runtime_bench.errors import BenchInputError, DeviceError
+from runtime_bench.interrupts import held
 
 INSTALL = "adb is not installed here (apt-get install adb, or Android's platform-tools)"
 SERIAL = re.compile(r"[\w.:-]+", re.ASCII)
@@ -174,10 +175,11 @@ class AdbDevice(ShellDevice):
 
     def close(self) -> None:
         """Remove what is of this run only (with `clean`: all, the app as well), and hang up."""
-        if self._has_app:
-            with contextlib.suppress(DeviceError):
-                self.call(f"pm uninstall {PACKAGE}" if self._clean else f"run-as {PACKAGE} rm -rf {FOLDER}")
-        super().close()
+        with held():
+            if self._has_app:
+                with contextlib.suppress(DeviceError):
+                    self.call(f"pm uninstall {PACKAGE}" if self._clean else f"run-as {PACKAGE} rm -rf {FOLDER}")
+            super().close()
 
     @property
     def _reached(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from runtime_bench.devices.shell import ShellDevice
 from runtime_bench.errors import DeviceError, WorkerError
+from runtime_bench.interrupts import check_stop
 from runtime_bench.replies import answer
 
 PACKAGE = "org.falconedge.demo"
@@ -68,6 +69,7 @@ class AppWorker:
                     return found.out
             elif self._device.call(f"pidof {PACKAGE}").code != 0:
                 raise WorkerError(f"{action}: the app crashed{self._last_words()}", kind="exit")
+            check_stop()
             if time.monotonic() > until:
                 self._stop()
                 if damaged:

@@ -19,6 +19,7 @@ from typing import Any
 from runtime_bench import worker as worker_module
 from runtime_bench.environment import Environment, fastest_cpus, local_environment, local_files
 from runtime_bench.errors import DeviceError, WorkerError
+from runtime_bench.interrupts import STOP, held
 from runtime_bench.replies import answer
 from runtime_bench.runtimes import runtime_named
 
@@ -81,9 +82,10 @@ class LocalDevice:
 
     def close(self) -> None:
         """Remove the temporary folder."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        with held():
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+                self._folder = None
 
 
 class LocalWorker:
@@ -94,15 +96,16 @@ class LocalWorker:
         environment["ORT_DISABLE_TELEMETRY"] = "1"
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the worker
         try:
-            self._process = subprocess.Popen(
-                command,
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                env=environment,
-                start_new_session=True,  # Ctrl-C is for the parent, which then ends its workers in order
-            )
+            with held():  # a process that nobody knows would be left behind
+                self._process = subprocess.Popen(
+                    command,
+                    bufsize=0,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._errors,
+                    env=environment,
+                    start_new_session=True,  # Ctrl-C is for the parent, which then ends its workers in order
+                )
         except OSError as error:
             self._errors.close()
             raise WorkerError(f"{command[0]}: cannot be started ({error.strerror})", kind="start") from error
@@ -136,11 +139,10 @@ class LocalWorker:
         return self
 
     def __exit__(self, *error: object) -> None:
-        try:
+        with held():
             self._requests.close()  # the worker ends at the end of its input
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(QUIT_SECONDS if error[0] is None else 0)
-        finally:
             self._kill()
             self._replies.close()
             self._errors.close()
@@ -150,10 +152,12 @@ class LocalWorker:
 
         Raises TimeoutError where that takes until then (by the monotonic clock), OverflowError for a line without end.
         """
-        seen = 0  # of what was received, where no line ends
+        seen, stop = 0, STOP.get()  # seen: of what was received, where no line ends
         with selectors.DefaultSelector() as selector:
             selector.register(self._requests, selectors.EVENT_WRITE)
             selector.register(self._replies, selectors.EVENT_READ)
+            if stop is not None:
+                selector.register(stop.descriptor, selectors.EVENT_READ)
             while request or (end := self._received.find(b"\n", seen)) < 0:
                 seen = len(self._received)
                 left = until - time.monotonic()
@@ -168,6 +172,8 @@ class LocalWorker:
                             request = b""  # whether it still has something to say, its output will tell
                         if not request:
                             selector.unregister(self._requests)
+                    elif stop is not None and key.fd == stop.descriptor:
+                        stop.check()
                     else:
                         chunk = os.read(key.fd, CHUNK)
                         if not chunk:

@@ -5,7 +5,6 @@ models, under the hash of what is in it, so that nothing is sent twice.
 """
 
 import contextlib
-import hashlib
 import os
 import shlex
 import signal
@@ -24,13 +23,17 @@ from runtime_bench.devices.device import WorkerHandle
 from runtime_bench.devices.local import LAST_WORDS_BYTES, LocalWorker, limit_output
 from runtime_bench.environment import DUMP, Environment, fastest_cpus, remote_environment, remote_files, whole_number
 from runtime_bench.errors import DeviceError, WorkerError
+from runtime_bench.files import hash_file
+from runtime_bench.interrupts import check_stop, held
 from runtime_bench.replies import Board
 from runtime_bench.runtimes import RUNTIMES, runtime_named
+from runtime_bench.scratch import host, owner, swept
 
 OLDEST_PYTHON = (3, 8)
 NOT_FOUND, KILLED = 127, 128
 COMMAND_SECONDS, PUSH_SECONDS_PER_MB = 60.0, 5.0
 STARTED, REPLY, ENDED = "falcon-edge worker ", "{", "falcon-edge ended "
+LOOK_SECONDS = 0.5  # between looks whether to stop
 MOST_NOISE = 100  # lines that are none of these, one after the other
 SAY_ENDED = f"printf '\\n{ENDED}%s\\n' $?"  # for commands whose way back has no exit code
 PROBE = """
@@ -39,6 +42,7 @@ modules = [name for name in MODULES if importlib.util.find_spec(name) is not Non
 cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 print(json.dumps({"python": sys.version.split()[0], "modules": modules, "cpus": cpus}))
 """
+HASH = "import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], 'rb').read()).hexdigest())"
 
 
 class Done(NamedTuple):
@@ -64,8 +68,8 @@ class ShellDevice(ABC):
     def __init__(self, name: str, *, clean: bool = False):
         self.name, self._clean = name, clean
         self._board: Board | None = None
-        self._pushed: set[str] = set()
         self._scratch: str | None = None
+        self._is_swept = False
 
     @abstractmethod
     def call(self, command: str) -> Done:
@@ -115,20 +119,38 @@ class ShellDevice(ABC):
         return ShellWorker(self, self.push(Path(worker_module.__file__)))
 
     def push(self, path: Path) -> str:
-        """Send a file under its hash, unless it is there."""
-        data = path.read_bytes()
-        remote, size = f"{self.folder}/{hashlib.sha256(data).hexdigest()[:32]}{path.suffix}", len(data)
-        if remote in self._pushed:
+        """Send a file under its hash, unless it is there; what is there is hashed each time, before it is used."""
+        self._sweep()
+        digest, size = hash_file(path)
+        remote = f"{self.folder}/{digest[:32]}{path.suffix}"
+        if self._digest(remote) == digest:
             return remote
-        found = self.run(f"mkdir -p {self.folder} && if [ -f {remote} ]; then wc -c < {remote}; fi").strip()
-        if found != str(size):
-            done = self._send(path, f"{remote}.part")
-            if done.code != 0:
-                self._explain_full_disk(path, remote, size)
-                raise DeviceError(f"{self.name}: {path.name} could not be sent{_brackets(done.said)}")
-            self.run(f"mv {remote}.part {remote}")
-        self._pushed.add(remote)
+        part = f"{ShellDevice.scratch(self)}/{digest[:32]}.part"  # of this run alone
+        done = self._send(path, part)
+        if done.code != 0:
+            self._explain_full_disk(path, part, size)
+            raise DeviceError(f"{self.name}: {path.name} could not be sent{_brackets(done.said)}")
+        if self._digest(part) != digest:
+            raise DeviceError(f"{self.name}: {path.name} did not arrive as it was sent")
+        self.run(f"mv {part} {remote}")
         return remote
+
+    def _sweep(self) -> None:
+        """Once: remove what processes of this host that were killed have left."""
+        if not self._is_swept:
+            left = swept(self.call(f"ls {self.folder} 2>/dev/null").out.decode(errors="replace").split())
+            if left:
+                self.run(f"cd {self.folder} && rm -rf {' '.join(left)}")
+            self._is_swept = True
+
+    def _digest(self, remote: str) -> str:
+        """The SHA-256 of a file on the device; empty where there is none."""
+        found = self.call(f"if [ -f {remote} ]; then sha256sum < {remote}; fi")
+        if found.code == NOT_FOUND:
+            found = self.call(f"python3 -c {shlex.quote(HASH)} {remote}")
+        if found.code != 0:
+            raise DeviceError(f"{self.name}: {remote} cannot be hashed there{_brackets(found.said)}")
+        return found.out.decode(errors="replace").partition(" ")[0].strip()
 
     def fetch(self, remote: str, path: Path) -> None:
         """Bring a file that a worker wrote."""
@@ -137,19 +159,22 @@ class ShellDevice(ABC):
     def scratch(self) -> str:
         """A folder of this run on the device."""
         if self._scratch is None:
-            self._scratch = self.run(f"mkdir -p {self.folder} && mktemp -d {self.folder}/run.XXXXXX").strip()
+            with held():
+                made = f"mktemp -d {self.folder}/run.{host()}-{owner()}.XXXXXX"
+                self._scratch = self.run(f"mkdir -p {self.folder} && {made}").strip()
         return self._scratch
 
     def close(self) -> None:
         """Remove what is of this run only (with `clean`: all), and hang up."""
-        leftovers = self.folder if self._clean and self._reached else self._scratch
-        # Where the connection is gone there is nobody left to ask.
-        with contextlib.suppress(DeviceError):
-            if leftovers is not None:
-                self.call(f"rm -rf {shlex.quote(leftovers)}")
-        self._hang_up()
-        self._scratch, self._board = None, None
-        self._pushed.clear()
+        with held():
+            leftovers = self.folder if self._clean and self._reached else self._scratch
+            # Where the connection is gone there is nobody left to ask.
+            with contextlib.suppress(DeviceError):
+                if leftovers is not None:
+                    self.call(f"rm -rf {shlex.quote(leftovers)}")
+            with contextlib.suppress(DeviceError):
+                self._hang_up()
+            self._scratch, self._board = None, None
 
     @property
     def board(self) -> Board:
@@ -182,7 +207,7 @@ class ShellDevice(ABC):
     def _explain_full_disk(self, path: Path, remote: str, size: int) -> None:
         """Raise DeviceError if there is too little room for a file; what of it was sent is removed."""
         try:
-            words = self.run(f"rm -f {remote}.part; df -Pk {self.folder} | tail -n 1").split()
+            words = self.run(f"rm -f {remote}; df -Pk {self.folder} | tail -n 1").split()
         except DeviceError:
             return  # what is known already says more
         kib = whole_number(words[3]) if len(words) > 3 else None
@@ -196,14 +221,13 @@ class ShellDevice(ABC):
         # Files, not pipes: a connection that stays in the background keeps what it was given open.
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             try:
-                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+                with held():
+                    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
             except OSError as error:
                 raise DeviceError(f"{command[0]}: cannot be started ({error.strerror})") from error
-            limit_output(process)
             try:
-                code = process.wait(seconds)
-            except subprocess.TimeoutExpired as error:
-                raise DeviceError(f"{self.name}: no answer within {seconds:.0f} s") from error
+                limit_output(process)
+                code = self._wait(process, seconds)
             finally:
                 process.kill()
                 process.wait()
@@ -211,6 +235,18 @@ class ShellDevice(ABC):
                 raise DeviceError(f"{self.name}: says too much")
             out.seek(0)
             return Done(code, out.read(), last_line(err))
+
+    def _wait(self, process: subprocess.Popen[bytes], seconds: float) -> int:
+        """Wait for a program to end, or for this thread to be asked to."""
+        until = time.monotonic() + seconds
+        while True:
+            check_stop()
+            left = until - time.monotonic()
+            try:
+                return process.wait(min(left, LOOK_SECONDS))
+            except subprocess.TimeoutExpired as error:
+                if left <= LOOK_SECONDS:
+                    raise DeviceError(f"{self.name}: no answer within {seconds:.0f} s") from error
 
 
 class ShellWorker(LocalWorker):
@@ -228,6 +264,9 @@ class ShellWorker(LocalWorker):
             self._there = _number_behind(STARTED, self._line(b"", time.monotonic() + COMMAND_SECONDS, STARTED))
         except (TimeoutError, OverflowError):
             self._kill()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         if self._there is None:
             with self:
                 raise DeviceError(f"{device.name}: no worker could be started{self._last_words()}")

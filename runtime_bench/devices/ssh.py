@@ -2,11 +2,12 @@
 
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 from runtime_bench.devices.shell import COMMAND_SECONDS, PUSH_SECONDS_PER_MB, Done, ShellDevice
 from runtime_bench.errors import BenchInputError, DeviceError
+from runtime_bench.interrupts import held
+from runtime_bench.scratch import short_folder
 
 # Nothing that could pass for an option of ssh, or steer a shell.
 NAME = re.compile(
@@ -19,6 +20,8 @@ STRICT = (
     "-o", "ServerAliveInterval=5",
     "-o", "ServerAliveCountMax=3",
 )  # fmt: skip
+PERSIST_SECONDS, HANG_UP_SECONDS = 30, 10.0
+SOCKET_SUFFIX = 18  # what ssh adds to the path while it makes the socket
 CONNECTION_FAILED = 255  # what ssh says where it is not the command's own exit code
 
 
@@ -36,7 +39,7 @@ class SshDevice(ShellDevice):
         if parts is None:
             raise BenchInputError(f"{name}: not of the form ssh://[user@]host[:port]")
         self._target, self._port = parts["target"], parts["port"]
-        self._controls: tempfile.TemporaryDirectory[str] | None = None
+        self._controls: Path | None = None
 
     def call(self, command: str) -> Done:
         """See ShellDevice.call."""
@@ -55,9 +58,11 @@ class SshDevice(ShellDevice):
 
     def _hang_up(self) -> None:
         if self._controls is not None:
-            self._finished([*self._client("ssh"), "-O", "exit", self._target])
-            self._controls.cleanup()
-            self._controls = None
+            try:
+                self._finished([*self._client("ssh"), "-O", "exit", self._target], HANG_UP_SECONDS)
+            finally:
+                shutil.rmtree(self._controls, ignore_errors=True)
+                self._controls = None
 
     def _client(self, program: str) -> list[str]:
         """The start of a command that uses the one connection, which is made when there is none yet."""
@@ -65,16 +70,19 @@ class SshDevice(ShellDevice):
             self._connect()
         assert self._controls is not None
         port = ["-P" if program == "scp" else "-p", self._port] if self._port is not None else []
-        return [program, *STRICT, "-o", f"ControlPath={self._controls.name}/c", *port]
+        return [program, *STRICT, "-o", f"ControlPath={self._controls}/c", *port]
 
     def _connect(self) -> None:
         for program in ("ssh", "scp"):
             if shutil.which(program) is None:
                 raise DeviceError(f"{program} is not installed here (apt-get install openssh-client)")
-        self._controls = tempfile.TemporaryDirectory(prefix="fe-")  # short: the path of a socket has 108 bytes at most
-        done = self._finished([*self._client("ssh"), "-M", "-N", "-f", self._target])
+        with held():
+            self._controls = short_folder(len("/c") + SOCKET_SUFFIX)
+        # Where this process is killed, the master ends by itself.
+        master = ["-M", "-N", "-f", "-o", f"ControlPersist={PERSIST_SECONDS}", self._target]
+        done = self._finished([*self._client("ssh"), *master])
         if done.code != 0:
-            self._controls.cleanup()
+            shutil.rmtree(self._controls, ignore_errors=True)
             self._controls = None
             known = "; connect once by hand to see and accept its key" if "Host key verification" in done.said else ""
             raise DeviceError(f"{self.name}: cannot be reached ({done.said}){known}")

@@ -173,8 +173,11 @@ def test_what_nobody_foresaw_is_one_line_too(warm, stripes, tmp_path):
     (tmp_path / "nets.py").write_text(FAILING)
     before = listing(tmp_path)
     done = warm(f"train nets:Failing --data {stripes} -q -o out", tmp_path)
-    assert done.code == 1
-    assert done.err == "error: unexpected RuntimeError: it cannot be trained (run again with --debug)\n"
+    assert done.code == 70
+    assert done.err == (
+        "error: unexpected RuntimeError: it cannot be trained "
+        "(an internal error: run again with --debug, and report what that shows)\n"
+    )
     assert listing(tmp_path) == before
 
 

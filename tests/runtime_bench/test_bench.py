@@ -1,11 +1,15 @@
 """Measuring several models against each other, with real workers."""
 
+import hashlib
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import closing
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -228,37 +232,102 @@ def test_without_cpus_threads_go_anywhere_and_the_entry_says_so(files):
 def test_what_earlier_results_have_in_whole_is_taken_over(files, golden):
     one, other = candidate(files["vgg.onnx"]), candidate(files["vgg.tflite"])
     earlier = bench([one], LocalDevice(), quick())
-    device = Watched()
-    results = bench([one, other], device, quick(), earlier=earlier)
-    assert len(device.workers) == 1
+    device, said = Watched(), []
+    results = bench([one, other], device, quick(), earlier=earlier, notice=said.append)
+    assert [action for number, action, _ in device.requests if number == 0] == ["load"]  # what runs it now
+    assert len(device.workers) == 2
     assert results.entries[0] == earlier.entries[0]
     assert results.entries[1].summary.count == 12
+    assert said == []
 
 
-@pytest.mark.parametrize("missing", ["samples", "golden", "threads", "failure"])
-def test_what_earlier_results_lack_is_measured(files, golden, missing):
-    one, protocol = candidate(files["vgg.onnx"]), quick()
-    earlier = bench([one], LocalDevice(), protocol)
-    if missing == "samples":
-        protocol = quick(runs=13)
-    elif missing == "golden":
-        one = candidate(files["vgg.onnx"], golden=golden("vgg.onnx"), tolerance=Tolerance(rtol=1e-4))
-    elif missing == "threads":
-        protocol = quick(threads=(2,))
-    else:
-        failed = earlier.entries[0].model_copy(update={"failure": Failure(kind="signal", message="killed")})
-        earlier = earlier.model_copy(update={"entries": (failed,)})
-    device = Watched()
-    bench([one], device, protocol, earlier=earlier)
-    assert len(device.workers) == 1
+def other_runtime(entry):
+    return {"runtime": entry.runtime.model_copy(update={"version": "0.1"})}
 
 
-def test_earlier_results_of_another_machine(files):
+@pytest.mark.parametrize(
+    ("protocol", "change", "says"),
+    [
+        ({"runs": 13}, None, ["protocol (runs)"]),
+        ({"seconds": 0.1, "warm_up_runs": 2}, None, ["protocol (seconds, warm_up_runs)"]),
+        ({"threads": (2,)}, None, []),
+        ({}, lambda entry: {"failure": Failure(kind="signal", message="killed")}, ["do not have all of it"]),
+        ({}, other_runtime, ["runtime (0.1)"]),
+        ({}, lambda entry: {"cpus": (77,)}, ["CPUs"]),
+    ],
+)
+def test_what_was_measured_otherwise_is_measured_anew_and_it_says_why(files, protocol, change, says):
     one = candidate(files["vgg.onnx"])
     earlier = bench([one], LocalDevice(), quick())
-    other = earlier.model_copy(update={"before": earlier.before.model_copy(update={"cpu": "another"})})
-    with pytest.raises(BenchInputError, match="another machine"):
-        bench([one], LocalDevice(), quick(), earlier=other)
+    if change is not None:
+        (entry,) = earlier.entries
+        earlier = earlier.model_copy(update={"entries": (entry.model_copy(update=change(entry)),)})
+    said = []
+    results = bench([one], LocalDevice(), quick(**protocol), earlier=earlier, notice=said.append)
+    assert results.entries[0].bursts != earlier.entries[0].bursts
+    assert results.entries[0].failure is None
+    assert len(said) == len(says)
+    assert all(part in line and "measured anew" in line for part, line in zip(says, said, strict=True))
+
+
+def test_earlier_results_without_golden_vectors_or_with_other_images(files, golden, images, pixels):
+    one, said = candidate(files["vgg.onnx"]), []
+    earlier = bench([one], LocalDevice(), quick())
+    checked = replace(one, golden=golden("vgg.onnx"), tolerance=Tolerance(rtol=1e-4))
+    assert (
+        bench([checked], LocalDevice(), quick(), earlier=earlier, notice=said.append).entries[0].agreement is not None
+    )
+    labels = np.zeros(len(images), int)
+    with_images = replace(one, evaluation=Evaluation("images", pixels, labels, MEAN, STD))
+    whole = bench([with_images], LocalDevice(), quick())
+    others = replace(with_images, evaluation=Evaluation("others", pixels, labels, MEAN, STD))
+    assert (
+        bench([others], LocalDevice(), quick(), earlier=whole, notice=said.append).entries[0].accuracy.data == "others"
+    )
+    assert ["all of it" in said[0], "data set" in said[1], len(said)] == [True, True, 2]
+
+
+@pytest.mark.parametrize("part", ["cpu", "device"])
+def test_earlier_results_of_another_machine(files, part):
+    one, said = candidate(files["vgg.onnx"]), []
+    earlier = bench([one], LocalDevice(), quick())
+    if part == "cpu":
+        other = earlier.model_copy(update={"before": earlier.before.model_copy(update={"cpu": "another"})})
+    else:
+        other = earlier.model_copy(update={"options": earlier.options | {"device": "ssh://board"}})
+    results = bench([one], LocalDevice(), quick(), earlier=other, notice=said.append)
+    assert results.entries[0].bursts != earlier.entries[0].bursts
+    assert len(said) == 1
+    assert "measured anew" in said[0]
+
+
+# -- what is measured is what is named --
+
+
+@pytest.mark.parametrize("change", ["replaced", "written over", "removed"])
+def test_a_file_that_is_changed_meanwhile_costs_its_entry_and_samples_are_of_one_model(tmp_path, files, change):
+    path = tmp_path / "model.onnx"
+    shutil.copy(files["vgg.onnx"], path)
+    hashed = hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def disturb(done, total, text):
+        if "round 2 of" in text and path.exists() and path.stat().st_size == files["vgg.onnx"].stat().st_size:
+            if change == "removed":
+                path.unlink()
+            elif change == "replaced":
+                shutil.copy(files["resnet.onnx"], tmp_path / "other")
+                (tmp_path / "other").replace(path)
+            else:
+                shutil.copy(files["resnet.onnx"], path)
+
+    device = Watched()
+    both = [candidate(path), candidate(files["falcon.onnx"])]
+    changed, other = bench(both, device, quick(processes=3), progress=disturb).entries
+    assert (changed.model.sha256, changed.model.file) == (hashed, "model.onnx")
+    assert changed.failure.message == f"{path}: changed while it was measured; measure it again"
+    assert other.failure is None
+    loaded = {request["path"] for _, action, request in device.requests if action == "load"}
+    assert not any(name.startswith(str(tmp_path)) for name in loaded)  # nobody else knows of what they loaded
 
 
 # -- answers --
@@ -267,8 +336,8 @@ def test_earlier_results_of_another_machine(files):
 @pytest.mark.parametrize("name", ["vgg.onnx", "falcon.tflite"])
 def test_golden_vectors_agree(files, golden, name):
     file = candidate(files[name], golden=golden(name), tolerance=Tolerance(rtol=1e-5, top1=True))
-    device = Watched()
-    entry = bench([file], device, quick()).entries[0]
+    with closing(Watched()) as device:
+        entry = bench([file], device, quick()).entries[0]
     assert entry.failure is None
     outputs = [path for _, action, request in device.requests if action == "replay" for path in request["outputs"]]
     assert len(outputs) == 4

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from runtime_bench import results as results_module
 from runtime_bench.errors import BenchInputError
-from runtime_bench.files import check_writable
+from runtime_bench.files import check_outputs
 from runtime_bench.results import Accuracy, Agreement, Burst, Failure, Flag, Memory, load, save, summarise
 
 durations = st.integers(1, 10**13)
@@ -89,7 +89,7 @@ def test_where_nothing_can_be_written(tmp_path, full):
         (folder, "Is a directory"),
         (folder / "file" / "results.json", "Not a directory"),
     ):
-        for action in (check_writable, lambda path: save(full, path)):
+        for action in (lambda path: check_outputs([path]), lambda path: save(full, path)):
             with pytest.raises(BenchInputError, match=said):
                 action(path)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
@@ -97,10 +97,10 @@ def test_where_nothing_can_be_written(tmp_path, full):
 
 def test_asking_whether_a_file_can_be_written_leaves_it_alone(tmp_path):
     path = tmp_path / "results.json"
-    check_writable(path)
+    check_outputs([path])
     assert list(tmp_path.iterdir()) == []
     path.write_text("old")
-    check_writable(path)
+    check_outputs([path])
     assert path.read_text() == "old"
 
 

@@ -6,7 +6,7 @@ What they take is emulated time, and nothing here looks at it.
 import os
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from math import ceil, log2
@@ -173,7 +173,8 @@ def test_a_python_for_another_machine(board, ssh, machine):
 
 @pytest.mark.slow
 def test_int8_on_a_board_has_the_same_bits_and_clean_leaves_nothing(board, int8, check):
-    there = bench(int8, SshDevice("ssh://board", clean=True), QUICK)
+    with closing(SshDevice("ssh://board", clean=True)) as device:
+        there = bench(int8, device, QUICK)
     check(there, int8)
     assert all(entry.agreement.max_abs == 0 for entry in there.entries)
     assert not (board.home / ".cache/falcon-edge").exists()
@@ -243,7 +244,8 @@ def test_the_app_on_a_phone_answers_as_this_machine(app, close, format, check):
 
 @pytest.mark.slow
 def test_int8_by_the_app_has_the_same_bits_and_clean_removes_it(app, int8, check):
-    there = bench(int8, AdbDevice("adb", clean=True), QUICK)
+    with closing(AdbDevice("adb", clean=True)) as device:
+        there = bench(int8, device, QUICK)
     check(there, int8)
     assert all(entry.agreement.max_abs == 0 for entry in there.entries)
     assert not AdbDevice("adb").has_app
@@ -252,7 +254,8 @@ def test_int8_by_the_app_has_the_same_bits_and_clean_removes_it(app, int8, check
 
 @pytest.mark.slow
 def test_a_phone_with_python_answers_as_this_machine(phone, close, int8, check):
-    there = bench([*close, *int8], AdbDevice("adb", clean=True), QUICK)
+    with closing(AdbDevice("adb", clean=True)) as device:
+        there = bench([*close, *int8], device, QUICK)
     check(there, [*close, *int8])
     assert all(entry.agreement.max_abs == 0 for entry in there.entries[len(close) :])
     assert gone(phone.workers)

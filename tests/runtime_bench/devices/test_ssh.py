@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -68,9 +69,30 @@ def test_a_board_gives_what_this_machine_gives(board, device, candidates):
 def test_nothing_is_sent_twice(board, candidates):
     times = []
     for _ in range(2):
-        assert bench(candidates[:1], SshDevice("ssh://board"), replace(QUICK, processes=1)).entries[0].failure is None
+        with closing(SshDevice("ssh://board")) as device:
+            assert bench(candidates[:1], device, replace(QUICK, processes=1)).entries[0].failure is None
         times.append([path.stat().st_ctime_ns for path in stored(board)])
     assert times[0] == times[1]
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data[:-1] + b"?"])
+def test_what_is_there_under_the_hash_of_a_file_and_is_none_is_sent_anew(board, device, files, damage):
+    """Half of it, and as much of something else; found out at every load, not at the first alone."""
+    remote = device.push(files["vgg.onnx"])
+    for _ in range(2):
+        (board.home / remote).write_bytes(damage(files["vgg.onnx"].read_bytes()))
+        assert device.push(files["vgg.onnx"]) == remote
+        assert (board.home / remote).read_bytes() == files["vgg.onnx"].read_bytes()
+
+
+def test_two_benches_that_send_one_file_do_not_share_its_parts(board, device, files):
+    other, parts = SshDevice("ssh://board"), []
+    for each in (device, other):
+        send = each._send
+        each._send = lambda path, remote, send=send: parts.append(remote) or send(path, remote)
+        (board.home / each.push(files["vgg.onnx"])).unlink()
+    other.close()
+    assert len(set(parts)) == 2
 
 
 def test_half_a_file_is_sent_anew(board, device, files):
@@ -83,7 +105,8 @@ def test_half_a_file_is_sent_anew(board, device, files):
 
 
 def test_clean_leaves_nothing_behind(board, candidates):
-    assert bench(candidates[:1], SshDevice("ssh://board", clean=True), QUICK).entries[0].failure is None
+    with closing(SshDevice("ssh://board", clean=True)) as device:
+        assert bench(candidates[:1], device, QUICK).entries[0].failure is None
     assert not (board.home / ".cache/falcon-edge").exists()
 
 
@@ -195,7 +218,8 @@ def test_a_missing_runtime_costs_its_own_files_only(board, candidates):
         "importlib.util.find_spec = lambda name, *rest: None if 'lite' in name else find(name, *rest)\n"
     )
     board.answer_by(f'PYTHONPATH={hidden} exec {sys.executable} "$@"')
-    results = bench(candidates, SshDevice("ssh://board"), QUICK)
+    with closing(SshDevice("ssh://board")) as device:
+        results = bench(candidates, device, QUICK)
     one, other = results.entries
     assert one.failure is None
     assert other.failure.kind == "missing-runtime"
@@ -226,7 +250,8 @@ def test_the_oldest_python_with_the_last_runtimes_for_it(board, files, candidate
     python = environment("python-3.8", request.config.cache, OLDEST_PYTHON).folder / "bin/python"
     board.answer_by(f'exec {python} "$@"')
     close = [replace(candidate, tolerance=Tolerance(rtol=1e-5)) for candidate in candidates]
-    there = bench(close, SshDevice("ssh://board"), QUICK)
+    with closing(SshDevice("ssh://board")) as device:
+        there = bench(close, device, QUICK)
     assert there.before.python.startswith("3.8.")
     assert [(entry.failure, entry.agreement.within_tolerance) for entry in there.entries] == [(None, True)] * 2
     found = [(entry.runtime.package, entry.runtime.version) for entry in there.entries]

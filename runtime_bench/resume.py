@@ -1,0 +1,103 @@
+"""Going on with an earlier run: what it has of a file is taken over where it was measured as it would be now."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from runtime_bench.environment import Environment
+from runtime_bench.regression import fingerprint
+from runtime_bench.results import Entry, Results, RuntimeInfo
+from runtime_bench.subject import Subject
+
+OF_ENTRIES = ("device", "threads")  # options that each entry answers for, and the device, which is named apart
+
+
+def take_over(
+    subjects: Sequence[Subject],
+    earlier: Results,
+    options: Mapping[str, Any],
+    before: Environment,
+    notice: Callable[[str], None],
+) -> None:
+    """Give subjects the earlier entries that say all that would be measured now; `notice` hears what differs."""
+    differing = [*_of_the_run(subjects[0].device.name, earlier, options, before)]
+    if differing:
+        notice(f"the earlier results are of another {', '.join(differing)}: everything is measured anew")
+        return
+    for subject in subjects:
+        alike = [entry for entry in earlier.entries if _is_of(entry, subject)]
+        found = next((entry for entry in alike if _is_whole(entry, subject)), None)
+        if found is None:
+            if alike:
+                notice(f"{subject}: the earlier results do not have all of it: it is measured anew")
+            continue
+        subject.attempt(partial(_load, subject))
+        if not subject.alive:
+            continue  # which the entry will say
+        differing = [*_of_the_entry(found, subject)]
+        subject.loads.clear()
+        if differing:
+            notice(f"{subject}: the earlier results have another {', '.join(differing)}: it is measured anew")
+        else:
+            subject.taken_over = found
+
+
+def _load(subject: Subject) -> None:
+    """What the device has for it now, only a worker knows."""
+    with subject.device.start_worker() as subject.worker:
+        subject.open()
+
+
+def _of_the_run(device: str, earlier: Results, options: Mapping[str, Any], before: Environment) -> Iterator[str]:
+    """What differs for all entries."""
+    if earlier.options.get("device") != device:
+        yield "device"
+    if fingerprint(earlier.before) != fingerprint(before):
+        yield f"machine ({fingerprint(earlier.before)})"
+    now, then = _plain(options), _plain(earlier.options)
+    differing = [name for name in {**then, **now} if name not in OF_ENTRIES and now.get(name) != then.get(name)]
+    if differing:
+        yield f"protocol ({', '.join(differing)})"
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """As a results file has them."""
+    plain: dict[str, Any] = json.loads(json.dumps(dict(options)))
+    return plain
+
+
+def _is_of(entry: Entry, subject: Subject) -> bool:
+    """Whether an entry is of the same file, on the same runtime with as many threads."""
+    runtime = entry.runtime
+    return (
+        entry.model.sha256 == subject.info.sha256
+        and runtime is not None
+        and (runtime.name, runtime.threads) == (subject.candidate.runtime, subject.threads)
+    )
+
+
+def _is_whole(entry: Entry, subject: Subject) -> bool:
+    """Whether an entry has every figure that would be measured now."""
+    candidate = subject.candidate
+    return (
+        entry.failure is None
+        and (entry.counts is not None or (entry.summary is not None and entry.summary.count >= subject.protocol.runs))
+        and (entry.agreement is not None or not candidate.golden)
+        and (entry.accuracy is not None or candidate.evaluation is None)
+    )
+
+
+def _of_the_entry(entry: Entry, subject: Subject) -> Iterator[str]:
+    """What differs from what the worker that has the file loaded says, and from what would be asked of it."""
+    loaded, evaluation = subject.loaded, subject.candidate.evaluation
+    assert loaded is not None
+    if entry.runtime != RuntimeInfo(**loaded.runtime.model_dump(), threads=subject.threads):
+        yield f"runtime ({'none' if entry.runtime is None else entry.runtime.version})"
+    if entry.cpus != tuple(loaded.cpus):
+        yield "CPUs"
+    if evaluation is not None and entry.accuracy is not None:
+        if entry.accuracy.data != evaluation.data:
+            yield "data set"
+        if entry.accuracy.samples != len(evaluation.labels):
+            yield "number of images"

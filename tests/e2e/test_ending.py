@@ -1,0 +1,127 @@
+"""However a verb ends, it keeps what was measured and leaves nothing behind: signals, kill -9, over SSH too."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from board import SSHD, Board
+from program import ENVIRONMENT, PROGRAM
+from waiting import gone
+
+from runtime_bench.devices import ssh as ssh_module
+from runtime_bench.results import load
+
+LONG = "--seconds 0 --runs 40000 --processes 1 --rounds 20000 --timeout 60"
+
+
+@pytest.fixture
+def folder(flow, tmp_path):
+    """A model, and a folder for temporary files."""
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "good.onnx").write_bytes((flow.folder / "standard.falcon/exports/model.fp32.onnx").read_bytes())
+    return tmp_path
+
+
+@pytest.fixture
+def board(tmp_path_factory):
+    if SSHD is None and "CI" not in os.environ:
+        pytest.skip("no sshd here: apt-get install openssh-server")
+    board = Board(tmp_path_factory.mktemp("b"))
+    yield board
+    board.hang_up()
+
+
+def ended(command, folder, *, at, by, path=""):
+    """The exit code, stdout and stderr of a command that gets signals once it says `at`."""
+    environment = ENVIRONMENT | {"TMPDIR": str(folder / "tmp"), "PATH": path + os.environ["PATH"]}
+    with subprocess.Popen(
+        [*PROGRAM, *command.split()], cwd=folder, env=environment, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert any(re.search(at, line) for line in process.stderr), f"it ended without saying {at}"
+        for number in by:
+            process.send_signal(number)
+            time.sleep(0.05)
+        out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def left(folder):
+    return sorted(os.listdir(folder / "tmp"))
+
+
+def running(folder):
+    """Processes that have something of a folder in their command line."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(folder / "tmp") in words:
+            found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("by", "code", "word"),
+    [
+        ([signal.SIGTERM], 143, "terminated"),
+        ([signal.SIGHUP], 129, "hung up"),
+        ([signal.SIGINT, signal.SIGTERM], 130, "interrupted"),  # as CI runners do when they cancel a job
+        ([signal.SIGTERM] * 5, 143, "terminated"),
+    ],
+)
+def test_signals_keep_what_was_measured(folder, by, code, word):
+    done, out, err = ended(f"bench good.onnx {LONG} -o results.json --json", folder, at="round 4 of", by=by)
+    assert done == code
+    assert err.splitlines()[-1] == word
+    assert "Traceback" not in err
+    results = load(folder / "results.json")
+    assert json.loads(out) == results.model_dump(mode="json")
+    assert results.interrupted
+    assert results.entries[0].summary.count >= 6
+    assert left(folder) == []
+
+
+def test_before_anything_was_measured_there_is_nothing_to_keep(folder):
+    done, out, err = ended(f"bench good.onnx {LONG} -o results.json", folder, at="loading", by=[signal.SIGTERM])
+    assert (done, out, err.splitlines()[-1]) == (143, err and out, "terminated")
+    assert left(folder) == []
+
+
+def test_what_a_killed_process_left_is_swept_by_the_next(folder, warm):
+    done, *_ = ended(f"bench good.onnx {LONG}", folder, at="round 4 of", by=[signal.SIGKILL])
+    assert done == -signal.SIGKILL
+    assert len(left(folder)) == 1
+    (folder / "tmp" / "of-another-program").mkdir()
+    environment = {"TMPDIR": str(folder / "tmp")}
+    done = subprocess.run([*PROGRAM, "inspect", "good.onnx", "-q"], cwd=folder, env=ENVIRONMENT | environment)
+    assert done.returncode == 0
+    assert left(folder) == ["of-another-program"]
+
+
+@pytest.mark.parametrize(
+    ("by", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -signal.SIGKILL)]
+)
+def test_over_ssh_no_connection_no_worker_and_no_folder_stays(folder, board, by, code):
+    command = f"bench good.onnx {LONG} --device ssh://board -o results.json"
+    done, *_ = ended(command, folder, at="round 4 of", by=[by], path=f"{board.path}:")
+    assert done == code
+    assert gone(board.workers)
+    if by is signal.SIGKILL:
+        assert gone(board.sessions, ssh_module.PERSIST_SECONDS + 30)
+        assert len(list((board.home / ".cache/falcon-edge").glob("run.*"))) == 1
+        command = "bench good.onnx --seconds 0 --runs 2 --processes 1 --rounds 1 --device ssh://board -q"
+        environment = ENVIRONMENT | {"TMPDIR": str(folder / "tmp"), "PATH": f"{board.path}:{os.environ['PATH']}"}
+        assert subprocess.run([*PROGRAM, *command.split()], cwd=folder, env=environment).returncode == 0
+    else:
+        assert load(folder / "results.json").interrupted
+        assert gone(board.sessions, 5)
+    assert not list((board.home / ".cache/falcon-edge").glob("run.*"))
+    assert left(folder) == []
