@@ -11,6 +11,7 @@ from onnx import NodeProto, TensorProto
 from converters.errors import ConversionError, Unsupported
 from converters.onnx_graph import ONNX_DOMAINS, OnnxGraph, clip_bounds
 from converters.passes.own_functions import named
+from converters.quantization.rules import is_clamp
 from converters.tflite.builder import Builder
 from converters.tflite.layout import Layout, Order, Shape, usual_order
 from converters.tflite.ranges import non_negative
@@ -69,12 +70,22 @@ class Context:
     the layout that it needs: what lies otherwise is rearranged there, once.
     """
 
-    def __init__(self, graph: OnnxGraph, shapes: dict[str, Shape], kinds: dict[str, int], builder: Builder):
+    def __init__(
+        self,
+        graph: OnnxGraph,
+        shapes: dict[str, Shape],
+        kinds: dict[str, int],
+        builder: Builder,
+        *,
+        integer: bool = False,
+    ):
+        """integer: what is emitted becomes int8, so that only those activations are fused that int8's rules know of."""
         self.graph, self.shapes, self.kinds, self.builder = graph, shapes, kinds, builder
         self.non_negative = non_negative(graph)
         self.unsupported: list[Unsupported] = []
         self._stored: dict[str, Stored] = {}
         self._arranged: dict[tuple[str, Layout, Shape], int] = {}
+        self._integer = integer
         self._done: set[str] = set()
         self._unknown: set[str] = set()  # values behind one that has no form, of which not even the shape is known
 
@@ -278,7 +289,7 @@ class Context:
         follower = self.graph.only_consumer(name)
         if follower is not None:
             activation = activation_of(self.graph, follower)
-            if activation is not None:
+            if activation is not None and (is_clamp(self.graph, follower) or not self._integer):
                 self.absorb(follower)
                 return follower.output[0], activation
         return name, schema.ActivationFunctionType.NONE

@@ -139,7 +139,7 @@ def _built(
     graph, builder = OnnxGraph(name_functions(model)), Builder("falcon-edge")
     if half:
         round_constants(graph.constants, by_channel=by_channel)
-    context = Context(graph, shapes, types, builder)
+    context = Context(graph, shapes, types, builder, integer=quantization is not None)
     name = graph.inputs[0].name
     context.output_as(name, usual_order(len(context.shape(name))))
     image = context.stored(name).tensor

@@ -226,3 +226,13 @@ def test_biases_are_well_inside_of_int32(tmp_path):
             scale = made.spec.activations[node.input[0]].scale
             steps, _ = quantize_bias(bias, scale, made.spec.weights[node.input[1]])
             assert np.abs(steps.astype(np.int64)).max() <= 0.51 * INT32_LIMIT
+
+
+@pytest.mark.parametrize("factor", [1.0, 30.0])
+def test_a_clamp_that_int8_has_no_operator_with_is_one_of_its_own(tmp_path, factor):
+    """Clip(-1, 1) is taken in by TFLite's convolution in float; in int8 the scale before it would be another there."""
+    network = nn.Sequential(Function(lambda x, a: factor * a(x)), nn.Conv2d(8, 8, 3), nn.Hardtanh(-1, 1))
+    spec, one, other, alone, steps = answers(exported(network, tmp_path), tmp_path)
+    assert spec.kept == {}
+    assert min(one, other) >= alone - 1
+    assert steps <= 1.001
