@@ -65,7 +65,7 @@ def test_nothing_is_sent_twice_and_clean_leaves_nothing(phone, files, tmp_path):
         remote = device.push(files["vgg.onnx"])
         assert phone.folder.joinpath(remote).read_bytes() == files["vgg.onnx"].read_bytes()
         device.close()
-    assert sum(".part" in command for command in phone.commands) == 1  # the move of the one that was sent
+    assert sum("mv " in command for command in phone.commands) == 1  # the move of the one that was sent
     device = AdbDevice("adb", clean=True)
     assert device.board.python
     device.close()

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,8 @@ def running(phone):
 
 
 def test_a_phone_with_the_app_gives_what_this_machine_gives(phone, candidates):
-    there, here = (bench(candidates, where, QUICK) for where in (AdbDevice("adb"), LocalDevice()))
+    with closing(AdbDevice("adb")) as device:
+        there, here = (bench(candidates, where, QUICK) for where in (device, LocalDevice()))
     for one, other in zip(there.entries, here.entries, strict=True):
         assert (one.failure, one.device) == (None, "adb")
         assert {(burst.process, burst.round) for burst in one.bursts} == {(0, 0), (0, 1), (1, 0), (1, 1)}

@@ -21,6 +21,8 @@ from runtime_bench.devices.ssh import SshDevice
 from runtime_bench.environment import local_environment
 from runtime_bench.errors import BenchInputError, DeviceError, WorkerError
 from runtime_bench.golden import Tolerance
+from runtime_bench.profile import Graph, add_profiles
+from runtime_bench.validity import NOT_PROFILED
 
 if SSHD is None and "CI" not in os.environ:
     pytest.skip("no sshd here: apt-get install openssh-server", allow_module_level=True)
@@ -49,6 +51,7 @@ def stored(board):
 
 def test_a_board_gives_what_this_machine_gives(board, device, candidates):
     there, here = (bench(candidates, where, QUICK) for where in (device, LocalDevice()))
+    device.close()
     for one, other in zip(there.entries, here.entries, strict=True):
         assert (one.failure, one.device, one.emulated) == (None, "ssh://board", False)
         assert one.summary.count >= 6
@@ -151,6 +154,18 @@ def test_a_lost_connection_while_measuring(board, device, candidates):
         assert entry.failure.kind in ("connection", "device")
         assert "ssh://board" in entry.failure.message
     assert gone(board.workers)
+
+
+def test_a_connection_lost_before_profiling_keeps_what_was_measured(board, device, candidates):
+    results = bench(candidates, device, QUICK)
+    board.hang_up()
+    graphs = {candidate.path: Graph(()) for candidate in candidates}
+    profiled = add_profiles(results, candidates, graphs, device, QUICK, candidates)
+    assert [entry.summary for entry in profiled.entries] == [entry.summary for entry in results.entries]
+    assert (profiled.peaks, profiled.interrupted) == (None, False)
+    for entry in profiled.entries:
+        assert entry.failure is None
+        assert [flag.flag for flag in entry.flags if flag.flag == NOT_PROFILED] == [NOT_PROFILED]
 
 
 def test_a_lost_connection_while_sending(board, device, tmp_path):
