@@ -14,7 +14,7 @@
     return Object.fromEntries(Object.entries(part).map(([name, each]) => [name, themed(each, style)]));
   }
 
-  const FONT = 13, SMALL = 12, LINE = 17, GAP = 12, EDGE = 18; // pixels: of labels and legends, of a line, between things, at an edge
+  const FONT = 13, SMALL = 12, LINE = 17, GAP = 12, EDGE = 24; // pixels: of labels and legends, of a line, between things, at an edge
   const SIGNS = /&(?:amp|lt|gt);|\P{M}\p{M}*/gu; // of a label: an entity is one of them
   const ENTITIES = { "&amp;": "&", "&lt;": "<", "&gt;": ">" };
   const pencil = document.createElement("canvas").getContext("2d");
@@ -76,6 +76,7 @@
     const margin = { l: above ? EDGE : left, r: above ? EDGE : EDGE + noted, b: 44 };
     margin.t = 19 + LINE * legendLines(names, width - margin.l - margin.r);
     height += margin.t - 36;
+    layout = { ...layout, xaxis: { ...layout.xaxis, automargin: false } }; // its labels have their room
     const beside = { showarrow: false, xref: "paper", font: { size: FONT }, bgcolor: "var(--paper)", borderpad: 0 };
     if (!above) {
       const annotations = notes.map((each) => ({ ...each, ...beside, x: 1, xanchor: "left", xshift: GAP }));

@@ -21,6 +21,23 @@ PLOTS = """
    place.querySelectorAll(".trace.scatter, .trace.bars").length])
 """
 COMPARISON = "#comparison"
+# Texts of plots that are not wholly within them, or hidden behind a scroll bar of the legend.
+CUT = """
+[...document.querySelectorAll(".plot")].flatMap((plot) => {
+  const box = plot.getBoundingClientRect();
+  const outside = ({ left, right, top, bottom }) =>
+    left < box.left - 1 || right > box.right + 1 || top < box.top - 1 || bottom > box.bottom + 1;
+  const seen = (each) => each.checkVisibility({ opacityProperty: true }); // plotly.js leaves out what ends outside
+  const texts = [...plot.querySelectorAll("text")].filter(
+    (each) => seen(each) && outside(each.getBoundingClientRect()));
+  const bars = [...plot.querySelectorAll(".scrollbar")].filter((each) => each.getBoundingClientRect().height > 0);
+  return [...texts, ...bars].map((each) => [plot.dataset.figure, each.textContent]);
+})
+"""
+SHARES = """
+[...document.querySelectorAll(".plot")].map((plot) =>
+  [plot.dataset.figure, plot.querySelector(".xy .bglayer, .nsewdrag").getBoundingClientRect().width / plot.clientWidth])
+"""
 COLUMN = """
 (() => {
   const table = document.querySelector("#comparison table");
@@ -50,6 +67,8 @@ def folder(flow, warm, tmp_path_factory):
     assert done.code == 0, done
     document = json.loads((folder / "profiled.json").read_text())
     write(folder / "hostile.json", hostile(document))
+    for place in ("one", "two", "three"):
+        write(folder / f"{place}.json", elsewhere(document, f"ssh://measuring@{'raspberry-pi-' * 3}{place}.local:22"))
     counts = {"cpu": "a53", "instructions": 100, "loads": 1, "stores": 1, "bytes_loaded": 1, "bytes_stored": 1}
     for entry in document["entries"]:
         entry |= {"emulated": True, "device": "arm64", "counts": counts, "profile": None}
@@ -60,6 +79,16 @@ def folder(flow, warm, tmp_path_factory):
 def write(path, document):
     path.write_text(json.dumps(document))
     load(path)
+
+
+def elsewhere(document, device):
+    """The same of another device, and with names that are long."""
+    document = json.loads(json.dumps(document))
+    document["options"]["device"] = device
+    for entry in document["entries"]:
+        entry["device"] = device
+        entry["model"]["name"] = f"{'a_network_of_our_own_' * 6}{entry['model']['name']}"
+    return document
 
 
 def hostile(document):
@@ -165,6 +194,24 @@ def test_a_table_is_copied_as_tabs(browser, report):
         assert len({len(row) for row in rows}) == 1
     assert browser.run(f"document.querySelector('{COMPARISON} details').open")
     assert browser.run("document.querySelectorAll('summary button').length") == 0
+
+
+@pytest.mark.parametrize("width", [360, 500, 768, 1280])
+def test_three_devices_and_long_names_on_a_screen(browser, report, width):
+    """Nothing is cut off, plots are as wide as the page, every device is named in them, and the page stays in place."""
+    browser.open(report("one", "two", "three"), width=width)
+    browser.wait(DRAWN)
+    assert browser.run("document.documentElement.scrollWidth") == width
+    assert browser.run(CUT) == []
+    for name, share in browser.run(SHARES):
+        assert share > (0.5 if name.startswith(("layers", "roofline")) else 0.65), name
+    for plot in ("distributions", "memory", "trade"):
+        said = "".join(browser.run(f"document.querySelector('[data-figure={plot}]').textContent").split())
+        assert all(said.count(f"-{name}.local:22") >= 2 for name in ("one", "two", "three"))
+    # Another width is another layout, without the page being loaded again.
+    browser.ask("Emulation.setDeviceMetricsOverride", width=700, height=900, deviceScaleFactor=1, mobile=False)
+    browser.wait("[...document.querySelectorAll('.main-svg')].every((each) => each.clientWidth === 668)")
+    assert browser.run(CUT) == []
 
 
 def test_it_prints(browser, report):
