@@ -83,7 +83,7 @@
       const yaxis = { ...layout.yaxis, ticktext: labels.map((each) => `${each}  `) };
       return { data, height, layout: { ...layout, margin, annotations, yaxis } };
     }
-    const broken = labels.map((each) => wrapped(each, width - 2 * EDGE - noted, FONT));
+    const broken = labels.map((each) => wrapped(each, width - GAP - noted, FONT));
     const head = LINE * Math.max(...broken.map((each) => each.split("<br>").length)) + 4;
     const row = (height - margin.t - margin.b) / labels.length;
     const share = row / (row + head); // what is left of a row for its marks, at its bottom
@@ -92,7 +92,8 @@
       ...each, y: each.y.map(moved), ...(each.type === "bar" ? { width: each.width * share } : {}),
     }));
     const text = (words, place, side) => ({
-      ...beside, text: words, y: place - 0.5, yanchor: "top", x: side === "left" ? 0 : 1, xanchor: side, align: side,
+      ...beside, text: words, y: place - 0.5, yanchor: "top", align: side,
+      ...(side === "left" ? { x: 0, xanchor: "left", xshift: -EDGE } : { x: 1, xanchor: "right", xshift: EDGE }),
     });
     const annotations = [
       ...broken.map((each, number) => text(each, places[number], "left")),
