@@ -210,7 +210,7 @@ def test_three_devices_and_long_names_on_a_screen(browser, report, width):
         assert all(said.count(f"-{name}.local:22") >= 2 for name in ("one", "two", "three"))
     # Another width is another layout, without the page being loaded again.
     browser.ask("Emulation.setDeviceMetricsOverride", width=700, height=900, deviceScaleFactor=1, mobile=False)
-    browser.wait("[...document.querySelectorAll('.main-svg')].every((each) => each.clientWidth === 668)")
+    browser.wait("[...document.querySelectorAll('.main-svg')].every((each) => each.clientWidth === 636)")
     assert browser.run(CUT) == []
 
 
