@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from math import prod
 from pathlib import Path
@@ -37,6 +37,8 @@ LARGEST_MODEL, LARGEST_BUNDLE = 4 * 1024**3, 16 * 1024**3  # bytes
 Target = Literal["onnx", "ort", "tflite"]
 Precision = Literal["fp32", "fp16", "int8"]
 Role = Literal["standard", "compressed"]
+# Of files that were read: device, inode, bytes and time of the last change, which hard links share -> SHA-256.
+Digests = dict[tuple[int, int, int, int], str]
 AnyDocument = TypeVar("AnyDocument", bound=BaseModel)
 
 # Folders and a name, none of which starts with a dot: neither absolute nor out of the bundle, on any system.
@@ -261,10 +263,10 @@ class Manifest(Document):
 
 
 class Bundle:
-    """A bundle on disk whose hashes were found right."""
+    """A bundle on disk whose hashes were found right; `digests` has them by the version of the file that has them."""
 
-    def __init__(self, path: Path, manifest: Manifest):
-        self.path, self.manifest = path, manifest
+    def __init__(self, path: Path, manifest: Manifest, digests: Digests):
+        self.path, self.manifest, self.digests = path, manifest, digests
 
     def file(self, relative: str) -> Path:
         """A file of the bundle by its path in it."""
@@ -272,10 +274,14 @@ class Bundle:
 
 
 class Draft:
-    """A bundle being written: put files under `path`, set `manifest`; nothing is visible before it is whole."""
+    """A bundle being written: put files under `path`, set `manifest`; nothing is visible before it is whole.
 
-    def __init__(self, path: Path, manifest: Manifest | None):
-        self.path, self.manifest = path, manifest
+    former: the bundle that is changed, where there is one.
+    """
+
+    def __init__(self, path: Path, former: Bundle | None = None):
+        self.path, self.former = path, former
+        self.manifest = None if former is None else former.manifest
 
     def write(self, relative: str, data: bytes) -> None:
         """Write one file, replacing it if it is there. Raises BadInput if it cannot be written."""
@@ -327,16 +333,17 @@ def open_bundle(path: Path) -> Bundle:
     if not sums.is_file() or not (path / MANIFEST).is_file():
         raise BadInput(f"{path}: not a bundle ({MANIFEST} or {SUMS} is missing)")
     try:
-        written, sizes = read_at_most(sums, MAXIMUM_DOCUMENT), _sizes(path)
+        written, files = read_at_most(sums, MAXIMUM_DOCUMENT), _files(path)
         # What costs little first: a file may say that it has more bytes than a day is long enough to hash.
         listed = {_name(line) for line in written.splitlines()}
-        _refuse_differences(path, listed ^ {os.fsencode(name) for name in sizes})
+        _refuse_differences(path, listed ^ {os.fsencode(name) for name in files})
         data = read_at_most(path / MANIFEST, MAXIMUM_DOCUMENT)
         if _line(MANIFEST, hashlib.sha256(data).hexdigest()) not in written.splitlines(keepends=True):
             _refuse_differences(path, {os.fsencode(MANIFEST)})
         manifest = parse_document(data, path / MANIFEST, Manifest)
-        _refuse_sizes(path, sizes, manifest)
-        found = _sums(path, sizes)
+        _refuse_sizes(path, files, manifest)
+        digests: Digests = {}
+        found = _sums(path, files, digests)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
     if written != found:
@@ -345,7 +352,7 @@ def open_bundle(path: Path) -> Bundle:
     lacking = next((name for name in manifest.files if not (path / name).is_file()), None)
     if lacking is not None:
         raise BadInput(f"{path}: lacks {lacking}, which its manifest names; make the bundle again")
-    return Bundle(path, manifest)
+    return Bundle(path, manifest, digests)
 
 
 def read_at_most(path: Path, limit: int) -> bytes:
@@ -414,24 +421,23 @@ def edit_bundle(path: Path) -> Iterator[Draft]:
     if not path.is_dir():
         raise BadInput(f"{path}: no such bundle")
     with locked(path):
-        manifest = open_bundle(path).manifest
-        with _published(Place(path)) as draft:
+        former = open_bundle(path)
+        with _published(Place(path), former) as draft:
             shutil.copytree(path, draft.path, dirs_exist_ok=True, copy_function=_link_or_copy)
-            draft.manifest = manifest
             yield draft
 
 
 @contextmanager
-def _published(place: Place) -> Iterator[Draft]:
+def _published(place: Place, former: Bundle | None = None) -> Iterator[Draft]:
     """A draft that is sealed and swapped in at the end of the block; nothing is left behind if the block fails."""
-    draft = Draft(place.part, None)
+    draft = Draft(place.part, former)
     try:
         draft.path.mkdir()
         yield draft
         if draft.manifest is None:
             raise ValueError("a bundle needs a manifest")
         draft.write(MANIFEST, canonical_json(draft.manifest))
-        draft.write(SUMS, _sums(draft.path, _sizes(draft.path)))
+        draft.write(SUMS, _sums(draft.path, _files(draft.path), {} if former is None else former.digests))
         for file in draft.path.rglob("*"):
             if file.is_file():
                 _sync(file)
@@ -453,19 +459,19 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    """Bytes of every file of a bundle but SHA256SUMS, by its path in it. Raises BadInput for a link, pipe or device."""
+def _files(folder: Path) -> dict[str, os.stat_result]:
+    """Every file of a bundle but SHA256SUMS, by its path in it. Raises BadInput for a link, pipe or device."""
     found = {}
     for file in folder.rglob("*"):
         kind = file.lstat()
         if not (stat.S_ISREG(kind.st_mode) or stat.S_ISDIR(kind.st_mode)):
             raise BadInput(f"{file}: a bundle holds plain files and folders only")
         if stat.S_ISREG(kind.st_mode) and file != folder / SUMS:
-            found[file.relative_to(folder).as_posix()] = kind.st_size
+            found[file.relative_to(folder).as_posix()] = kind
     return found
 
 
-def _refuse_sizes(path: Path, sizes: Mapping[str, int], manifest: Manifest) -> None:
+def _refuse_sizes(path: Path, files: Mapping[str, os.stat_result], manifest: Manifest) -> None:
     """Raise BadInput for a file that is larger than what the manifest says it is can be, or all of them together."""
     models = {WEIGHTS, *(export.file for export in manifest.exports)}
     arrays = {}
@@ -473,6 +479,7 @@ def _refuse_sizes(path: Path, sizes: Mapping[str, int], manifest: Manifest) -> N
         arrays[vector.input] = 4 * prod(manifest.input.shape)
         if vector.pixels is not None and vector.pixels_shape is not None:
             arrays[vector.pixels] = prod(vector.pixels_shape)
+    sizes = {name: kind.st_size for name, kind in files.items()}
     for name, size in sizes.items():
         largest = min(arrays.get(name, LARGEST_MODEL if name in models else MAXIMUM_DOCUMENT), LARGEST_MODEL)
         if size > largest:
@@ -481,9 +488,19 @@ def _refuse_sizes(path: Path, sizes: Mapping[str, int], manifest: Manifest) -> N
         raise BadInput(f"{path}: larger than {LARGEST_BUNDLE >> 30} GiB, which no bundle is")
 
 
-def _sums(folder: Path, names: Iterable[str]) -> bytes:
-    """The bytes that SHA256SUMS must have, by the names of all files but itself: sorted by path."""
-    return b"".join(_line(name, sha256(folder / name)) for name in sorted(names, key=os.fsencode))
+def _sums(folder: Path, files: Mapping[str, os.stat_result], digests: Digests) -> bytes:
+    """The bytes that SHA256SUMS must have, by the names of all files but itself: sorted by path.
+
+    Reads no version of a file that `digests` knows, and adds the others to them.
+    """
+    lines = []
+    for name in sorted(files, key=os.fsencode):
+        kind = files[name]
+        version = (kind.st_dev, kind.st_ino, kind.st_size, kind.st_mtime_ns)
+        if version not in digests:
+            digests[version] = sha256(folder / name)
+        lines.append(_line(name, digests[version]))
+    return b"".join(lines)
 
 
 def _line(name: str, digest: str) -> bytes:

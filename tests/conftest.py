@@ -1,8 +1,12 @@
 """What all tests share: settings of hypothesis and torch, and data small enough for a second."""
 
 import os
+import shutil
+import tempfile
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="falcon-edge-state-")  # not the one of who runs the tests
+os.environ["FALCON_EDGE_TRUST_CODE"] = ""
 
 import hypothesis
 import numpy as np
@@ -12,6 +16,12 @@ import torch
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, max_examples=40)
 hypothesis.settings.load_profile("tests")
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state():
+    yield
+    shutil.rmtree(os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -44,6 +44,7 @@ def compress(
     mean: options.Mean = None,
     std: options.Std = None,
     seed: options.Seed = 0,
+    trust_code: options.TrustCode = False,
     force: options.Force = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -58,7 +59,9 @@ def compress(
         from falcon_edge.training.fit import Recipe
 
         classes = options.class_map(class_map, data)
-        choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed, weights_key)
+        choice = options.choice(
+            model, weights, input_shape, num_classes, width, mean, std, seed, weights_key, trust_code=trust_code
+        )
         if dry_run or output is None:
             made = plan_compression(
                 choice, rank=rank, plan_file=plan, cap_rank=cap_rank, init=init, data=data, class_map=classes

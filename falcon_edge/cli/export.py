@@ -81,6 +81,7 @@ def export(
     ] = False,
     dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch of .onnx free.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse what is otherwise a warning.")] = False,
+    trust_code: options.TrustCode = False,
     as_json: Json = False,
     debug: Debug = False,
     quiet: Quiet = False,
@@ -90,7 +91,7 @@ def export(
         precisions = [chosen.value for chosen in dict.fromkeys(precision or [Precision.fp32])]
         if "int8" in precisions and data is None:
             raise BadInput("--precision int8 needs images to calibrate with: --data DATA")
-        from falcon_edge.bundle import find_bundle, open_bundle
+        from falcon_edge.bundle import find_bundle
         from falcon_edge.steps.export import export as run
         from falcon_edge.steps.quantize import Int8
 
@@ -109,14 +110,17 @@ def export(
                 measure=measure,
                 class_map=classes,
             )
-        path = find_bundle(bundle)
-        before = {made.file for made in open_bundle(path).manifest.exports}
         with out.progress() as progress:
             manifest = run(
-                path, targets, precisions, int8=int8, dynamic_batch=dynamic_batch, strict=strict, progress=progress
+                find_bundle(bundle),
+                targets,
+                precisions,
+                int8=int8,
+                dynamic_batch=dynamic_batch,
+                strict=strict,
+                trust_code=trust_code,
+                progress=progress,
             )
-        for file in sorted(before.difference(made.file for made in manifest.exports)):
-            out.say(f"{file}: taken out, for it was of another quantization")
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))
         for advice in manifest.advice:
             out.say(f"{advice.file}: {advice.text}")

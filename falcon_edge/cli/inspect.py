@@ -31,7 +31,8 @@ def inspect(
 
             bundle = open_bundle(chosen)
             plan = read_document(bundle.file(PLAN), Plan)
-            names = [export.file for export in bundle.manifest.exports]
+            # Not the .ort, whose format is ONNX Runtime's own: the manifest says of it what there is to say.
+            names = [export.file for export in bundle.manifest.exports if export.target != "ort"]
             files = dict(zip(names, describe_apart([bundle.file(name) for name in names]), strict=True))
             out.result(
                 {

@@ -49,6 +49,14 @@ Mean = Annotated[
 ]
 Std = Annotated[str | None, typer.Option("--std", metavar="S,...", help="Standard deviation per channel.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of weights, batches and augmentation.")]
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code",
+        help="Run the code that a bundle names (module:function) though you did not pack it here; or "
+        "FALCON_EDGE_TRUST_CODE=1.",
+    ),
+]
 
 LearningRate = Annotated[
     float | None,
@@ -101,6 +109,8 @@ def choice(
     std: str | None,
     seed: int,
     weights_key: str | None,
+    *,
+    trust_code: bool = False,
 ) -> "Choice":
     """The options that say which network is meant, read."""
     from falcon_edge.steps.subject import Choice
@@ -115,4 +125,5 @@ def choice(
         numbers(std, "--std"),
         seed,
         weights_key,
+        trust_code,
     )

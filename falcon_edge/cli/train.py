@@ -30,6 +30,7 @@ def train(
     mean: options.Mean = None,
     std: options.Std = None,
     seed: options.Seed = 0,
+    trust_code: options.TrustCode = False,
     force: options.Force = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -51,7 +52,9 @@ def train(
             seed=seed,
         )
         classes = options.class_map(class_map, data)
-        choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed, weights_key)
+        choice = options.choice(
+            model, weights, input_shape, num_classes, width, mean, std, seed, weights_key, trust_code=trust_code
+        )
         with out.progress() as progress:
             manifest = run(choice, data, output, recipe, class_map=classes, force=force, progress=progress)
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))

@@ -1,8 +1,10 @@
 """Where a network comes from: our own by name, `timm:NAME`, `torchvision:NAME` or `module:function`."""
 
 import importlib
+import importlib.util
 import inspect
 import math
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,6 +37,7 @@ BUILTIN: Mapping[str, Builtin] = {
     "vgg8": Builtin(vgg8, (1, 28, 28), 10),
 }
 MAXIMUM_NETWORK, MAXIMUM_COUNT = 8 * 1024**3, 1_000_000
+PACKAGES = ("timm", "torchvision")
 KNOWN = f"{', '.join(BUILTIN)}, timm:NAME, torchvision:NAME or module:function"
 
 
@@ -77,6 +80,35 @@ def build(
     return _call(source, factory, {key: value for key, value in wanted.items() if value is not None}).eval()
 
 
+def code_of(source: str) -> str | None:
+    """Where the module of `module:function` would be imported from; None for a source of another kind.
+
+    Empty where nothing is found. A package stands for the modules in it. Imports nothing. Raises BadInput for a module
+    of Python itself.
+    """
+    kind, _, name = source.partition(":")
+    if source in BUILTIN or not name or kind in PACKAGES:
+        return None
+    top = kind.partition(".")[0]
+    if top in sys.stdlib_module_names:  # os:abort in a manifest is no network either
+        raise BadInput(f"{source}: {kind} is a module of Python itself and makes no network; use {KNOWN}")
+    _see_working_folder()
+    try:
+        found = importlib.util.find_spec(top)
+    except (ImportError, ValueError):  # __main__, or made by hand
+        return str(getattr(sys.modules.get(top), "__file__", None) or "")
+    if found is None:
+        return ""
+    places = [found.origin] if found.origin is not None else list(found.submodule_search_locations or ())
+    return os.pathsep.join(os.path.realpath(place) for place in places)
+
+
+def _see_working_folder() -> None:
+    """Let modules be found there, as `python -m` does: users' networks lie in the folder they work in."""
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+
+
 def _timm(name: str) -> Callable[..., Any]:
     timm = packages.timm(f"timm:{name}")
     if not timm.is_model(name):
@@ -92,10 +124,8 @@ def _torchvision(name: str) -> Callable[..., Any]:
 
 
 def _function(module: str, name: str) -> Callable[..., Any]:
-    if module.partition(".")[0] in sys.stdlib_module_names:  # os:abort in a manifest is no network either
-        raise BadInput(f"{module}:{name}: {module} is a module of Python itself and makes no network; use {KNOWN}")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: users' networks lie in the folder they work in
+    code_of(f"{module}:{name}")
+    _see_working_folder()
     try:
         function = getattr(importlib.import_module(module), name)
     except (Exception, SystemExit) as error:  # a script without a guard may parse its arguments and end
@@ -114,7 +144,7 @@ def _function(module: str, name: str) -> Callable[..., Any]:
 def _call(source: str, factory: Callable[..., Any], choices: dict[str, Any]) -> nn.Module:
     try:
         model = factory(**choices)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadInput(f"{source} cannot be built with {choices}: {_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise BadInput(f"{source} returned a {type(model).__name__}, not an nn.Module")

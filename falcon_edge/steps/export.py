@@ -37,15 +37,14 @@ from falcon_edge.bundle import (
     Target,
     Tolerance,
     edit_bundle,
-    open_bundle,
 )
-from falcon_edge.data import Dataset
+from falcon_edge.data import Dataset, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import notice
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.advise import advise, measured_speed
 from falcon_edge.steps.quantize import Int8, Quantizer
-from falcon_edge.steps.subject import Choice, Subject, open_with_data
+from falcon_edge.steps.subject import Subject, network_of
 
 # What can be exported. ONNX Runtime computes float16 in float32 on a CPU, so that only TFLite has a use for it.
 FORMS: tuple[tuple[Target, Precision], ...] = (
@@ -78,6 +77,7 @@ def export(
     int8: Int8 | None = None,
     dynamic_batch: bool = False,
     strict: bool = False,
+    trust_code: bool = False,
     progress: Progress = silent,
 ) -> Manifest:
     """Add the files of `targets` in `precisions` to a bundle, each proved against the one before.
@@ -85,7 +85,7 @@ def export(
     fp32 is compared with torch, .ort and .tflite with the .onnx of their precision, fp16 with the fp32 .onnx whose
     constants are rounded; int8 needs `int8`, and both runtimes get one quantization: int8 files of a former one are
     taken out, unless they are made anew. dynamic_batch leaves the batch of .onnx files free. What is doubtful of a file
-    is a notice and stands in its `warnings`; strict refuses it.
+    is a notice and stands in its `warnings`; strict refuses it. trust_code: see falcon_edge.steps.trust.
 
     Nothing is written if anything fails. Raises ParityError (converters) where answers differ by more than is allowed,
     BelowAsked where int8 loses more top-1 than `int8.max_drop`, BadInput for a bundle that cannot be opened or
@@ -101,13 +101,19 @@ def export(
     ):
         images = int8 if any(precision == "int8" for _, precision in forms) else None
         data, class_map = (None, None) if images is None else (images.data, images.class_map)
-        subject, dataset = open_with_data(Choice(str(path)), data, class_map)
-        samples = golden_samples(open_bundle(path))
+        bundle = draft.former
+        assert bundle is not None  # as it is changed
+        dataset = None if data is None else open_dataset(data)
+        subject, dataset = network_of(bundle, dataset, class_map, trust_code=trust_code)
+        samples = golden_samples(bundle)
         exporter = _Exporter(subject, draft, samples, Path(folder), int8, dataset, dynamic_batch, strict)
         for index, (target, precision) in enumerate(forms):
             progress(index, len(forms), f"exporting {target} {precision}")
             exporter.export(target, precision)
     assert draft.manifest is not None
+    made = {export.file for export in draft.manifest.exports}
+    for lost in (export.file for export in bundle.manifest.exports if export.file not in made):
+        notice(f"{path}: {lost} was taken out, for it was of another quantization")
     done = ", ".join(f"{target} {precision}" for target, precision in forms)
     progress(len(forms), len(forms), f"exported {done}")
     return draft.manifest

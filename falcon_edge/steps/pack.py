@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from falcon_edge.bundle import Manifest, MeasuredAccuracy, Step
+from falcon_edge.bundle import Manifest, MeasuredAccuracy, Step, is_bundle
 from falcon_edge.data import ClassMap, Dataset, Split
 from falcon_edge.errors import BadInput
 from falcon_edge.models.sources import BUILTIN
@@ -44,9 +44,9 @@ def pack(
     force: an earlier bundle there is replaced.
     """
     with hold(output, force=force) as place:
-        subject, dataset = open_with_data(choice, data, class_map)
-        if subject.lineage is not None:
+        if is_bundle(Path(choice.model)):
             raise BadInput(f"{choice.model}: is a bundle already")
+        subject, dataset = open_with_data(choice, data, class_map)
         weights = None if choice.weights is None else choice.weights.name
         options: dict[str, Any] = {"weights": weights, "seed": choice.seed}
         if choice.weights_key is not None:

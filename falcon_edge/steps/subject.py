@@ -18,6 +18,7 @@ from falcon_edge.bundle import (
     TRAINING,
     WEIGHTS,
     Architecture,
+    Bundle,
     Golden,
     Lineage,
     Manifest,
@@ -47,6 +48,7 @@ from falcon_edge.place import Place
 from falcon_edge.preprocessing import InputSpec, input_spec_for
 from falcon_edge.steps.golden import golden_inputs, raw_images
 from falcon_edge.steps.normalisation import PHOTO_SIZE, Normalisation, normalisation
+from falcon_edge.steps.trust import record, require_trust
 
 PHOTO_INPUT = (3, 224, 224)
 PHOTO_SOURCES = ("timm:", "torchvision:")
@@ -66,6 +68,7 @@ class Choice:
     std: tuple[float, ...] | None = None
     seed: int = 0
     weights_key: str | None = None
+    trust_code: bool = False  # of a bundle's: a MODEL that names a function asks for it
 
 
 @dataclass(frozen=True)
@@ -116,9 +119,9 @@ def _opened(
     """A network, and `dataset` with its classes."""
     path = Path(choice.model)
     if is_bundle(path) or path.suffix == SUFFIX:
-        if replace(choice, seed=0) != Choice(choice.model):
+        if replace(choice, seed=0, trust_code=False) != Choice(choice.model):
             raise BadInput(f"{path}: a bundle has its own weights, input and normalisation; leave those options out")
-        return _from_bundle(path, dataset, class_map)
+        return network_of(open_bundle(path), dataset, class_map, trust_code=choice.trust_code)
     if path.exists() and choice.model not in BUILTIN and ":" not in choice.model:
         raise BadInput(
             f"{choice.model}: a file or folder, but not a bundle; give a network's name and --weights {path}"
@@ -126,9 +129,15 @@ def _opened(
     return _from_source(choice, dataset, class_map)
 
 
-def _from_bundle(path: Path, dataset: Dataset | None, class_map: ClassMap | None) -> tuple[Subject, Dataset | None]:
-    bundle = open_bundle(path)
-    manifest = bundle.manifest
+def network_of(
+    bundle: Bundle, dataset: Dataset | None = None, class_map: ClassMap | None = None, *, trust_code: bool = False
+) -> tuple[Subject, Dataset | None]:
+    """The network of a bundle that was opened, and `dataset` with its classes. Raises BadInput as `open_subject`.
+
+    trust_code: whether to import its code, where it has any that this user has not packed here.
+    """
+    path, manifest = bundle.path, bundle.manifest
+    require_trust(path, manifest, trust_code=trust_code)
     if dataset is not None:
         dataset = dataset.of_classes(manifest.labels, str(path), class_map)
     architecture = manifest.architecture
@@ -255,7 +264,7 @@ def answer(source: str, network: nn.Module, shape: tuple[int, int, int], advice:
     words = "x".join(map(str, shape))
     try:
         output = forward_zeros(network, shape)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"{source} does not take an input of {words}: {text}{advice}") from error
     if not isinstance(output, torch.Tensor):
@@ -316,6 +325,7 @@ def write_subject(
             golden=Golden(vectors=vectors),
             tools=tool_versions(),
         )
+    record(draft.manifest)
     return draft.manifest
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from converters.errors import ParityError, UnsupportedOperator
 from converters.inspect import describe
+from falcon_edge import bundle
 from falcon_edge.bundle import Golden, edit_bundle, open_bundle
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import Notice
@@ -219,3 +221,18 @@ def test_a_bundle_that_was_miscounted_gets_the_count_of_the_exported_graph(tmp_p
     with pytest.warns(Notice, match=f"{right:,} MACs in the exported graph, {right - 7:,} in the network"):
         manifest = export(path, ("onnx",))
     assert manifest.macs == open_bundle(path).manifest.macs == right
+
+
+def test_an_export_reads_every_file_for_its_hash_once(exported, tmp_path, monkeypatch):
+    path = Path(shutil.copytree(exported[0], tmp_path / "net.falcon"))
+    real, hashed = bundle.sha256, Counter()
+
+    def sha256(file):
+        hashed[file.relative_to(file.parents[1] if file.parent.name in ("exports", "golden") else file.parent)] += 1
+        return real(file)
+
+    monkeypatch.setattr(bundle, "sha256", sha256)
+    export(path, ("tflite",))
+    new = {Path(name) for name in contents(path) if "tflite" in name} | {Path("manifest.json")}
+    assert hashed == {Path(name): 1 + (Path(name) in new) for name in contents(path) if name != "SHA256SUMS"}
+    assert open_bundle(path).manifest == open_bundle(exported[0]).manifest

@@ -1,5 +1,6 @@
 """int8, fp16 and .ort through export and bench: what the bundle says of them, and that it is so."""
 
+import json
 import shutil
 
 import numpy as np
@@ -158,8 +159,19 @@ def test_the_command_says_what_it_takes_out(integer, tmp_path, stripes):
     words = f"export {tmp_path}/net.falcon --target tflite --precision int8 --data {stripes} --samples 16".split()
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0
-    said = [line.partition(":")[0] for line in done.stderr.splitlines() if "of another quantization" in line]
+    said = [line.split()[2] for line in done.stderr.splitlines() if "of another quantization" in line]
     assert said == ["exports/model.int8.onnx", "exports/model.int8.ort"]
+
+
+def test_a_bundle_with_an_ort_is_inspected(integer):
+    done = CliRunner().invoke(app, ["inspect", str(integer), "--json"])
+    assert done.exit_code == 0
+    document = json.loads(done.stdout)
+    assert "exports/model.int8.ort" in {made["file"] for made in document["manifest"]["exports"]}
+    assert set(document["files"]) == {
+        made["file"] for made in document["manifest"]["exports"] if made["target"] != "ort"
+    }
+    assert "model.int8.ort" in CliRunner().invoke(app, ["inspect", str(integer)]).stdout
 
 
 @pytest.mark.parametrize(
