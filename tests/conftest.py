@@ -5,7 +5,7 @@ import shutil
 import tempfile
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="falcon-edge-state-")  # not the one of who runs the tests
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="state-of-tests-")  # not the one of who runs the tests
 os.environ["FALCON_EDGE_TRUST_CODE"] = ""
 
 import hypothesis

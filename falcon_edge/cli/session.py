@@ -113,7 +113,7 @@ def session(as_json: bool, debug: bool, quiet: bool) -> Iterator[Session]:
     out = Session(as_json, quiet)
     with signals() as received, scratch():
         try:
-            with _notices(out):
+            with _notices(out), _to_the_end():
                 yield out
         except (KeyboardInterrupt, Exception) as error:
             if received.first is not None or isinstance(error, KeyboardInterrupt):
@@ -151,6 +151,15 @@ class _Steady(io.TextIOBase):
     def flush(self) -> None:
         with suppress(OSError):
             self._terminal.flush()
+
+
+@contextmanager
+def _to_the_end() -> Iterator[None]:
+    """Nobody ends a verb half-way and calls it done: users' code may call sys.exit wherever a network runs."""
+    try:
+        yield
+    except SystemExit as error:
+        raise BadInput("the network's code called sys.exit; what it is called for must return") from error
 
 
 @contextmanager

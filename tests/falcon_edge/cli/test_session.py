@@ -1,8 +1,10 @@
 """What a verb says beside its result."""
 
+import sys
 import warnings
 
 import pytest
+import typer
 
 from falcon_edge.cli.session import session
 from falcon_edge.notices import Notice, notice
@@ -28,6 +30,14 @@ def test_notices_are_silent_with_q_and_other_warnings_are_what_they_were(capsys)
     with pytest.warns(RuntimeWarning, match="of a library"):
         verb()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("code", [None, 0, 1, "done"])
+def test_code_that_ends_the_program_is_an_error(capsys, code):
+    with pytest.raises(typer.Exit) as ended, session(as_json=False, debug=False, quiet=False):
+        sys.exit(code)
+    assert ended.value.exit_code == 2
+    assert capsys.readouterr().err == "error: the network's code called sys.exit; what it is called for must return\n"
 
 
 def test_a_script_gets_a_notice_as_a_warning():
