@@ -1,6 +1,7 @@
 """Both runtimes on this host, for parity and golden outputs: one thread, one image at a time."""
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,13 @@ def onnx_session(
 
 
 def run_onnx(
-    source: Path | ModelProto, samples: np.ndarray, *, outputs: list[str] | None = None, exact: bool = True
+    source: Path | ModelProto,
+    samples: Sequence[np.ndarray] | np.ndarray,
+    *,
+    outputs: list[str] | None = None,
+    exact: bool = True,
 ) -> list[np.ndarray]:
-    """Outputs of ONNX Runtime for samples (N, C, H, W), each stacked over the samples.
+    """Outputs of ONNX Runtime for samples (N, C, H, W), each stacked over the samples, which are asked for one by one.
 
     `outputs` names the values to fetch; by default all outputs of the graph. exact: on a host that saturates, a graph
     with uint8 activations is run as its int8-activation twin, which an .ort file does not have.
@@ -56,7 +61,7 @@ def run_onnx(
     twin = exact_twin(source) if exact else None
     session = onnx_session(source) if twin is None else onnx_session(twin, signed=True)
     name = session.get_inputs()[0].name
-    rows = [session.run(outputs, {name: samples[index : index + 1]}) for index in range(len(samples))]
+    rows = [session.run(outputs, {name: np.asarray(sample)[None]}) for sample in samples]
     return [np.concatenate([np.atleast_1d(value) for value in column]) for column in zip(*rows, strict=True)]
 
 
@@ -77,7 +82,7 @@ def host_saturates() -> bool:
     return not np.array_equal(found, expected)
 
 
-def run_tflite(path: Path, samples: np.ndarray, *, delegate: bool = True) -> np.ndarray:
+def run_tflite(path: Path, samples: Sequence[np.ndarray] | np.ndarray, *, delegate: bool = True) -> np.ndarray:
     """First output of the TFLite runtime for samples (N, C, H, W), which are turned to the file's NHWC.
 
     delegate: let XNNPACK take over, as applications do; otherwise its own built-in kernels run.

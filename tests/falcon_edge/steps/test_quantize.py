@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,8 +19,9 @@ from falcon_edge.steps.bench import Selection, bench
 from falcon_edge.steps.demo import SHIPPED
 from falcon_edge.steps.export import export
 from falcon_edge.steps.pack import pack
-from falcon_edge.steps.quantize import Int8
+from falcon_edge.steps.quantize import Inputs, Int8
 from falcon_edge.steps.subject import Choice
+from falcon_edge.training.images import Images
 from runtime_bench.bench import Protocol
 
 PROTOCOL = Protocol(runs=4, processes=1, seconds=0, rounds=2, warm_up_runs=1, warm_up_seconds=0)
@@ -161,6 +163,24 @@ def test_the_command_says_what_it_takes_out(integer, tmp_path, stripes):
     assert done.exit_code == 0
     said = [line.split()[2] for line in done.stderr.splitlines() if "of another quantization" in line]
     assert said == ["exports/model.int8.onnx", "exports/model.int8.ort"]
+
+
+@pytest.mark.parametrize("form", ["array", "decoded"])
+def test_inputs_are_made_of_pixels_when_they_are_asked_for(stripes, compressed, form):
+    spec = open_bundle(compressed).manifest.input
+    split = open_dataset(stripes).val
+    if form == "decoded":
+        split = replace(split, images=list(split.images))
+    images = Images(split, spec)
+    inputs = Inputs(images)
+    whole = np.concatenate([batch.numpy() for batch, _ in images.batches(7)])
+    assert len(inputs) == len(whole)
+    np.testing.assert_array_equal(np.stack(list(inputs)), whole)
+    np.testing.assert_array_equal(inputs[3], whole[3])
+    np.testing.assert_array_equal(inputs[np.int64(-1)], whole[-1])
+    np.testing.assert_array_equal(inputs[2:9], whole[2:9])
+    with pytest.raises(IndexError):
+        inputs[len(whole)]
 
 
 def test_a_bundle_with_an_ort_is_inspected(integer):
