@@ -10,42 +10,40 @@ from runtime_bench import text
 from runtime_bench.regression import Finding, Verdict
 from runtime_bench.results import Entry, Results, Summary
 
-SIGNS = {Verdict.passed: "✅", Verdict.regression: "❌", Verdict.inconclusive: "❔"}
+SIGNS = {Verdict.passed: "✅", Verdict.regression: "❌", Verdict.inconclusive: "❔", None: "⚠️"}
 
 
-def markdown(verdict: Verdict, findings: Sequence[Finding]) -> str:
-    """The findings of `check` as a job summary: the verdict, and a row for every figure."""
+def markdown(verdict: Verdict | None, findings: Sequence[Finding]) -> str:
+    """The findings of `check` as a job summary: the verdict, and for every figure what was compared with what."""
     lines = [
-        f"## {SIGNS[verdict]} {verdict}",
+        f"## {SIGNS[verdict]} {verdict or 'no verdict'}",
         "",
-        "| model | figure | worse by | verdict |",
-        "|---|---|---|---|",
-        *(
-            f"| {text.markdown(each.model)} | {text.markdown(each.figure)} | {text.markdown(each.says)} "
-            f"| {SIGNS[each.verdict]} {each.verdict} |"
-            for each in findings
-        ),
+        "| model | baseline | measured by | figure | worse by | verdict |",
+        "|---|---|---|---|---|---|",
+        *(f"| {' | '.join(_cells(each))} |" for each in findings),
     ]
     return "\n".join(lines) + "\n"
 
 
 def junit(findings: Sequence[Finding]) -> bytes:
-    """A test case for every figure: a regression is a failure, what is inconclusive is skipped."""
-    counts = {verdict: sum(each.verdict is verdict for each in findings) for verdict in Verdict}
+    """A test case for every figure, of the class that says what was compared with what.
+
+    A regression is a failure, what could not be found out an error; what is inconclusive, or new, is skipped.
+    """
+    kinds = [_kind(finding) for finding in findings]
     suite = ElementTree.Element(
         "testsuite",
         name="falcon-edge check",
         tests=str(len(findings)),
-        failures=str(counts[Verdict.regression]),
-        skipped=str(counts[Verdict.inconclusive]),
-        errors="0",
+        failures=str(kinds.count("failure")),
+        skipped=str(kinds.count("skipped")),
+        errors=str(kinds.count("error")),
     )
-    for finding in findings:
+    for finding, kind in zip(findings, kinds, strict=True):
         case = ElementTree.SubElement(
-            suite, "testcase", classname=text.xml(finding.model), name=text.xml(finding.figure)
+            suite, "testcase", classname=text.xml(finding.compared), name=text.xml(finding.figure)
         )
-        if finding.verdict is not Verdict.passed:
-            kind = "failure" if finding.verdict is Verdict.regression else "skipped"
+        if kind is not None:
             ElementTree.SubElement(case, kind, message=text.xml(finding.says))
     root = ElementTree.Element("testsuites")
     root.append(suite)
@@ -79,6 +77,21 @@ def csv_table(results: Results) -> str:
         {name: text.csv(cell) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows
     )
     return table.getvalue()
+
+
+def _cells(finding: Finding) -> list[str]:
+    texts = finding.model, finding.baseline or "", finding.place or "", finding.figure, finding.says
+    sign = SIGNS[finding.verdict] if finding.failed or finding.verdict else ""
+    return [*map(text.markdown, texts), f"{sign} {finding.word}".strip()]
+
+
+def _kind(finding: Finding) -> str | None:
+    """What JUnit calls it; None for a test that has passed."""
+    if finding.failed:
+        return "error"
+    if finding.verdict is Verdict.passed:
+        return None
+    return "failure" if finding.verdict is Verdict.regression else "skipped"
 
 
 def _row(entry: Entry) -> dict[str, Any]:

@@ -17,9 +17,11 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat, ValidationError
 
+from runtime_bench import units
 from runtime_bench.errors import BenchInputError
 from runtime_bench.files import read_document, write
-from runtime_bench.regression import Finding, Tolerances, Verdict, baseline_of, fingerprint
+from runtime_bench.pairs import pairs
+from runtime_bench.regression import Finding, Tolerances, Verdict, failure_of, fingerprint
 from runtime_bench.results import MAXIMUM_BYTES, Entry, Part, Results
 from runtime_bench.stats import paired_ratio
 
@@ -70,10 +72,11 @@ class Line(Part):
 def lines(results: Results, new: Sequence[Entry], old: Sequence[Entry], commit: str | None) -> list[Line]:
     """A line for every new entry that was measured; old: what was measured in turns with them, if anything."""
     found = []
+    baselines = {id(entry): baseline for entry, baseline in pairs(new, old).both}
     for entry in new:
-        if entry.failure is not None or entry.runtime is None:
+        if failure_of(entry) is not None or entry.runtime is None:
             continue
-        baseline = baseline_of(entry, old)
+        baseline = baselines.get(id(entry))
         paired = None if baseline is None else paired_ratio(entry.bursts, baseline.bursts)
         found.append(
             Line(
@@ -206,6 +209,8 @@ def _drift(figure: str, points: Sequence[tuple[Line, float | None]], tolerance: 
         tolerance=tolerance,
         verdict=Verdict.regression,
         reason=f"since {last.created if last.commit is None else last.commit[:12]}",
+        baseline="its history",
+        place=f"{last.runtime}, {units.count(last.threads, 'thread')}, {last.device}",
     )
 
 

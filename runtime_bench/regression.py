@@ -1,10 +1,12 @@
 """Whether a model became worse than its baseline: in latency, memory, size, accuracy and counts.
 
 A regression is only what lies beyond the tolerance with its whole interval, a pass only what lies within it with its
-whole interval; all else is inconclusive.
+whole interval; all else is inconclusive. Nothing passes that was not compared: each entry of the baseline has findings,
+of its figures or of why there are none.
 """
 
 import math
+import sys
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -14,11 +16,18 @@ from pathlib import Path
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
 from runtime_bench.files import read_document
-from runtime_bench.results import Accuracy, Entry, ModelInfo, Results
+from runtime_bench.pairs import Pairs, pairs, place, title
+from runtime_bench.results import Accuracy, Entry, Failure, ModelInfo, Results
 from runtime_bench.stats import Interval, paired_ratio, ratio_interval
+from runtime_bench.subject import wrong_outputs
 
 MAXIMUM_BYTES = 1024**2
 ROUNDING = 1e-9  # 1050 / 1000 - 1 is a little more than 0.05
+# Failures that are the file's own, and signals that a runtime which cannot take a file ends with. All others (a device
+# that is lost, a runtime that is not there, a time limit) say nothing of it.
+OF_THE_FILE = ("wrong-outputs", "runtime", "memory")
+CRASHES = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV")
+FAILURE, MISSING, NEW = "failure", "missing", "new"  # what stands in a figure's place where there is none
 
 
 class Verdict(StrEnum):
@@ -43,9 +52,19 @@ class Tolerances:
     accuracy: float = 0.01
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-                raise BenchInputError(f"the tolerance of {name} is a number of at least 0, not {value!r}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, dict | list):  # of any depth
+                what = "a table" if isinstance(value, dict) else "a list"
+                raise BenchInputError(f"the tolerance of {field.name} is a number of at least 0, not {what}")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
+                raise BenchInputError(f"the tolerance of {field.name} is a number of at least 0, not {value!r}")
+
+    def __str__(self) -> str:
+        """'latency 5%, memory 5%, size 5%, counts 0.5%, accuracy 1 point'."""
+        shares = [f"{name} {100 * value:g}%" for name, value in asdict(self).items() if name != "accuracy"]
+        points = 100 * self.accuracy
+        return ", ".join([*shares, f"accuracy {points:g} point{'' if points == 1 else 's'}"])
 
     @classmethod
     def read(cls, path: Path) -> "Tolerances":
@@ -54,7 +73,7 @@ class Tolerances:
             found = tomllib.loads(read_document(path, MAXIMUM_BYTES, "table of tolerances").decode())
         except OSError as error:
             raise BenchInputError(f"{path}: cannot be read ({error.strerror})") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BenchInputError(f"{path}: not a TOML file ({error})") from error
         known = [field.name for field in fields(cls)]
         unknown = [name for name in found if name not in known]
@@ -70,7 +89,9 @@ class Tolerances:
 class Finding:
     """One figure of one file beside the baseline's. `change` is a share of the baseline, above 0 where it is worse.
 
-    For accuracy it is the top-1 that was lost, in 0..1. `interval` is its 95% interval where it has one.
+    For accuracy it is the top-1 that was lost, in 0..1. `interval` is its 95% interval where it has one. `baseline` is
+    what `model` was compared with, `place` where both were measured. Where there is no figure FAILURE, MISSING or NEW
+    stands for it (of MISSING, `model` is the baseline's). A verdict of None decides nothing, unless it `failed`.
     """
 
     model: str
@@ -79,14 +100,32 @@ class Finding:
     new: float | None
     change: float | None
     interval: Interval | None
-    tolerance: float
-    verdict: Verdict
+    tolerance: float | None
+    verdict: Verdict | None
     reason: str | None = None
+    baseline: str | None = None
+    place: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it could not be found out what the new file is worth: then there is no verdict on anything."""
+        return self.figure == FAILURE and self.verdict is None
+
+    @property
+    def word(self) -> str:
+        """The verdict as tables have it."""
+        return "failed" if self.failed else self.verdict or "-"
+
+    @property
+    def compared(self) -> str:
+        """What was compared with what, and where."""
+        beside = "" if self.baseline is None else f" beside {self.baseline}"
+        return f"{self.model}{beside}" + ("" if self.place is None else f" ({self.place})")
 
     @property
     def says(self) -> str:
         """The change in words."""
-        if self.change is None:
+        if self.change is None or self.tolerance is None:
             return self.reason or "not measured"
         unit = " points" if self.figure == "accuracy" else "%"
         text = f"{100 * self.change:+.1f}{unit}"
@@ -103,43 +142,55 @@ def check(
     *,
     doubt: str | None = None,
     interleaved: bool = False,
+    allow_missing: bool = False,
 ) -> tuple[Finding, ...]:
-    """Every figure of the new entries beside that of the old one (see `baseline_of`).
+    """Every figure of the new entries beside that of the old one (see `pairs`), then what has no other side.
 
     doubt: why latencies and memory of the two cannot be compared, if so. interleaved: they are of one run, in which
-    their bursts took turns. Raises BenchInputError if no entry has a baseline.
+    their bursts took turns. allow_missing: entries that only the baseline has are no regression. Raises BenchInputError
+    if no entry has a baseline, or several have the same.
     """
+    found = pairs(new, old)
+    if not found.both:
+        raise BenchInputError(
+            "the baseline has no file of the same format, precision, runtime, number of threads and device to compare "
+            f"with{_of_other_names(found)}"
+        )
     findings: list[Finding] = []
-    for entry in new:
-        baseline = baseline_of(entry, old)
-        if baseline is not None:
-            findings += _findings(entry, baseline, tolerances, doubt, interleaved)
-    if not findings:
-        raise BenchInputError("the baseline has no file of the same format, precision and runtime to compare with")
+    for entry, baseline in found.both:
+        where = place(entry if entry.runtime is not None else baseline)
+        for finding in _findings(entry, baseline, tolerances, doubt, interleaved):
+            findings.append(replace(finding, baseline=title(baseline), place=where))
+    for entry in found.missing:
+        verdict = None if allow_missing else Verdict.regression
+        findings.append(_row(entry, MISSING, verdict, "the baseline has it, and nothing new was compared with it"))
+    for entry in found.added:
+        failure = failure_of(entry)
+        row = _row(entry, NEW, None, "the baseline has nothing like it")
+        findings.append(row if failure is None else replace(_failed(entry, failure), place=row.place))
     return tuple(findings)
 
 
-def baseline_of(entry: Entry, old: Sequence[Entry]) -> Entry | None:
-    """The old entry of the same format, precision, runtime and threads: of the same model's name, if there is one."""
-    alike = [other for other in old if _kind(other) == _kind(entry)]
-    return next((other for other in alike if other.model.name == entry.model.name), alike[0] if alike else None)
+def failure_of(entry: Entry) -> Failure | None:
+    """How an entry failed: golden outputs that it missed are a failure, whoever wrote its results."""
+    if entry.failure is None and entry.agreement is not None and not entry.agreement.within_tolerance:
+        return wrong_outputs(entry.agreement, "the golden ones")
+    return entry.failure
 
 
-def worst(findings: Sequence[Finding]) -> Verdict:
-    """The verdict on all of them."""
+def worst(findings: Sequence[Finding]) -> Verdict | None:
+    """The verdict on all of them; None where one of them failed (see `Finding.failed`)."""
+    if any(finding.failed for finding in findings):
+        return None
     order = [*Verdict]
-    return min((finding.verdict for finding in findings), key=order.index, default=Verdict.inconclusive)
+    verdicts = (finding.verdict for finding in findings if finding.verdict is not None)
+    return min(verdicts, key=order.index, default=Verdict.inconclusive)
 
 
 def incomparable(new: Results, old: Results) -> str | None:
-    """Why latencies of two results cannot be compared, or None: only those of one machine in one state can."""
-    for what, one, other in (
-        ("machines", fingerprint(new.before), fingerprint(old.before)),
-        ("devices", new.options.get("device"), old.options.get("device")),
-    ):
-        if one != other:
-            return f"they were measured on different {what} ({one}; {other})"
-    return None
+    """Why latencies of two results cannot be compared, or None: only those of one machine can."""
+    one, other = fingerprint(new.before), fingerprint(old.before)
+    return None if one == other else f"they were measured on different machines ({one}; {other})"
 
 
 def fingerprint(environment: Environment) -> str:
@@ -148,24 +199,48 @@ def fingerprint(environment: Environment) -> str:
     return ", ".join(str(part) for part in parts if part is not None)
 
 
-def _kind(entry: Entry) -> tuple[object, ...]:
-    runtime = None if entry.runtime is None else (entry.runtime.name, entry.runtime.threads)
-    return entry.model.target, entry.model.precision, runtime
+def _of_other_names(found: Pairs) -> str:
+    """That models of several were compared by their names, if so, and by which."""
+    new, old = (list(dict.fromkeys(entry.model.name for entry in side)) for side in (found.added, found.missing))
+    if len(new) < 2 and len(old) < 2:
+        return ""
+    return f"; of several models those of equal names are compared (new: {', '.join(new)}; baseline: {', '.join(old)})"
+
+
+def _row(entry: Entry, figure: str, verdict: Verdict | None, reason: str) -> Finding:
+    return Finding(title(entry), figure, None, None, None, None, None, verdict, reason, place=place(entry))
+
+
+def _failed(new: Entry, failure: Failure) -> Finding:
+    """A new entry that failed: what is the file's fault is a regression, all else is no verdict."""
+    crashed = failure.kind == "signal" and failure.signal in CRASHES
+    verdict = Verdict.regression if crashed or failure.kind in OF_THE_FILE else None
+    return _row(new, FAILURE, verdict, f"it failed: {failure.message}")
 
 
 def _findings(new: Entry, old: Entry, tolerances: Tolerances, doubt: str | None, interleaved: bool) -> list[Finding]:
-    name = f"{new.model.name}, {new.model.file}"
+    name, failure, former = title(new), failure_of(new), failure_of(old)
+    if failure is not None:
+        found = [_failed(new, failure)]
+    elif former is not None:
+        found = [_row(new, FAILURE, Verdict.inconclusive, f"the baseline failed: {former.message}")]
+    else:
+        found = _measured(name, new, old, tolerances, doubt, interleaved)
+    found += _exact(name, "size", new.model.bytes, old.model.bytes, tolerances.size)
+    found += _exact(name, "macs", new.model.macs, old.model.macs, tolerances.counts)
+    found += _exact(name, "parameters", new.model.parameters, old.model.parameters, tolerances.counts)
+    return found + _operators(name, new.model, old.model, tolerances.counts)
+
+
+def _measured(
+    name: str, new: Entry, old: Entry, tolerances: Tolerances, doubt: str | None, interleaved: bool
+) -> list[Finding]:
     if (new.emulated and old.emulated) or (new.counts is not None and old.counts is not None):
         found = [_instructions(name, new, old, tolerances.counts)]
     else:
         found = [_latency(name, new, old, tolerances.latency, doubt, interleaved)]
-    if new.memory is not None and old.memory is not None:
-        peaks = new.memory.peak, old.memory.peak
-        found += _exact(name, "memory", *peaks, tolerances.memory, doubt)
-    found += _exact(name, "size", new.model.bytes, old.model.bytes, tolerances.size)
-    found += _exact(name, "macs", new.model.macs, old.model.macs, tolerances.counts)
-    found += _exact(name, "parameters", new.model.parameters, old.model.parameters, tolerances.counts)
-    found += _operators(name, new.model, old.model, tolerances.counts)
+    peak, former = (None if entry.memory is None else entry.memory.peak for entry in (new, old))
+    found += _exact(name, "memory", peak, former, tolerances.memory, doubt)
     if old.accuracy is not None:
         found.append(_accuracy(name, new.accuracy, old.accuracy, tolerances.accuracy))
     return found
@@ -173,8 +248,7 @@ def _findings(new: Entry, old: Entry, tolerances: Tolerances, doubt: str | None,
 
 def _instructions(name: str, new: Entry, old: Entry, tolerance: float) -> Finding:
     if new.counts is None or old.counts is None:
-        failed = (new if new.counts is None else old).failure
-        why = "they were not counted" if failed is None else f"it failed: {failed.message}"
+        why = "they were not counted"
     elif new.counts.cpu != old.counts.cpu:
         why = f"they were counted on different CPUs ({new.counts.cpu}; {old.counts.cpu})"
     elif not old.counts.instructions:
@@ -187,8 +261,7 @@ def _instructions(name: str, new: Entry, old: Entry, tolerance: float) -> Findin
 
 def _latency(name: str, new: Entry, old: Entry, tolerance: float, doubt: str | None, interleaved: bool) -> Finding:
     if new.summary is None or old.summary is None:
-        failed = new if new.summary is None else old
-        why = "it was not measured" if failed.failure is None else f"it failed: {failed.failure.message}"
+        why = "it was not measured" if new.summary is None else "the baseline was not measured"
         return Finding(name, "latency", None, None, None, None, tolerance, Verdict.inconclusive, why)
     one, other = new.summary.p50_ns, old.summary.p50_ns
     if doubt is not None:
@@ -205,8 +278,11 @@ def _latency(name: str, new: Entry, old: Entry, tolerance: float, doubt: str | N
 def _exact(
     name: str, figure: str, new: int | None, old: int | None, tolerance: float, doubt: str | None = None
 ) -> list[Finding]:
-    if new is None or not old:
+    if old is None or new == old == 0:
         return []
+    if new is None or old == 0:
+        why = "it is not known of the new file" if new is None else "it is 0 of the baseline"
+        return [Finding(name, figure, old, new, None, None, tolerance, Verdict.inconclusive, why)]
     change = new / old - 1
     verdict = _verdict((change, change), tolerance) if doubt is None else Verdict.inconclusive
     return [Finding(name, figure, old, new, change, None, tolerance, verdict, doubt)]
@@ -214,8 +290,10 @@ def _exact(
 
 def _operators(name: str, new: ModelInfo, old: ModelInfo, tolerance: float) -> list[Finding]:
     """How many operators compute the same thing. Another network may have more of them and be the better one."""
-    if new.operators is None or old.operators is None or (new.macs, new.parameters) != (old.macs, old.parameters):
+    if old.operators is None or (new.macs, new.parameters) != (old.macs, old.parameters):
         return []
+    if new.operators is None:
+        return _exact(name, "operators", None, sum(old.operators.values()), tolerance)
     found = _exact(name, "operators", sum(new.operators.values()), sum(old.operators.values()), tolerance)
     kinds = ((kind, old.operators.get(kind, 0), count) for kind, count in sorted(new.operators.items()))
     more = ", ".join(f"{kind} {before} -> {count}" for kind, before, count in kinds if count > before)

@@ -1,5 +1,6 @@
 """falcon-edge check."""
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -22,20 +23,26 @@ def check(
     tolerances: Annotated[
         Path | None, typer.Option("--tolerances", metavar="FILE", help="TOML with one for each figure.")
     ] = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="What only OLD has is no regression; what fails still is.")
+    ] = False,
     confirm: Annotated[
-        bool, typer.Option("--confirm/--no-confirm", help="Measure models again before a regression counts.")
-    ] = True,
+        bool | None,
+        typer.Option("--confirm/--no-confirm", help="Measure models again before a regression counts: by default."),
+    ] = None,
     history: Annotated[
         Path | None,
         typer.Option("--history", metavar="FILE.jsonl", help="Add what was measured, and find a slow drift in it."),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="Where to measure, as in bench.")] = "local",
+    device: Annotated[
+        str | None, typer.Option("--device", help="Where to measure, as in bench; by default local.")
+    ] = None,
     runtime: Annotated[list[str] | None, typer.Option("--runtime", help="onnxruntime (ort), litert (tflite).")] = None,
     target: Annotated[list[str] | None, typer.Option("--target", help="Only these formats.")] = None,
     precision: Annotated[list[str] | None, typer.Option("--precision", help="Only these precisions.")] = None,
     data: options.Data = None,
     class_map: options.ClassMap = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Results as JSON.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="What was measured.")] = None,
     markdown: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="The findings as a job summary.")
     ] = None,
@@ -44,10 +51,10 @@ def check(
     debug: Debug = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say whether NEW is worse than OLD: pass (0), regression (1) or inconclusive (3)."""
+    """Say whether NEW is worse than OLD: pass (0), regression (1), inconclusive (3), or no verdict (4)."""
     with session(as_json, debug, quiet) as out:
         from falcon_edge.steps.bench import Selection
-        from falcon_edge.steps.check import check_models
+        from falcon_edge.steps.check import check_models, refuse_for_results
         from runtime_bench import ci
         from runtime_bench.files import check_outputs, write
         from runtime_bench.regression import Tolerances, Verdict
@@ -59,6 +66,8 @@ def check(
         if tolerance is not None:
             share = _share(tolerance)
             allowed = Tolerances(latency=share, memory=share, size=share, counts=share)
+        measuring = {"--device": device, "--data": data, "--class-map": class_map, "--output": output}
+        refuse_for_results(new, baseline, measuring | {"--confirm/--no-confirm": confirm})
         check_outputs((history, output, markdown, junit), [new, baseline, *filter(None, (tolerances,))])
         with out.progress() as progress:
             checked = check_models(
@@ -70,6 +79,7 @@ def check(
                 data=data,
                 class_map=options.class_map(class_map, data),
                 confirm=confirm,
+                allow_missing=allow_missing,
                 history=history,
                 progress=progress,
             )
@@ -79,8 +89,14 @@ def check(
             write(ci.markdown(checked.verdict, checked.findings).encode(), markdown)
         if junit is not None:
             write(ci.junit(checked.findings), junit)
-        document = {"verdict": checked.verdict, "findings": [asdict(finding) for finding in checked.findings]}
-        out.result(document, lambda: findings_table(checked.verdict, checked.findings))
+        document = {
+            "verdict": checked.verdict,
+            "tolerances": asdict(allowed),
+            "findings": [asdict(finding) for finding in checked.findings],
+        }
+        out.result(document, lambda: findings_table(checked.verdict, checked.findings, allowed))
+        if checked.verdict is None:
+            out.failures([f"no verdict: {each.compared}: {each.says}" for each in checked.findings if each.failed])
         first = next((each for each in checked.findings if each.verdict is checked.verdict), None)
         if first is not None and checked.verdict is not Verdict.passed:
             kind = BelowAsked if checked.verdict is Verdict.regression else Inconclusive
@@ -88,8 +104,14 @@ def check(
 
 
 def _share(text: str) -> float:
-    """'5%' or '0.05' as 0.05."""
+    """'5%' or '0.05' as 0.05. 5 may mean either 5% or five times as much: BadInput, as for all that is no share."""
+    percent = text.endswith("%")
     try:
-        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        share = float(text[:-1]) / 100 if percent else float(text)
+        if math.isnan(share):
+            raise ValueError(text)
     except ValueError as error:
         raise BadInput(f"--tolerance {text}: write a share, as in 5% or 0.05") from error
+    if share >= 1 and not percent:
+        raise BadInput(f"--tolerance {text}: write {text}%, or a share below 1, as in 0.05")
+    return share

@@ -99,22 +99,27 @@ def calibration_table(calibration: "Calibration") -> "Group":
     )
 
 
-def findings_table(verdict: str, findings: "Sequence[Finding]") -> "Group":
-    """What check found, and its verdict."""
+def findings_table(verdict: str | None, findings: "Sequence[Finding]", tolerances: object) -> "Group":
+    """What check found, and its verdict; above it how much worse each figure may be."""
     from rich.console import Group
     from rich.table import Table
 
-    table = Table("model", "figure", "baseline", "new", "worse by", "verdict")
+    table = Table("model", "baseline", "measured by", "figure", "baseline's", "new", "worse by", "verdict")
+    compared = ""
     for finding in findings:
+        what = (finding.model, finding.baseline or "", finding.place or "")
+        if finding.compared != compared:
+            table.add_section()
         table.add_row(
-            finding.model,
+            *(what if finding.compared != compared else ("", "", "")),  # said once for all of its figures
             finding.figure,
             _figure(finding.figure, finding.old),
             _figure(finding.figure, finding.new),
             finding.says,
-            str(finding.verdict),
+            finding.word,
         )
-    return Group(table, str(verdict))
+        compared = finding.compared
+    return Group(f"allowed to be worse by: {tolerances}", table, verdict or "no verdict")
 
 
 def _figure(name: str, value: float | None) -> str:

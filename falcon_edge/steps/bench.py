@@ -36,7 +36,7 @@ from runtime_bench.golden import GoldenVector, Tolerance
 from runtime_bench.interrupts import released
 from runtime_bench.profile import add_profiles
 from runtime_bench.results import Entry, Results
-from runtime_bench.runtimes import runtime_for, runtime_named
+from runtime_bench.runtimes import RUNTIMES, runtime_for, runtime_named
 
 EMULATED_SAMPLES = 200
 
@@ -54,14 +54,17 @@ class Selection:
 
     def takes(self, candidate: Candidate) -> bool:
         """Whether a file is one of them."""
-        return all(
-            not wanted or value in wanted
-            for wanted, value in (
-                (self.runtimes, candidate.runtime),
-                (self.targets, candidate.target),
-                (self.precisions, candidate.precision),
-            )
-        )
+        return self._takes(candidate.runtime, candidate.target, candidate.precision)
+
+    def takes_entry(self, entry: Entry) -> bool:
+        """Whether an entry of results is of one of them; what was never loaded is of the runtime for such files."""
+        loads = (runtime.name for runtime in RUNTIMES if f".{entry.model.target}" in runtime.suffixes)
+        runtime = next(loads, "") if entry.runtime is None else entry.runtime.name
+        return self._takes(runtime, entry.model.target, entry.model.precision)
+
+    def _takes(self, *values: str) -> bool:
+        wanted = self.runtimes, self.targets, self.precisions
+        return all(not names or value in names for names, value in zip(wanted, values, strict=True))
 
 
 def bench(

@@ -1,7 +1,7 @@
 """check: a new model against its baseline, from results or measured now against each other."""
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from falcon_edge.steps.bench import Selection, bench_groups
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.device import Device
 from runtime_bench.history import append, drifts, lines, read
-from runtime_bench.regression import Finding, Tolerances, Verdict, check, incomparable, worst
+from runtime_bench.regression import FAILURE, Finding, Tolerances, Verdict, check, incomparable, worst
 from runtime_bench.results import Entry, Results, load
 
 RESULTS = ".json"
@@ -28,8 +28,8 @@ class Checked:
     results: Results | None
 
     @property
-    def verdict(self) -> Verdict:
-        """The worst of all findings."""
+    def verdict(self) -> Verdict | None:
+        """The worst of all findings; None where a device or worker failed."""
         return worst(self.findings)
 
 
@@ -39,52 +39,80 @@ def check_models(
     tolerances: Tolerances,
     *,
     protocol: Protocol = PROTOCOL,
-    device: str | Device = "local",
+    device: str | Device | None = None,
     selection: Selection | None = None,
     data: str | None = None,
     class_map: ClassMap | None = None,
-    confirm: bool = True,
+    confirm: bool | None = None,
+    allow_missing: bool = False,
     history: Path | None = None,
     progress: Progress = silent,
 ) -> Checked:
-    """Compare two bundles or model files, measured now in turns, or two results files.
+    """Compare two bundles or model files, measured now in turns, or two results files, of each what is selected.
 
-    With `confirm`, a regression of models counts only if a second run finds one too (but on an emulated device, where
-    what is counted repeats). What was measured of `new` is added to the file `history`, and a slow drift in it is a
-    regression too. Raises BadInput for a pair of results and model, BenchInputError (runtime_bench) where nothing of
-    the one has a baseline in the other, KeyboardInterrupt if the measurement was interrupted.
+    Unless `confirm` is False, a regression of models counts only if a second run finds one too (but on an emulated
+    device, where what is counted repeats, and for a file that fails). With `allow_missing`, what only the baseline has
+    is no regression. What was measured of `new` is added to the file `history`, and a slow drift in it is a regression
+    too. Raises BadInput for a pair of results and model, or for results with what only measuring uses; BenchInputError
+    (runtime_bench) where nothing of the one has a baseline in the other, KeyboardInterrupt if the measurement was
+    interrupted.
     """
-    kinds = {path.suffix == RESULTS for path in (new, baseline)}
-    if kinds == {True, False}:
-        raise BadInput(f"{new} and {baseline}: compare two results files, or two models")
+    chosen = selection or Selection()
+    refuse_for_results(new, baseline, {"device": device, "data": data, "class_map": class_map, "confirm": confirm})
     if history is not None:
         read(history)  # a damaged one costs no time
-    if kinds == {True}:
-        fresh, former = load(new), load(baseline)
-        findings = check(fresh.entries, former.entries, tolerances, doubt=incomparable(fresh, former))
+    if new.suffix == RESULTS:
+        fresh, former = (_selected(path, chosen) for path in (new, baseline))
+        doubt = incomparable(fresh, former)
+        findings = check(fresh.entries, former.entries, tolerances, doubt=doubt, allow_missing=allow_missing)
         return Checked((*findings, *_drifts(history, fresh, fresh.entries, (), tolerances)), None)
 
     def measured() -> tuple[tuple[Finding, ...], Results, tuple[Entry, ...], tuple[Entry, ...]]:
         results, (one, other) = bench_groups(
             [[new], [baseline]],
             protocol,
-            device=device,
-            selection=selection,
+            device="local" if device is None else device,
+            selection=chosen,
             data=data,
             class_map=class_map,
             progress=progress,
         )
         if results.interrupted:
             raise KeyboardInterrupt
-        return check(one, other, tolerances, interleaved=True), results, one, other
+        findings = check(one, other, tolerances, interleaved=True, allow_missing=allow_missing)
+        return findings, results, one, other
 
     run = measured()
-    timed = not all(entry.emulated for entry in run[1].entries)
-    if worst(run[0]) is Verdict.regression and confirm and timed:
+    certain = confirm is False or all(entry.emulated for entry in run[1].entries)
+    if worst(run[0]) is Verdict.regression and not certain and not _has_failed(run[0]):
         again = measured()
-        run = run if worst(again[0]) is Verdict.regression else again
+        run = run if worst(again[0]) is Verdict.regression and not _has_failed(again[0]) else again
     findings, results, one, other = run
     return Checked((*findings, *_drifts(history, results, one, other, tolerances)), results)
+
+
+def refuse_for_results(new: Path, baseline: Path, given: Mapping[str, object]) -> None:
+    """Raise BadInput for results beside a model, and for results with what only measuring uses (`given`, by name)."""
+    kinds = {path.suffix == RESULTS for path in (new, baseline)}
+    if kinds == {True, False}:
+        raise BadInput(f"{new} and {baseline}: compare two results files, or two models")
+    names = [name for name, value in given.items() if value is not None]
+    if kinds == {True} and names:
+        raise BadInput(f"{names[0]}: {new} and {baseline} are results, and nothing is measured; leave {names[0]} out")
+
+
+def _has_failed(findings: Sequence[Finding]) -> bool:
+    """Whether a file failed, or could not be measured: neither is tolerated because it works another time."""
+    return any(finding.figure == FAILURE and finding.verdict is not Verdict.inconclusive for finding in findings)
+
+
+def _selected(path: Path, selection: Selection) -> Results:
+    """What a results file has of the selected files. Raises BadInput if that is nothing."""
+    results = load(path)
+    entries = tuple(entry for entry in results.entries if selection.takes_entry(entry))
+    if not entries:
+        raise BadInput(f"{path}: has no entry{' that is selected' if results.entries else ''}; nothing can be compared")
+    return results.model_copy(update={"entries": entries})
 
 
 def _drifts(

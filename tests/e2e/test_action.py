@@ -143,19 +143,53 @@ def test_without_a_baseline_a_model_is_only_measured(runner):
     ]  # fmt: skip
 
 
+def of_results(step):
+    """The step as it is for results, which are not measured: nothing else lets a test choose a verdict."""
+    output = '--output="$FOLDER/check.json" '
+    assert step["run"].count(output) == 1
+    return step | {"run": step["run"].replace(output, "")}
+
+
 @pytest.mark.parametrize(("share", "cpu", "verdict"), [(0.5, None, "regression"), (0.0, "another", "inconclusive")])
 def test_what_did_not_pass_is_in_the_summary_and_does_not_end_the_step(results, runner, share, cpu, verdict):
     results(share, cpu)
     job = runner(new="new.json", baseline="old.json", tolerance="10%")
-    assert job.run(STEPS["Check"]) == 0
+    assert job.run(of_results(STEPS["Check"])) == 0
     assert job.known["steps.check.outputs.verdict"] == verdict
     assert verdict in job.summary.read_text().splitlines()[0]
+
+
+def failing(tmp_path, kind):
+    """The new results, of which one file failed."""
+    document = json.loads((tmp_path / "new.json").read_text())
+    document["entries"][0]["failure"] = {"kind": kind, "message": "it went wrong"}
+    (tmp_path / "new.json").write_text(json.dumps(document))
+
+
+def test_a_device_that_failed_ends_the_step_and_is_in_the_summary(results, runner, tmp_path):
+    results()
+    failing(tmp_path, "connection")
+    job = runner(new="new.json", baseline="old.json")
+    assert job.run(of_results(STEPS["Check"])) == 4
+    assert job.summary.read_text().startswith("## ⚠️ no verdict")
+    assert "steps.check.outputs.verdict" not in job.known
+
+
+@pytest.mark.parametrize(("allowed", "verdict"), [("false", "regression"), ("true", "pass")])
+def test_a_file_that_is_missing_may_be_allowed(results, runner, tmp_path, allowed, verdict):
+    results()
+    document = json.loads((tmp_path / "new.json").read_text())
+    document["entries"] = document["entries"][:1]
+    (tmp_path / "new.json").write_text(json.dumps(document))
+    job = runner(new="new.json", baseline="old.json", tolerance="10000%", allow_missing=allowed)
+    assert job.run(of_results(STEPS["Check"])) == 0
+    assert job.known["steps.check.outputs.verdict"] == verdict
 
 
 def test_a_baseline_that_cannot_be_read_ends_the_step(results, runner):
     results()
     job = runner(new="new.json", baseline="none.json")
-    assert job.run(STEPS["Check"]) == 2
+    assert job.run(of_results(STEPS["Check"])) == 2
     assert "none.json: cannot be read" in job.done.stderr
     assert job.wanted(STEPS["Judge"])
     assert job.run(STEPS["Judge"]) == 1

@@ -78,6 +78,15 @@ def test_a_damaged_history_is_one_line_and_2(warm, folder):
     [
         (f"{CHECK} --tolerance five", "--tolerance five: write a share"),
         (f"{CHECK} --tolerance -5%", "at least 0"),
+        (f"{CHECK} --tolerance 5", "--tolerance 5: write 5%, or a share below 1, as in 0.05"),
+        (f"{CHECK} --tolerance 1", "--tolerance 1: write 1%"),
+        (f"{CHECK} --tolerance nan", "--tolerance nan: write a share"),
+        (f"{CHECK} --tolerance inf%", "at least 0"),
+        (f"{CHECK} --device local", "--device: new.json and old.json are results"),
+        (f"{CHECK} --data sample", "--data: new.json and old.json are results"),
+        (f"{CHECK} --no-confirm", "--confirm/--no-confirm: new.json and old.json are results"),
+        (f"{CHECK} -o results.json", "--output: new.json and old.json are results"),
+        (f"{CHECK} --precision int8", "new.json: has no entry that is selected"),
         (f"{CHECK} --tolerance 5% --tolerances loose.toml", "give one of them"),
         (f"{CHECK} --tolerances none.toml", "none.toml: cannot be read"),
         ("check new.json --baseline none.json", "none.json: cannot be read"),
@@ -91,6 +100,67 @@ def test_bad_usage_is_one_line_and_2(warm, folder, command, said):
     assert done.code == 2
     assert said in done.err
     assert len(done.err.splitlines()) == 1
+
+
+def edited(folder, edit, name="new.json"):
+    """Results of which an entry was changed (the function may return None: it is left out)."""
+    document = json.loads((folder / name).read_text())
+    document["entries"] = [entry for entry in map(edit, document["entries"]) if entry is not None]
+    (folder / name).write_text(json.dumps(document))
+
+
+def of_tflite(change):
+    return lambda entry: change(entry) if entry["model"]["target"] == "tflite" else entry
+
+
+def failing(kind):
+    return of_tflite(lambda entry: entry | {"failure": {"kind": kind, "message": "it went wrong", "signal": None}})
+
+
+def test_a_file_that_went_wrong_is_a_regression_in_every_output(warm, folder):
+    edited(folder, failing("wrong-outputs"))
+    done = warm(f"{loose(folder)} --allow-missing --json --markdown summary.md --junit report.xml", folder)
+    assert (done.code, done.document["verdict"]) == (1, "regression")
+    (found,) = [finding for finding in done.document["findings"] if finding["figure"] == "failure"]
+    assert (found["model"], found["baseline"]) == ("standard, model.fp32.tflite",) * 2
+    assert found["place"] == "litert, 1 thread, local"
+    assert done.document["tolerances"]["latency"] == 100
+    summary, report = ((folder / name).read_text() for name in ("summary.md", "report.xml"))
+    words = warm(CHECK, folder).words
+    for output in (summary, report, words):
+        assert "model.fp32.tflite" in output
+        assert "it failed: it went wrong" in output
+
+
+def test_a_device_that_was_lost_is_no_verdict_and_ends_in_4(warm, folder):
+    edited(folder, failing("connection"))
+    changed(folder, bytes=10**9)  # a regression, of which nothing is said then
+    done = warm(f"{CHECK} --json --markdown summary.md --junit report.xml", folder)
+    assert (done.code, done.document["verdict"]) == (4, None)
+    assert done.err.splitlines()[-1].startswith("error: no verdict: standard, model.fp32.tflite beside standard,")
+    assert (folder / "summary.md").read_text().startswith("## ⚠️ no verdict")
+    (suite,) = ElementTree.parse(folder / "report.xml").getroot()
+    assert suite.get("errors") == "1"
+
+
+def test_what_is_missing_is_a_regression_unless_it_may_be(warm, folder):
+    edited(folder, of_tflite(lambda entry: None))
+    done = warm(f"{loose(folder)} --json", folder)
+    assert (done.code, done.document["verdict"]) == (1, "regression")
+    assert "missing" in {finding["figure"] for finding in done.document["findings"]}
+    assert warm(f"{loose(folder)} --allow-missing -q", folder).code == 0
+    swapped = loose(folder).replace("new.json", "x").replace("old.json", "new.json").replace("x", "old.json")
+    done = warm(f"{swapped} --json", folder)
+    assert (done.code, done.document["verdict"]) == (0, "pass")
+    assert "new" in {finding["figure"] for finding in done.document["findings"]}
+
+
+def test_selected_results_are_compared_and_what_is_allowed_is_said(warm, folder):
+    done = warm(f"{CHECK} --runtime litert --tolerance 10000%", folder)
+    assert done.code == 0
+    assert "model.fp32.tflite" in done.words
+    assert "model.fp32.onnx" not in done.words
+    assert "latency 10000%, memory 10000%, size 10000%, counts 10000%, accuracy 1 point" in done.words
 
 
 def test_two_models_are_measured_now(warm, flow, tmp_path):

@@ -14,7 +14,12 @@ from runtime_bench.stats import intervals
 
 
 def finding(verdict, model="a|b", figure="latency"):
-    return Finding(model, figure, 100.0, 120.0, 0.2, (0.18, 0.22), 0.05, verdict)
+    where = {"baseline": "base, base.onnx", "place": "onnxruntime, 1 thread, local"}
+    return Finding(model, figure, 100.0, 120.0, 0.2, (0.18, 0.22), 0.05, verdict, **where)
+
+
+def row(figure, verdict):
+    return Finding("a", figure, None, None, None, None, None, verdict, "why", place="local")
 
 
 @pytest.fixture
@@ -27,8 +32,11 @@ def findings():
 def test_a_summary_has_the_verdict_and_a_row_for_every_finding(findings):
     lines = markdown(Verdict.regression, findings).splitlines()
     assert lines[0] == "## ❌ regression"
-    assert lines[4] == "| `a\\|b` | latency | +20.0% (+18.0..+22.0), 5% allowed | ❌ regression |"
-    assert [line.split(" | ")[1] for line in lines[4:]] == ["latency", "size", "macs"]
+    said = "+20.0% (+18.0..+22.0), 5% allowed"
+    assert (
+        lines[4] == f"| `a\\|b` | base, base.onnx | onnxruntime, 1 thread, local | latency | {said} | ❌ regression |"
+    )
+    assert [line.split(" | ")[3] for line in lines[4:]] == ["latency", "size", "macs"]
 
 
 def test_junit_has_failures_and_skipped_cases(findings):
@@ -38,6 +46,18 @@ def test_junit_has_failures_and_skipped_cases(findings):
     }  # fmt: skip
     assert [[child.tag for child in case] for case in suite] == [["failure"], ["skipped"], []]
     assert suite[0][0].get("message").startswith("+20.0%")
+    assert suite[0].get("classname") == "a|b beside base, base.onnx (onnxruntime, 1 thread, local)"
+
+
+def test_what_failed_is_an_error_and_what_is_new_or_may_be_missing_is_said_and_skipped():
+    rows = [row("failure", None), row("failure", Verdict.regression), row("new", None), row("missing", None)]
+    lines = markdown(None, rows).splitlines()
+    assert lines[0] == "## ⚠️ no verdict"
+    assert [line.split(" | ")[-1] for line in lines[4:]] == ["⚠️ failed |", "❌ regression |", "- |", "- |"]
+    (suite,) = ElementTree.fromstring(junit(rows))
+    assert [[child.tag for child in case] for case in suite] == [["error"], ["failure"], ["skipped"], ["skipped"]]
+    assert [suite.get(name) for name in ("tests", "failures", "skipped", "errors")] == ["4", "1", "2", "1"]
+    assert {case[0].get("message") for case in suite} == {"why"}
 
 
 def test_github_action_benchmark_gets_what_is_better_when_it_is_smaller(entry, results):

@@ -5,7 +5,7 @@ import pytest
 
 from runtime_bench.errors import BenchInputError
 from runtime_bench.regression import Tolerances, Verdict, check, incomparable, worst
-from runtime_bench.results import Accuracy, Burst, Counts, Failure, Memory, summarise
+from runtime_bench.results import Accuracy, Agreement, Burst, Counts, Failure, Memory, summarise
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_latency_is_inconclusive_where_it_cannot_be_compared(made, results):
     assert "different machines" in incomparable(results(new, cpu="another CPU"), results(old))
 
 
-def test_a_model_that_failed_is_inconclusive_in_latency(entry, made):
+def test_a_model_without_samples_is_inconclusive_in_latency(entry, made):
     (finding, *_) = check([entry(samples=())], [made()], Tolerances())
     assert (finding.figure, finding.verdict) == ("latency", "inconclusive")
 
@@ -84,6 +84,8 @@ def test_exact_figures(made, figure, option, most, more, verdict):
 def test_operators_of_the_same_network(made, operators, verdict, reason):
     old = made(operators={"CONV_2D": 20}, parameters=7)
     new = made(operators=operators, parameters=7)
+    unknown = check([made(parameters=7)], [old], Tolerances())
+    assert verdicts(unknown)["operators"] == "inconclusive"
     (finding,) = [each for each in check([new], [old], Tolerances()) if each.figure == "operators"]
     assert (finding.old, finding.new, finding.verdict) == (20, sum(operators.values()), verdict)
     assert finding.reason == reason
@@ -121,13 +123,11 @@ def test_instructions_of_the_same_emulated_cpu(counted, new, verdict):
 
 
 def test_instructions_that_cannot_be_compared_are_no_pass(counted):
-    failed = counted(None).model_copy(update={"failure": Failure(kind="wrong-outputs", message="they differ")})
     for new, old, reason in (
         (counted(1000, "cortex-a72"), counted(1000), "they were counted on different CPUs (cortex-a72; cortex-a53)"),
         (counted(None), counted(1000), "they were not counted"),
         (counted(1000), counted(None), "they were not counted"),
         (counted(1000), counted(0), "none were counted of the baseline"),
-        (failed, counted(1000), "it failed: they differ"),
     ):
         found = instructions(new, old)
         assert (found.verdict, found.reason) == (Verdict.inconclusive, reason)
@@ -140,7 +140,8 @@ def test_memory(made):
     assert verdicts(check([with_peak(1060)], [with_peak(1000)], Tolerances()))["memory"] == "regression"
     found = check([with_peak(1060)], [with_peak(1000)], Tolerances(), doubt="another machine")
     assert verdicts(found)["memory"] == "inconclusive"
-    assert "memory" not in verdicts(check([with_peak(None)], [with_peak(1000)], Tolerances()))
+    assert verdicts(check([with_peak(None)], [with_peak(1000)], Tolerances()))["memory"] == "inconclusive"
+    assert "memory" not in verdicts(check([with_peak(1000)], [with_peak(None)], Tolerances()))
 
 
 def accurate(entry, correct, samples=2000, data="data"):
@@ -168,20 +169,114 @@ def test_accuracy_on_other_images(made):
         assert verdicts(check([new], [old], Tolerances()))["accuracy"] == "inconclusive"
 
 
+# -- what is compared with what --
+
+
 def test_files_are_compared_with_those_of_their_kind(made):
     old = [made(1e6), made(3e6, target="tflite"), made(5e6, precision="int8")]
-    findings = check([made(3e6, target="tflite"), made(1e6)], old, Tolerances())
+    findings = check([made(3e6, target="tflite"), made(1e6)], old, Tolerances(), allow_missing=True)
     assert [finding.verdict for finding in findings if finding.figure == "latency"] == ["pass", "pass"]
     with pytest.raises(BenchInputError, match="no file of the same format"):
         check([made(target="ort")], old, Tolerances())
 
 
-def test_the_baseline_is_the_model_of_the_same_name_if_there_is_one(made):
+def test_of_several_models_those_of_equal_names_are_compared(made):
     old = [made(name="large", bytes=2000), made(name="small", bytes=1000)]
-    findings = check([made(name="small", bytes=1500)], old, Tolerances())
+    findings = check([made(name="small", bytes=1500)], old, Tolerances(), allow_missing=True)
     assert verdicts(findings)["size"] == "regression"
-    (size,) = [finding for finding in check([made(bytes=1500)], old, Tolerances()) if finding.figure == "size"]
-    assert (size.old, size.verdict) == (2000, "pass")
+    with pytest.raises(BenchInputError, match=r"equal names are compared \(new: standard; baseline: large, small\)"):
+        check([made(bytes=1500)], old, Tolerances())
+
+
+def test_findings_say_what_was_compared_with_what_and_where(made):
+    (finding, *_) = check([made(name="head", threads=2)], [made(name="base", threads=2)], Tolerances())
+    assert (finding.model, finding.baseline) == ("head, head.onnx", "base, base.onnx")
+    assert finding.compared == "head, head.onnx beside base, base.onnx (onnxruntime, 2 threads, local)"
+
+
+def test_what_only_the_baseline_has_is_a_regression_unless_it_may_be_missing(made):
+    old = [made(), made(precision="int8"), made(device="ssh://board"), made(threads=4)]
+    for allowed, verdict in ((False, Verdict.regression), (True, Verdict.passed)):
+        findings = check([made()], old, Tolerances(), allow_missing=allowed)
+        missing = [finding for finding in findings if finding.figure == "missing"]
+        assert [finding.place for finding in missing] == [
+            "onnxruntime, 1 thread, local", "onnxruntime, 1 thread, ssh://board", "onnxruntime, 4 threads, local",
+        ]  # fmt: skip
+        assert {finding.verdict for finding in missing} == {None if allowed else Verdict.regression}
+        assert worst(findings) is verdict
+
+
+def test_what_only_the_new_results_have_is_named_and_changes_no_verdict(made):
+    findings = check([made(), made(precision="int8", bytes=10**9)], [made()], Tolerances())
+    (new,) = [finding for finding in findings if finding.figure == "new"]
+    assert (new.verdict, worst(findings)) == (None, Verdict.passed)
+
+
+# -- what failed --
+
+
+def failing(entry, kind, signal=None):
+    return entry.model_copy(update={"failure": Failure(kind=kind, message="it went wrong", signal=signal)})
+
+
+OF_THE_FILE = [("wrong-outputs", None), ("runtime", None), ("memory", None), ("signal", "SIGSEGV")]
+OTHERS = [
+    *((kind, None) for kind in ("missing-runtime", "timeout", "connection", "device", "start", "exit", "protocol")),
+    ("signal", "SIGKILL"),
+    ("of a later version", None),
+]
+
+
+@pytest.mark.parametrize("failure", OF_THE_FILE)
+def test_a_file_that_fails_is_a_regression_that_nothing_tolerates(made, failure):
+    loose = Tolerances(1e9, 1e9, 1e9, 1e9, 1.0)
+    new = failing(made(), *failure)
+    unloaded = new.model_copy(update={"runtime": None, "summary": None, "bursts": ()})
+    for bad, old in (
+        (new, [made()]), (unloaded, [made()]), (new, [failing(made(), *failure)]), (new, [failing(made(), "timeout")]),
+    ):  # fmt: skip
+        findings = check([bad], old, loose, allow_missing=True)
+        assert worst(findings) is Verdict.regression
+        (found,) = [finding for finding in findings if finding.figure == "failure"]
+        assert (found.verdict, found.says) == (Verdict.regression, "it failed: it went wrong")
+        assert not {"latency", "missing", "new"} & set(verdicts(findings))
+    beside = check([made(), failing(made(precision="int8"), *failure)], [made()], loose, allow_missing=True)
+    assert worst(beside) is Verdict.regression
+
+
+@pytest.mark.parametrize("failure", OTHERS)
+def test_a_device_that_fails_is_no_verdict(made, failure):
+    for old in (made(), failing(made(), *failure)):
+        findings = check(
+            [failing(made(), *failure), made(2e6, precision="int8")], [old, made(precision="int8")], Tolerances()
+        )
+        assert worst(findings) is None
+        assert [finding.word for finding in findings if finding.figure == "failure"] == ["failed"]
+
+
+@pytest.mark.parametrize("failure", [*OF_THE_FILE, *OTHERS])
+def test_what_failed_in_the_baseline_is_inconclusive(made, failure):
+    old = failing(made(), *failure)
+    for former in (old, old.model_copy(update={"runtime": None, "summary": None, "bursts": ()})):
+        findings = check([made()], [former], Tolerances())
+        assert worst(findings) is Verdict.inconclusive
+        assert verdicts(findings) == {"failure": "inconclusive", "size": "pass", "macs": "pass"}
+        assert findings[0].says == "the baseline failed: it went wrong"
+
+
+def test_golden_outputs_that_were_missed_are_a_failure_whatever_the_results_say_of_it(made):
+    missed = Agreement(vectors=8, max_abs=9.0, max_relative=1.0, snr_db=0.0, top1_equal=0, within_tolerance=False)
+    findings = check([made().model_copy(update={"agreement": missed})], [made()], Tolerances())
+    assert worst(findings) is Verdict.regression
+    assert "0 of 8 classes are the same" in findings[0].says
+
+
+@pytest.mark.parametrize("figure", ["macs", "parameters"])
+def test_a_figure_that_only_one_of_them_has_is_no_pass(made, figure):
+    for new, old in ((None, 10), (10, 0)):
+        found = check([made(**{figure: new})], [made(**{figure: old})], Tolerances())
+        assert verdicts(found)[figure] == "inconclusive"
+    assert figure not in verdicts(check([made(**{figure: 0})], [made(**{figure: 0})], Tolerances()))
 
 
 def test_the_worst_verdict_counts(made):
@@ -189,6 +284,11 @@ def test_the_worst_verdict_counts(made):
     assert worst(findings) is Verdict.regression
     assert worst(findings[1:]) is Verdict.passed
     assert worst(()) is Verdict.inconclusive
+
+
+def test_tolerances_in_words():
+    assert str(Tolerances()) == "latency 5%, memory 5%, size 5%, counts 0.5%, accuracy 1 point"
+    assert str(Tolerances(latency=5, accuracy=0.005)).startswith("latency 500%,")
 
 
 def test_tolerances_of_a_file(tmp_path):
@@ -205,6 +305,13 @@ def test_tolerances_of_a_file(tmp_path):
         ('latency = "5%"', "at least 0"),
         ("speed = 1", "speed has no tolerance; there are latency"),
         ("latency", "not a TOML file"),
+        ("[latency]\nworse = 1", "latency is a number of at least 0, not a table"),
+        ("latency = [1]", "not a list"),
+        ("[latency.a]\nb = 1\n[memory]\nc = 2", "not a table"),
+        ("latency" + ".a" * 900 + " = 1", "not a table"),
+        ("latency = " + "[" * 9000, "not a TOML file"),
+        ("latency = 1" + "0" * 400, "at least 0"),
+        ("latency = 2020-01-01", "at least 0"),
     ],
 )
 def test_tolerances_without_a_meaning(tmp_path, text, said):

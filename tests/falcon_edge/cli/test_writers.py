@@ -24,7 +24,7 @@ from falcon_edge.falcon.plan import Plan
 from runtime_bench import calibration, ci
 from runtime_bench.compare import beside_standards
 from runtime_bench.devices.survey import State
-from runtime_bench.regression import Finding, Verdict
+from runtime_bench.regression import Finding, Tolerances, Verdict
 from runtime_bench.report import page
 from runtime_bench.report.contents import contents
 from runtime_bench.report.headline import headlines
@@ -60,12 +60,14 @@ def examples():
     failed |= {"failure": {"kind": "signal", "message": "it was killed", "signal": "SIGKILL"}}
     emulated = document["entries"][0] | {"emulated": True, "device": "arm64", "counts": COUNTS}
     document["entries"] += [failed, emulated]
-    finding = Finding("falcon", "latency", 100.0, 120.0, 0.2, (0.1, 0.3), 0.05, Verdict.regression, "why")
+    finding = Finding(
+        "falcon", "latency", 100.0, 120.0, 0.2, (0.1, 0.3), 0.05, Verdict.regression, "why", "base", "local"
+    )
     operator = Operator("conv", "Conv", ((1, 2),), (1, 2), "float32", 9, 9, "Relu", ("x",), ("y",), "standard", (3, 8))
     ends = (Value("x", (1, 2), "float32"),)
     return types.SimpleNamespace(
         results=Results.model_validate(document),
-        findings=[finding, Finding("falcon", "size", None, None, None, None, 0.05, Verdict.inconclusive, "why")],
+        findings=[finding, Finding("falcon", "failure", None, None, None, None, None, None, "why", "base", "local")],
         states=[State("ssh", False, "no client", "install it")],
         description=Description("onnx", 9, ends, ends, (operator,), {"name": "falcon", "lineage": {}}),
         manifest=read_document(EXAMPLES / "manifest.json", Manifest),
@@ -80,7 +82,7 @@ TABLES = {
     "plan_table": lambda found: render.plan_table(found.plan),
     "devices_table": lambda found: render.devices_table(found.states),
     "calibration_table": lambda found: render.calibration_table(found.calibration),
-    "findings_table": lambda found: render.findings_table("regression", found.findings),
+    "findings_table": lambda found: render.findings_table("regression", found.findings, Tolerances()),
     "description_table": lambda found: render.description_table(found.name, found.description),
     "results_table": lambda found: results_tables.results_table(found.results),
     "comparison_table": lambda found: results_tables.comparison_table(beside_standards([found.results])),
@@ -194,23 +196,23 @@ def test_junit(documents):
     assert [child.tag for child in suite] == ["testcase"] * 2
     for case in suite:
         assert set(case.attrib) == {"classname", "name"}
-        assert MARK in case.get("classname")
+        assert case.get("classname").count(MARK) == 3
         assert MARK in case[0].get("message")
 
 
 def test_markdown(documents):
-    """What GitHub's tables make of it: four cells, and in them text or code, nothing else."""
+    """What GitHub's tables make of it: six cells, and in them text or code, nothing else."""
     written = FILES["markdown"](documents)
     assert_calm(written)
     tokens = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).parse(written)
     kinds = [token.type for token in tokens]
-    assert kinds.count("td_open") == 8
+    assert kinds.count("td_open") == 12
     assert set(kinds) <= {"heading_open", "heading_close", "inline"} | {
         f"{part}_{end}" for part in ("table", "thead", "tbody", "tr", "th", "td") for end in ("open", "close")
     }
-    cells = [token.children for token in tokens if token.type == "inline"][5:]
+    cells = [token.children for token in tokens if token.type == "inline"][7:]
     assert {child.type for cell in cells for child in cell} <= {"text", "code_inline"}
-    assert all(MARK in "".join(child.content for child in cells[place]) for place in (0, 2, 4, 6))
+    assert all(MARK in "".join(child.content for child in cells[place]) for place in (0, 1, 2, 4, 6, 7, 8, 10))
 
 
 def test_csv(documents):

@@ -13,7 +13,7 @@ from runtime_bench.devices.local import LocalDevice
 from runtime_bench.errors import BenchInputError
 from runtime_bench.history import read
 from runtime_bench.regression import Tolerances, Verdict
-from runtime_bench.results import save, summarise
+from runtime_bench.results import Failure, save, summarise
 
 QUICK = replace(PROTOCOL, runs=16, seconds=0.0, processes=2, rounds=1, warm_up_runs=1, warm_up_seconds=0.0)
 LOOSE = Tolerances(latency=20.0, memory=5.0)
@@ -163,6 +163,79 @@ class Interrupted(LocalDevice):
 def test_an_interrupted_measurement_says_nothing(exported, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         check_models(exported[0], exported[0], LOOSE, protocol=QUICK, device=Interrupted(), selection=ONNX)
+
+
+def test_of_results_only_what_is_selected_is_compared(exported, tmp_path):
+    path = tmp_path / "results.json"
+    results = bench(exported[:1], QUICK)
+    save(results, path)
+    assert {entry.runtime.name for entry in results.entries} == {"onnxruntime", "litert"}
+    checked = check_models(path, path, LOOSE, selection=Selection(runtimes=["tflite"]))
+    assert {finding.place for finding in checked.findings} == {"litert, 1 thread, local"}
+    with pytest.raises(BadInput, match=r"results\.json: has no entry that is selected"):
+        check_models(path, path, LOOSE, selection=Selection(precisions=["int8"]))
+    unloaded = [entry.model_copy(update={"runtime": None, "failure": FAILED}) for entry in results.entries]
+    save(results.model_copy(update={"entries": tuple(unloaded)}), path)
+    checked = check_models(path, path, LOOSE, selection=Selection(runtimes=["tflite"]))
+    assert [finding.model for finding in checked.findings if finding.figure == "failure"] == [
+        "standard, model.fp32.tflite"
+    ]
+
+
+@pytest.mark.parametrize("given", [{"device": "local"}, {"data": "sample"}, {"class_map": {}}, {"confirm": True}])
+def test_what_only_measuring_uses_is_refused_for_results(tmp_path, given):
+    with pytest.raises(BadInput, match=f"{next(iter(given))}: .* are results, and nothing is measured"):
+        check_models(tmp_path / "a.json", tmp_path / "b.json", Tolerances(), **given)
+
+
+class Missing(LocalDevice):
+    """A device without LiteRT."""
+
+    def lacks(self, runtime):
+        return "there is no LiteRT" if runtime == "litert" else super().lacks(runtime)
+
+
+def test_without_a_runtime_there_is_no_verdict(exported):
+    checked = check_models(exported[0], exported[0], LOOSE, protocol=QUICK, device=Missing())
+    assert checked.verdict is None
+    (failed,) = [finding for finding in checked.findings if finding.failed]
+    assert failed.says == "it failed: there is no LiteRT"
+
+
+def test_a_file_that_cannot_be_loaded_is_a_regression_at_once(exported):
+    """It is not measured a second time, in which it may be well."""
+    device = Broken()
+    checked = check_models(exported[0], exported[0], LOOSE, protocol=QUICK, device=device, selection=ONNX)
+    assert checked.verdict is Verdict.regression
+    (found,) = [finding for finding in checked.findings if finding.figure == "failure"]
+    assert "cannot be loaded today" in found.says
+    assert device.started == 1 + QUICK.processes
+
+
+class Broken(Slowed):
+    """The first worker, which is of the new model, cannot load it."""
+
+    def __init__(self):
+        super().__init__(0.0, times=0)
+
+    def start_worker(self):
+        worker = super().start_worker()
+        if self.started > 1:
+            return worker
+        worker.__exit__(None, None, None)
+        self._python = (sys.executable, "-c", BROKEN)
+        return LocalDevice.start_worker(self)
+
+
+BROKEN = """
+import runpy, sys
+worker = runpy.run_path(sys.argv[1], run_name="worker")
+def load(self, *arguments, **options):
+    raise ValueError("cannot be loaded today")
+worker["Worker"].load = load
+worker["main"]()
+"""
+FAILED = Failure(kind="runtime", message="cannot be loaded")
 
 
 def test_results_and_models_are_not_compared(exported, tmp_path):
