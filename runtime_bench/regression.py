@@ -16,7 +16,7 @@ from pathlib import Path
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
 from runtime_bench.files import read_document
-from runtime_bench.pairs import Pairs, pairs, place, title
+from runtime_bench.pairs import pairs, place, said, title
 from runtime_bench.results import Accuracy, Entry, Failure, ModelInfo, Results
 from runtime_bench.stats import Interval, paired_ratio, ratio_interval
 from runtime_bench.subject import wrong_outputs
@@ -152,9 +152,10 @@ def check(
     """
     found = pairs(new, old)
     if not found.both:
+        one, other = (said(side[0]) if side else "nothing" for side in (new, old))
         raise BenchInputError(
-            "the baseline has no file of the same format, precision, runtime, number of threads and device to compare "
-            f"with{_of_other_names(found)}"
+            "the baseline has no file of the same format, precision, runtime, threads and device to compare with "
+            f"(of several models: of equal names): NEW has {one}, the baseline {other}"
         )
     findings: list[Finding] = []
     for entry, baseline in found.both:
@@ -199,14 +200,6 @@ def fingerprint(environment: Environment) -> str:
     return ", ".join(str(part) for part in parts if part is not None)
 
 
-def _of_other_names(found: Pairs) -> str:
-    """That models of several were compared by their names, if so, and by which."""
-    new, old = (list(dict.fromkeys(entry.model.name for entry in side)) for side in (found.added, found.missing))
-    if len(new) < 2 and len(old) < 2:
-        return ""
-    return f"; of several models those of equal names are compared (new: {', '.join(new)}; baseline: {', '.join(old)})"
-
-
 def _row(entry: Entry, figure: str, verdict: Verdict | None, reason: str) -> Finding:
     return Finding(title(entry), figure, None, None, None, None, None, verdict, reason, place=place(entry))
 
@@ -241,6 +234,9 @@ def _measured(
         found = [_latency(name, new, old, tolerances.latency, doubt, interleaved)]
     peak, former = (None if entry.memory is None else entry.memory.peak for entry in (new, old))
     found += _exact(name, "memory", peak, former, tolerances.memory, doubt)
+    if old.agreement is not None and new.agreement is None:
+        why = "its golden outputs were not compared, and the baseline's were"
+        found.append(_row(new, "outputs", Verdict.inconclusive, why))
     if old.accuracy is not None:
         found.append(_accuracy(name, new.accuracy, old.accuracy, tolerances.accuracy))
     return found

@@ -184,7 +184,7 @@ def test_of_several_models_those_of_equal_names_are_compared(made):
     old = [made(name="large", bytes=2000), made(name="small", bytes=1000)]
     findings = check([made(name="small", bytes=1500)], old, Tolerances(), allow_missing=True)
     assert verdicts(findings)["size"] == "regression"
-    with pytest.raises(BenchInputError, match=r"equal names are compared \(new: standard; baseline: large, small\)"):
+    with pytest.raises(BenchInputError, match=r"NEW has standard, .*, the baseline large, large\.onnx"):
         check([made(bytes=1500)], old, Tolerances())
 
 
@@ -269,6 +269,14 @@ def test_golden_outputs_that_were_missed_are_a_failure_whatever_the_results_say_
     findings = check([made().model_copy(update={"agreement": missed})], [made()], Tolerances())
     assert worst(findings) is Verdict.regression
     assert "0 of 8 classes are the same" in findings[0].says
+
+
+def test_golden_outputs_that_only_the_baseline_was_compared_with_are_no_pass(made):
+    agreed = Agreement(vectors=8, max_abs=0.0, max_relative=0.0, snr_db=None, top1_equal=8, within_tolerance=True)
+    proven = made().model_copy(update={"agreement": agreed})
+    assert worst(check([proven], [proven], Tolerances())) is Verdict.passed
+    assert worst(check([proven], [made()], Tolerances())) is Verdict.passed
+    assert verdicts(check([made()], [proven], Tolerances()))["outputs"] == "inconclusive"
 
 
 @pytest.mark.parametrize("figure", ["macs", "parameters"])
