@@ -21,6 +21,7 @@ from falcon_edge.errors import BadInput
 SUFFIX, MANIFEST = ".falcon", "manifest.json"
 AT_WORKING_FOLDER, RENAME_EXCHANGE = -100, 2  # of linux/fcntl.h and linux/fs.h
 NOT_HERE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
+MOST_TRIES = 100  # a folder that others remove again and again is not removed as often
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,15 @@ def _replaceable(path: Path) -> bool:
 
 def _acquire(lock: Path) -> int:
     """The descriptor of the lock file, locked. Raises BlockingIOError, which says who has it."""
+    tries = 0
     while True:
         lock.parent.mkdir(parents=True, exist_ok=True)
         try:
             file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        except FileNotFoundError:  # another process has just removed the folders that it had made
+        except FileNotFoundError:  # another process has just removed the folders that it had made, or /proc takes none
+            tries += 1
+            if tries == MOST_TRIES:
+                raise
             continue
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
