@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -38,12 +39,22 @@ def onnx_session(
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     if optimised is not None:
         options.optimized_model_filepath = str(optimised)
-    model = source.SerializeToString() if isinstance(source, ModelProto) else str(source)
+    if isinstance(source, Path):
+        return _session(str(source), str(source), options)
+    with NamedTemporaryFile(prefix="falcon-edge-", suffix=".onnx") as file:  # sessions keep bytes that they get
+        file.write(source.SerializeToString())
+        file.flush()
+        return _session(file.name, "the graph", options)
+
+
+def _session(file: str, name: str, options: Any) -> Any:
+    import onnxruntime
+
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # it has a kind for each status, and none that they share
-        name = "the graph" if isinstance(source, ModelProto) else str(source)
-        raise ConversionError(f"{name}: ONNX Runtime cannot load it: {first_line(error)}") from error
+        reason = first_line(error).replace(file, name)
+        raise ConversionError(f"{name}: ONNX Runtime cannot load it: {reason}") from error
 
 
 def run_onnx(

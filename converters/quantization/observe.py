@@ -91,14 +91,15 @@ def _histogram(value: np.ndarray, low: float, high: float) -> np.ndarray:
 def values_of(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray) -> Iterator[dict[str, np.ndarray]]:
     """Every float32 value of a graph by name, its input included, for one of `samples` after the other."""
     graph = OnnxGraph(model)
-    opened = ModelProto()
-    opened.CopyFrom(model)
-    known = {value.name for value in opened.graph.output}
-    for node in graph.nodes:
-        for name in node.output:
-            if name and name not in known and node.op_type != "Constant":
-                opened.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
-    session = onnx_session(opened, unoptimised=True)
+    known = {value.name for value in model.graph.output}
+    named = [name for node in graph.nodes if node.op_type != "Constant" for name in node.output]
+    inner = [onnx.helper.make_empty_tensor_value_info(name) for name in named if name and name not in known]
+    outputs = len(model.graph.output)
+    model.graph.output.extend(inner)  # not of a copy, for it may be large
+    try:
+        session = onnx_session(model, unoptimised=True)
+    finally:
+        del model.graph.output[outputs:]
     source = graph.inputs[0]
     assert source.type.tensor_type.elem_type == TensorProto.FLOAT
     names = [value.name for value in session.get_outputs() if value.type == "tensor(float)"]

@@ -1,6 +1,7 @@
 """Where networks come from; what is no network."""
 
 import importlib.util
+import subprocess
 import sys
 import textwrap
 
@@ -127,3 +128,12 @@ def test_a_network_that_does_not_fit_the_memory_is_one_line():
 def test_width_is_for_our_own(user_module):
     user_module("def net(): return nn.Linear(1, 1)")
     assert "--width is for vgg19" in refused(build, "users_own:net", width=0.5)
+
+
+def test_torch_does_not_import_its_compiler_to_count_a_network_of_ours():
+    """It takes longer than all else that opening a bundle does."""
+    code = (
+        "import sys; from falcon_edge.models.sources import build; build('vgg8'); print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "torch._dynamo" not in done.stdout.split()
