@@ -1,6 +1,7 @@
 """Bundles, plans, devices, findings and model files as tables for people (rich)."""
 
 from collections import Counter
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from runtime_bench import units
@@ -8,7 +9,7 @@ from runtime_bench import units
 if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
     from collections.abc import Sequence
 
-    from rich.console import Group
+    from rich.console import Group, RenderableType
     from rich.table import Table
 
     from converters.inspect import Description
@@ -100,26 +101,21 @@ def calibration_table(calibration: "Calibration") -> "Group":
 
 
 def findings_table(verdict: str | None, findings: "Sequence[Finding]", tolerances: object) -> "Group":
-    """What check found, and its verdict; above it how much worse each figure may be."""
+    """What check found, a table for each file under what it was compared with, and the verdict.
+
+    Above all of them stands how much worse each figure may be.
+    """
     from rich.console import Group
     from rich.table import Table
 
-    table = Table("model", "baseline", "measured by", "figure", "baseline's", "new", "worse by", "verdict")
-    compared = ""
-    for finding in findings:
-        what = (finding.model, finding.baseline or "", finding.place or "")
-        if finding.compared != compared:
-            table.add_section()
-        table.add_row(
-            *(what if finding.compared != compared else ("", "", "")),  # said once for all of its figures
-            finding.figure,
-            _figure(finding.figure, finding.old),
-            _figure(finding.figure, finding.new),
-            finding.says,
-            finding.word,
-        )
-        compared = finding.compared
-    return Group(f"allowed to be worse by: {tolerances}", table, verdict or "no verdict")
+    parts: list[RenderableType] = [f"allowed to be worse by: {tolerances}"]
+    for compared, found in groupby(findings, key=lambda finding: finding.compared):
+        table = Table("figure", "baseline", "new", "worse by", "verdict")
+        for finding in found:
+            old, new = (_figure(finding.figure, value) for value in (finding.old, finding.new))
+            table.add_row(finding.figure, old, new, finding.says, finding.word)
+        parts += [compared, table]
+    return Group(*parts, verdict or "no verdict")
 
 
 def _figure(name: str, value: float | None) -> str:
