@@ -378,7 +378,7 @@ def of_numpy():
     [
         (b"", "it is empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n", "it is a pointer of Git LFS"),
-        (gzip.compress(b"weights"), "it is a gzip archive; unpack it first"),
+        (gzip.compress(b"weights", mtime=0), "it is a gzip archive; unpack it first"),
         (of_tar(), "it is a tar archive; unpack it first"),
         (of_zip("weights.pt"), "it is a zip archive of weights.pt; unpack it first"),
         (of_zip(), "it is a zip archive of nothing"),
