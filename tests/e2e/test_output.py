@@ -55,7 +55,7 @@ def test_json_of_a_plan_and_of_a_packed_network(flow, warm, tmp_path):
     assert plan.err == ""
     packed = warm("pack vgg8 --width 0.25 -o packed --json", tmp_path)
     assert packed.document["name"] == "packed"
-    assert packed.err == ""
+    assert packed.err == "warning: vgg8: no weights were given, so that it has fresh random ones\n"
 
 
 def test_json_of_a_failure_is_on_stderr_as_ever(warm, tmp_path):

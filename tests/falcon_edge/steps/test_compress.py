@@ -439,8 +439,8 @@ def test_data_that_does_not_fit_is_one_line(tmp_path, user_module):
     source = Choice(str(tmp_path / "net.falcon"))
     with pytest.raises(BadInput, match="the data does not fit the network's input"):
         compress(source, tmp_path / "out", data=str(tmp_path / "x.npz"), rank=1)
-    np.savez(tmp_path / "y.npz", x_train=np.zeros((32, 5, 5), np.uint8), y_train=np.arange(32) % 8)
-    with pytest.raises(BadInput, match="has 16 classes, but the data has 8"):
+    np.savez(tmp_path / "y.npz", x_train=np.zeros((32, 5, 5), np.uint8), y_train=np.arange(32) % 20)
+    with pytest.raises(BadInput, match="has 16 classes, but the data has 20"):
         compress(source, tmp_path / "out", data=str(tmp_path / "y.npz"), rank=1)
     assert not (tmp_path / "out.falcon").exists()
 

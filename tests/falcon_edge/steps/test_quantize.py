@@ -212,7 +212,7 @@ def test_forms_that_do_not_exist(integer):
         export(integer, ("onnx",), ("fp16",))
     with pytest.raises(BadInput, match="int8 needs images"):
         export(integer, ("onnx",), ("int8",))
-    with pytest.raises(BadInput, match="has 10 classes, but the network 3"):
+    with pytest.raises(BadInput, match="has 3 classes, but the data has 10"):
         export(integer, ("onnx",), ("int8",), int8=Int8("sample"))
 
 
