@@ -1,5 +1,6 @@
 """A measurement on an emulated CPU: what is in the results, what is not, and that wrong answers fail."""
 
+import contextlib
 import shutil
 from dataclasses import replace
 
@@ -72,7 +73,8 @@ def measured(files, golden, evaluation, scratch):
     candidates = [known, candidate(files["vgg.tflite"])]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tempfile.tempdir", str(scratch))
-        there = bench(candidates, emulated(), Protocol())
+        with contextlib.closing(emulated()) as device:
+            there = bench(candidates, device, Protocol())
     return there, bench(candidates, LocalDevice(), QUICK)
 
 
