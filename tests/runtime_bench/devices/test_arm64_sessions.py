@@ -235,7 +235,8 @@ def test_a_python_for_another_machine_on_a_phone(phone, adb, machine):
 
 @pytest.mark.parametrize("format", [pytest.param(0, id="onnx", marks=pytest.mark.slow), pytest.param(1, id="tflite")])
 def test_the_app_on_a_phone_answers_as_this_machine(app, close, format, check):
-    there = bench([close[format]], AdbDevice("adb"), QUICK)
+    with closing(AdbDevice("adb")) as phone:
+        there = bench([close[format]], phone, QUICK)
     check(there, [close[format]])
     assert (there.before.battery, there.before.python) == ("87%, discharging", "none")
     assert not list(app.folder.glob("appdata/files/bench/*"))
