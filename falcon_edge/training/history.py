@@ -14,6 +14,7 @@ DIVIDE, MOST_ATTEMPTS = 4.0, 5
 ENOUGH = 0.98  # of the way from where it began to its teacher, or to 1
 HALF = 0.5  # of that top-1: below it, which a dead network may be, a lower rate that brings no more is not the last
 BETTER = 0.97  # an attempt that gains at least this share of what a lower rate gains is kept: it came first
+EXPLODED = 10.0  # times the validation loss that it began with, after any epoch
 FELL = 0.5  # without a teacher: of the validation loss that it began with
 
 
@@ -126,6 +127,8 @@ class History:
             return True
         if len(self.attempts) == 1:
             return self.goal is None and bool(self.best) and self._fell(last)
+        if self._exploded(last):
+            return False  # it says nothing of rates that are lower still
         best_before = max(self.top1_of(attempt) for attempt in self.attempts[:-1])
         return bool(self.best) and self.top1 >= HALF * goal and self.top1_of(last) <= best_before
 
@@ -148,6 +151,10 @@ class History:
             for epoch in epochs
         ]
         return "".join(f"{line.model_dump_json()}\n" for line in lines).encode()
+
+    def _exploded(self, attempt: Attempt) -> bool:
+        losses = [epoch.validation_loss for epoch in attempt.epochs]
+        return any(loss is None or loss > EXPLODED * (self.start.validation_loss or 1.0) for loss in losses)
 
     def _fell(self, attempt: Attempt) -> bool:
         before, after = self.start.validation_loss, attempt.epochs[attempt.best - 1].validation_loss
