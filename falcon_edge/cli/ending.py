@@ -62,6 +62,13 @@ def signals() -> Iterator[Signals]:
             signal.signal(number, handler)
 
 
+def ignore_signals() -> None:
+    """From here on what asks this process to end is ignored: it does."""
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def scratch() -> Iterator[None]:
     """Within the block all temporary files are in one folder, also those of child processes, and end with it.

@@ -14,6 +14,7 @@ from falcon_edge.cli.compare import compare
 from falcon_edge.cli.compress import compress
 from falcon_edge.cli.demo import demo
 from falcon_edge.cli.devices import devices
+from falcon_edge.cli.ending import ignore_signals
 from falcon_edge.cli.export import export
 from falcon_edge.cli.inspect import inspect
 from falcon_edge.cli.pack import pack
@@ -53,4 +54,8 @@ def main() -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: for terminals that know some scripts only
-    app()
+    try:
+        app()
+    except SystemExit:
+        ignore_signals()  # the exit code is said: taking the interpreter apart is not ended by another signal
+        raise
