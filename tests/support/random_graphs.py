@@ -61,7 +61,6 @@ class _Maker:
     def added(self, schema):
         """Whether a node of this operator could be added; its inputs and attributes are drawn."""
         before = dict(self.constants)
-        inputs = self._inputs(schema)
         number = len(self.nodes)
         outputs = [f"v{number}"]
         if schema.name == "Split":
@@ -70,6 +69,7 @@ class _Maker:
         if "num_outputs" in settings:
             settings["num_outputs"] = len(outputs)  # of any other number ONNX's shape inference aborts
         try:
+            inputs = self._inputs(schema)
             made = helper.make_node(schema.name, inputs, outputs, f"n{number}", **settings)
             self.nodes.append(made)
             self._infer(outputs)
@@ -127,12 +127,12 @@ class _Maker:
 
     def _operand(self, schema, formal, place):
         kinds = {TYPES[kind[7:-1]] for kind in formal.types if kind[7:-1] in TYPES}
-        if formal.type_str.startswith("tensor("):
-            kinds = {TYPES[formal.type_str[7:-1]]}
+        if not kinds:
+            raise ValueError(f"{schema.name} takes no numbers")
         computed = [name for name, (_, kind) in self.values.items() if kind in kinds]
         if computed and (place == 0 or self.draw.random() < 0.35):
             return self.draw.choice(computed[-2:] if self.draw.random() < 0.8 else computed)
-        return self._constant(schema, formal, sorted(kinds) or [FLOAT])
+        return self._constant(schema, formal, sorted(kinds))
 
     def _constant(self, schema, formal, kinds):
         shape, kind = self.values[list(self.values)[-1]]
