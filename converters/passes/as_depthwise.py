@@ -110,11 +110,17 @@ def _normalising(
 
 
 def _averaging(node: NodeProto, shapes: dict[str, tuple[int, ...]]) -> np.ndarray | None:
-    """Kernel (C, 1, kh, kw) of an AveragePool that divides by the size of its window everywhere."""
+    """Kernel (C, 1, kh, kw) of an AveragePool that divides by the size of its window everywhere.
+
+    None for a window that is larger than the padded image, too: as a Conv ONNX Runtime refuses it.
+    """
     given = attributes(node)
-    window = tuple(given["kernel_shape"])
+    window, pads = tuple(given["kernel_shape"]), given.get("pads", (0, 0, 0, 0))
     counted = not any(given.get("pads", ())) or given.get("count_include_pad", 0)
     explicit = given.get("auto_pad", b"NOTSET") in (b"NOTSET", b"VALID")
     if len(window) != 2 or not counted or not explicit or given.get("ceil_mode", 0) or given.get("dilations"):
+        return None
+    image = np.add(shapes[node.input[0]][2:], np.add(pads[:2], pads[2:]))
+    if np.any(np.greater(window, image)):
         return None
     return np.full((shapes[node.output[0]][1], 1, *window), 1 / (window[0] * window[1]), np.float32)
