@@ -1,0 +1,122 @@
+"""Metrics of outputs of any form: ours by name, and those of users."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from falcon_edge.errors import BadInput
+from falcon_edge.metrics.quality import OWN_RESAMPLES, Quality, Unit, over_images, share
+
+Outputs = Mapping[str, np.ndarray]
+OwnFunction = Callable[[np.ndarray | Outputs, np.ndarray], float]
+
+
+class Metric(Protocol):
+    """What says how good outputs are."""
+
+    @property
+    def name(self) -> str:
+        """As a user gives it."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether more of it is better."""
+
+    @property
+    def unit(self) -> Unit:
+        """What it is counted in."""
+
+    def quality(self, outputs: Outputs, targets: np.ndarray) -> Quality:
+        """The figure on images: outputs by name, (N, ...) each, and targets (N, ...).
+
+        Raises BadInput, naming the metric, for outputs or targets that it cannot take.
+        """
+
+
+@dataclass(frozen=True)
+class PerImage:
+    """A metric of the first output that is made of what each image adds.
+
+    parts: (outputs (N, ...), targets (N, ...)) -> (N, K), or ValueError for what it cannot take; together: the sum of
+    the parts (K,) of so many images -> the figure. Without it the figure is the mean of single parts: a share where
+    the unit is one.
+    """
+
+    name: str
+    parts: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    unit: Unit
+    together: Callable[[np.ndarray, int], float] | None = None
+    higher_is_better: bool = True
+
+    def quality(self, outputs: Outputs, targets: np.ndarray) -> Quality:
+        """See Metric.quality."""
+        name, first = next(iter(outputs.items()))
+        if len(first) != len(targets) or not len(targets):
+            raise BadInput(f"{self.name}: {name} has {len(first)} images, the targets {len(targets)}")
+        try:
+            parts = self.parts(first, targets)
+        except ValueError as error:
+            raise BadInput(f"{self.name}: {error}") from error
+        if self.together is None and parts.dtype == bool:
+            value, interval = share(parts)
+            return self._quality(value, interval, len(targets))
+        together = self.together or _mean
+
+        def figure(images: np.ndarray) -> float:
+            return together(parts[images].sum(axis=0), len(images))
+
+        value = _finite(self.name, figure(np.arange(len(targets))))
+        return self._quality(value, over_images(figure, len(targets)), len(targets))
+
+    def _quality(self, value: float, interval: tuple[float, float] | None, samples: int) -> Quality:
+        return Quality(self.name, value, interval, samples, self.higher_is_better, self.unit)
+
+
+@dataclass(frozen=True)
+class Own:
+    """A user's function over arrays: (outputs, targets) -> a number; several outputs come as a dict by name."""
+
+    name: str
+    function: OwnFunction
+    higher_is_better: bool = True
+    unit: Unit = ""
+
+    def quality(self, outputs: Outputs, targets: np.ndarray) -> Quality:
+        """See Metric.quality. The interval is by bootstrap, for which the function is called again and again."""
+        for name, output in outputs.items():
+            if len(output) != len(targets) or not len(targets):
+                raise BadInput(f"{self.name}: {name} has {len(output)} images, the targets {len(targets)}")
+
+        def figure(images: np.ndarray) -> float:
+            chosen = {name: output[images] for name, output in outputs.items()}
+            return self._called(next(iter(chosen.values())) if len(chosen) == 1 else chosen, targets[images])
+
+        value = _finite(self.name, figure(np.arange(len(targets))))
+        interval = over_images(figure, len(targets), OWN_RESAMPLES)
+        return Quality(self.name, value, interval, len(targets), self.higher_is_better, self.unit)
+
+    def _called(self, outputs: np.ndarray | Outputs, targets: np.ndarray) -> float:
+        try:
+            found = self.function(outputs, targets)
+        except (Exception, SystemExit) as error:  # a user's code may raise anything
+            text = " ".join(str(error).split()) or "no message"
+            raise BadInput(f"{self.name}: the metric raised {type(error).__name__}: {text}") from error
+        try:
+            return float(found)
+        except (TypeError, ValueError) as error:
+            raise BadInput(f"{self.name}: the metric gives a {type(found).__name__}, not a number") from error
+
+
+def _mean(total: np.ndarray, count: int) -> float:
+    return float(total.reshape(-1)[0] / count)
+
+
+def _finite(name: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise BadInput(f"{name}: the metric's value is {value}, not a finite number")
+    return value
