@@ -14,6 +14,7 @@ from converters.onnx_graph import (
     ONNX_DOMAINS,
     OPSET,
     OnnxGraph,
+    attributes,
     drop_unused,
     first_line,
     kinds,
@@ -30,8 +31,10 @@ PAIRS = {"Sum": "Add", "Mean": "Add", "Max": "Max", "Min": "Min"}
 def current_form(model: ModelProto) -> ModelProto:
     """Bring a graph to opset 17 where it is older, its weights to initializers alone; the model is changed in place.
 
-    Raises ConversionError for an opset before 7, or a node that ONNX's converter does not know.
+    Raises ConversionError for an opset before 7, a node that ONNX's converter does not know, or one that contradicts
+    itself.
     """
+    _refuse_two_pads(model)
     _drop_stored_inputs(model)
     drop_unused(model)
     opset = OnnxGraph(model).opset
@@ -43,6 +46,16 @@ def current_form(model: ModelProto) -> ModelProto:
         _raise_opset(model, opset)
     _write_pairs(model)
     return model
+
+
+def _refuse_two_pads(model: ModelProto) -> None:
+    """ONNX allows auto_pad or pads. Of both ONNX Runtime's kernels take the one or the other, by type and operator."""
+    for node in model.graph.node:
+        given = attributes(node)
+        rule = given.get("auto_pad", b"NOTSET")
+        if any(given.get("pads", ())) and rule not in (b"NOTSET", b""):
+            both = f"auto_pad {rule.decode(errors='replace')} and pads {given['pads']}"
+            raise ConversionError(f"{node.name or node.output[0]}: has {both}, which contradict each other: keep one")
 
 
 def _drop_stored_inputs(model: ModelProto) -> None:

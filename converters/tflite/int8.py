@@ -91,7 +91,11 @@ class _Quantizer:
             raise NoInt8Form(self.problems)
         if integer_io:
             return {name: self._as_int8(tensor, name) for name, tensor in outputs.items()}
-        return {name: self._as_float(tensor) for name, tensor in outputs.items()}
+        return {name: self._as_float(self._stored(tensor, name)) for name, tensor in outputs.items()}
+
+    def _stored(self, tensor: int, name: str) -> int:
+        """An output as the spec has it: int8, though its node emitted nothing that would have made it so (a view)."""
+        return self._as_int8(tensor, name) if name in self.spec.activations and name not in self.spec.kept else tensor
 
     def _quantize(self, operator: Any, origin: str) -> None:
         code, version = self.builder.code_of(operator)

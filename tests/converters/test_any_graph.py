@@ -11,6 +11,7 @@ from random_graphs import random_graph
 from converters import onnx_graph
 from converters.errors import ConversionError
 from converters.parity import snr_db
+from converters.quantization.observe import values_of
 from converters.quantization.qdq import write_qdq
 from converters.quantization.quantize import quantize
 from converters.runtimes import onnx_session
@@ -44,6 +45,12 @@ def same(expected, found):
     return close or snr_db(expected, found) >= 60
 
 
+def all_are_numbers(model, inputs):
+    """Whether every value in the graph is one: ONNX Runtime's maximum passes over what is none, TFLite's does not."""
+    within = values_of(model, np.concatenate(inputs))
+    return all(np.isfinite(value).all() for values in within for value in values.values())
+
+
 def refusal(function, *given, **options):
     """What a refusal says, None where nothing is refused; any other error is a fault."""
     try:
@@ -64,7 +71,8 @@ def check_float(random, folder):
         assert not lite.exists()
     elif expected is not None:
         for builtin in (False, True):
-            assert same(expected, run_lite(lite, inputs, builtin=builtin))
+            found = run_lite(lite, inputs, builtin=builtin)
+            assert same(expected, found) or not all_are_numbers(onnx_graph.load(path), inputs)
 
 
 def check_int8(random, folder):
@@ -75,13 +83,15 @@ def check_int8(random, folder):
     given = made.spec.activations.get("input")
     if given is not None:  # equal integers for both: what lies between two steps is rounded to either
         inputs = [given.dequantize(given.quantize(value)) for value in inputs]
-    session = onnx_session(write_qdq(made.model, made.spec, activations="int8"), signed=True)
+    written = write_qdq(made.model, made.spec, activations="int8")
+    assume(all_are_numbers(written, inputs))  # one over what is rounded to 0
+    session = onnx_session(written, signed=True)
     one = np.stack([session.run(None, {"input": value})[0] for value in inputs])
     (folder / "a.tflite").write_bytes(data)
     other = run_lite(folder / "a.tflite", inputs)
     assert one.shape == other.shape == expected.shape
     scale = made.spec.activations.get(made.model.graph.output[0].name)
-    if scale is not None and np.isfinite(expected).all() and one.size:
+    if scale is not None and one.size:
         assert np.abs(one - other).max() <= 2.01 * scale.scale
 
 

@@ -321,3 +321,12 @@ def test_an_opset_that_is_too_old_is_refused_in_one_line():
 def test_every_operator_has_forms():
     for kind in (EMITTERS.keys() | QUANTIZED) - {TANH}:  # which is no operator of ONNX, but a function of ours
         assert list(forms(kind, NEWEST))
+
+
+@pytest.mark.parametrize(("rule", "pads"), [("SAME_UPPER", [0, 0, 0, 1]), ("VALID", [1, 1, 1, 1])])
+def test_two_paddings_that_contradict_each_other_are_refused(rule, pads):
+    pool = node("MaxPool", ["input"], "logits", kernel_shape=[3, 3], auto_pad=rule, pads=pads)
+    model = graph([pool], SHAPE)
+    model.graph.output[0].type.CopyFrom(model.graph.input[0].type)  # no shape can be inferred
+    with pytest.raises(ConversionError, match=f"has auto_pad {rule} and pads .*: keep one"):
+        emitted(model)
