@@ -99,7 +99,7 @@ def weight_axis(node: NodeProto) -> int:
 
 def fused_activation(graph: OnnxGraph, node: NodeProto) -> NodeProto | None:
     """The Relu or Clip(0, 6) that alone follows a computed node, and is one operator with it in both runtimes."""
-    if node.op_type not in ("Conv", "Gemm", "Add"):
+    if node.op_type not in ("Conv", "Gemm", "Add", "Mul"):
         return None
     follower = graph.only_consumer(node.output[0])
     return follower if follower is not None and is_clamp(graph, follower) else None

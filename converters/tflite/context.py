@@ -11,7 +11,7 @@ from onnx import NodeProto, TensorProto
 from converters.errors import ConversionError, Unsupported
 from converters.onnx_graph import ONNX_DOMAINS, OnnxGraph, clip_bounds
 from converters.passes.own_functions import named
-from converters.quantization.rules import is_clamp
+from converters.quantization.rules import fused_activation
 from converters.tflite.builder import Builder
 from converters.tflite.layout import Layout, Order, Shape, usual_order
 from converters.tflite.ranges import non_negative
@@ -289,7 +289,8 @@ class Context:
         follower = self.graph.only_consumer(name)
         if follower is not None:
             activation = activation_of(self.graph, follower)
-            if activation is not None and (is_clamp(self.graph, follower) or not self._integer):
+            known = not self._integer or fused_activation(self.graph, node) is not None
+            if activation is not None and known:
                 self.absorb(follower)
                 return follower.output[0], activation
         return name, schema.ActivationFunctionType.NONE

@@ -325,8 +325,9 @@ def test_every_operator_has_forms():
 
 @pytest.mark.parametrize(("rule", "pads"), [("SAME_UPPER", [0, 0, 0, 1]), ("VALID", [1, 1, 1, 1])])
 def test_two_paddings_that_contradict_each_other_are_refused(rule, pads):
-    pool = node("MaxPool", ["input"], "logits", kernel_shape=[3, 3], auto_pad=rule, pads=pads)
+    pool = node("MaxPool", ["input"], ["logits"], kernel_shape=[3, 3], auto_pad=rule, pads=pads)
     model = graph([pool], SHAPE)
-    model.graph.output[0].type.CopyFrom(model.graph.input[0].type)  # no shape can be inferred
+    sizes = (SHAPE[0], SHAPE[1], SHAPE[2] + pads[0] + pads[2] - 2, SHAPE[3] + pads[1] + pads[3] - 2)  # none is inferred
+    model.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, sizes))
     with pytest.raises(ConversionError, match=f"has auto_pad {rule} and pads .*: keep one"):
         emitted(model)
