@@ -1,29 +1,36 @@
 """How often the gate is right: A/A comparisons, and slowdowns that are planted.
 
     python benchmarks/gate.py [--same 300] [--planted 100] [--slowdown 0.10] [--file gate.jsonl]
+                              [--patience SECONDS] [--burners 2] [--results]
 
-Compares the shipped network with itself, as `falcon-edge check` does (confirmed by a second run), under PROTOCOL. For a
-planted slowdown the new model's workers do real work after each inference, multiplying matrices for a share of the
-time that it took. Verdicts are appended to --file, so that an interrupted run goes on; the table counts them, with
-Clopper-Pearson bounds (95%, one-sided).
+Compares the shipped network with itself, as `falcon-edge check` does, under PROTOCOL. For a planted slowdown the new
+model's workers do real work after each inference, multiplying matrices for a share of the time that it took. --burners
+are processes that keep as many CPUs busy meanwhile, the first ones first. --results: two results files that were
+measured one after the other are compared, and not models in turns. Verdicts are appended to --file, so that an
+interrupted run goes on; the table counts them, with Clopper-Pearson bounds (95%, one-sided).
 """
 
 import argparse
 import json
+import os
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from scipy.stats import binomtest
 
-from falcon_edge.steps.bench import Selection
-from falcon_edge.steps.check import check_models
+from falcon_edge.steps.bench import Selection, bench_groups
+from falcon_edge.steps.check import Checked, check_models
 from falcon_edge.steps.demo import copy_sample_network
 from falcon_edge.steps.export import export
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.regression import Tolerances
+from runtime_bench.results import save
 
 PROTOCOL = Protocol(runs=800, seconds=2.0, processes=8, rounds=12, warm_up_runs=5, warm_up_seconds=0.02)
 TOLERANCES = Tolerances(latency=0.05, memory=0.5)  # it is about latency
@@ -47,15 +54,15 @@ worker["main"]()
 
 
 class Planted(LocalDevice):
-    """Every other worker, which is the new model's, is slower by a share."""
+    """Every other worker, which is the new model's, is slower by a share; with every=1 each of them."""
 
-    def __init__(self, share: float):
+    def __init__(self, share: float, every: int = 2):
         super().__init__()
-        self._share, self._started = share, 0
+        self._share, self._every, self._started = share, every, 0
 
     def start_worker(self):
         """The new model's and the baseline's in turns."""
-        slow = self._started % 2 == 0
+        slow = self._started % self._every == 0
         self._started += 1
         script = PLANTED.replace("SHARE", str(self._share))
         self._python = (sys.executable, "-c", script) if slow else (sys.executable,)
@@ -68,9 +75,12 @@ def main() -> None:
     parser.add_argument("--planted", type=int, default=100)
     parser.add_argument("--slowdown", type=float, default=0.10)
     parser.add_argument("--file", type=Path, default=Path("gate.jsonl"))
+    parser.add_argument("--patience", type=float)
+    parser.add_argument("--burners", type=int, default=0)
+    parser.add_argument("--results", action="store_true")
     options = parser.parse_args()
     wanted = {0.0: options.same, options.slowdown: options.planted}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, burning(options.burners):
         bundle = copy_sample_network(Path(folder, "standard"))
         export(bundle, ("onnx",))
         done = read(options.file)
@@ -78,25 +88,71 @@ def main() -> None:
         while any(len(done.get(share, [])) < count for share, count in wanted.items()):
             for share, count in wanted.items():
                 if len(done.get(share, [])) < count:
-                    row = compared(bundle, share)
+                    row = (
+                        compared_results(bundle, share)
+                        if options.results
+                        else compared(bundle, share, options.patience)
+                    )
                     done.setdefault(share, []).append(row)
                     with options.file.open("a") as file:
                         file.write(json.dumps(row) + "\n")
-    print("| slowdown | comparisons | pass | inconclusive | regression | seconds each |\n|---|---|---|---|---|---|")
+    print("| slowdown | comparisons | pass | inconclusive | regression | seconds each, at most |")
+    print("|---|---|---|---|---|---|")
     for share in wanted:
         print(summary(share, done.get(share, [])))
 
 
-def compared(bundle: Path, share: float) -> dict[str, object]:
+@contextmanager
+def burning(count: int) -> Iterator[None]:
+    """So many processes that do nothing but take a CPU each, the first ones first."""
+    code = "import os, sys\nos.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: sum(range(100000))"
+    cpus = sorted(os.sched_getaffinity(0))
+    burners = [subprocess.Popen([sys.executable, "-c", code, str(cpus[number % len(cpus)])]) for number in range(count)]
+    try:
+        yield
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
+
+
+def compared(bundle: Path, share: float, patience: float | None) -> dict[str, object]:
     """One comparison of a network with itself, the new one slower by a share."""
     started = time.perf_counter()
-    checked = check_models(bundle, bundle, TOLERANCES, protocol=PROTOCOL, device=Planted(share), selection=SELECTION)
+    checked = check_models(
+        bundle,
+        bundle,
+        TOLERANCES,
+        protocol=PROTOCOL,
+        device=Planted(share),
+        selection=SELECTION,
+        patience=patience,
+    )
+    return row(share, checked, started) | {"runs": checked.runs}
+
+
+def compared_results(bundle: Path, share: float) -> dict[str, object]:
+    """The same of two results files, the new one's workers slower by a share."""
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for name, device in (("old", LocalDevice()), ("new", Planted(share, every=1))):
+            results, _ = bench_groups([[bundle]], PROTOCOL, device=device, selection=SELECTION)
+            paths.append(Path(folder, f"{name}.json"))
+            save(results, paths[-1])
+        checked = check_models(paths[1], paths[0], TOLERANCES)
+    return row(share, checked, started)
+
+
+def row(share: float, checked: Checked, started: float) -> dict[str, object]:
+    """What is kept of a comparison."""
     latency = checked.findings[0]
     return {
         "slowdown": share,
         "verdict": str(latency.verdict),
         "change": latency.change,
         "interval": latency.interval,
+        "reason": latency.reason,
         "seconds": time.perf_counter() - started,
     }
 
@@ -118,7 +174,7 @@ def summary(share: float, rows: list[dict[str, object]]) -> str:
         count = sum(row["verdict"] == verdict for row in rows)
         bounds = binomtest(count, len(rows)).proportion_ci(0.90, method="exact")
         cells.append(f"{count} ({100 * count / len(rows):.1f}%, {100 * bounds.low:.1f}..{100 * bounds.high:.1f})")
-    return f"| {' | '.join(cells)} | {seconds[len(seconds) // 2]:.1f} |"
+    return f"| {' | '.join(cells)} | {seconds[len(seconds) // 2]:.1f}, {seconds[-1]:.0f} |"
 
 
 if __name__ == "__main__":

@@ -13,11 +13,15 @@ from runtime_bench.results import Entry, Results, Summary
 SIGNS = {Verdict.passed: "✅", Verdict.regression: "❌", Verdict.inconclusive: "❔", None: "⚠️"}
 
 
-def markdown(verdict: Verdict | None, findings: Sequence[Finding]) -> str:
-    """The findings of `check` as a job summary: the verdict, and for every figure what was compared with what."""
+def markdown(verdict: Verdict | None, findings: Sequence[Finding], measured: str | None = None) -> str:
+    """The findings of `check` as a job summary: the verdict, and for every figure what was compared with what.
+
+    measured: how it was measured, in words.
+    """
     lines = [
         f"## {SIGNS[verdict]} {verdict or 'no verdict'}",
         "",
+        *([] if measured is None else [text.markdown(measured), ""]),
         "| model | baseline | measured by | figure | worse by | verdict |",
         "|---|---|---|---|---|---|",
         *(f"| {' | '.join(_cells(each))} |" for each in findings),
@@ -25,8 +29,8 @@ def markdown(verdict: Verdict | None, findings: Sequence[Finding]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def junit(findings: Sequence[Finding]) -> bytes:
-    """A test case for every figure, of the class that says what was compared with what.
+def junit(findings: Sequence[Finding], measured: str | None = None) -> bytes:
+    """A test case for every figure, of the class that says what was compared with what; `measured`: how, in words.
 
     A regression is a failure, what could not be found out an error; what is inconclusive, or new, is skipped.
     """
@@ -39,6 +43,9 @@ def junit(findings: Sequence[Finding]) -> bytes:
         skipped=str(kinds.count("skipped")),
         errors=str(kinds.count("error")),
     )
+    if measured is not None:
+        properties = ElementTree.SubElement(suite, "properties")
+        ElementTree.SubElement(properties, "property", name="measured", value=text.xml(measured))
     for finding, kind in zip(findings, kinds, strict=True):
         case = ElementTree.SubElement(
             suite, "testcase", classname=text.xml(finding.compared), name=text.xml(finding.figure)

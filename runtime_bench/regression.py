@@ -18,7 +18,7 @@ from runtime_bench.errors import BenchInputError
 from runtime_bench.files import read_document
 from runtime_bench.pairs import pairs, place, said, title
 from runtime_bench.results import Accuracy, Entry, Failure, ModelInfo, Results
-from runtime_bench.stats import Interval, paired_ratio, ratio_interval
+from runtime_bench.stats import CONFIDENCE, Interval, paired_ratio, ratio_interval
 from runtime_bench.subject import wrong_outputs
 
 MAXIMUM_BYTES = 1024**2
@@ -27,6 +27,8 @@ ROUNDING = 1e-9  # 1050 / 1000 - 1 is a little more than 0.05
 # that is lost, a runtime that is not there, a time limit) say nothing of it.
 OF_THE_FILE = ("wrong-outputs", "runtime", "memory")
 CRASHES = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV")
+# Flags of a run on a machine that was not at rest: what slowed it down may be gone in another.
+UNRESTFUL = ("noisy", "drift", "load", "frequency", "throttled")
 FAILURE, MISSING, NEW = "failure", "missing", "new"  # what stands in a figure's place where there is none
 
 
@@ -89,7 +91,7 @@ class Tolerances:
 class Finding:
     """One figure of one file beside the baseline's. `change` is a share of the baseline, above 0 where it is worse.
 
-    For accuracy it is the top-1 that was lost, in 0..1. `interval` is its 95% interval where it has one. `baseline` is
+    For accuracy it is the top-1 that was lost, in 0..1. `interval` is its interval where it has one. `baseline` is
     what `model` was compared with, `place` where both were measured. Where there is no figure FAILURE, MISSING or NEW
     stands for it (of MISSING, `model` is the baseline's). A verdict of None decides nothing, unless it `failed`.
     """
@@ -143,11 +145,13 @@ def check(
     doubt: str | None = None,
     interleaved: bool = False,
     allow_missing: bool = False,
+    confidence: float = CONFIDENCE,
 ) -> tuple[Finding, ...]:
     """Every figure of the new entries beside that of the old one (see `pairs`), then what has no other side.
 
     doubt: why latencies and memory of the two cannot be compared, if so. interleaved: they are of one run, in which
-    their bursts took turns. allow_missing: entries that only the baseline has are no regression. Raises BenchInputError
+    their bursts took turns. allow_missing: entries that only the baseline has are no regression. confidence: of the
+    intervals of latency. Raises BenchInputError
     if no entry has a baseline, or several have the same.
     """
     found = pairs(new, old)
@@ -160,7 +164,7 @@ def check(
     findings: list[Finding] = []
     for entry, baseline in found.both:
         where = place(entry if entry.runtime is not None else baseline)
-        for finding in _findings(entry, baseline, tolerances, doubt, interleaved):
+        for finding in _findings(entry, baseline, tolerances, doubt, interleaved, confidence):
             findings.append(replace(finding, baseline=title(baseline), place=where))
     for entry in found.missing:
         verdict = None if allow_missing else Verdict.regression
@@ -200,6 +204,15 @@ def fingerprint(environment: Environment) -> str:
     return ", ".join(str(part) for part in parts if part is not None)
 
 
+def in_doubt(new: Entry, old: Entry) -> str | None:
+    """Why latencies of two runs cannot be compared, or None: only those of a machine in one state can, at rest."""
+    for entry, whose in ((new, "the new"), (old, "the baseline's")):
+        found = next((flag for flag in entry.flags if flag.flag in UNRESTFUL), None)
+        if found is not None:
+            return f"{whose} is in doubt ({found.flag}: {found.reason}); measure it again on a machine at rest"
+    return None
+
+
 def _row(entry: Entry, figure: str, verdict: Verdict | None, reason: str) -> Finding:
     return Finding(title(entry), figure, None, None, None, None, None, verdict, reason, place=place(entry))
 
@@ -211,14 +224,16 @@ def _failed(new: Entry, failure: Failure) -> Finding:
     return _row(new, FAILURE, verdict, f"it failed: {failure.message}")
 
 
-def _findings(new: Entry, old: Entry, tolerances: Tolerances, doubt: str | None, interleaved: bool) -> list[Finding]:
+def _findings(
+    new: Entry, old: Entry, tolerances: Tolerances, doubt: str | None, interleaved: bool, confidence: float
+) -> list[Finding]:
     name, failure, former = title(new), failure_of(new), failure_of(old)
     if failure is not None:
         found = [_failed(new, failure)]
     elif former is not None:
         found = [_row(new, FAILURE, Verdict.inconclusive, f"the baseline failed: {former.message}")]
     else:
-        found = _measured(name, new, old, tolerances, doubt, interleaved)
+        found = _measured(name, new, old, tolerances, doubt, interleaved, confidence)
     found += _exact(name, "size", new.model.bytes, old.model.bytes, tolerances.size)
     found += _exact(name, "macs", new.model.macs, old.model.macs, tolerances.counts)
     found += _exact(name, "parameters", new.model.parameters, old.model.parameters, tolerances.counts)
@@ -226,12 +241,19 @@ def _findings(new: Entry, old: Entry, tolerances: Tolerances, doubt: str | None,
 
 
 def _measured(
-    name: str, new: Entry, old: Entry, tolerances: Tolerances, doubt: str | None, interleaved: bool
+    name: str,
+    new: Entry,
+    old: Entry,
+    tolerances: Tolerances,
+    doubt: str | None,
+    interleaved: bool,
+    confidence: float,
 ) -> list[Finding]:
     if (new.emulated and old.emulated) or (new.counts is not None and old.counts is not None):
         found = [_instructions(name, new, old, tolerances.counts)]
     else:
-        found = [_latency(name, new, old, tolerances.latency, doubt, interleaved)]
+        shaken = doubt if doubt is not None or interleaved else in_doubt(new, old)
+        found = [_latency(name, new, old, tolerances.latency, shaken, interleaved, confidence)]
     peak, former = (None if entry.memory is None else entry.memory.peak for entry in (new, old))
     found += _exact(name, "memory", peak, former, tolerances.memory, doubt)
     if old.agreement is not None and new.agreement is None:
@@ -255,7 +277,15 @@ def _instructions(name: str, new: Entry, old: Entry, tolerance: float) -> Findin
     return Finding(name, "instructions", None, None, None, None, tolerance, Verdict.inconclusive, why)
 
 
-def _latency(name: str, new: Entry, old: Entry, tolerance: float, doubt: str | None, interleaved: bool) -> Finding:
+def _latency(
+    name: str,
+    new: Entry,
+    old: Entry,
+    tolerance: float,
+    doubt: str | None,
+    interleaved: bool,
+    confidence: float,
+) -> Finding:
     if new.summary is None or old.summary is None:
         why = "it was not measured" if new.summary is None else "the baseline was not measured"
         return Finding(name, "latency", None, None, None, None, tolerance, Verdict.inconclusive, why)
@@ -265,8 +295,8 @@ def _latency(name: str, new: Entry, old: Entry, tolerance: float, doubt: str | N
     if new.emulated or old.emulated:
         why = "an emulated time is no latency"
         return Finding(name, "latency", other, one, one / other - 1, None, tolerance, Verdict.inconclusive, why)
-    paired = paired_ratio(new.bursts, old.bursts) if interleaved else None
-    ratio, (low, high) = paired or (one / other, ratio_interval(new.bursts, old.bursts))
+    paired = paired_ratio(new.bursts, old.bursts, confidence=confidence) if interleaved else None
+    ratio, (low, high) = paired or (one / other, ratio_interval(new.bursts, old.bursts, confidence=confidence))
     interval = low - 1, high - 1
     return Finding(name, "latency", other, one, ratio - 1, interval, tolerance, _verdict(interval, tolerance))
 

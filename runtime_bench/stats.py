@@ -32,18 +32,20 @@ def intervals(bursts: Sequence[Burst], seed: int = 0) -> Intervals:
     return Intervals(p50_ns=p50, p90_ns=p90, p95_ns=p95, p99_ns=p99)
 
 
-def ratio_interval(numerator: Sequence[Burst], denominator: Sequence[Burst], seed: int = 0) -> Interval:
-    """The 95% interval of the ratio of two medians. Both need samples."""
+def ratio_interval(
+    numerator: Sequence[Burst], denominator: Sequence[Burst], seed: int = 0, confidence: float = CONFIDENCE
+) -> Interval:
+    """The interval of the ratio of two medians. Both need samples."""
     random = np.random.default_rng(seed)
     ratios = _medians(by_process(numerator), random) / _medians(by_process(denominator), random)
-    low, high = _ends(ratios)
+    low, high = _ends(ratios, confidence)
     return float(low), float(high)
 
 
 def paired_ratio(
-    numerator: Sequence[Burst], denominator: Sequence[Burst], seed: int = 0
+    numerator: Sequence[Burst], denominator: Sequence[Burst], seed: int = 0, confidence: float = CONFIDENCE
 ) -> tuple[float, Interval] | None:
-    """The median ratio of bursts that were taken in turns, and its 95% interval; None where they do not pair.
+    """The median ratio of bursts that were taken in turns, and its interval; None where they do not pair.
 
     What slows a machine down for a second slows down both bursts of a round, and leaves their ratio as it is.
     """
@@ -57,7 +59,7 @@ def paired_ratio(
     for place, value in one.items():
         found.setdefault(place[0], []).append(value / other[place])
     ratios = [np.array(values) for values in found.values()]
-    low, high = _interval(ratios, np.median, seed)
+    low, high = _interval(ratios, np.median, seed, confidence)
     return float(np.median(np.concatenate(ratios))), (float(low), float(high))
 
 
@@ -72,15 +74,18 @@ def histogram(bursts: Sequence[Burst], edges: np.ndarray) -> np.ndarray:
 
 
 def _interval(
-    processes: list[np.ndarray], statistic: Callable[[np.ndarray], np.ndarray], seed: int
+    processes: list[np.ndarray],
+    statistic: Callable[[np.ndarray], np.ndarray],
+    seed: int,
+    confidence: float = CONFIDENCE,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Percentile interval of a statistic of all samples; scipy's bootstrap knows no samples within samples."""
     random = np.random.default_rng(seed)
-    return _ends(np.array([statistic(_drawn(processes, random)) for _ in range(RESAMPLES)]))
+    return _ends(np.array([statistic(_drawn(processes, random)) for _ in range(RESAMPLES)]), confidence)
 
 
-def _ends(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    tail = 50 * (1 - CONFIDENCE)
+def _ends(found: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    tail = 50 * (1 - confidence)
     low, high = np.percentile(found, (tail, 100 - tail), axis=0)
     return low, high
 

@@ -30,6 +30,14 @@ def check(
         bool | None,
         typer.Option("--confirm/--no-confirm", help="Measure models again before a regression counts: by default."),
     ] = None,
+    patience: Annotated[
+        str | None,
+        typer.Option(
+            "--patience",
+            metavar="120s",
+            help="How long to go on while inconclusive; by default as long as the first run.",
+        ),
+    ] = None,
     history: Annotated[
         Path | None,
         typer.Option("--history", metavar="FILE.jsonl", help="Add what was measured, and find a slow drift in it."),
@@ -66,8 +74,15 @@ def check(
         if tolerance is not None:
             share = _share(tolerance)
             allowed = Tolerances(latency=share, memory=share, size=share, counts=share)
-        measuring = {"--device": device, "--data": data, "--class-map": class_map, "--output": output}
-        refuse_for_results(new, baseline, measuring | {"--confirm/--no-confirm": confirm})
+        measuring: dict[str, object] = {
+            "--device": device,
+            "--data": data,
+            "--class-map": class_map,
+            "--output": output,
+        }
+        measuring |= {"--confirm/--no-confirm": confirm, "--patience": patience}
+        refuse_for_results(new, baseline, measuring)
+        seconds = None if patience is None else _seconds(patience)
         check_outputs((history, output, markdown, junit), [new, baseline, *filter(None, (tolerances,))])
         with out.progress() as progress:
             checked = check_models(
@@ -79,6 +94,7 @@ def check(
                 data=data,
                 class_map=options.class_map(class_map, data),
                 confirm=confirm,
+                patience=seconds,
                 allow_missing=allow_missing,
                 history=history,
                 progress=progress,
@@ -86,15 +102,23 @@ def check(
         if output is not None and checked.results is not None:
             save(checked.results, output)
         if markdown is not None:
-            write(ci.markdown(checked.verdict, checked.findings).encode(), markdown)
+            write(ci.markdown(checked.verdict, checked.findings, checked.measured).encode(), markdown)
         if junit is not None:
-            write(ci.junit(checked.findings), junit)
+            write(ci.junit(checked.findings, checked.measured), junit)
         document = {
             "verdict": checked.verdict,
             "tolerances": asdict(allowed),
+            "measured": None
+            if checked.looks is None
+            else {
+                "runs": checked.runs,
+                "seconds": round(checked.seconds, 1),
+                "looks": checked.looks.runs,
+                "confidence": checked.looks.confidence,
+            },
             "findings": [asdict(finding) for finding in checked.findings],
         }
-        out.result(document, lambda: findings_table(checked.verdict, checked.findings, allowed))
+        out.result(document, lambda: findings_table(checked.verdict, checked.findings, allowed, checked.measured))
         if checked.verdict is None:
             out.failures([f"no verdict: {each.compared}: {each.says}" for each in checked.findings if each.failed])
         first = next((each for each in checked.findings if each.verdict is checked.verdict), None)
@@ -115,3 +139,16 @@ def _share(text: str) -> float:
     if share >= 1 and not percent:
         raise BadInput(f"--tolerance {text}: write {text}%, or a share below 1, as in 0.05")
     return share
+
+
+def _seconds(text: str) -> float:
+    """'90', '90s', '1.5m' or '1h' in seconds. Raises BadInput for anything else."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
+    try:
+        seconds = float(number) * unit
+        if not 0 <= seconds < math.inf:
+            raise ValueError(text)
+    except ValueError as error:
+        raise BadInput(f"--patience {text}: write seconds, as in 90s, or minutes, as in 2m") from error
+    return seconds

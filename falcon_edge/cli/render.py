@@ -100,15 +100,18 @@ def calibration_table(calibration: "Calibration") -> "Group":
     )
 
 
-def findings_table(verdict: str | None, findings: "Sequence[Finding]", tolerances: object) -> "Group":
+def findings_table(
+    verdict: str | None, findings: "Sequence[Finding]", tolerances: object, measured: str | None
+) -> "Group":
     """What check found, a table for each file under what it was compared with, and the verdict.
 
-    Above all of them stands how much worse each figure may be.
+    Above all of them stands how much worse each figure may be, and how it was measured.
     """
     from rich.console import Group
     from rich.table import Table
 
     parts: list[RenderableType] = [f"allowed to be worse by: {tolerances}"]
+    parts += [] if measured is None else [f"measured: {measured}"]
     for compared, found in groupby(findings, key=lambda finding: finding.compared):
         table = Table("figure", "baseline", "new", "worse by", "verdict")
         for finding in found:

@@ -1,7 +1,9 @@
 """check: a new model against its baseline, from results or measured now against each other."""
 
+import math
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +14,10 @@ from falcon_edge.steps.bench import Selection, bench_groups
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.device import Device
 from runtime_bench.history import append, drifts, lines, read
+from runtime_bench.looks import Looks, may_settle, planned, pooled, unconfirmed
 from runtime_bench.regression import FAILURE, Finding, Tolerances, Verdict, check, incomparable, worst
 from runtime_bench.results import Entry, Results, load
+from runtime_bench.units import count
 
 RESULTS = ".json"
 # Eight processes a side make an interval over processes worth something; about 20 s for a pair of files.
@@ -22,10 +26,28 @@ PROTOCOL = Protocol(runs=400, seconds=4.0, processes=8, rounds=10, warm_up_secon
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found, and the results that were measured for it, if any."""
+    """What was found, and the results that were measured for it, if any.
+
+    looks: when the comparison was looked at; runs: how many it took, in so many seconds. None where nothing was
+    measured.
+    """
 
     findings: tuple[Finding, ...]
     results: Results | None
+    looks: Looks | None = None
+    runs: int = 0
+    seconds: float = 0.0
+
+    @property
+    def measured(self) -> str | None:
+        """The measuring in words."""
+        if self.looks is None:
+            return None
+        looked = f"looked at after {', '.join(map(str, self.looks.runs))} at most, each time with"
+        return (
+            f"{count(self.runs, 'run')} in {self.seconds:.0f} s; {looked} intervals of "
+            f"{100 * self.looks.confidence:.4g}%"
+        )
 
     @property
     def verdict(self) -> Verdict | None:
@@ -44,21 +66,26 @@ def check_models(
     data: str | None = None,
     class_map: ClassMap | None = None,
     confirm: bool | None = None,
+    patience: float | None = None,
     allow_missing: bool = False,
     history: Path | None = None,
     progress: Progress = silent,
 ) -> Checked:
     """Compare two bundles or model files, measured now in turns, or two results files, of each what is selected.
 
-    Unless `confirm` is False, a regression of models counts only if a second run finds one too (but on an emulated
-    device, where what is counted repeats, and for a file that fails). With `allow_missing`, what only the baseline has
-    is no regression. What was measured of `new` is added to the file `history`, and a slow drift in it is a regression
-    too. Raises BadInput for a pair of results and model, or for results with what only measuring uses; BenchInputError
-    (runtime_bench) where nothing of the one has a baseline in the other, KeyboardInterrupt if the measurement was
-    interrupted.
+    While a comparison of models is inconclusive, and more samples could decide it, it goes on for `patience` seconds at
+    most (by default as long as the first run took): see runtime_bench.looks. Unless `confirm` is False, a regression of
+    models counts only if one more run has it too. Neither is done on an emulated device, where what is counted repeats,
+    nor for a file that fails. With `allow_missing`, what only the baseline has is no regression. What was measured of
+    `new` is added to the file `history`, and a slow drift in it is a regression too. Raises BadInput for a pair of
+    results and model, or for results with what only measuring uses; BenchInputError (runtime_bench) where nothing of
+    the one has a baseline in the other, KeyboardInterrupt if the measurement was interrupted.
     """
     chosen = selection or Selection()
-    refuse_for_results(new, baseline, {"device": device, "data": data, "class_map": class_map, "confirm": confirm})
+    measuring = {"device": device, "data": data, "class_map": class_map, "confirm": confirm, "patience": patience}
+    refuse_for_results(new, baseline, measuring)
+    if patience is not None and not 0 <= patience < math.inf:
+        raise BadInput(f"patience {patience}: is a number of seconds, at least 0")
     if history is not None:
         read(history)  # a damaged one costs no time
     if new.suffix == RESULTS:
@@ -67,7 +94,7 @@ def check_models(
         findings = check(fresh.entries, former.entries, tolerances, doubt=doubt, allow_missing=allow_missing)
         return Checked((*findings, *_drifts(history, fresh, fresh.entries, (), tolerances)), None)
 
-    def measured() -> tuple[tuple[Finding, ...], Results, tuple[Entry, ...], tuple[Entry, ...]]:
+    def measured() -> _Run:
         results, (one, other) = bench_groups(
             [[new], [baseline]],
             protocol,
@@ -79,16 +106,76 @@ def check_models(
         )
         if results.interrupted:
             raise KeyboardInterrupt
-        findings = check(one, other, tolerances, interleaved=True, allow_missing=allow_missing)
-        return findings, results, one, other
+        return _Run(results, one, other)
 
-    run = measured()
-    certain = confirm is False or all(entry.emulated for entry in run[1].entries)
-    if worst(run[0]) is Verdict.regression and not certain and not _has_failed(run[0]):
-        again = measured()
-        run = run if worst(again[0]) is Verdict.regression and not _has_failed(again[0]) else again
-    findings, results, one, other = run
-    return Checked((*findings, *_drifts(history, results, one, other, tolerances)), results)
+    compared = _Comparison(measured, tolerances, allow_missing)
+    findings, looks = compared.settled(patience, confirm is not False)
+    results, one, other = compared.together()
+    drifted = _drifts(history, results, one, other, tolerances)
+    return Checked((*findings, *drifted), results, looks, len(compared.runs), compared.seconds)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run of both sides in turns."""
+
+    results: Results
+    new: tuple[Entry, ...]
+    old: tuple[Entry, ...]
+
+
+class _Comparison:
+    """Runs of one pair, taken one after the other as long as they are needed."""
+
+    def __init__(self, measured: Callable[[], _Run], tolerances: Tolerances, allow_missing: bool):
+        self._measured, self._tolerances, self._allow_missing = measured, tolerances, allow_missing
+        self.runs: list[_Run] = []
+        self.seconds = 0.0
+
+    def settled(self, patience: float | None, confirm: bool) -> tuple[tuple[Finding, ...], Looks]:
+        """What is found at the first look that decides, or at the last one."""
+        self._run()
+        looks = planned(self.seconds if patience is None else patience, self.seconds)
+        if all(entry.emulated for entry in self.runs[0].results.entries):
+            looks, confirm = Looks(), False
+        findings: tuple[Finding, ...] = ()
+        for wanted in looks.runs:
+            while len(self.runs) < wanted:
+                self._run()
+            findings = self._findings(self.runs, looks)
+            if worst(findings) is Verdict.regression and confirm and not _has_failed(findings):
+                self._run()
+                findings = unconfirmed(self._findings(self.runs, looks), self._findings(self.runs[-1:], looks))
+            if worst(findings) is not Verdict.inconclusive or not may_settle(findings):
+                break
+        return findings, looks
+
+    def together(self) -> tuple[Results, tuple[Entry, ...], tuple[Entry, ...]]:
+        """The results of all runs as those of one, and the entries of each side; of the last alone, if that failed."""
+        last = self.runs[-1]
+        runs = self.runs[-1:] if _has_failed(self._findings(self.runs[-1:], Looks())) else self.runs
+        one, other = pooled([run.new for run in runs]), pooled([run.old for run in runs])
+        return last.results.model_copy(update={"before": runs[0].results.before, "entries": (*one, *other)}), one, other
+
+    def _run(self) -> None:
+        started = time.monotonic()
+        self.runs.append(self._measured())
+        self.seconds += time.monotonic() - started
+
+    def _findings(self, runs: Sequence[_Run], looks: Looks) -> tuple[Finding, ...]:
+        """Of some runs together; of the last alone, if something failed in it."""
+        for chosen in (runs[-1:], runs):
+            findings = check(
+                pooled([run.new for run in chosen]),
+                pooled([run.old for run in chosen]),
+                self._tolerances,
+                interleaved=True,
+                allow_missing=self._allow_missing,
+                confidence=looks.confidence,
+            )
+            if _has_failed(findings):
+                break
+        return findings
 
 
 def refuse_for_results(new: Path, baseline: Path, given: Mapping[str, object]) -> None:

@@ -11,9 +11,13 @@ CHECK = "check new.json --baseline old.json"
 
 @pytest.fixture
 def folder(flow, tmp_path):
-    """The flow's results as those of a baseline, and of a new model that changed in what `change` says."""
+    """The flow's results as those of a baseline, and of a new model that changed in what `change` says.
+
+    Without what is doubtful of them: other tests run beside, and latencies in doubt are not compared.
+    """
     document = json.loads((flow.folder / "results.json").read_text())
-    document["entries"] = [entry for entry in document["entries"] if entry["model"]["name"] == "standard"]
+    entries = [entry for entry in document["entries"] if entry["model"]["name"] == "standard"]
+    document["entries"] = [entry | {"flags": []} for entry in entries]
     (tmp_path / "old.json").write_text(json.dumps(document))
     shutil.copy(tmp_path / "old.json", tmp_path / "new.json")
     return tmp_path
@@ -172,3 +176,34 @@ def test_two_models_are_measured_now(warm, flow, tmp_path):
     found = {finding["figure"]: finding["verdict"] for finding in done.document["findings"]}
     assert found["macs"] == found["parameters"] == "regression"
     assert len(json.loads((tmp_path / "results.json").read_text())["entries"]) == 2
+
+
+def test_results_of_a_busy_machine_are_inconclusive_and_end_in_3(warm, folder):
+    document = json.loads((folder / "new.json").read_text())
+    document["entries"][0]["flags"] = [{"flag": "load", "reason": "a load of 9 on 2 cores", "remedy": "stop it"}]
+    (folder / "new.json").write_text(json.dumps(document))
+    done = warm(f"{loose(folder)} -q", folder)
+    assert done.code == 3
+    assert "in doubt (load: a load of 9 on 2 cores)" in done.err
+
+
+@pytest.mark.parametrize("patience", ["", "-1", "soon", "1d", "nan", "inf"])
+def test_a_patience_that_is_no_time_is_refused(warm, flow, patience):
+    done = warm(f"check standard.falcon --baseline standard.falcon --patience={patience}", flow.folder)
+    assert (done.code, done.out) == (2, "")
+    assert f"--patience {patience}: write seconds, as in 90s" in done.err
+
+
+def test_how_it_was_measured_is_in_every_output(warm, flow, tmp_path):
+    outputs = f"--markdown {tmp_path / 'summary.md'} --junit {tmp_path / 'report.xml'}"
+    done = warm(
+        "check standard.falcon --baseline standard.falcon --runtime litert --precision fp32 --tolerance 900% "
+        f"--patience 0s --json {outputs}",
+        flow.folder,
+    )
+    assert done.code == 0
+    measured = done.document["measured"]
+    assert (measured["runs"], measured["looks"]) == (1, [1])
+    assert "1 run in " in (tmp_path / "summary.md").read_text()
+    (suite,) = ElementTree.parse(tmp_path / "report.xml").getroot()
+    assert suite.find("properties/property").get("value").startswith("1 run in ")

@@ -12,8 +12,8 @@ from falcon_edge.steps.check import PROTOCOL, check_models
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.errors import BenchInputError
 from runtime_bench.history import read
-from runtime_bench.regression import Tolerances, Verdict
-from runtime_bench.results import Failure, save, summarise
+from runtime_bench.regression import UNRESTFUL, Tolerances, Verdict
+from runtime_bench.results import Failure, Flag, save, summarise
 
 QUICK = replace(PROTOCOL, runs=16, seconds=0.0, processes=2, rounds=1, warm_up_runs=1, warm_up_seconds=0.0)
 LOOSE = Tolerances(latency=20.0, memory=5.0)
@@ -43,6 +43,13 @@ class Slowed(LocalDevice):
         late = self.started % 2 == 1 and self.started <= self.times
         self._python = (sys.executable, "-c", SLOW.replace("SECONDS", str(self.seconds))) if late else (sys.executable,)
         return super().start_worker()
+
+
+def at_rest(results):
+    """The same without doubts: so few samples are noisy, and other tests run beside."""
+    return results.model_copy(
+        update={"entries": tuple(each.model_copy(update={"flags": ()}) for each in results.entries)}
+    )
 
 
 def test_a_model_against_itself_has_no_regression(exported):
@@ -84,7 +91,7 @@ def test_a_larger_network_fails_by_size_and_counts(exported):
 
 def test_results_are_compared_without_measuring(exported, tmp_path):
     path = tmp_path / "results.json"
-    results = bench(exported[:1], QUICK, selection=ONNX)
+    results = at_rest(bench(exported[:1], QUICK, selection=ONNX))
     save(results, path)
     checked = check_models(path, path, LOOSE)
     assert checked.results is None
@@ -96,6 +103,50 @@ def test_results_are_compared_without_measuring(exported, tmp_path):
     assert {finding.figure for finding in moved.findings if finding.verdict is Verdict.passed} == {
         "size", "macs", "parameters", "operators",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("flag", UNRESTFUL)
+@pytest.mark.parametrize("doubtful", ["new", "old"])
+def test_results_of_a_machine_that_was_not_at_rest_are_inconclusive(exported, tmp_path, flag, doubtful):
+    results = at_rest(bench(exported[:1], QUICK, selection=ONNX))
+    (entry,) = results.entries
+    doubt = Flag(flag=flag, reason="of other work", remedy="stop it")
+    shaken = results.model_copy(update={"entries": (entry.model_copy(update={"flags": (doubt,)}),)})
+    for name in ("new", "old"):
+        save(shaken if name == doubtful else results, tmp_path / f"{name}.json")
+    checked = check_models(tmp_path / "new.json", tmp_path / "old.json", LOOSE)
+    latency = checked.findings[0]
+    assert (latency.figure, latency.verdict) == ("latency", Verdict.inconclusive)
+    assert f"is in doubt ({flag}: of other work)" in latency.reason
+    assert {finding.verdict for finding in checked.findings[1:]} == {Verdict.passed}
+
+
+def test_what_is_inconclusive_goes_on_as_long_as_it_is_told(exported):
+    device = Slowed(0.0)
+    never = Tolerances(latency=0.0, memory=5.0)  # the interval of equal models has 0 within
+    checked = check_models(
+        exported[0], exported[0], never, protocol=QUICK, device=device, selection=ONNX, patience=10.0, confirm=False
+    )
+    runs = checked.looks.runs
+    assert len(runs) > 1
+    assert checked.looks.confidence == pytest.approx(1 - 0.05 / len(runs))
+    assert device.started == 2 * QUICK.processes * checked.runs
+    assert {burst.process for entry in checked.results.entries for burst in entry.bursts} == set(
+        range(QUICK.processes * checked.runs)
+    )
+    assert checked.measured.startswith(f"{checked.runs} run")
+
+
+def test_without_patience_it_is_looked_at_once(exported):
+    never = Tolerances(latency=0.0, memory=5.0)
+    checked = check_models(exported[0], exported[0], never, protocol=QUICK, selection=ONNX, patience=0.0, confirm=False)
+    assert (checked.looks.runs, checked.looks.confidence, checked.runs) == ((1,), pytest.approx(0.95), 1)
+
+
+@pytest.mark.parametrize("patience", [-1.0, float("nan"), float("inf")])
+def test_a_patience_without_meaning_is_refused(exported, patience):
+    with pytest.raises(BadInput, match=r"patience .*: is a number of seconds"):
+        check_models(exported[0], exported[0], LOOSE, patience=patience)
 
 
 def test_what_was_measured_is_kept_with_the_ratio_to_the_baseline(exported, tmp_path):
@@ -113,7 +164,7 @@ def test_what_was_measured_is_kept_with_the_ratio_to_the_baseline(exported, tmp_
 def test_a_drift_in_the_history_is_a_regression_though_the_model_passes_beside_its_baseline(exported, tmp_path):
     """Half as fast as it was, as its history has it."""
     path, old, new = tmp_path / "history.jsonl", tmp_path / "old.json", tmp_path / "new.json"
-    results = bench(exported[:1], QUICK, selection=ONNX)
+    results = at_rest(bench(exported[:1], QUICK, selection=ONNX))
     (entry,) = results.entries
     bursts = [burst.model_copy(update={"samples_ns": tuple(2 * t for t in burst.samples_ns)}) for burst in entry.bursts]
     slow = entry.model_copy(update={"bursts": tuple(bursts), "summary": summarise(bursts)})
@@ -182,7 +233,9 @@ def test_of_results_only_what_is_selected_is_compared(exported, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("given", [{"device": "local"}, {"data": "sample"}, {"class_map": {}}, {"confirm": True}])
+@pytest.mark.parametrize(
+    "given", [{"device": "local"}, {"data": "sample"}, {"class_map": {}}, {"confirm": True}, {"patience": 1.0}]
+)
 def test_what_only_measuring_uses_is_refused_for_results(tmp_path, given):
     with pytest.raises(BadInput, match=f"{next(iter(given))}: .* are results, and nothing is measured"):
         check_models(tmp_path / "a.json", tmp_path / "b.json", Tolerances(), **given)
