@@ -47,10 +47,12 @@ def check(model, folder):
     least = min(alone, ENOUGH_DB) - WORSE_DB
     assert snr_db(exact, one) >= least
     assert snr_db(exact, other) >= least
-    step = made.spec.activations[model.graph.output[0].name].scale
-    if np.abs(one - other).max() > STEPS * 1.001 * step:
-        # In 3 of 2,700 graphs, where large weights or a Tanh behind a Softmax or a product make many steps of one.
-        assert max(each.steps for each in differences(made.model, made.spec, inputs)) <= 1
+    given, result = (made.spec.activations[value[0].name] for value in (model.graph.input, model.graph.output))
+    inputs = given.dequantize(given.quantize(inputs))  # equal integers: what lies in between is rounded to either
+    one, other = run_onnx(graph, inputs)[0], run_tflite(path, inputs).transpose(0, 3, 1, 2)
+    if np.abs(one - other).max() > STEPS * 1.001 * result.scale:
+        # In 3 of 2,700 graphs: large weights, or a Tanh, behind a Softmax or a product make many steps of one.
+        assert max((each.steps for each in differences(made.model, made.spec, inputs)), default=0) <= 1
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
