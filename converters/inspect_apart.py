@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from converters.description import Description
 from converters.errors import ConversionError
-from converters.inspect import Description, describe
+from converters.inspect import describe
 
 # What reading files apart may take. A 553 MB .onnx took 4 s on two busy cores and twice its size.
 SECONDS, BYTES_PER_SECOND = 15.0, 10_000_000

@@ -12,7 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from converters import onnx_graph
 from converters.errors import ParityError
-from converters.runtimes import run_onnx, run_tflite
+from converters.formats import format_for
+from converters.runtimes import run_onnx
 
 SAME_VALUE_DB = 60.0
 
@@ -68,13 +69,13 @@ def check_onnx(
 def check_same(
     reference: Path, samples: np.ndarray, path: Path, *, max_relative: float = 1e-4, min_snr_db: float = 90.0
 ) -> Parity:
-    """An .ort or .tflite against ONNX Runtime on the .onnx that it was made from. Raises ParityError.
+    """A file against ONNX Runtime on the .onnx that it was made from. Raises ParityError.
 
-    An .ort is held against what this host makes of the .onnx itself, right or not: the kernels are the same.
+    One with the same kernels is held against what this host makes of the .onnx itself, right or not.
     """
-    lite = path.suffix == ".tflite"
-    outputs = run_tflite(path, samples) if lite else run_onnx(path, samples, exact=False)[0]
-    parity = measure(run_onnx(reference, samples, exact=lite)[0], outputs)
+    made = format_for(path.suffix)
+    outputs = made.run(path, samples, exact=False)
+    parity = measure(run_onnx(reference, samples, exact=not made.unsigned)[0], outputs)
     if parity.max_relative > max_relative or parity.snr_db < min_snr_db:
         raise ParityError(
             f"{path.name} differs from {reference.name} by {parity.max_relative:.1e} of its largest output "

@@ -9,9 +9,8 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from converters import onnx_graph
-from converters.quantization.qdq import write_qdq
+from converters.formats import Source, format_for
 from converters.quantization.quantize import quantize
-from converters.tflite.emit import emit_tflite
 
 # (channels in and out, kernel, height and width): one large matrix product, one large 3x3 convolution.
 SIZES = ((256, 1, 32), (128, 3, 32))
@@ -26,7 +25,7 @@ class PeakModel:
 
 
 def write_peak_models(folder: Path, suffix: str, precision: str) -> Iterator[PeakModel]:
-    """Write the convolutions in a format (.onnx or .tflite) and precision (int8, or float32 for all others)."""
+    """Write the convolutions in the format of a suffix and precision (int8, or float32 for all others)."""
     for number, (channels, kernel, size) in enumerate(SIZES):
         random = np.random.default_rng(number)
         weight = random.standard_normal((channels, channels, kernel, kernel)).astype(np.float32)
@@ -37,10 +36,7 @@ def write_peak_models(folder: Path, suffix: str, precision: str) -> Iterator[Pea
             quantized = quantize(model, random.standard_normal(shape).astype(np.float32))
             model, spec = quantized.model, quantized.spec
         path = folder / f"peak-{number}.{precision}{suffix}"
-        if suffix == ".tflite":
-            emit_tflite(model, path, quantization=spec, integer_io=spec is not None)
-        else:
-            onnx_graph.save(model if spec is None else write_qdq(model, spec, quantized_io=True), path)
+        format_for(suffix).write(Source(model, spec, integer_io=spec is not None), path)
         yield PeakModel(path, prod(shape) * channels * kernel**2)
 
 

@@ -1,4 +1,4 @@
-"""TFLite models that end earlier (converters.prefixes)."""
+"""TFLite models that end earlier (Format.prefixes)."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

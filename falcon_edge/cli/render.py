@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at on
     from rich.console import Group, RenderableType
     from rich.table import Table
 
-    from converters.inspect import Description
+    from converters.description import Description
     from falcon_edge.bundle import Manifest, MeasuredParity
     from falcon_edge.falcon.plan import Plan
     from runtime_bench.calibration import Calibration

@@ -13,7 +13,8 @@ from onnx import ModelProto
 from pydantic import ValidationError
 
 from converters import onnx_graph
-from converters.inspect import SUFFIXES, Description
+from converters.description import Description
+from converters.inspect import SUFFIXES
 from converters.inspect_apart import describe_apart
 from converters.quantization.arm_rounding import with_arm_rounding
 from converters.quantization.twin import probe, signed_twin

@@ -5,17 +5,18 @@ from functools import partial
 from math import prod
 from pathlib import Path
 
-from converters.inspect import SUFFIXES, Description, Operator
+from converters.description import Description, Operator
+from converters.formats import format_for
+from converters.inspect import SUFFIXES
 from converters.inspect_apart import describe_apart
 from converters.peak import write_peak_models
-from converters.prefixes import write_prefixes
 from runtime_bench.bench import Candidate
 from runtime_bench.profile import Graph, Node
 from runtime_bench.runtimes import runtime_for
 
 
 def graphs(candidates: Sequence[Candidate]) -> dict[Path, Graph]:
-    """The operators of every file that can be read; those of an .ort are in the .onnx beside it, if there is one."""
+    """The operators of every file that can be looked into, or whose source lies beside it and can."""
     sources = {candidate.path: _source(candidate.path) for candidate in candidates}
     readable = {path: source for path, source in sources.items() if source is not None}
     files = list(dict.fromkeys(readable.values()))
@@ -43,13 +44,13 @@ def _arithmetic(precision: str) -> str:
 
 
 def _source(path: Path) -> Path | None:
-    source = path if path.suffix in SUFFIXES else path.with_suffix(".onnx")
+    source = path.with_suffix(format_for(path.suffix).source)
     return source if source.is_file() else None
 
 
 def _graph(path: Path, description: Description) -> Graph:
     nodes = tuple(_node(operator, description) for operator in description.operators)
-    return Graph(nodes, partial(write_prefixes, path) if path.suffix in SUFFIXES else None)
+    return Graph(nodes, partial(format_for(path.suffix).prefixes, path) if path.suffix in SUFFIXES else None)
 
 
 def _node(operator: Operator, description: Description) -> Node:

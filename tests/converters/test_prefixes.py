@@ -7,9 +7,9 @@ import torch
 from networks import resnet
 from onnxruntime import InferenceSession
 
+from converters.formats import format_for
 from converters.inspect import describe
 from converters.onnx_export import export_onnx
-from converters.prefixes import write_prefixes
 from converters.quantization.qdq import write_qdq
 from converters.quantization.quantize import quantize
 
@@ -42,7 +42,7 @@ def test_each_gives_out_what_the_rest_would_read(models, tmp_path, precision):
         relu = {node.input[0]: node.output[0] for node in onnx.load(path).graph.node if node.op_type == "Relu"}
         ends = [quantized.get(end) or quantized[relu[end]] for end in ends]
     whole = onnx.load(path)
-    prefixes = list(write_prefixes(path, tmp_path, ends))
+    prefixes = list(format_for(path.suffix).prefixes(path, tmp_path, ends))
     assert len(prefixes) == len(ends)
     for prefix, end in zip(prefixes, ends, strict=True):
         onnx.checker.check_model(onnx.load(prefix))

@@ -7,9 +7,9 @@ from ai_edge_litert.interpreter import Interpreter
 from networks import resnet
 
 from converters.errors import ConversionError
+from converters.formats import format_for
 from converters.inspect import describe
 from converters.onnx_export import export_onnx
-from converters.prefixes import write_prefixes
 from converters.tflite.emit import emit_tflite
 
 
@@ -37,7 +37,7 @@ def answers(path, keep=False):
 
 def test_each_gives_out_what_the_whole_one_computes_there(model, tmp_path):
     operators = describe(model).operators
-    paths = list(write_prefixes(model, tmp_path, [each.writes[0] for each in operators]))
+    paths = list(format_for(".tflite").prefixes(model, tmp_path, [each.writes[0] for each in operators]))
     assert len(paths) == len(operators)
     sizes = [path.stat().st_size for path in paths]
     assert sizes == sorted(sizes)
@@ -55,7 +55,7 @@ def test_each_gives_out_what_the_whole_one_computes_there(model, tmp_path):
 
 def test_the_last_one_is_the_whole_also_where_constants_are_expanded(model, tmp_path):
     half = model.with_name("half.tflite")
-    (path,) = write_prefixes(half, tmp_path, ["logits"])
+    (path,) = format_for(".tflite").prefixes(half, tmp_path, ["logits"])
     for name, value in answers(path).items():
         np.testing.assert_array_equal(value, answers(half)[name])
 
@@ -63,4 +63,4 @@ def test_the_last_one_is_the_whole_also_where_constants_are_expanded(model, tmp_
 def test_a_damaged_file(tmp_path):
     (tmp_path / "a.tflite").write_bytes(b"\x00\x00\x00\x00TFL3 no model")
     with pytest.raises(ConversionError, match=r"a\.tflite: a damaged TFLite model"):
-        list(write_prefixes(tmp_path / "a.tflite", tmp_path, ["logits"]))
+        list(format_for(".tflite").prefixes(tmp_path / "a.tflite", tmp_path, ["logits"]))

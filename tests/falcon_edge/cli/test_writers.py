@@ -15,7 +15,7 @@ import pytest
 from hostile import ATTACKS, MARK, ORDINARY, poisoned
 from markdown_it import MarkdownIt
 
-from converters.inspect import Description, Operator, Value
+from converters.description import Description, Operator, Value
 from falcon_edge.bundle import Manifest, read_document
 from falcon_edge.cli import profile_tables, render, results_tables
 from falcon_edge.cli.session import Session, session

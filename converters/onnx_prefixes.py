@@ -1,4 +1,4 @@
-"""Models that end earlier: what a layer takes is the difference between one that ends with it and one before it."""
+"""ONNX models that end earlier (Format.prefixes)."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,21 +7,10 @@ from onnx import NodeProto, TensorProto, helper
 
 from converters import onnx_graph
 from converters.onnx_graph import OnnxGraph
-from converters.tflite.prefixes import write_tflite_prefixes
 
 
-def write_prefixes(path: Path, folder: Path, ends: Sequence[str]) -> Iterator[Path]:
-    """Write the graph up to the operator that writes each of the tensors `ends`, as files of their own.
-
-    A prefix gives out every tensor that the rest would read, so that nothing of it can be left out. Raises
-    ConversionError for a file that is damaged, or neither .onnx nor .tflite.
-    """
-    write = write_tflite_prefixes if path.suffix == ".tflite" else _write_onnx_prefixes
-    yield from write(path, folder, ends)
-
-
-def _write_onnx_prefixes(path: Path, folder: Path, ends: Sequence[str]) -> Iterator[Path]:
-    """What the rest would dequantize first is given out as it is stored: so kernels are those of the whole model."""
+def write_onnx_prefixes(path: Path, folder: Path, ends: Sequence[str]) -> Iterator[Path]:
+    """See Format.prefixes. What the rest would dequantize first is given out as it is stored."""
     model = onnx_graph.load(path)
     graph = OnnxGraph(model)
     nodes, shapes = list(graph.nodes), graph.shapes()

@@ -1,0 +1,52 @@
+"""ONNX: what all other formats are made from."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from converters import onnx_graph
+from converters.description import Description
+from converters.formats.format import Source
+from converters.onnx_describe import describe_onnx
+
+
+class Onnx:
+    """ONNX Runtime computes float16 in float32 on a CPU, so that there is no use for it here."""
+
+    name = "onnx"
+    suffix = source = ".onnx"
+    precisions: tuple[str, ...] = ("fp32", "int8")
+    describes = unsigned = True
+
+    def write(self, source: Source, path: Path) -> dict[str, bytes]:
+        """See Format.write."""
+        from converters.quantization.qdq import write_qdq
+
+        # A copy: the caller's graph stays as it is.
+        model = onnx_graph.load(source.graph) if isinstance(source.graph, Path) else onnx.ModelProto()
+        if not isinstance(source.graph, Path):
+            model.CopyFrom(source.graph)
+        if source.spec is not None:
+            model = write_qdq(model, source.spec, activations=source.activations, quantized_io=source.integer_io)
+        if source.card is not None:
+            onnx_graph.embed_card(model, source.card)
+        onnx_graph.save(model, path)
+        return {}
+
+    def run(self, path: Path, samples: Sequence[np.ndarray] | np.ndarray, *, exact: bool = True) -> np.ndarray:
+        """See Format.run."""
+        from converters.runtimes import run_onnx
+
+        return run_onnx(path, samples, exact=exact)[0]
+
+    def describe(self, path: Path) -> Description:
+        """See Format.describe."""
+        return describe_onnx(path)
+
+    def prefixes(self, path: Path, folder: Path, ends: Sequence[str]) -> Iterator[Path]:
+        """See Format.prefixes."""
+        from converters.onnx_prefixes import write_onnx_prefixes
+
+        return write_onnx_prefixes(path, folder, ends)

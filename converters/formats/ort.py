@@ -1,0 +1,46 @@
+"""ONNX Runtime's own format: a graph that it has optimised beforehand, loaded without a protobuf parser."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from converters.description import Description
+from converters.errors import ConversionError
+from converters.formats.format import Source
+from converters.formats.onnx import Onnx
+
+
+class Ort:
+    """Made from an .onnx, which is looked into in its place."""
+
+    name, suffix = "ort", ".ort"
+    source = Onnx.suffix
+    precisions = Onnx.precisions
+    describes = False
+    unsigned = True
+
+    def write(self, source: Source, path: Path) -> dict[str, bytes]:
+        """See Format.write. Beside it: its operators, for a runtime built with no others."""
+        from converters.ort import convert_to_ort
+
+        with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+            between = Path(folder) / path.with_suffix(Onnx.suffix).name
+            Onnx().write(source, between)
+            made = convert_to_ort(between, path)
+        return {f"{path.name}.operators.config": made.config.encode()}
+
+    def run(self, path: Path, samples: Sequence[np.ndarray] | np.ndarray, *, exact: bool = True) -> np.ndarray:
+        """See Format.run. It has no exact twin."""
+        from converters.runtimes import run_onnx
+
+        return run_onnx(path, samples, exact=False)[0]
+
+    def describe(self, path: Path) -> Description:
+        """Its layout is ONNX Runtime's own."""
+        raise ConversionError(f"{path}: cannot be looked into; its {Onnx.suffix} can")
+
+    def prefixes(self, path: Path, folder: Path, ends: Sequence[str]) -> Iterator[Path]:
+        """Its layout is ONNX Runtime's own."""
+        raise ConversionError(f"{path}: cannot be cut; its {Onnx.suffix} can")

@@ -1,0 +1,51 @@
+"""TFLite: images are NHWC throughout."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from converters.description import Description
+from converters.formats.format import Source
+from converters.tflite.describe import describe_tflite
+
+
+class Tflite:
+    """Its int8 is int8 throughout."""
+
+    name = "tflite"
+    suffix = source = ".tflite"
+    precisions: tuple[str, ...] = ("fp32", "fp16", "int8")
+    describes = True
+    unsigned = False
+
+    def write(self, source: Source, path: Path) -> dict[str, bytes]:
+        """See Format.write."""
+        from converters.tflite.emit import emit_tflite
+
+        emit_tflite(
+            source.graph,
+            path,
+            card=source.card,
+            quantization=source.spec,
+            integer_io=source.integer_io,
+            half=source.half,
+            by_channel=source.by_channel,
+        )
+        return {}
+
+    def run(self, path: Path, samples: Sequence[np.ndarray] | np.ndarray, *, exact: bool = True) -> np.ndarray:
+        """See Format.run. Its kernels cut nothing off."""
+        from converters.runtimes import run_tflite
+
+        return run_tflite(path, samples)
+
+    def describe(self, path: Path) -> Description:
+        """See Format.describe."""
+        return describe_tflite(path)
+
+    def prefixes(self, path: Path, folder: Path, ends: Sequence[str]) -> Iterator[Path]:
+        """See Format.prefixes."""
+        from converters.tflite.prefixes import write_tflite_prefixes
+
+        return write_tflite_prefixes(path, folder, ends)
