@@ -82,7 +82,7 @@ TABLES = {
     "plan_table": lambda found: render.plan_table(found.plan),
     "devices_table": lambda found: render.devices_table(found.states),
     "calibration_table": lambda found: render.calibration_table(found.calibration),
-    "findings_table": lambda found: render.findings_table("regression", found.findings, Tolerances()),
+    "findings_table": lambda found: render.findings_table("regression", found.findings, Tolerances(), None),
     "description_table": lambda found: render.description_table(found.name, found.description),
     "results_table": lambda found: results_tables.results_table(found.results),
     "comparison_table": lambda found: results_tables.comparison_table(beside_standards([found.results])),
