@@ -33,7 +33,7 @@ compared.
 | ops | operators in the ONNX file, in the TFLite file, TRANSPOSE among the latter |
 | fp32 | SNR of the logits against torch: ONNX Runtime, LiteRT with XNNPACK |
 | fp16 | SNR of LiteRT's logits against ONNX Runtime's, with the weights rounded to float16 (whether the file is right: 90 are asked) and without (what float16 loses); size of the file, as a share of float32's |
-| int8 | SNR of ONNX Runtime's int8 against its float32, of LiteRT's int8 against ONNX Runtime's int8 ("same": every bit); nodes that stay in float because one of the runtimes has no int8 kernel for them |
+| int8 | SNR of ONNX Runtime's int8 against its float32 (in brackets that of a network whose every value is rounded by a scale of its own, which no runtime computes), of LiteRT's int8 against ONNX Runtime's int8 ("same": every bit); nodes that stay in float because one of the runtimes has no int8 kernel for them |
 | FALCON | convolutions replaced, of how many; the largest difference of the logits at lossless rank, relative to the largest logit; at rank 2 the parameters that are left, and SNR of ONNX Runtime and LiteRT against torch |
 
 Of random weights, int8's SNR is no measure of a trained network's accuracy, and rank 2 without fine-tuning is no
@@ -145,7 +145,7 @@ def _cells(stage: str, member, found) -> list[str]:
         kept = sum(found["kept"].values())
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found["kept"].items()))
         return [
-            f"{found['onnx_db']:.0f}, {'same' if agreement == float('inf') else f'{agreement:.0f}'}",
+            f"{found['onnx_db']:.0f} ({found['alone_db']:.0f}), {'same' if agreement == float('inf') else f'{agreement:.0f}'}",
             f"{kept} of {found['nodes']}" + (f": {kinds}" if kinds else ""),
         ]
     if found is None:

@@ -15,6 +15,7 @@ def as_good_as_torch(name, folder):
     quantized = zoo.quantize(member.side, folder)
     # Of random weights: that it is the same network, not how accurate a trained one would be.
     loud = name in zoo.LOUD
+    assert quantized.onnx_db >= quantized.alone_db - 3
     assert quantized.onnx_db >= (4 if loud else 10)
     assert quantized.agreement_db >= (4 if loud else quantized.onnx_db)
 
