@@ -141,11 +141,11 @@ def _cells(stage: str, member, found) -> list[str]:
     if stage == "fp16":
         return [f"{found['rounded_db']:.0f}, {found['onnx_db']:.0f}", f"{found['share']:.0%}"]
     if stage == "int8":
-        agreement = found["agreement_db"]
+        agreement = "same" if found["agreement_db"] == float("inf") else f"{found['agreement_db']:.0f}"
         kept = sum(found["kept"].values())
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found["kept"].items()))
         return [
-            f"{found['onnx_db']:.0f} ({found['alone_db']:.0f}), {'same' if agreement == float('inf') else f'{agreement:.0f}'}",
+            f"{found['onnx_db']:.0f} ({found['alone_db']:.0f}), {agreement}",
             f"{kept} of {found['nodes']}" + (f": {kinds}" if kinds else ""),
         ]
     if found is None:

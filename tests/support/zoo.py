@@ -159,8 +159,8 @@ class Halved:
 @dataclass(frozen=True)
 class Quantized:
     """int8 files: SNR (dB) of ONNX Runtime's int8 against its float32, of a network whose every value is rounded by
-    itself (alone.py) against the same, and of LiteRT's int8 against ONNX Runtime's; the operators that stay in float, and
-    how many nodes there are in all."""
+    itself (alone.py) against the same, and of LiteRT's int8 against ONNX Runtime's; the operators that stay in float,
+    and how many nodes there are in all."""
 
     onnx_db: float
     alone_db: float
