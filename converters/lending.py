@@ -20,8 +20,8 @@ def lent(model: ModelProto) -> Iterator[ModelProto]:
     They look like data in another file; `owner` (and so converters.onnx_graph.Constants) finds their values.
     """
     light = ModelProto()
-    onnx_verify.copy_fields(model, light, but="graph")
-    onnx_verify.copy_fields(model.graph, light.graph, but="initializer")
+    onnx_verify.copy_fields(model, light, but=("graph",))
+    onnx_verify.copy_fields(model.graph, light.graph, but=("initializer",))
     loan, mine = next(_LOANS), {}
     for index, tensor in enumerate(model.graph.initializer):
         if not onnx_verify.is_large(tensor):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import prod
 from typing import Any
 
-from onnx import AttributeProto, ModelProto, TensorProto, helper
+from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, helper
 
 # Only what is larger is kept from the checker: shape inference looks into small constants.
 SMALL_NUMBERS = 1024
@@ -26,8 +26,8 @@ def problem(model: ModelProto) -> str | None:
 def without_weights(model: ModelProto) -> ModelProto:
     """The same model with large initializers as inputs, so that checking it copies no weights."""
     light = ModelProto()
-    copy_fields(model, light, but="graph")
-    copy_fields(model.graph, light.graph, but="initializer")
+    copy_fields(model, light, but=("graph",))
+    copy_fields(model.graph, light.graph, but=("initializer",))
     inputs = {value.name for value in model.graph.input}
     for tensor in model.graph.initializer:
         if not is_large(tensor):
@@ -80,10 +80,10 @@ def _fits(tensor: TensorProto) -> bool:
     return held in (count, -(-count * bits // 8)) if kind in PACKED_BITS else held == count
 
 
-def copy_fields(source: Any, target: Any, *, but: str) -> None:
-    """Copy the fields of a message, but one."""
+def copy_fields(source: Any, target: Any, *, but: tuple[str, ...]) -> None:
+    """Copy the fields of a message, but some: what is copied and then deleted stays in memory with the rest."""
     for field, value in source.ListFields():
-        if field.name == but:
+        if field.name in but:
             continue
         if isinstance(value, str | bytes | int | float):
             setattr(target, field.name, value)
@@ -91,3 +91,31 @@ def copy_fields(source: Any, target: Any, *, but: str) -> None:
             getattr(target, field.name).extend(value)
         else:
             getattr(target, field.name).CopyFrom(value)
+
+
+def pieces(model: ModelProto) -> Iterator[bytes]:
+    """The model serialised, one stored tensor after the other: there is no second copy of all of them at once.
+
+    Messages that are written one behind the other are read as one, merged (protobuf's encoding guide). The tensors come
+    last, so that the bytes are not those of SerializeToString.
+    """
+    light = ModelProto()
+    copy_fields(model, light, but=("graph",))
+    copy_fields(model.graph, light.graph, but=("initializer",))
+    yield light.SerializeToString()
+    for tensor in model.graph.initializer:
+        data = tensor.SerializeToString()
+        head = _field(GraphProto.INITIALIZER_FIELD_NUMBER, len(data))
+        yield _field(ModelProto.GRAPH_FIELD_NUMBER, len(head) + len(data)) + head
+        yield data
+
+
+def _field(number: int, size: int) -> bytes:
+    """What stands before a field of bytes: its number and wire type 2, and its size (both base 128)."""
+    made = bytearray()
+    for value in (number << 3 | 2, size):
+        while value > 0x7F:
+            made.append(value & 0x7F | 0x80)
+            value >>= 7
+        made.append(value)
+    return bytes(made)

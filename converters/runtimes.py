@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto
 
+from converters import onnx_verify
 from converters.errors import ConversionError
 from converters.onnx_graph import first_line
 from converters.quantization.twin import probe, signed_twin
@@ -37,12 +38,15 @@ def onnx_session(
         options.add_session_config_entry("session.qdqisint8allowed", "1")
     if unoptimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        # Weights are dequantized when they are needed, and their memory is given back then.
+        options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
+        options.enable_cpu_mem_arena = False
     if optimised is not None:
         options.optimized_model_filepath = str(optimised)
     if isinstance(source, Path):
         return _session(str(source), str(source), options)
     with NamedTemporaryFile(prefix="falcon-edge-", suffix=".onnx") as file:  # sessions keep bytes that they get
-        file.write(source.SerializeToString())
+        file.writelines(onnx_verify.pieces(source))
         file.flush()
         return _session(file.name, "the graph", options)
 

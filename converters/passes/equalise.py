@@ -56,5 +56,5 @@ def equalise(model: ModelProto, peaks: Mapping[str, np.ndarray]) -> ModelProto:
 def _is_depthwise(graph: OnnxGraph, node: NodeProto) -> bool:
     if node.op_type != "Conv" or node.input[1] not in graph.constants:
         return False
-    weight = graph.constants[node.input[1]]
-    return weight.shape[1] == 1 and weight.shape[0] == attributes(node).get("group", 1) > 1
+    shape = graph.constants.shape(node.input[1])
+    return shape[1] == 1 and shape[0] == attributes(node).get("group", 1) > 1

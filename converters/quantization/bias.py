@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from converters.onnx_graph import OnnxGraph, attributes
 from converters.quantization.rules import LINEAR, weight_axis
-from converters.quantization.spec import QuantizationSpec, quantize_weight
+from converters.quantization.spec import QuantizationSpec, parts, quantize_weight
 
 
 def correct_biases(model: ModelProto, spec: QuantizationSpec, means: Mapping[str, np.ndarray]) -> ModelProto:
@@ -29,13 +29,21 @@ def correct_biases(model: ModelProto, spec: QuantizationSpec, means: Mapping[str
         name = node.input[2]
         if len(graph.consumers[name]) != 1 or name not in stored:
             continue
-        weight, axis, scales = graph.constants[node.input[1]], weight_axis(node), spec.weights[node.input[1]]
-        shape = [1] * weight.ndim
-        shape[axis] = -1
-        lost = weight - quantize_weight(weight, scales, axis).astype(np.float32) * scales.reshape(shape)
-        bias = graph.constants[name] + _mean_output(node, lost, means[node.input[0]])
+        bias = graph.constants[name] + _lost(graph, node, spec.weights[node.input[1]], means[node.input[0]])
         stored[name].CopyFrom(numpy_helper.from_array(bias.astype(np.float32), name))
     return model
+
+
+def _lost(graph: OnnxGraph, node: NodeProto, scales: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """What the mean output (C,) of a Conv or Gemm loses, by some of its output channels at a time."""
+    weight, axis = graph.constants[node.input[1]], weight_axis(node)
+    grouped = attributes(node).get("group", 1) > 1
+    whole = [((slice(None),) * (axis + 1), scales.reshape(-1, *(1,) * (weight.ndim - 1)))]  # groups belong together
+    lost = [
+        _mean_output(node, weight[part] - quantize_weight(weight[part], factor.reshape(-1), axis) * factor, mean)
+        for part, factor in (whole if grouped else parts(weight, scales, axis))
+    ]
+    return np.concatenate(lost)
 
 
 def _mean_output(node: NodeProto, weight: np.ndarray, mean: np.ndarray) -> np.ndarray:

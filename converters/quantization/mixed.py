@@ -1,6 +1,7 @@
 """Mixed precision: the fewest layers left in float with which a quantized network is as good as asked."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from onnx import ModelProto
@@ -16,7 +17,7 @@ NOISE_SAMPLES = 32
 
 
 def quantize_within(
-    model: ModelProto,
+    source: Path | ModelProto,
     samples: Sequence[np.ndarray] | np.ndarray,
     good_enough: Callable[[Quantized], bool],
     *,
@@ -29,7 +30,7 @@ def quantize_within(
     more kept layers are never worse is assumed; the result itself was tried). If none is good enough, all are kept.
     kept: nodes that stay in float in any case, and why.
     """
-    observed = prepare(model, samples)
+    observed = prepare(source, samples)
     done = constrain(observed, method=method, kept=kept)
     if good_enough(done):
         return done

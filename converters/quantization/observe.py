@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto, NodeProto, TensorProto
 
 from converters.onnx_graph import OnnxGraph
 from converters.quantization.rules import BOUNDLESS
@@ -89,10 +89,11 @@ def _histogram(value: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def values_of(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-    """Every float32 value of a graph by name, its input included, for one of `samples` after the other."""
+    """Every float32 value of a graph by name, its input included, for one of `samples` after the other: weights are none,
+    though they are stored in integers."""
     graph = OnnxGraph(model)
     known = {value.name for value in model.graph.output}
-    named = [name for node in graph.nodes if node.op_type != "Constant" for name in node.output]
+    named = [name for node in graph.nodes if not _is_stored(graph, node) for name in node.output]
     inner = [onnx.helper.make_empty_tensor_value_info(name) for name in named if name and name not in known]
     outputs = len(model.graph.output)
     model.graph.output.extend(inner)  # not of a copy, for it may be large
@@ -107,3 +108,8 @@ def values_of(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray) -> 
         image = np.asarray(samples[index], np.float32)[None]
         outputs = session.run(names, {source.name: image})
         yield {source.name: image, **dict(zip(names, outputs, strict=True))}
+
+
+def _is_stored(graph: OnnxGraph, node: NodeProto) -> bool:
+    """Whether a node only hands on what the file stores."""
+    return node.op_type == "Constant" or (node.op_type == "DequantizeLinear" and node.input[0] in graph.constants)

@@ -6,6 +6,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from converters.onnx_graph import OnnxGraph, drop_unused
+from converters.onnx_verify import copy_fields
 from converters.passes.own_functions import spelled_out
 from converters.quantization.rules import LINEAR, check, fused_activation, is_joint, weight_axis
 from converters.quantization.spec import (
@@ -194,9 +195,9 @@ class _Writer:
         return any(user.output[0] not in self.spec.kept for user in self.graph.consumers[name])
 
     def _model(self) -> ModelProto:
-        model = ModelProto()
-        model.CopyFrom(self.graph.model)
-        del model.graph.node[:], model.graph.initializer[:], model.graph.value_info[:]
+        source, model = self.graph.model, ModelProto()
+        copy_fields(source, model, but=("graph",))
+        copy_fields(source.graph, model.graph, but=("node", "initializer", "value_info"))
         model.graph.node.extend(self.nodes)
         model.graph.initializer.extend(
             numpy_helper.from_array(np.asarray(value), name) for name, value in self.constants.items()

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from onnx import ModelProto, NodeProto
 
+from converters import onnx_graph
 from converters.errors import ConversionError
 from converters.onnx_graph import OnnxGraph
 from converters.passes import tidy
@@ -47,7 +49,7 @@ class Observed:
 
 
 def quantize(
-    model: ModelProto,
+    source: Path | ModelProto,
     samples: Sequence[np.ndarray] | np.ndarray,
     *,
     method: str = DEFAULT_METHOD,
@@ -55,20 +57,29 @@ def quantize(
     equalised: bool = True,
     corrected: bool = True,
 ) -> Quantized:
-    """Quantize a graph by calibration inputs (N, C, H, W); `model` is left as it was.
+    """Quantize a file or a graph, which is left as it was, by calibration inputs (N, C, H, W).
 
     kept: nodes that stay in float, by the name of their first output, and why. Raises ConversionError for an unknown
     method or no inputs.
     """
-    return constrain(prepare(model, samples, equalised=equalised), method=method, kept=kept, corrected=corrected)
+    observed = prepare(source, samples, equalised=equalised)
+    return _constrained(observed.model, observed, method, kept, corrected)
 
 
-def prepare(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray, *, equalised: bool = True) -> Observed:
-    """What every quantization of a graph starts from; runs it on all inputs. Raises ConversionError for no inputs."""
+def prepare(
+    source: Path | ModelProto, samples: Sequence[np.ndarray] | np.ndarray, *, equalised: bool = True
+) -> Observed:
+    """What every quantization of a graph starts from; runs it on all inputs. Raises ConversionError for no inputs.
+
+    A graph is copied; where its file is given, there is one of it in memory.
+    """
     if len(samples) == 0:
         raise ConversionError("calibration needs at least one input")
-    prepared = ModelProto()
-    prepared.CopyFrom(model)
+    if isinstance(source, Path):
+        prepared = onnx_graph.load(source)
+    else:
+        prepared = ModelProto()
+        prepared.CopyFrom(source)
     as_depthwise(own_functions(fold_gemm(tidy(prepared))))
     seen = observe(prepared, samples)
     if equalised and pairs(OnnxGraph(prepared)):
@@ -85,10 +96,17 @@ def constrain(
     corrected: bool = True,
 ) -> Quantized:
     """The quantization of a prepared graph, by the ranges of a method; runs nothing. Arguments as of `quantize`."""
-    if method not in METHODS:
-        raise ConversionError(f"{method}: no such calibration; there are {', '.join(METHODS)}")
     model = ModelProto()
     model.CopyFrom(observed.model)
+    return _constrained(model, observed, method, kept, corrected)
+
+
+def _constrained(
+    model: ModelProto, observed: Observed, method: str, kept: Mapping[str, str] | None, corrected: bool
+) -> Quantized:
+    """The quantization of `model`, which has the nodes and the weights of the observed graph; it is changed."""
+    if method not in METHODS:
+        raise ConversionError(f"{method}: no such calibration; there are {', '.join(METHODS)}")
     graph, floats = OnnxGraph(model), dict(kept or {})
     for node in graph.nodes:
         if node.op_type == "Constant":

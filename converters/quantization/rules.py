@@ -66,8 +66,8 @@ def check(graph: OnnxGraph, spec: QuantizationSpec) -> None:
             )
         if node.op_type in LINEAR:
             scales = spec.weights.get(node.input[1])
-            weight = graph.constants[node.input[1]]
-            if scales is None or scales.shape != (weight.shape[weight_axis(node)],) or not (scales > 0).all():
+            channels = graph.constants.shape(node.input[1])[weight_axis(node)]
+            if scales is None or scales.shape != (channels,) or not (scales > 0).all():
                 raise QuantizationError(f"{_name(node)}: its weights need one positive scale per output channel")
 
 

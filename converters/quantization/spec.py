@@ -1,6 +1,6 @@
 """The quantization of a graph: one scale and zero point for every value, one scale per channel for every weight."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,6 +9,7 @@ LOWEST, HIGHEST = -128, 127
 WEIGHT_LIMIT = 127  # weights are symmetric: -128 would have no counterpart
 INT32_LIMIT = 2**31 - 1
 LARGEST_BIAS = INT32_LIMIT // 2  # in steps: the rest is for the products
+PART, ROUND = 2**20, 64  # weights that are computed with at a time, and of what number of channels a multiple
 FINEST_SUM = 2.0**-28  # kernels multiply sums by what makes them steps of the output, and know no factor below 2^-32
 
 
@@ -81,17 +82,29 @@ def of_constant(value: np.ndarray) -> TensorQuantization:
 def weight_scales(weight: np.ndarray, axis: int = 0) -> np.ndarray:
     """float32 scales per channel of `axis`; a channel of zeros gets that of the largest one."""
     moved = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)
-    peaks = np.abs(moved).max(1)
+    peaks = np.maximum(moved.max(1), -moved.min(1))
     peaks = np.where(peaks > 0, peaks, peaks.max() if peaks.max() > 0 else 1.0)
     return (peaks / WEIGHT_LIMIT).astype(np.float32)
 
 
 def quantize_weight(weight: np.ndarray, scales: np.ndarray, axis: int = 0) -> np.ndarray:
     """int8 weights in -127..127, by the scales of `axis`."""
-    shape = [1] * weight.ndim
+    made = np.empty(weight.shape, np.int8)
+    for part, factor in parts(weight, scales, axis):
+        steps = np.rint(weight[part].astype(np.float32) / factor)
+        made[part] = np.clip(steps, -WEIGHT_LIMIT, WEIGHT_LIMIT)
+    return made
+
+
+def parts(weight: np.ndarray, scales: np.ndarray, axis: int) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
+    """A weight by some of its output channels at a time, as what is computed of all may be many times as large: where
+    they lie in it, and their scales in a shape that fits."""
+    channels, shape = weight.shape[axis], [1] * weight.ndim
     shape[axis] = -1
-    steps = np.rint(weight.astype(np.float32) / scales.reshape(shape))
-    return np.clip(steps, -WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int8)
+    count = max(1, PART * channels // max(1, weight.size * ROUND)) * ROUND
+    for start in range(0, channels, count):
+        chosen = slice(start, start + count)
+        yield (*(slice(None),) * axis, chosen), scales[chosen].reshape(shape)
 
 
 def least_scales(bias: np.ndarray | float, input_scale: float, output_scale: float) -> np.ndarray:

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ from falcon_edge.notices import notice
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.advise import advise, measured_speed
 from falcon_edge.steps.quantize import Int8, Quantizer
-from falcon_edge.steps.subject import Subject, network_of
+from falcon_edge.steps.subject import network_of
 
 # What can be exported. ONNX Runtime computes float16 in float32 on a CPU, so that only TFLite has a use for it.
 FORMS: tuple[tuple[Target, Precision], ...] = (
@@ -106,7 +107,8 @@ def export(
         dataset = None if data is None else open_dataset(data)
         subject, dataset = network_of(bundle, dataset, class_map, trust_code=trust_code)
         samples = golden_samples(bundle)
-        exporter = _Exporter(subject, draft, samples, Path(folder), int8, dataset, dynamic_batch, strict)
+        exporter = _Exporter(subject.network, draft, samples, Path(folder), int8, dataset, dynamic_batch, strict)
+        del subject  # its network is held until its graph is there
         for index, (target, precision) in enumerate(forms):
             progress(index, len(forms), f"exporting {target} {precision}")
             exporter.export(target, precision)
@@ -139,7 +141,7 @@ class _Exporter:
 
     def __init__(
         self,
-        subject: Subject,
+        network: torch.nn.Module,
         draft: Draft,
         samples: np.ndarray,
         folder: Path,
@@ -149,9 +151,10 @@ class _Exporter:
         strict: bool,
     ):
         assert draft.manifest is not None
-        self.subject, self.draft, self.samples, self.folder = subject, draft, samples, folder
+        self.draft, self.samples, self.folder = draft, samples, folder
         self.int8, self.dataset, self.dynamic_batch, self.strict = int8, dataset, dynamic_batch, strict
         self.manifest: Manifest = draft.manifest
+        self._network: torch.nn.Module | None = network  # until the float graph is made of it
         self._float: tuple[Path, Parity, tuple[str, ...]] | None = None
         self._integer: tuple[Path, Quantized, Quantizer] | None = None
         self._integer_top1 = 0.0
@@ -181,7 +184,7 @@ class _Exporter:
         for by_channel in (False, True):
             emit_tflite(source, file, card=self._card(), half=True, by_channel=by_channel)
             outputs = self._answers(file, self.samples)
-            loss = measure(self._answers(source, self.samples), outputs)
+            loss = measure(self._float_answers, outputs)
             if loss.snr_db >= LOW_HALF_DB:
                 break
         left = write_rounded(source, rounded, by_channel=by_channel)
@@ -194,9 +197,11 @@ class _Exporter:
     def _float_onnx(self) -> tuple[Path, Parity, tuple[str, ...]]:
         """model.fp32.onnx, from which all others are made."""
         if self._float is None:
+            network, self._network = self._network, None
+            assert network is not None
             path = self.folder / "model.fp32.onnx"
             written = export_onnx(
-                self.subject.network,
+                network,
                 torch.from_numpy(self.samples[:1]),
                 path,
                 input_name=self.manifest.input.name,
@@ -204,9 +209,15 @@ class _Exporter:
                 dynamic_batch=self.dynamic_batch,
                 card=self._card(),
             )
-            self._float = path, check_onnx(self.subject.network, self.samples, path), written.notes
+            self._float = path, check_onnx(network, self.samples, path), written.notes
+            del network
             self._check_count(describe(path).macs)
         return self._float
+
+    @cached_property
+    def _float_answers(self) -> np.ndarray:
+        """What model.fp32.onnx makes of the golden inputs."""
+        return self._answers(self._float_onnx()[0], self.samples)
 
     def _check_count(self, macs: int) -> None:
         """What runs is what counts: the manifest has the exported graph's MACs, should the network's differ."""
@@ -234,7 +245,7 @@ class _Exporter:
             if target == "ort":  # it has no twin, so that it is held against what the .onnx itself answers here
                 outputs, inputs = reference, self._int8_inputs("onnx", about, options)
                 exact = real_outputs(run_onnx(source, inputs, exact=False)[0], about.output)
-        loss = measure(self._answers(self._float_onnx()[0], self.samples), exact)
+        loss = measure(self._float_answers, exact)
         parity = loss if target == "onnx" else measure(exact, real)
         warnings: tuple[str, ...] = ()
         if target != "onnx" and parity.snr_db < loss.snr_db:
@@ -267,6 +278,7 @@ class _Exporter:
             assert self.int8 is not None
             assert self.dataset is not None
             source = self._float_onnx()[0]
+            _ = self._float_answers  # now, as long as no graph is held
             quantizer = Quantizer(self.int8, self.dataset, source, self.manifest.input)
             quantized, about = quantizer.quantize()
             if about != self.manifest.quantization:
@@ -349,7 +361,7 @@ class _Exporter:
         """How far a file's outputs, whatever their type, are from those of float32."""
         about, fp32 = self.manifest.quantization, self._float_onnx()[0]
         real = outputs if outputs.dtype == np.float32 or about is None else real_outputs(outputs, about.output)
-        return _measured(measure(self._answers(fp32, self.samples), real), fp32.name)
+        return _measured(measure(self._float_answers, real), fp32.name)
 
     def _convert_to_ort(self, source: Path, file: Path) -> None:
         made = convert_to_ort(source, file)

@@ -9,7 +9,6 @@ from typing import overload
 import numpy as np
 from onnx import ModelProto
 
-from converters import onnx_graph
 from converters.errors import ConversionError
 from converters.onnx_graph import OnnxGraph
 from converters.quantization.islands import float_islands
@@ -20,7 +19,7 @@ from converters.quantization.quantize import DEFAULT_METHOD, Quantized
 from converters.quantization.quantize import quantize as quantize_graph
 from converters.quantization.ranges import METHODS
 from converters.runtimes import run_onnx, run_tflite
-from converters.tflite.emit import tflite_bytes
+from converters.tflite.emit import pack_tflite
 from converters.tflite.int8 import NoInt8Form
 from falcon_edge.bundle import IntegerValue, Quantization
 from falcon_edge.data import ClassMap, Dataset, Split
@@ -119,13 +118,13 @@ class Quantizer:
 
     def quantize(self) -> tuple[Quantized, Quantization]:
         """Quantize the float32 .onnx so that both runtimes can follow, and what the manifest says of it."""
-        model, options = onnx_graph.load(self._float_path), self.options
-        limit = None if options.keep_accuracy is None else self.float_top1 - options.keep_accuracy / 100
+        options, float_top1 = self.options, self.float_top1  # measured before there is a graph to hold
+        limit = None if options.keep_accuracy is None else float_top1 - options.keep_accuracy / 100
         kept: dict[str, str] = {}
         while True:
-            done = self._quantized(model, kept, limit)
+            done = self._quantized(kept, limit)
             try:
-                tflite_bytes(done.model, quantization=done.spec)
+                pack_tflite(done.model, quantization=done.spec)
                 break
             except NoInt8Form as error:
                 kept |= error.nodes  # at least one node more in every round
@@ -165,15 +164,15 @@ class Quantizer:
         logits = run_tflite(source, self._inputs) if lite else run_onnx(source, self._inputs)[0]
         return float((logits.argmax(1) == self._labels).mean())
 
-    def _quantized(self, model: ModelProto, kept: dict[str, str], limit: float | None) -> Quantized:
+    def _quantized(self, kept: dict[str, str], limit: float | None) -> Quantized:
         method, images = self.options.calibration, self._calibration_inputs
         if limit is None:
-            return quantize_graph(model, images, method=method, kept=kept)
+            return quantize_graph(self._float_path, images, method=method, kept=kept)
 
         def good_enough(tried: Quantized) -> bool:
             return self.top1(write_qdq(tried.model, tried.spec)) >= limit
 
-        return quantize_within(model, images, good_enough, method=method, kept=kept)
+        return quantize_within(self._float_path, images, good_enough, method=method, kept=kept)
 
 
 def _first(dataset: Dataset, *names: str) -> tuple[str, Split]:
