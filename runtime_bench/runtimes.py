@@ -1,6 +1,5 @@
 """The runtimes: their names, what they load, and what of them is installed on this host. The worker drives them."""
 
-import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
 
@@ -28,6 +27,8 @@ class Runtime:
 
 def _version(package: str, module: str) -> str:
     """The version of the distribution that brought a module, which may have another name (onnxruntime-gpu)."""
+    import importlib.metadata  # 25 ms, and --help must answer at once
+
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -89,8 +89,10 @@ def _histogram(value: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def values_of(model: ModelProto, samples: Sequence[np.ndarray] | np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-    """Every float32 value of a graph by name, its input included, for one of `samples` after the other: weights are none,
-    though they are stored in integers."""
+    """Every float32 value of a graph by name, its input included, for one of `samples` after the other.
+
+    Weights are none, also where they are stored in integers.
+    """
     graph = OnnxGraph(model)
     known = {value.name for value in model.graph.output}
     named = [name for node in graph.nodes if not _is_stored(graph, node) for name in node.output]

@@ -12,7 +12,8 @@ from torch import nn
 def network(width):
     few = width // 8
     image = nn.Conv2d(1, few, 3, 4), nn.ReLU(), nn.Conv2d(few, few, 3), nn.BatchNorm2d(few), nn.ReLU(), nn.Flatten()
-    return nn.Sequential(*image, nn.Linear(few, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 3))
+    head = nn.Linear(few, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 3)
+    return nn.Sequential(*image, *head)
 
 def small():
     return network(64)
