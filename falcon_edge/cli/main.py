@@ -13,7 +13,7 @@ from falcon_edge.cli.check import check
 from falcon_edge.cli.compare import compare
 from falcon_edge.cli.compress import compress
 from falcon_edge.cli.demo import demo
-from falcon_edge.cli.devices import devices
+from falcon_edge.cli.devices import devices, show
 from falcon_edge.cli.ending import ignore_signals
 from falcon_edge.cli.export import export
 from falcon_edge.cli.inspect import inspect
@@ -24,6 +24,7 @@ from falcon_edge.cli.train import train
 app = typer.Typer(
     name="falcon-edge",
     no_args_is_help=True,
+    rich_markup_mode=None,  # rich's help brings a parser of Markdown along: half of the time that --help takes
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -46,7 +47,9 @@ def falcon_edge(
 
 for verb in (demo, train, pack, compress, export, inspect, bench, compare, check, report):
     app.command()(verb)
-app.add_typer(devices, name="devices")
+app.add_typer(devices, name="devices", short_help=show.__doc__)
+for command in (*app.registered_commands, *devices.registered_commands):
+    command.short_help = (command.callback.__doc__ or "").partition("\n\n")[0]  # it is wrapped; a made one is cut
 
 
 def main() -> None:
