@@ -32,6 +32,7 @@ class Phone:
         self._path = f"{self.tools}:/usr/bin:/bin"
         if python is not None:
             self.answer_by(f'exec {python} "$@"')
+        self.breaks_after = None  # bytes of a file, after which its cable is pulled
         self._running, self._open = [], []
         self._cable = threading.Lock()  # no process is started while it is pulled
         phone = self
@@ -195,13 +196,17 @@ class _Connection:
                 self._socket.sendall(b"DONE" + struct.pack("<I", 0))
 
     def _store(self, name):
-        said = b""
+        said, stored = b"", 0
         Path(name).unlink(missing_ok=True)
         while True:
+            if self._phone.breaks_after is not None and stored > self._phone.breaks_after:
+                self._phone.unplug()
+                raise EOFError
             kind, length = self._receive(4), struct.unpack("<I", self._receive(4))[0]
             if kind == b"DONE":
                 break
             data = self._receive(length)
+            stored += length
             try:
                 with open(name, "ab") as file:
                     file.write(data)

@@ -1,14 +1,12 @@
 """The demo app as a phone's runner: the contract of docs/phones.md, with the app acted by worker.py."""
 
 import os
-import signal
-import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from phone import ADB
-from waiting import Amid, gone
+from waiting import Amid, gone, killed_at_work
 
 from runtime_bench import worker as worker_module
 from runtime_bench.bench import Protocol, bench
@@ -90,7 +88,7 @@ def test_an_app_that_crashes(loaded, phone):
     (phone.folder / "logcat").write_text(
         "FATAL EXCEPTION: main\njava.lang.OutOfMemoryError: Failed to allocate\n\tat org.falconedge...\n"
     )
-    threading.Timer(0.5, os.kill, (there, signal.SIGKILL)).start()
+    killed_at_work(there)
     with pytest.raises(WorkerError, match=r"measure: the app crashed: java\.lang\.OutOfMemoryError: Failed") as caught:
         loaded.ask("measure", timeout=60, runs=10**9)
     assert caught.value.kind == "exit"
@@ -105,7 +103,7 @@ def test_an_app_that_does_not_answer_is_stopped(loaded, phone):
 def test_an_answer_that_stays_half_written(loaded, phone):
     (phone.folder / "half").touch()
     with pytest.raises(WorkerError, match="the app's answer is damaged: update the app"):
-        loaded.ask("measure", timeout=2, runs=2)
+        loaded.ask("measure", timeout=4, runs=2)
 
 
 def test_an_app_that_was_removed_meanwhile(loaded, phone):

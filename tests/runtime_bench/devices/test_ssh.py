@@ -1,7 +1,6 @@
 """A board over SSH: the real ssh and scp against a real sshd on this machine."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -12,7 +11,7 @@ from dataclasses import replace
 import pytest
 from board import SSHD, Board
 from environments import environment
-from waiting import Amid, gone
+from waiting import Amid, gone, killed_at_work
 
 from runtime_bench.bench import Protocol, bench
 from runtime_bench.devices.local import LocalDevice
@@ -191,7 +190,7 @@ def test_a_worker_that_is_killed(board, device, files):
         request = {"path": device.push(files["vgg.onnx"]), "runtime": "onnxruntime", "threads": 1}
         worker.ask("load", timeout=60, **request)
         (there,) = board.workers()
-        threading.Timer(0.5, os.kill, (there, signal.SIGKILL)).start()
+        killed_at_work(there)
         with pytest.raises(WorkerError, match="measure: the worker was killed by SIGKILL") as caught:
             worker.ask("measure", timeout=60, runs=10**9)
     assert (caught.value.kind, caught.value.signal) == ("signal", "SIGKILL")
