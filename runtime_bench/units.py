@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # numpy and pydantic are not needed for texts, and --help mus
     from runtime_bench.compare import Row
     from runtime_bench.results import Entry, Estimate
 
-TITLES = {runtime.name: runtime.title for runtime in RUNTIMES}
+BY_NAME = {runtime.name: runtime for runtime in RUNTIMES}
 
 
 def milliseconds(nanoseconds: float | None) -> str:
@@ -73,8 +73,10 @@ def runtime(entry: "Entry") -> str:
     """The runtime's name, with the format where it loads several of them, as in 'ONNX Runtime .ort'."""
     if entry.runtime is None:
         return entry.model.target
-    title = TITLES.get(entry.runtime.name, entry.runtime.name)
-    return f"{title} .ort" if entry.model.target == "ort" else title
+    known = BY_NAME.get(entry.runtime.name)
+    if known is None:
+        return entry.runtime.name
+    return known.title if f".{entry.model.target}" == known.suffixes[0] else f"{known.title} .{entry.model.target}"
 
 
 def count(number: int, one: str, many: str | None = None) -> str:

@@ -1,17 +1,18 @@
-"""Runs on the device: loads one model file and measures it. One file; standard library, numpy and the runtime only.
+"""Runs on the device: loads one model file and measures it. Standard library, numpy and the runtime's file only.
 
     python worker.py        (Python >= 3.8; "emulated" behind it where QEMU runs this Python, "remote" where only its
                             input tells that nobody is left)
 
 JSON lines: a request on stdin, its reply on stdout; {"error": ...} where it failed. Requests, by "do":
   load      path, runtime, threads, cpus, memory_limit,   the file is loaded and run once
-            signed                                        (signed: ONNX Runtime may multiply int8 by int8 on x86)
+            signed, driver                                (signed: the runtime may multiply int8 by int8 on x86; driver:
+                                                          the runtime's file, by default runtimes/RUNTIME.py beside)
   warm_up   runs, seconds, until                          at least so many runs and seconds; with until, on until it
                                                           is stable, at most so many seconds
   measure   runs                                          durations of so many runs, in ns, and the energy that the
                                                           CPUs took meanwhile, in joules, where a counter tells
   profile   runs, folder                                  what the runtime itself tells of its operators
-  invoke    runs                                          as measure, by LiteRT alone: no input set, no output read
+  invoke    runs                                          as measure, the runtime alone: no input set, no output read
   bandwidth size, times                                   the fastest of so many copies of so many bytes, in ns
   count                                                   one run between two marks, for an emulator that counts
   evaluate  pixels, mean, std, start, stop                classes of these images of a .npy file, uint8 (N, H, W, C)
@@ -25,7 +26,6 @@ A sample is the time of one inference with its input set and its output read, by
 import ctypes
 import gc
 import glob
-import importlib
 import json
 import os
 import resource
@@ -34,6 +34,7 @@ import signal
 import sys
 import threading
 import time
+import types
 from typing import Any
 
 FIRST_INPUT_SEED = 0
@@ -41,181 +42,13 @@ STABLE_SHARE = 0.05
 PR_SET_PDEATHSIG = 1
 POWERCAP = "/sys/class/powercap"
 LARGEST_FILE = 256 << 20  # bytes that a worker may write to one, its stderr too
-INPUT_TYPES = {"tensor(float)": "float32", "tensor(int8)": "int8", "tensor(uint8)": "uint8"}
-LITE_PACKAGES = (("ai-edge-litert", "ai_edge_litert"), ("tflite-runtime", "tflite_runtime"))
 REQUESTS = ("load", "warm_up", "measure", "evaluate", "replay", "memory", "profile", "invoke", "bandwidth", "count")
 # What the runtimes say where memory ran out.
-KERNEL_EVENT = "_kernel_time"  # how ONNX Runtime's profile ends the names of nodes
 OUT_OF_MEMORY = ("bad_alloc", "allocate memory")
+HERE = os.path.dirname(os.path.abspath(__file__))
 EMULATED = "emulated" in sys.argv[1:]
 # getpriority(MARK, START or STOP) fails and changes nothing; the plugin that counts sees it (counting/plugin.c).
 MARK, START, STOP = 0xFA1C, 1, 2
-
-
-class OnnxRuntime:
-    """ONNX Runtime, CPU provider, sequential execution."""
-
-    def __init__(self):
-        self.library = importlib.import_module("onnxruntime")
-
-    def load(self, path, threads, signed):
-        """Make a session of a file."""
-        options = self.library.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = self.library.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 3
-        if signed:
-            options.add_session_config_entry("session.qdqisint8allowed", "1")
-        self.path, self.options = path, options
-        self.session = self.open()
-        source, target = self.session.get_inputs()[0], self.session.get_outputs()[0]
-        self.source_name, self.output_names = source.name, [target.name]
-        if source.type not in INPUT_TYPES:
-            raise ValueError(f"its input is {source.type}; known are {', '.join(INPUT_TYPES)}")
-        self.dtype = INPUT_TYPES[source.type]
-        batch, *sizes = source.shape
-        if not all(isinstance(size, int) for size in sizes):
-            raise ValueError(f"the size of its input is open {source.shape}; export it with a fixed one")
-        self.shape = [batch if isinstance(batch, int) else 1, *sizes]
-        self.layout = "NCHW"
-        self.quantization = None if self.dtype == "float32" else self.card_quantization()
-        self.about = {
-            "name": "onnxruntime",
-            "package": "onnxruntime",
-            "version": self.library.__version__,
-            "kernels": ",".join(self.session.get_providers()),
-        }
-
-    def open(self):
-        """A session of the file."""
-        return self.library.InferenceSession(self.path, self.options, providers=["CPUExecutionProvider"])
-
-    def profile(self, value, runs, folder):
-        """Every node that ran, in order, with its microseconds in each of `runs` inferences of a session of its own."""
-        self.options.enable_profiling = True
-        self.options.profile_file_prefix = os.path.join(folder, "profile")
-        try:
-            session = self.open()
-        finally:
-            self.options.enable_profiling = False
-        for _ in range(runs):
-            session.run(self.output_names, {self.source_name: value})
-        path = session.end_profiling()
-        with open(path) as file:
-            events = json.load(file)
-        os.remove(path)
-        nodes: Any = {}
-        for event in events:
-            if event["cat"] == "Node" and event["name"].endswith(KERNEL_EVENT):
-                about = event["args"]
-                node = {
-                    "name": event["name"][: -len(KERNEL_EVENT)],
-                    "kernel": about["op_name"],
-                    "provider": about["provider"],
-                    "shape": next(iter(about["output_type_shape"][0].values())),
-                    "bytes": int(about["activation_size"]) + int(about["output_size"]),
-                    "us": [],
-                }
-                nodes.setdefault(event["name"], node)["us"].append(event["dur"])
-        return {"nodes": list(nodes.values())}
-
-    def card_quantization(self):
-        """(scale, zero point) of an integer input: ONNX has no place for them, so the file's card tells."""
-        card = self.session.get_modelmeta().custom_metadata_map.get("falcon_edge.card")
-        known = (json.loads(card) if card else {}).get("quantization")
-        if not known:
-            return None
-        shift = 128 if self.dtype == "uint8" else 0  # cards count from -128
-        return known["input"]["scale"], known["input"]["zero_point"] + shift
-
-    def run(self, value):
-        """The first output for one input."""
-        return self.session.run(self.output_names, {self.source_name: value})[0]
-
-
-class LiteRT:
-    """LiteRT, or tflite-runtime where only that is installed; XNNPACK by the interpreter's default."""
-
-    def __init__(self):
-        for package, module in LITE_PACKAGES:
-            try:
-                self.library = importlib.import_module(module + ".interpreter")
-            except ModuleNotFoundError as error:
-                if error.name not in (module, module + ".interpreter"):
-                    raise  # it is installed, but something that it needs is not
-            else:
-                self.package = package
-                self.version = getattr(sys.modules[module], "__version__", None) or distribution_version(package)
-                return
-        raise ImportError("neither ai-edge-litert nor tflite-runtime is installed")
-
-    def load(self, path, threads, signed):
-        """Make an interpreter of a file; all its integers are signed."""
-        with open(path, "rb") as file:
-            self.data = file.read()  # the interpreter keeps a pointer to these bytes
-        self.interpreter = self.library.Interpreter(model_content=self.data, num_threads=threads)
-        self.interpreter.allocate_tensors()
-        source, target = self.interpreter.get_input_details()[0], self.interpreter.get_output_details()[0]
-        self.source_index, self.target_index = source["index"], target["index"]
-        self.shape = [int(size) for size in source["shape"]]
-        self.layout = "NHWC"
-        self.dtype = source["dtype"].__name__
-        scale, zero_point = source["quantization"]
-        self.quantization = (float(scale), int(zero_point)) if scale else None
-        self.about = {
-            "name": "litert",
-            "package": self.package,
-            "version": self.version,
-            "kernels": "xnnpack" if xnnpack_ran(self.interpreter) else "built-in",
-        }
-
-    def run(self, value):
-        """A copy of the first output for one input."""
-        self.interpreter.set_tensor(self.source_index, value)
-        self.interpreter.invoke()
-        return self.interpreter.get_tensor(self.target_index)
-
-    def profile(self, value, runs, folder):
-        """First outputs of the operators that a delegate took over: all between its outputs and its inputs."""
-        operators = self.interpreter._get_ops_details()
-        names = {row["index"]: row["name"] for row in self.interpreter.get_tensor_details()}
-        writers = {int(tensor): row for row in operators if not is_delegate(row) for tensor in row["outputs"]}
-        found: Any = {}
-        for delegate in operators:
-            if is_delegate(delegate):
-                edge, waiting = set(map(int, delegate["inputs"])), list(map(int, delegate["outputs"]))
-                while waiting:
-                    tensor = waiting.pop()
-                    row = writers.get(tensor)
-                    if row is not None and tensor not in edge and row["index"] not in found:
-                        found[row["index"]] = names[int(row["outputs"][0])]
-                        waiting.extend(map(int, row["inputs"]))
-        return {"delegated": list(found.values())}
-
-
-def distribution_version(name):
-    """Version of an installed package; 'unknown' if it came without its metadata."""
-    from importlib import metadata
-
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "unknown"
-
-
-def xnnpack_ran(interpreter):
-    """Whether the XNNPACK delegate took operators over: the interpreter then lists a DELEGATE operator."""
-    details = getattr(interpreter, "_get_ops_details", None)
-    return details is not None and any(map(is_delegate, details()))
-
-
-def is_delegate(row):
-    """Whether a row of the interpreter's operators stands for those that a delegate took over."""
-    return "delegate" in row["op_name"].lower()
-
-
-RUNTIMES = {"onnxruntime": OnnxRuntime, "litert": LiteRT}
 
 
 class Worker:
@@ -225,16 +58,18 @@ class Worker:
         self.model: Any = None
         self.input: Any = None
 
-    def load(self, path, runtime, threads, cpus=None, memory_limit=None, signed=False):
+    def load(self, path, runtime, threads, cpus=None, memory_limit=None, signed=False, driver=None):
         """Load a file and run it once on seeded noise."""
-        if runtime not in RUNTIMES:
-            raise ValueError(f"no such runtime: {runtime}")
+        if driver is None:
+            driver = os.path.join(HERE, "runtimes", f"{runtime}.py")
+            if not (runtime.isidentifier() and os.path.isfile(driver)):
+                raise ValueError(f"no such runtime: {runtime}")
         if cpus:
             pin(cpus)  # first: libraries count CPUs when they are imported, and start threads
         import numpy
 
         bare = memory()["resident"]
-        model: Any = RUNTIMES[runtime]()  # before the limit and the clock: both are for the file alone
+        model: Any = session_of(driver)()  # before the limit and the clock: both are for the file alone
         limit_memory(memory_limit)
         before = memory()["resident"]
         started = time.perf_counter_ns()
@@ -302,8 +137,8 @@ class Worker:
         return {}
 
     def invoke(self, runs):
-        """Durations of `runs` inferences by LiteRT alone: no input is set and no output read."""
-        run, clock, samples = self.model.interpreter.invoke, time.perf_counter_ns, []
+        """Durations of `runs` inferences by the runtime alone: no input is set and no output read."""
+        run, clock, samples = self.model.invoke, time.perf_counter_ns, []
         for _ in range(runs):
             started = clock()
             run()
@@ -369,6 +204,14 @@ class Worker:
     def memory(self):
         """See memory() below."""
         return memory()
+
+
+def session_of(driver):
+    """What a runtime's file has under the name of Session; nothing is left beside it."""
+    module: Any = types.ModuleType("driver")
+    with open(driver) as file:
+        exec(compile(file.read(), driver, "exec"), module.__dict__)
+    return module.Session
 
 
 def stable(samples):
@@ -545,6 +388,5 @@ def main():
 if __name__ == "__main__":
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     # What lies beside this file must not pass for a module that a runtime imports.
-    here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) != here]
+    sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) != HERE]
     main()

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from converters import onnx_graph
 from converters.description import Description
+from converters.formats import ONNX, format_for
 from converters.inspect import SUFFIXES
 from converters.inspect_apart import describe_apart
 from converters.quantization.arm_rounding import with_arm_rounding
@@ -37,7 +38,7 @@ from runtime_bench.golden import GoldenVector, Tolerance
 from runtime_bench.interrupts import released
 from runtime_bench.profile import add_profiles
 from runtime_bench.results import Entry, Results
-from runtime_bench.runtimes import RUNTIMES, runtime_for, runtime_named
+from runtime_bench.runtimes import RUNTIMES, runtime_for, runtime_named, runtimes_for
 
 EMULATED_SAMPLES = 200
 
@@ -59,9 +60,14 @@ class Selection:
 
     def takes_entry(self, entry: Entry) -> bool:
         """Whether an entry of results is of one of them; what was never loaded is of the runtime for such files."""
-        loads = (runtime.name for runtime in RUNTIMES if f".{entry.model.target}" in runtime.suffixes)
+        wanted = [runtime for runtime in RUNTIMES if not self.runtimes or runtime.name in self.runtimes]
+        loads = (runtime.name for runtime in wanted if f".{entry.model.target}" in runtime.suffixes)
         runtime = next(loads, "") if entry.runtime is None else entry.runtime.name
         return self._takes(runtime, entry.model.target, entry.model.precision)
+
+    def runtimes_of(self, path: Path) -> tuple[str, ...]:
+        """What a file is to be run on. Raises BenchInputError where no runtime loads it."""
+        return tuple(runtime.name for runtime in runtimes_for(path.suffix, self.runtimes))
 
     def _takes(self, *values: str) -> bool:
         wanted = self.runtimes, self.targets, self.precisions
@@ -179,8 +185,14 @@ def _candidates(
     """The selected files of a bundle, or a bare file, each with the .onnx that its twin is made from."""
     if not is_bundle(path):
         candidate = _of_file(path, evaluations)
-        return [(candidate, _twin_source(candidate, in_bundle=False))] if selection.takes(candidate) else []
-    found = [candidate for candidate in _of_bundle(path, evaluations) if selection.takes(candidate)]
+        found = [replace(candidate, runtime=runtime) for runtime in selection.runtimes_of(path)]
+        return [(each, _twin_source(each, in_bundle=False)) for each in found if selection.takes(each)]
+    found = [
+        replace(candidate, runtime=runtime)
+        for candidate in _of_bundle(path, evaluations)
+        for runtime in selection.runtimes_of(candidate.path)
+    ]
+    found = [candidate for candidate in found if selection.takes(candidate)]
     sources = [_twin_source(candidate, in_bundle=True) for candidate in found]
     # A bundle may come from anywhere, too: no runtime sees a file that was not checked.
     files = dict.fromkeys([*(candidate.path for candidate in found), *filter(None, sources)])
@@ -198,14 +210,17 @@ def _probe(folder: Path) -> Candidate:
     image.tofile(vector.input)
     output.tofile(vector.output)
     exact = Tolerance(rtol=0.0, top1=False)
-    return Candidate(path, "onnxruntime", path.stem, "onnx", "int8", golden=(vector,), tolerance=exact)
+    runtime = runtime_for(path.suffix).name
+    return Candidate(path, runtime, path.stem, ONNX.name, "int8", golden=(vector,), tolerance=exact)
 
 
 def _twin_source(candidate: Candidate, in_bundle: bool) -> Path | None:
-    """The .onnx that an int8 file's twin is made from: itself, or what lies beside an .ort in its bundle."""
-    source = candidate.path.with_suffix(".onnx")
-    known = candidate.target == "onnx" or (candidate.target == "ort" and in_bundle and source.is_file())
-    return source if known and candidate.precision == "int8" else None
+    """The graph that an int8 file's twin is made from: itself, or what it was made from, beside it in its bundle."""
+    form = format_for(candidate.path.suffix)
+    if candidate.precision != "int8" or not form.unsigned or not runtime_named(candidate.runtime).saturates:
+        return None
+    source = candidate.path.with_suffix(form.source)
+    return source if source == candidate.path or (in_bundle and source.is_file()) else None
 
 
 def _with_twins(candidate: Candidate, source: Path | None, folder: Path, *, on_arm: bool) -> Candidate:

@@ -12,7 +12,7 @@ from converters.inspect_apart import describe_apart
 from converters.peak import write_peak_models
 from runtime_bench.bench import Candidate
 from runtime_bench.profile import Graph, Node
-from runtime_bench.runtimes import runtime_for
+from runtime_bench.runtimes import runtime_named
 
 
 def graphs(candidates: Sequence[Candidate]) -> dict[Path, Graph]:
@@ -26,17 +26,13 @@ def graphs(candidates: Sequence[Candidate]) -> dict[Path, Graph]:
 
 def peak_models(candidates: Sequence[Candidate], folder: Path) -> list[Candidate]:
     """Large convolutions for every runtime and precision among the candidates."""
-    kinds = {(runtime_suffix(candidate.runtime), _arithmetic(candidate.precision)) for candidate in candidates}
+    kinds = {(candidate.runtime, _arithmetic(candidate.precision)) for candidate in candidates}
     return [
-        Candidate(model.path, runtime_for(suffix).name, model.path.stem, suffix[1:], precision, macs=model.macs)
-        for suffix, precision in sorted(kinds)
+        Candidate(model.path, runtime, model.path.stem, suffix[1:], precision, macs=model.macs)
+        for runtime, precision in sorted(kinds)
+        for suffix in runtime_named(runtime).suffixes[:1]
         for model in write_peak_models(folder, suffix, precision)
     ]
-
-
-def runtime_suffix(runtime: str) -> str:
-    """The format of the files that are made for a runtime."""
-    return next(suffix for suffix in SUFFIXES if runtime_for(suffix).name == runtime)
 
 
 def _arithmetic(precision: str) -> str:

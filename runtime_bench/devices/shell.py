@@ -1,7 +1,7 @@
 """A device with a shell: what a board over SSH and a phone over adb have in common.
 
-It needs Python (3.8 or newer), numpy and a runtime, nothing of ours: the worker is one file, which is pushed like the
-models, under the hash of what is in it, so that nothing is sent twice.
+It needs Python (3.8 or newer), numpy and a runtime, nothing of ours: the worker and its runtime's file are pushed like
+the models, each under the hash of what is in it, so that nothing is sent twice.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -280,6 +280,12 @@ class ShellWorker(LocalWorker):
             # Where the connection is gone it ends by itself: so has its input, and its time on the CPUs is bounded.
             with contextlib.suppress(DeviceError):
                 self._device.run(f"kill -9 {self._there} 2>/dev/null || true")
+
+    def ask(self, action: str, *, timeout: float, **request: Any) -> dict[str, Any]:
+        """See WorkerHandle.ask. The runtime's file is sent before it is used."""
+        if action == "load":
+            request["driver"] = self._device.push(runtime_named(request["runtime"]).driver)
+        return super().ask(action, timeout=timeout, **request)
 
     def _exchange(self, request: bytes, until: float) -> bytes:
         return self._line(request, until, REPLY)

@@ -9,7 +9,7 @@ import pytest
 
 from runtime_bench import worker
 from runtime_bench.errors import BenchInputError
-from runtime_bench.runtimes import RUNTIMES, Runtime, runtime_for, runtime_named
+from runtime_bench.runtimes import RUNTIMES, Runtime, runtime_for, runtime_named, runtimes_for
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,14 @@ def test_a_suffix_that_nobody_loads(suffix, said):
         runtime_for(suffix)
 
 
-def test_the_worker_knows_the_same_runtimes():
-    assert set(worker.RUNTIMES) == {runtime.name for runtime in RUNTIMES}
-    assert runtime_named("litert").packages == worker.LITE_PACKAGES
+def test_each_has_a_file_that_the_worker_drives():
+    assert all(hasattr(worker.session_of(runtime.driver), "load") for runtime in RUNTIMES)
+
+
+def test_who_loads_a_file_depends_on_who_was_asked_for():
+    assert runtimes_for(".onnx") == [runtime_for(".onnx")] == [runtime_named("ort")]
+    assert runtimes_for(".tflite", ["onnxruntime"]) == []
+    assert runtimes_for(".ort", ["onnxruntime", "litert"]) == [runtime_named("ort")]
 
 
 def test_what_is_installed():

@@ -65,6 +65,7 @@ class Phone:
     def install(self, worker: Path, python: str = sys.executable) -> None:
         """Install the app, which is acted by worker.py in a Python, with the commands of Android that it needs."""
         shutil.copy(worker, self.folder / "worker.py")
+        shutil.copytree(Path(worker).with_name("runtimes"), self.folder / "runtimes", dirs_exist_ok=True)
         (self.folder / "installed").touch()
         self._write("app_process", f"exec {python} {APP} {self.folder}")
         for command in ("am", "pm", "pidof", "run-as", "logcat", "dumpsys"):

@@ -62,9 +62,9 @@ def test_a_board_gives_what_this_machine_gives(board, device, candidates):
     assert there.before.cpu == local_environment().cpu
     assert there.before.kernel == here.before.kernel
     assert gone(board.workers)
-    # The worker, both files, the input and the images: under the hash of what is in them, and nothing else.
+    # The worker, both runtimes, both files, the input, the images: under the hash of what is in them, and nothing else.
     names = [path.name for path in stored(board)]
-    assert len(names) == 5
+    assert len(names) == 7
     assert all(len(name.partition(".")[0]) == 32 for name in names)
 
 
