@@ -301,7 +301,7 @@ def _runtime_layer(row: Ran, nodes: Sequence[Node], members: Sequence[int]) -> L
     quarter = len(samples) // 4
     # The mean of the middle half: whole microseconds are too coarse for a median. They are cut off, not rounded.
     nanoseconds = 1000 * (float(samples[quarter : len(samples) - quarter].mean()) + 0.5)
-    flags = () if row.provider == "CPUExecutionProvider" else ("fallback",)
+    flags = () if row.provider.startswith("CPU") else ("fallback",)
     if not members:
         moves = "Reorder" in row.kernel or "Transpose" in row.kernel
         return Layer(

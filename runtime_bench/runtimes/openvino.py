@@ -1,0 +1,95 @@
+"""OpenVINO on a CPU, which reads .onnx as it is. A device gets this file beside worker.py (Python >= 3.8)."""
+
+import importlib
+import json
+from typing import Any
+
+TITLE, ALIAS = "OpenVINO", "ov"
+SUFFIXES = (".onnx",)
+PACKAGES = (("openvino", "openvino"),)
+BY_DEFAULT = False
+SATURATES = False
+DTYPES = {"f32": "float32", "i8": "int8", "u8": "uint8"}
+CARD = "falcon_edge.card"
+
+
+class Session:
+    """A compiled model: one stream, in the precision of the file."""
+
+    def __init__(self):
+        self.library = importlib.import_module("openvino")
+
+    def load(self, path, threads, signed):
+        """Compile a file."""
+        self.core = self.library.Core()
+        self.options = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",  # else it computes float32 in bfloat16 or float16 where the CPU can
+            "ENABLE_CPU_PINNING": False,  # the worker has its CPUs already
+        }
+        self.network = self.core.read_model(path)
+        self.compiled = self.core.compile_model(self.network, "CPU", self.options)
+        self.request = self.compiled.create_infer_request()
+        self.invoke = self.request.infer
+        source = self.compiled.inputs[0]
+        kind = source.element_type.get_type_name()
+        if kind not in DTYPES:
+            raise ValueError(f"its input is {kind}; known are {', '.join(DTYPES)}")
+        self.dtype = DTYPES[kind]
+        batch, *sizes = source.partial_shape
+        if not all(size.is_static for size in sizes):
+            raise ValueError(f"the size of its input is open {source.partial_shape}; export it with a fixed one")
+        self.shape = [batch.get_length() if batch.is_static else 1, *(size.get_length() for size in sizes)]
+        self.layout = "NCHW"
+        self.quantization = None if self.dtype == "float32" else self.card_quantization()
+        self.about = {
+            "name": "openvino",
+            "package": "openvino",
+            "version": self.library.__version__.split("-")[0],
+            "kernels": "CPU",
+        }
+
+    def card_quantization(self):
+        """(scale, zero point) of an integer input: ONNX has no place for them, so the file's card tells."""
+        try:
+            card = json.loads(self.network.get_rt_info(["framework", CARD]).astype(str))
+        except RuntimeError:  # what is not there
+            return None
+        known = card.get("quantization")
+        if not known:
+            return None
+        shift = 128 if self.dtype == "uint8" else 0  # cards count from -128
+        return known["input"]["scale"], known["input"]["zero_point"] + shift
+
+    def run(self, value):
+        """A copy of the first output for one input."""
+        return self.request.infer({0: value})[0].copy()
+
+    def profile(self, value, runs, folder):
+        """Every node that ran, in order, with its microseconds in each of `runs` inferences of a model of its own."""
+        compiled = self.core.compile_model(self.network, "CPU", dict(self.options, PERF_COUNT=True))
+        request = compiled.create_infer_request()
+        outputs = {
+            node.get_friendly_name(): node.output(0)
+            for node in compiled.get_runtime_model().get_ops()
+            if node.outputs()
+        }
+        nodes: Any = {}
+        for _ in range(runs):
+            request.infer({0: value})
+            for row in request.profiling_info:
+                if row.status == row.Status.EXECUTED and row.node_name in outputs:
+                    output = outputs[row.node_name]
+                    shape = [int(size) for size in output.shape] if output.partial_shape.is_static else []
+                    node = {
+                        "name": row.node_name,
+                        "kernel": f"{row.node_type} ({row.exec_type})",
+                        "provider": "CPU",
+                        "shape": shape,
+                        "bytes": 0,
+                        "us": [],
+                    }
+                    nodes.setdefault(row.node_name, node)["us"].append(row.real_time.total_seconds() * 1e6)
+        return {"nodes": list(nodes.values())}
