@@ -71,13 +71,14 @@ def hold(path: Path, *, force: bool = False, goes_on: bool = False) -> Iterator[
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Keep other processes from writing `path`, and clear up what killed ones left. Raises BadInput if one is at it."""
-    target = path.resolve()
+    target = Path(os.path.realpath(path))
     lock, missing = _beside(path, "lock"), [folder for folder in target.parents if not folder.exists()]
     try:
         file = _acquire(lock)
     except BlockingIOError as error:
         raise BadInput(f"{path}: {error.strerror}; wait for it, or choose another name") from error
     except OSError as error:
+        _remove_empty(missing)
         raise BadInput(f"{path}: cannot be written ({error.strerror})") from error
     try:
         _clear_up(path)
@@ -85,9 +86,14 @@ def locked(path: Path) -> Iterator[None]:
     finally:
         lock.unlink(missing_ok=True)  # while it is locked: nobody else can have the file that goes
         os.close(file)
-        with suppress(OSError):  # where something was written
-            for folder in missing:
-                folder.rmdir()
+        _remove_empty(missing)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders that were made, the innermost first, as far as nothing was written to them."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def recover(path: Path) -> None:
@@ -102,7 +108,7 @@ def swap(part: Path, path: Path) -> None:
 
     On Linux in one step. Where system or file system lack that, in two, and `recover` heals a kill between them.
     """
-    target, old = path.resolve(), _beside(path, "old")
+    target, old = Path(os.path.realpath(path)), _beside(path, "old")
     try:
         if not target.exists():
             os.replace(part, target)
@@ -125,7 +131,7 @@ def bundle_path(path: Path) -> Path:
 
 
 def _beside(path: Path, kind: str) -> Path:
-    target = path.resolve()
+    target = Path(os.path.realpath(path))
     return target.with_name(f".{target.name}.{kind}")
 
 
@@ -151,7 +157,7 @@ def _acquire(lock: Path) -> int:
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file), lock.lstat()):  # else its holder has just removed it
                     os.truncate(file, 0)
-                    os.pwrite(file, str(os.getpid()).encode(), 0)
+                    _write_pid(file, lock)
                     return file
         except BlockingIOError as error:
             holder = os.pread(file, 20, 0).decode(errors="replace")
@@ -164,9 +170,18 @@ def _acquire(lock: Path) -> int:
         os.close(file)
 
 
+def _write_pid(file: int, lock: Path) -> None:
+    """Say in the lock file, which is locked, who has it; where there is no room for that, it goes."""
+    try:
+        os.pwrite(file, str(os.getpid()).encode(), 0)
+    except OSError:
+        lock.unlink()
+        raise
+
+
 def _clear_up(path: Path) -> None:
     """Remove what a killed process left; the bundle that it had moved away comes back."""
-    target, old = path.resolve(), _beside(path, "old")
+    target, old = Path(os.path.realpath(path)), _beside(path, "old")
     if old.is_dir() and not target.exists():
         os.replace(old, target)
     for left in (old, _beside(path, "part")):

@@ -118,8 +118,8 @@ def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path] = ()) -
     A folder among the inputs stands for all that is in it. None is an output that was not asked for.
     """
     wanted = [path for path in outputs if path is not None]
-    targets = [path.resolve() for path in wanted]
-    known = [path.resolve() for path in inputs]
+    targets = [_real(path) for path in wanted]
+    known = [_real(path) for path in inputs]
     for number, (path, target) in enumerate(zip(wanted, targets, strict=True)):
         if any(each == target or each in target.parents or _same(each, target) for each in known):
             raise BenchInputError(f"{path}: is an input of this run, and would be lost; write to another file")
@@ -139,7 +139,7 @@ def write(data: bytes, path: Path) -> None:
             _write_through(data, path)
             return
         with held():
-            target = path.resolve()
+            target = _real(path)
             descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=PART)
             try:
                 with open(descriptor, "wb") as file:
@@ -182,6 +182,11 @@ def _is_plain(path: Path) -> bool:
     if stat.S_ISDIR(mode):
         raise BenchInputError(f"{path}: cannot be written ({os.strerror(errno.EISDIR)})")
     return stat.S_ISREG(mode)
+
+
+def _real(path: Path) -> Path:
+    """Where a path leads; unlike resolve() it hands links that lead in a circle on, and whoever opens them says so."""
+    return Path(os.path.realpath(path))
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -155,11 +155,14 @@ class _Steady(io.TextIOBase):
 
 @contextmanager
 def _to_the_end() -> Iterator[None]:
-    """Nobody ends a verb half-way and calls it done: users' code may call sys.exit wherever a network runs."""
+    """Nobody ends a verb half-way and calls it done: users' code may call sys.exit, or the like, wherever it runs."""
     try:
         yield
-    except SystemExit as error:
-        raise BadInput("the network's code called sys.exit; what it is called for must return") from error
+    except (KeyboardInterrupt, Exception):
+        raise
+    except BaseException as error:  # what passes by whoever handles errors: ours raises nothing of the kind
+        did = "called sys.exit" if isinstance(error, SystemExit) else f"raised {type(error).__name__}"
+        raise BadInput(f"the network's code {did}; what it is called for must return") from error
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Which format a data set is in, found from its files."""
 
+import os
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -43,7 +44,7 @@ def _open(data: str | Path) -> Dataset:
             return npz.load(path).with_name("fashion-mnist sample")
     path = Path(data)
     if path.name in ("", ".."):
-        path = path.resolve()  # a data set is known by the name of its folder
+        path = Path(os.path.realpath(path))  # a data set is known by the name of its folder
     if path.is_file():
         if path.suffix != ".npz":
             raise BadInput(f"{path}: a data set is a folder, an .npz file or 'sample'")

@@ -1,6 +1,7 @@
 """compress: a plan, the closed-form fit, BN statistics, and fine-tuning with the original as the teacher."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -107,7 +108,7 @@ def compress(
     """
     if recipe is not None and recipe.epochs > 0 and data is None:
         raise BadInput("fine-tuning needs --data")
-    if bundle_path(output).resolve() == Path(choice.model).resolve():
+    if os.path.realpath(bundle_path(output)) == os.path.realpath(choice.model):
         raise BadInput(f"{choice.model}: is the standard network, which is still needed; choose another output")
     with hold(output, force=force, goes_on=recipe is not None and recipe.epochs > 0) as place:
         subject, dataset, plan, statistics = plan_compression(

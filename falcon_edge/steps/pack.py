@@ -1,5 +1,6 @@
 """pack: a network as it is, as a bundle: what everything is compared with."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -92,4 +93,4 @@ def _spread(split: Split, count: int) -> Split:
 
 def data_name(data: str) -> str:
     """What a bundle says about DATA: its last folder or file, not where it lay."""
-    return Path(data).name or Path(data).resolve().name
+    return Path(data).name or Path(os.path.realpath(data)).name

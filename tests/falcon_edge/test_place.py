@@ -1,5 +1,6 @@
 """One process at a time holds a place, nothing there goes unasked, and what a killed process left is cleared up."""
 
+import errno
 import os
 import random
 import signal
@@ -147,6 +148,26 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
     (tmp_path / ".net.falcon.lock").symlink_to(tmp_path / "novel")
     assert "cannot be written" in refusal(tmp_path / "net")
     assert (tmp_path / "novel").read_text() == "a novel"
+
+
+def test_where_the_disk_is_full_nothing_is_left(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with (
+        pytest.raises(BadInput, match=r"b\.falcon: cannot be written \(No space left on device\)"),
+        locked(tmp_path / "new/b.falcon"),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_links_in_a_circle_are_one_line(tmp_path):
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    with pytest.raises(BadInput, match="b.falcon: cannot be written"), hold(tmp_path / "one/b.falcon", force=False):
+        pass
 
 
 def test_a_name_too_long_is_one_line(tmp_path):

@@ -198,3 +198,15 @@ def test_a_full_disk_is_found_out_before(tmp_path):
             check_outputs([tmp_path / "results.json"])
     finally:
         subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_links_in_a_circle_are_one_line(tmp_path):
+    link, other = tmp_path / "link", tmp_path / "other"
+    link.symlink_to(other)
+    other.symlink_to(link)
+    for outputs, inputs in (([link], []), ([link / "below.json"], [])):
+        with pytest.raises(BenchInputError, match="cannot be written"):
+            files.check_outputs(outputs, inputs)
+    files.check_outputs([tmp_path / "new.json"], [link])  # who reads it says so
+    with pytest.raises(BenchInputError, match="link: cannot be written"):
+        files.write(b"", link)

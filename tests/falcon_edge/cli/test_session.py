@@ -40,6 +40,19 @@ def test_code_that_ends_the_program_is_an_error(capsys, code):
     assert capsys.readouterr().err == "error: the network's code called sys.exit; what it is called for must return\n"
 
 
+class Cancelled(BaseException):
+    """As asyncio's and pytest's own are: no Exception, so that it passes by whoever handles errors."""
+
+
+@pytest.mark.parametrize("kind", [GeneratorExit, Cancelled])
+def test_code_that_raises_what_nobody_catches_is_an_error(capsys, kind):
+    with pytest.raises(typer.Exit) as ended, session(as_json=False, debug=False, quiet=False):
+        raise kind
+    assert ended.value.exit_code == 2
+    said = f"error: the network's code raised {kind.__name__}; what it is called for must return\n"
+    assert capsys.readouterr().err == said
+
+
 def test_a_script_gets_a_notice_as_a_warning():
     with pytest.warns(Notice, match="nothing failed"):
         notice("nothing failed")
