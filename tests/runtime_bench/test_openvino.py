@@ -21,7 +21,6 @@ def test_it_answers_as_onnx_runtime_does(files, load, tmp_path):
     np.testing.assert_allclose(found, run_onnx(files["vgg.onnx"], inputs)[0], rtol=1e-4, atol=1e-5)
 
 
-def test_it_tells_its_nodes(files, load, tmp_path):
+def test_its_layers_are_differences_of_models_that_end_earlier(files, load, tmp_path):
     told = load(files["vgg.onnx"], runtime="openvino")[0].ask("profile", timeout=60, runs=7, folder=str(tmp_path))
-    assert all(len(row["us"]) == 7 for row in told["nodes"])
-    assert any(row["kernel"].startswith("Convolution") for row in told["nodes"])
+    assert told == {"delegated": []}
