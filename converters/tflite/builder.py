@@ -1,5 +1,6 @@
 """A TFLite model under construction: tensors, buffers, operators, in the terms of the schema."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -131,6 +132,10 @@ class Builder:
     def value(self, tensor: int) -> np.ndarray:
         """What a stored tensor holds."""
         return self._constant(tensor).value()
+
+    def parts(self, tensor: int) -> Iterator[np.ndarray]:
+        """The same, a bounded part at a time along the first axis."""
+        return (part.value() for part in self._constant(tensor).parts())
 
     def quantize(self, tensor: int, scales: np.ndarray, zero_points: np.ndarray, axis: int = 0) -> None:
         """Say how the integers of a tensor are meant; a computed one becomes int8."""

@@ -155,14 +155,23 @@ class _Quantizer:
 
     def _quantize_weights(self, operator: Any, axis: int, source: TensorQuantization) -> None:
         weight, bias = operator.inputs[1:3]
-        values = self.builder.value(weight)
         scales = self.spec.weights[self.builder.name(weight)]
-        stored = self.builder.constant(self.builder.name(weight), quantize_weight(values, scales, axis))
+        stored = self.builder.constant(self.builder.name(weight), self._weights(weight, scales, axis))
         self.builder.quantize(stored, scales, np.zeros(len(scales)), axis)
         steps, products = quantize_bias(self.builder.value(bias), source.scale, scales)
         shift = self.builder.constant(self.builder.name(bias), steps)
         self.builder.quantize(shift, products, np.zeros(len(products)))
         operator.inputs = [operator.inputs[0], stored, shift]
+
+    def _weights(self, tensor: int, scales: np.ndarray, axis: int) -> np.ndarray:
+        """Weights in int8; some at a time where the output channels are their first axis."""
+        if axis != 0:
+            return quantize_weight(self.builder.value(tensor), scales, axis)
+        made, start = [], 0
+        for part in self.builder.parts(tensor):
+            made.append(quantize_weight(part, scales[start : start + len(part)]))
+            start += len(part)
+        return np.concatenate(made)
 
     def _constant(self, tensor: int, code: int, source: TensorQuantization) -> int:
         """A float32 constant operand in int8: by its own range, or as the tensor's that it is put into."""

@@ -62,19 +62,19 @@ class Constant:
         if self.columns is None and not self.half and self.array.flags.c_contiguous:
             yield self.array.data.cast("B")
         else:
-            yield from (part.value().data.cast("B") for part in self._parts())
+            yield from (part.value().data.cast("B") for part in self.parts())
 
     @property
     def fits_half(self) -> bool:
         """Whether float16 holds every number of it exactly."""
-        return all(is_exact(part.value()) for part in replace(self, half=False)._parts())
+        return all(is_exact(part.value()) for part in replace(self, half=False).parts())
 
-    def _parts(self) -> "Iterator[Constant]":
+    def parts(self) -> "Iterator[Constant]":
         """The same in parts of a bounded size, along the first axis."""
         if self.array.ndim < 2:
             yield self
             return
-        rows = max(1, PIECE * len(self.array) // self.bytes)
+        rows = max(1, PIECE * len(self.array) // max(1, self.bytes))
         for start in range(0, len(self.array), rows):
             yield replace(self, array=self.array[start : start + rows])
 
