@@ -5,17 +5,23 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 from board import SSHD, Board
-from program import ENVIRONMENT, PROGRAM
+from phone import ADB, Phone
+from program import ENVIRONMENT, PROGRAM, run
+from rack import Rack
 from waiting import gone
 
+from runtime_bench import worker as worker_module
 from runtime_bench.devices import ssh as ssh_module
 from runtime_bench.results import load
 
 pytestmark = pytest.mark.xdist_group("flow")  # one process of xdist makes the flow
+SENT = "data/falcon-edge"  # on a phone
 LONG = "--seconds 0 --runs 40000 --processes 1 --rounds 20000 --timeout 60"
 
 
@@ -36,11 +42,11 @@ def board(tmp_path_factory):
     board.hang_up()
 
 
-def ended(command, folder, *, at, by, path=""):
+def ended(command, folder, *, at, by, path="", program=PROGRAM, **environment):
     """The exit code, stdout and stderr of a command that gets signals once it says `at`."""
-    environment = ENVIRONMENT | {"TMPDIR": str(folder / "tmp"), "PATH": path + os.environ["PATH"]}
+    environment = ENVIRONMENT | {"TMPDIR": str(folder / "tmp"), "PATH": path + os.environ["PATH"]} | environment
     with subprocess.Popen(
-        [*PROGRAM, *command.split()], cwd=folder, env=environment, text=True,
+        [*program, *command.split()], cwd=folder, env=environment, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         assert any(re.search(at, line) for line in process.stderr), f"it ended without saying {at}"
@@ -49,6 +55,32 @@ def ended(command, folder, *, at, by, path=""):
             time.sleep(0.05)
         out, err = process.communicate(timeout=120)
     return process.returncode, out, err
+
+
+@contextmanager
+def phones(folder, *workers):
+    """Phones on one adb server, with the app (None) or a Python; their devices, and a program and settings for them."""
+    if ADB is None and "CI" not in os.environ:
+        pytest.skip("no adb here: apt-get install adb")
+    names = [f"emulator-{number}" for number in range(len(workers))]
+    others = [[(name, "device") for name in names[1:]], *([] for _ in names[1:])]
+    plugged = [
+        Phone(folder / name, name, worker, listed) for name, worker, listed in zip(names, workers, others, strict=True)
+    ]
+    for phone, worker in zip(plugged, workers, strict=True):
+        if worker is None:
+            phone.install(worker_module.__file__)
+    rack = Rack(plugged)
+    # Workers start in the folder that stands for their phone; an app, of which there is one, has one of its own.
+    sent = folder / names[0] / SENT if None in workers else SENT
+    start = f"from runtime_bench.devices.adb import AdbDevice; AdbDevice.folder = {str(sent)!r}"
+    program = (sys.executable, "-c", f"{start}; from falcon_edge.cli.main import main; main()")
+    try:
+        yield plugged, program, {"ANDROID_ADB_SERVER_PORT": str(rack.port)}
+    finally:
+        rack.close()
+        for phone in plugged:
+            phone.close()
 
 
 def left(folder):
@@ -117,3 +149,46 @@ def test_over_ssh_no_connection_no_worker_and_no_folder_stays(folder, board, by,
         assert gone(board.sessions, 5)
     assert not list((board.home / ".cache/falcon-edge").glob("run.*"))
     assert left(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("workers", "options", "by"),
+    [
+        ([None], "--profile --clean", signal.SIGTERM),
+        pytest.param([sys.executable], "--profile", signal.SIGHUP, marks=pytest.mark.slow),
+        pytest.param([sys.executable] * 2, "--clean", signal.SIGINT, marks=pytest.mark.slow),
+    ],
+    ids=["app", "phone", "two phones"],
+)
+def test_on_phones_no_worker_and_no_folder_stays(folder, workers, options, by):
+    with phones(folder, *workers) as (plugged, program, environment):
+        devices = " ".join(f"--device adb:{phone.serial}" for phone in plugged)
+        command = f"bench good.onnx {LONG} {devices} {options} -o results.json"
+        done, _, err = ended(command, folder, at="round 4 of", by=[by], program=program, **environment)
+        assert done == 128 + by
+        assert "Traceback" not in err
+        kept = [load(file) for file in folder.glob("results*.json")]
+        assert kept
+        assert all(results.interrupted for results in kept)
+        assert left(folder) == []
+        for phone in plugged:
+            assert gone(phone.workers)
+            assert not list((phone.folder / SENT).glob("run.*"))
+            assert not list(phone.folder.glob("appdata/files/bench/*"))
+            if "--clean" in options:
+                assert not (phone.folder / SENT).exists()
+                assert not (phone.folder / "installed").exists()
+
+
+def test_a_phone_is_profiled_by_the_app_which_goes_then(folder):
+    with phones(folder, None) as ((phone,), program, environment):
+        command = "bench good.onnx --seconds 0 --runs 3 --processes 1 --rounds 1 --profile --clean --device adb"
+        environment |= {"TMPDIR": str(folder / "tmp")}
+        done = run(f"{command} -o results.json --json", folder, program=program, **environment)
+        assert done.code == 0, done.err
+        (entry,) = load(folder / "results.json").entries
+        assert entry.profile is not None
+        assert entry.profile.layers
+        assert not (phone.folder / "installed").exists()
+        assert not (phone.folder / SENT).exists()
+        assert left(folder) == []
