@@ -7,11 +7,12 @@ Methods, 2000, sections 1.2 and 2.1).
 """
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median_low
 
-from runtime_bench.regression import ROUNDING, Finding, Verdict
+from runtime_bench.regression import ROUNDING, Finding, Tolerances, Verdict, check, failure_of, worst
 from runtime_bench.results import Entry, Memory, summarise
 from runtime_bench.stats import CONFIDENCE, intervals
 
@@ -28,6 +29,95 @@ class Looks:
     def confidence(self) -> float:
         """Of the interval of each look, so that that of all of them together is CONFIDENCE."""
         return 1 - (1 - CONFIDENCE) / len(self.runs)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of both sides in turns: the entries of each."""
+
+    new: tuple[Entry, ...]
+    old: tuple[Entry, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether a file of either side failed, which is not tolerated because it works another time."""
+        return any(failure_of(entry) is not None for entry in (*self.new, *self.old))
+
+
+class Comparison:
+    """Runs of one pair, taken by `measured` one after the other as long as they are needed.
+
+    runs: all of them, which took `seconds`; judged: those that the findings are of; looks: when they are looked at.
+    """
+
+    def __init__(self, measured: Callable[[], Run], tolerances: Tolerances, *, allow_missing: bool = False):
+        self._measured, self._tolerances, self._allow_missing = measured, tolerances, allow_missing
+        self.runs: list[Run] = []
+        self.judged: list[Run] = []
+        self.seconds = 0.0
+        self.looks = Looks()
+
+    @property
+    def new(self) -> tuple[Entry, ...]:
+        """The new side's entries in the runs that were judged."""
+        return pooled([run.new for run in self.judged])
+
+    @property
+    def old(self) -> tuple[Entry, ...]:
+        """The baseline's."""
+        return pooled([run.old for run in self.judged])
+
+    def settled(self, patience: float | None = None, *, confirm: bool = True) -> tuple[Finding, ...]:
+        """What is found at the first look that decides, or at the last one within `patience` seconds.
+
+        By default patience is as long as the first run. confirm: the run after those in which a regression is found
+        has to lie beyond the tolerance too, by itself. On an emulated device it is looked at once. Of a run in which
+        something failed, that is what is found.
+        """
+        self._take()
+        first = self.seconds
+        if all(entry.emulated for entry in (*self.runs[0].new, *self.runs[0].old)):
+            confirm = False
+        else:
+            self.looks = planned(first if patience is None else patience, first)
+        limit = first + (first if patience is None else patience)
+        findings: tuple[Finding, ...] = ()
+        for wanted in self.looks.runs:
+            if not self._reach(wanted, limit):
+                break
+            self.judged = self.runs[:wanted]
+            findings = self._findings(self.judged)
+            if worst(findings) is Verdict.regression and confirm:
+                if not self._reach(wanted + 1, math.inf):
+                    break
+                findings = unconfirmed(findings, self._findings(self.runs[wanted : wanted + 1]))
+            if worst(findings) is not Verdict.inconclusive or not may_settle(findings):
+                break
+        if self.runs[-1].failed:
+            self.judged = self.runs[-1:]
+            findings = self._findings(self.judged)
+        return findings
+
+    def _reach(self, wanted: int, limit: float) -> bool:
+        """Take runs until there are so many; whether there are, within the limit and without a failure."""
+        while len(self.runs) < wanted and self.seconds < limit and not self.runs[-1].failed:
+            self._take()
+        return len(self.runs) >= wanted and not self.runs[-1].failed
+
+    def _take(self) -> None:
+        started = time.monotonic()
+        self.runs.append(self._measured())
+        self.seconds += time.monotonic() - started
+
+    def _findings(self, runs: Sequence[Run]) -> tuple[Finding, ...]:
+        return check(
+            pooled([run.new for run in runs]),
+            pooled([run.old for run in runs]),
+            self._tolerances,
+            interleaved=True,
+            allow_missing=self._allow_missing,
+            confidence=self.looks.confidence,
+        )
 
 
 def planned(patience: float, run: float) -> Looks:
@@ -61,9 +151,11 @@ def _pooled(entries: Sequence[Entry]) -> Entry:
 
 
 def may_settle(findings: Sequence[Finding]) -> bool:
-    """Whether more samples could decide what is open: an interval becomes narrower, and nothing else changes."""
-    open_ones = [finding for finding in findings if finding.verdict is Verdict.inconclusive]
-    return bool(open_ones) and all(each.figure == "latency" and each.interval is not None for each in open_ones)
+    """Whether more samples could decide something: the interval of a latency becomes narrower, and nothing else."""
+    return any(
+        each.verdict is Verdict.inconclusive and each.figure == "latency" and each.interval is not None
+        for each in findings
+    )
 
 
 def unconfirmed(findings: Sequence[Finding], another: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -2,8 +2,7 @@
 
 import math
 import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from falcon_edge.steps.bench import Selection, bench_groups
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.device import Device
 from runtime_bench.history import append, drifts, lines, read
-from runtime_bench.looks import Looks, may_settle, planned, pooled, unconfirmed
-from runtime_bench.regression import FAILURE, Finding, Tolerances, Verdict, check, incomparable, worst
+from runtime_bench.looks import Comparison, Looks, Run
+from runtime_bench.regression import Finding, Tolerances, Verdict, check, incomparable, worst
 from runtime_bench.results import Entry, Results, load
 from runtime_bench.units import count
 
@@ -94,7 +93,9 @@ def check_models(
         findings = check(fresh.entries, former.entries, tolerances, doubt=doubt, allow_missing=allow_missing)
         return Checked((*findings, *_drifts(history, fresh, fresh.entries, (), tolerances)), None)
 
-    def measured() -> _Run:
+    taken: list[Results] = []
+
+    def measured() -> Run:
         results, (one, other) = bench_groups(
             [[new], [baseline]],
             protocol,
@@ -106,76 +107,15 @@ def check_models(
         )
         if results.interrupted:
             raise KeyboardInterrupt
-        return _Run(results, one, other)
+        taken.append(results)
+        return Run(one, other)
 
-    compared = _Comparison(measured, tolerances, allow_missing)
-    findings, looks = compared.settled(patience, confirm is not False)
-    results, one, other = compared.together()
+    compared = Comparison(measured, tolerances, allow_missing=allow_missing)
+    findings = compared.settled(patience, confirm=confirm is not False)
+    one, other = compared.new, compared.old
+    results = taken[-1].model_copy(update={"before": taken[0].before, "entries": (*one, *other)})
     drifted = _drifts(history, results, one, other, tolerances)
-    return Checked((*findings, *drifted), results, looks, len(compared.runs), compared.seconds)
-
-
-@dataclass(frozen=True)
-class _Run:
-    """One run of both sides in turns."""
-
-    results: Results
-    new: tuple[Entry, ...]
-    old: tuple[Entry, ...]
-
-
-class _Comparison:
-    """Runs of one pair, taken one after the other as long as they are needed."""
-
-    def __init__(self, measured: Callable[[], _Run], tolerances: Tolerances, allow_missing: bool):
-        self._measured, self._tolerances, self._allow_missing = measured, tolerances, allow_missing
-        self.runs: list[_Run] = []
-        self.seconds = 0.0
-
-    def settled(self, patience: float | None, confirm: bool) -> tuple[tuple[Finding, ...], Looks]:
-        """What is found at the first look that decides, or at the last one."""
-        self._run()
-        looks = planned(self.seconds if patience is None else patience, self.seconds)
-        if all(entry.emulated for entry in self.runs[0].results.entries):
-            looks, confirm = Looks(), False
-        findings: tuple[Finding, ...] = ()
-        for wanted in looks.runs:
-            while len(self.runs) < wanted:
-                self._run()
-            findings = self._findings(self.runs, looks)
-            if worst(findings) is Verdict.regression and confirm and not _has_failed(findings):
-                self._run()
-                findings = unconfirmed(self._findings(self.runs, looks), self._findings(self.runs[-1:], looks))
-            if worst(findings) is not Verdict.inconclusive or not may_settle(findings):
-                break
-        return findings, looks
-
-    def together(self) -> tuple[Results, tuple[Entry, ...], tuple[Entry, ...]]:
-        """The results of all runs as those of one, and the entries of each side; of the last alone, if that failed."""
-        last = self.runs[-1]
-        runs = self.runs[-1:] if _has_failed(self._findings(self.runs[-1:], Looks())) else self.runs
-        one, other = pooled([run.new for run in runs]), pooled([run.old for run in runs])
-        return last.results.model_copy(update={"before": runs[0].results.before, "entries": (*one, *other)}), one, other
-
-    def _run(self) -> None:
-        started = time.monotonic()
-        self.runs.append(self._measured())
-        self.seconds += time.monotonic() - started
-
-    def _findings(self, runs: Sequence[_Run], looks: Looks) -> tuple[Finding, ...]:
-        """Of some runs together; of the last alone, if something failed in it."""
-        for chosen in (runs[-1:], runs):
-            findings = check(
-                pooled([run.new for run in chosen]),
-                pooled([run.old for run in chosen]),
-                self._tolerances,
-                interleaved=True,
-                allow_missing=self._allow_missing,
-                confidence=looks.confidence,
-            )
-            if _has_failed(findings):
-                break
-        return findings
+    return Checked((*findings, *drifted), results, compared.looks, len(compared.runs), compared.seconds)
 
 
 def refuse_for_results(new: Path, baseline: Path, given: Mapping[str, object]) -> None:
@@ -186,11 +126,6 @@ def refuse_for_results(new: Path, baseline: Path, given: Mapping[str, object]) -
     names = [name for name, value in given.items() if value is not None]
     if kinds == {True} and names:
         raise BadInput(f"{names[0]}: {new} and {baseline} are results, and nothing is measured; leave {names[0]} out")
-
-
-def _has_failed(findings: Sequence[Finding]) -> bool:
-    """Whether a file failed, or could not be measured: neither is tolerated because it works another time."""
-    return any(finding.figure == FAILURE and finding.verdict is not Verdict.inconclusive for finding in findings)
 
 
 def _selected(path: Path, selection: Selection) -> Results:

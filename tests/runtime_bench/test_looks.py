@@ -1,13 +1,16 @@
 """Comparisons that go on measuring: their looks, and how often they would be wrong."""
 
+from itertools import count
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime_bench.looks import MOST, Looks, may_settle, planned, pooled, unconfirmed
-from runtime_bench.regression import Finding, Tolerances, Verdict, check
-from runtime_bench.results import Burst, Entry, Memory, ModelInfo, RuntimeInfo, summarise
+from runtime_bench.looks import MOST, Comparison, Looks, Run, may_settle, planned, pooled, unconfirmed
+from runtime_bench.regression import Finding, Tolerances, Verdict
+from runtime_bench.results import Burst, Entry, Failure, Memory, ModelInfo, RuntimeInfo, summarise
 from runtime_bench.stats import intervals
 
 MODEL = ModelInfo(name="net", file="net.onnx", sha256="0" * 64, bytes=1000, target="onnx", precision="fp32")
@@ -39,34 +42,26 @@ def run(random, slowdown):
 
 
 def verdict(random, slowdown, looks):
-    """What `check` would say with these looks, each regression confirmed by one more run."""
-    runs, tolerances = [], Tolerances(latency=0.05, memory=9.0)
-
-    def findings(chosen):
-        new, old = (pooled([[one[side]] for one in chosen]) for side in (0, 1))
-        return check(new, old, tolerances, interleaved=True, confidence=looks.confidence)
-
-    for wanted in looks.runs:
-        while len(runs) < wanted:
-            runs.append(run(random, slowdown))
-        found = findings(runs)
-        if found[0].verdict is Verdict.regression:
-            runs.append(run(random, slowdown))
-            found = unconfirmed(findings(runs), findings(runs[-1:]))
-        if found[0].verdict is not Verdict.inconclusive:
-            break
-    return found[0].verdict
+    """What `check` would say with so many looks."""
+    with mock.patch("runtime_bench.looks.time.monotonic", side_effect=map(float, count())):  # each run takes a second
+        compared = Comparison(
+            lambda: Run(*([side] for side in run(random, slowdown))), Tolerances(latency=0.05, memory=9.0)
+        )
+        findings = compared.settled(float(looks.runs[-1] - 1))
+    assert compared.looks == looks
+    assert len(compared.judged) in looks.runs
+    return findings[0].verdict
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [1, 2, 4])
-def test_simulated_comparisons_raise_hardly_an_alarm_and_find_what_is_slower(count):
-    looks = Looks(tuple(2**number for number in range(count)))
-    same = [verdict(np.random.default_rng([count, 0, seed]), 0.0, looks) for seed in range(300)]
-    slower = [verdict(np.random.default_rng([count, 1, seed]), 0.12, looks) for seed in range(100)]
+@pytest.mark.parametrize("most", [1, 2, 4])
+def test_simulated_comparisons_raise_hardly_an_alarm_and_find_what_is_slower(most):
+    looks = Looks(tuple(2**number for number in range(most)))
+    same = [verdict(np.random.default_rng([most, 0, seed]), 0.0, looks) for seed in range(300)]
+    slower = [verdict(np.random.default_rng([most, 1, seed]), 0.12, looks) for seed in range(100)]
     assert same.count(Verdict.regression) <= 3
     assert slower.count(Verdict.passed) == 0
-    if count > 1:
+    if most > 1:
         assert slower.count(Verdict.regression) >= 95
 
 
@@ -110,7 +105,8 @@ def finding(figure, verdict, change=0.1, interval=(0.08, 0.12)):
 def test_only_latency_settles_by_more_samples():
     assert may_settle([finding("latency", Verdict.inconclusive), finding("size", Verdict.passed)])
     assert not may_settle([finding("latency", Verdict.inconclusive, interval=None)])
-    assert not may_settle([finding("latency", Verdict.inconclusive), finding("accuracy", Verdict.inconclusive)])
+    assert may_settle([finding("latency", Verdict.inconclusive), finding("accuracy", Verdict.inconclusive)])
+    assert not may_settle([finding("accuracy", Verdict.inconclusive)])
     assert not may_settle([finding("latency", Verdict.passed)])
 
 
@@ -119,3 +115,24 @@ def test_a_regression_that_another_run_lacks_is_inconclusive():
     kept = unconfirmed(found, [finding("latency", Verdict.inconclusive), finding("memory", Verdict.passed, 0.01)])
     assert [each.verdict for each in kept] == [Verdict.regression, Verdict.inconclusive]
     assert kept[1].reason == "another run did not find it"
+
+
+def test_the_run_that_confirms_is_not_judged_with_the_others():
+    random = np.random.default_rng(0)
+    shares = iter([0.5, 0.0, 0.0])
+    compared = Comparison(lambda: Run(*([side] for side in run(random, next(shares)))), Tolerances(memory=9.0))
+    findings = compared.settled(0.0)
+    assert (len(compared.runs), len(compared.judged), compared.looks.runs) == (2, 1, (1,))
+    assert (findings[0].verdict, findings[0].reason) == (Verdict.inconclusive, "another run did not find it")
+    assert findings[0].change > 0.3
+
+
+def test_a_run_in_which_something_fails_is_what_is_found():
+    random = np.random.default_rng(0)
+    good, bad = (run(random, 0.5) for _ in range(2))
+    failed = bad[0].model_copy(update={"failure": Failure(kind="timeout", message="it took too long")})
+    runs = iter([Run((good[0],), (good[1],)), Run((failed,), (bad[1],))])
+    compared = Comparison(lambda: next(runs), Tolerances(memory=9.0))
+    findings = compared.settled(0.0)
+    assert findings[0].failed
+    assert compared.new == (failed,)

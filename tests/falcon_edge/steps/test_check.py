@@ -22,11 +22,15 @@ ONNX = Selection(runtimes=["ort"])
 SLOW = """
 import os, runpy, sys, time
 worker = runpy.run_path(sys.argv[1], run_name="worker")
-run = worker["OnnxRuntime"].run
-def slow(self, value):
-    time.sleep(SECONDS)
-    return run(self, value)
-worker["OnnxRuntime"].run = slow
+load = worker["Worker"].load
+def slowed(self, **request):
+    reply, run = load(self, **request), self.model.run
+    def slow(value):
+        time.sleep(SECONDS)
+        return run(value)
+    self.model.run = slow
+    return reply
+worker["Worker"].load = slowed
 worker["main"]()
 """
 
