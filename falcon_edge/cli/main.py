@@ -23,7 +23,6 @@ from falcon_edge.cli.train import train
 
 app = typer.Typer(
     name="falcon-edge",
-    no_args_is_help=True,
     rich_markup_mode=None,  # rich's help brings a parser of Markdown along: half of the time that --help takes
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -36,13 +35,17 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def falcon_edge(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Compress a trained CNN with FALCON, export it, and prove on the device that it got faster."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
 
 
 for verb in (demo, train, pack, compress, export, inspect, bench, compare, check, report):

@@ -17,7 +17,8 @@ def as_good_as_torch(name, folder):
     loud = name in zoo.LOUD
     assert quantized.onnx_db >= quantized.alone_db - 3
     assert quantized.onnx_db >= (4 if loud else 10)
-    assert quantized.agreement_db >= (4 if loud else quantized.onnx_db)
+    # Two that lose as much, each by itself, are 3 dB further from one another than from what they lose it against.
+    assert quantized.agreement_db >= (4 if loud else quantized.onnx_db - 3)
 
 
 @pytest.mark.parametrize("name", zoo.QUICK)
