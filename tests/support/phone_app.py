@@ -6,6 +6,7 @@
 import json
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,6 +99,7 @@ def main():
             print("package:/data/app/base.apk")
         case ["pm", "uninstall", name] if name == PACKAGE:
             installed.unlink()
+            shutil.rmtree(folder / "appdata", ignore_errors=True)  # Android removes an app's storage with it
             print("Success")
         case ["pidof", name] if name == PACKAGE:
             number = alive(folder)
