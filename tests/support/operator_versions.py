@@ -12,7 +12,7 @@ OF_VERSION_2 = (
     "ADD MUL SUB MAX_POOL_2D AVERAGE_POOL_2D TRANSPOSE TRANSPOSE_CONV RELU RELU6 LOGISTIC TANH SOFTMAX LOG_SOFTMAX PAD "
     "PADV2 CONCATENATION SPLIT SPLIT_V SLICE STRIDED_SLICE GATHER MEAN SUM REDUCE_MAX REDUCE_MIN MIRROR_PAD MAXIMUM "
     "MINIMUM RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR SPACE_TO_DEPTH DEPTH_TO_SPACE DEQUANTIZE BATCH_MATMUL ABS EXP LOG "
-    "SQRT RSQRT GELU SQUARED_DIFFERENCE"
+    "SQRT RSQRT GELU SQUARED_DIFFERENCE SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND"
 )
 INT8_IS_2 = frozenset(OF_VERSION_2.split())
 WIDE = {"PAD": 4, "PADV2": 4, "TRANSPOSE": 4, "SLICE": 5, "STRIDED_SLICE": 4}
@@ -58,6 +58,8 @@ def lowest(name: str, options: Table, inputs: list[Table], outputs: list[Table])
         return 3 if centers else 2 if integer else 1
     if name == "TRANSPOSE" and ranks[0] > 5:
         return 6
+    if name.endswith("_ND") and ranks[0] != 4:
+        return 3
     if ranks[0] > 4 and name in WIDE:
         return WIDE[name]
     if name in WIDE_BROADCAST and max(ranks) > 4 and list(inputs[0]["Shape"]) != list(inputs[1]["Shape"]):
