@@ -96,7 +96,7 @@ def test_float_operators_of_tflite(replayed, kernels):
 
 @pytest.mark.parametrize("kernels", [XNNPACK, BUILTIN])
 def test_float16_operators_of_tflite(replayed, kernels):
-    assert wrong(replayed.answers("float", kernels, "half"), close(50)) == {}
+    assert wrong(replayed.answers("float", kernels, "half"), close(100)) == {}
 
 
 def test_float_operators_of_onnx_runtime(replayed):
