@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from falcon_edge.steps.demo import copy_sample_network
 from falcon_edge.steps.export import export
+from falcon_edge.steps.shipped import copy_sample_network
 from runtime_bench.bench import Candidate, Protocol, bench
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.stats import paired_ratio

@@ -25,8 +25,8 @@ from scipy.stats import binomtest
 
 from falcon_edge.steps.bench import Selection, bench_groups
 from falcon_edge.steps.check import Checked, check_models
-from falcon_edge.steps.demo import copy_sample_network
 from falcon_edge.steps.export import export
+from falcon_edge.steps.shipped import copy_sample_network
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.regression import Tolerances

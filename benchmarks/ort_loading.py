@@ -23,10 +23,10 @@ from falcon_edge.bundle import bundle_path, open_bundle
 from falcon_edge.data.formats import SAMPLE
 from falcon_edge.models.sources import BUILTIN
 from falcon_edge.steps.compress import compress
-from falcon_edge.steps.demo import copy_sample_network
 from falcon_edge.steps.export import export, golden_samples
 from falcon_edge.steps.pack import pack
 from falcon_edge.steps.quantize import Int8
+from falcon_edge.steps.shipped import copy_sample_network
 from falcon_edge.steps.subject import Choice
 from runtime_bench.environment import local_environment
 

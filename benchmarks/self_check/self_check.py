@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from falcon_edge.steps.demo import copy_sample_network
+from falcon_edge.steps.shipped import copy_sample_network
 
 HERE = Path(__file__).parent
 BASELINE, TOLERANCES = HERE / "baseline.json", HERE / "tolerances.toml"

@@ -12,6 +12,11 @@ from falcon_edge.errors import BadInput
 from falcon_edge.notices import notice
 
 
+def spread(size: int, count: int) -> np.ndarray:
+    """At most `count` of the numbers 0..size - 1, spread evenly: int64, ascending."""
+    return np.linspace(0, size - 1, min(count, size)).round().astype(int)
+
+
 @dataclass(frozen=True)
 class Split:
     """Labelled images: uint8, an array (N, H, W, C) or a sequence of arrays (H, W, C); labels int64 (N,)."""
@@ -21,6 +26,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def spread(self, count: int) -> "Split":
+        """At most `count` images, spread evenly over all: they may be sorted by classes."""
+        return self if len(self) <= count else self.subset(spread(len(self), count))
 
     def subset(self, indices: np.ndarray) -> "Split":
         """The images at `indices`, in that order."""
@@ -99,6 +108,10 @@ class Dataset:
         """Channels of the images: 1 or 3."""
         return int(self._any().images[0].shape[2])
 
+    def first(self, *names: str) -> tuple[str, Split]:
+        """The first of these splits that there is, by name: the test split comes last where choices are made."""
+        return next((name, split) for name in names if (split := self.splits[name]) is not None)
+
     def require(self, name: str) -> Split:
         """A split by name. Raises BadInput if the data set lacks it."""
         split = self.splits[name]
@@ -169,7 +182,7 @@ def _renumbered(split: Split | None, numbers: np.ndarray) -> Split | None:
 
 def channel_statistics(split: Split, samples: int = 5000) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel in 0..1, over at most `samples` images spread over the split."""
-    indices = np.unique(np.linspace(0, len(split) - 1, min(samples, len(split))).round().astype(int))
+    indices = np.unique(spread(len(split), samples))
     count, total, squares = 0, np.zeros(1), np.zeros(1)
     for index in indices:
         pixels = np.asarray(split.images[int(index)], np.float64).reshape(-1, split.images[int(index)].shape[2]) / 255

@@ -67,3 +67,8 @@ def _recognised(places: Sequence[Path]) -> list[tuple[Path, Callable[[Path], Dat
     """Those of some folders that are data sets, each with the loader of the first format that recognises it."""
     firsts = ((place, next((load for recognise, load in FOLDER_FORMATS if recognise(place)), None)) for place in places)
     return [(place, load) for place, load in firsts if load is not None]
+
+
+def data_name(data: str) -> str:
+    """What a bundle says about DATA: its last folder or file, not where it lay."""
+    return Path(data).name or Path(os.path.realpath(data)).name

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from onnx import ModelProto
-from pydantic import ValidationError
 
 from converters import onnx_graph
 from converters.description import Description
@@ -19,13 +18,13 @@ from converters.inspect import SUFFIXES
 from converters.inspect_apart import describe_apart
 from converters.quantization.arm_rounding import with_arm_rounding
 from converters.quantization.twin import probe, signed_twin
-from falcon_edge.bundle import Bundle, Card, Export, is_bundle, open_bundle
-from falcon_edge.data import ClassMap, open_dataset
+from falcon_edge.bundle import Bundle, Export, is_bundle, open_bundle
+from falcon_edge.data import ClassMap, data_name, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import notice
 from falcon_edge.preprocessing import InputSpec, batch_pixels
 from falcon_edge.progress import Progress, silent
-from falcon_edge.steps.pack import data_name
+from falcon_edge.steps.cards import read_card
 from falcon_edge.steps.profile import graphs, peak_models
 from runtime_bench.bench import Candidate, Evaluation, Protocol
 from runtime_bench.bench import bench as measure
@@ -260,8 +259,7 @@ class _Evaluations:
         """What the worker needs to measure accuracy of a network with this input and these classes."""
         split = self._test.of_classes(labels, str(path), self._class_map).require("test")
         # Spread, not the first ones: image folders are sorted by class. A map leaves out the same images for all.
-        count = len(split) if self._samples is None else min(self._samples, len(split))
-        split = split.subset(np.linspace(0, len(split) - 1, count).round().astype(int))
+        split = split if self._samples is None else split.spread(self._samples)
         key = json.dumps([spec.shape, [step.model_dump() for step in spec.steps]])
         if key not in self._files:
             file = self._folder / f"pixels-{len(self._files)}.npy"
@@ -331,16 +329,6 @@ def _of_file(path: Path, evaluations: _Evaluations | None) -> Candidate:
         if evaluations is None or card is None
         else evaluations.for_input(card.input, card.labels, path),
     )
-
-
-def read_card(path: Path, description: Description) -> Card | None:
-    """The card that a file carries. Raises BadInput if it is not one that this version reads."""
-    if description.card is None:
-        return None
-    try:
-        return Card.model_validate_json(json.dumps(description.card))
-    except ValidationError as error:
-        raise BadInput(f"{path}: its card cannot be read ({error.errors()[0]['msg']})") from error
 
 
 def _precision(description: Description) -> str:

@@ -12,9 +12,9 @@ from falcon_edge.errors import BadInput
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.bench import bench
 from falcon_edge.steps.compress import compress
-from falcon_edge.steps.demo import copy_sample_network
 from falcon_edge.steps.export import export
 from falcon_edge.steps.quantize import Int8
+from falcon_edge.steps.shipped import copy_sample_network
 from falcon_edge.steps.subject import Choice
 from runtime_bench.bench import Protocol
 from runtime_bench.calibration import FEWEST, Calibration, calibration_of

@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from falcon_edge.bundle import MAXIMUM_DOCUMENT, Manifest, MeasuredAccuracy, Parent, Step, parse_document
-from falcon_edge.data import ClassMap, Dataset
+from falcon_edge.data import ClassMap, Dataset, data_name
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.calibration import has_batchnorm, patch_statistics, reestimate_batchnorm
@@ -20,7 +20,6 @@ from falcon_edge.notices import notice
 from falcon_edge.place import bundle_path, hold
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.normalisation import guess
-from falcon_edge.steps.pack import data_name
 from falcon_edge.steps.subject import (
     Choice,
     Subject,
@@ -194,9 +193,7 @@ def _tell_cost(plan: Plan, rank: int | None) -> None:
 
 def _calibration(dataset: Dataset, subject: Subject) -> Images:
     """Training images if there are any: calibration never looks at the test split where it can be helped."""
-    split = dataset.train or dataset.val or dataset.test
-    assert split is not None
-    return Images(split, subject.input)
+    return Images(dataset.first("train", "val", "test")[1], subject.input)
 
 
 def _inputs(images: Images, limit: int) -> Iterator[Tensor]:

@@ -1,11 +1,8 @@
 """demo: the whole flow on the shipped network and sample."""
 
-import shutil
 from contextlib import closing
-from importlib import resources
 from pathlib import Path
 
-from falcon_edge.bundle import MANIFEST, Manifest, create_bundle, open_bundle, read_document
 from falcon_edge.data.formats import SAMPLE
 from falcon_edge.errors import BadInput
 from falcon_edge.place import bundle_path, locked
@@ -14,6 +11,7 @@ from falcon_edge.steps.bench import bench
 from falcon_edge.steps.compress import compress
 from falcon_edge.steps.export import export
 from falcon_edge.steps.quantize import Int8
+from falcon_edge.steps.shipped import copy_sample_network, is_shipped
 from falcon_edge.steps.subject import Choice
 from falcon_edge.training.fit import Recipe
 from runtime_bench.bench import Protocol
@@ -26,7 +24,6 @@ from runtime_bench.report.contents import contents
 from runtime_bench.results import Results, save
 
 RECIPE = Recipe(epochs=16, learning_rate=0.05, batch_size=64, weight_decay=1e-4, crop_padding=1)
-SHIPPED = resources.files("falcon_edge.data") / "sample" / "vgg8.falcon"
 PROTOCOL = Protocol(seconds=2.0, processes=3, warm_up_seconds=0.3)
 
 
@@ -44,7 +41,7 @@ def demo(folder: Path, *, device: str = "local", progress: Progress = silent) ->
 def _demo(folder: Path, where: Device, progress: Progress) -> Results:
     standard, compressed = (bundle_path(folder / name) for name in ("standard", "falcon"))
     for bundle in (standard, compressed):
-        if bundle.exists() and not _is_ours(bundle):
+        if bundle.exists() and not is_shipped(bundle):
             raise BadInput(f"{bundle}: exists and is not of a demo; choose another folder")
     check_outputs([folder / "results.json", folder / "report.html"])
     copy_sample_network(standard, force=True)
@@ -58,23 +55,3 @@ def _demo(folder: Path, where: Device, progress: Progress) -> Results:
         save(results, folder / "results.json")
         write(page.html(contents([results])).encode(), folder / "report.html")
         return results
-
-
-def copy_sample_network(path: Path, *, force: bool = False) -> Path:
-    """The shipped standard network as a bundle at `path`, under that name; with `force` in the place of another."""
-    path = bundle_path(path)
-    with create_bundle(path, force=force) as draft, resources.as_file(SHIPPED) as source:
-        shutil.copytree(source, draft.path, dirs_exist_ok=True)
-        draft.manifest = open_bundle(source).manifest.model_copy(update={"name": path.stem})
-    return path
-
-
-def _is_ours(bundle: Path) -> bool:
-    """Whether a bundle is the shipped network or made from it: what an earlier demo left."""
-    with resources.as_file(SHIPPED) as source:
-        identity = read_document(source / MANIFEST, Manifest).lineage.identity
-    try:
-        lineage = read_document(bundle / MANIFEST, Manifest).lineage
-    except BadInput:
-        return False
-    return identity in (lineage.identity, None if lineage.parent is None else lineage.parent.identity)

@@ -107,8 +107,7 @@ def better(
 
 
 def _of_data(dataset: Dataset) -> Normalisation:
-    split = dataset.train or dataset.val or dataset.test
-    assert split is not None
+    split = dataset.first("train", "val", "test")[1]
     return Normalisation(*channel_statistics(split), whose="the data's own")
 
 

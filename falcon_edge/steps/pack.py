@@ -1,14 +1,12 @@
 """pack: a network as it is, as a bundle: what everything is compared with."""
 
-import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from scipy.stats import binomtest
 
 from falcon_edge.bundle import Manifest, MeasuredAccuracy, Step, is_bundle
-from falcon_edge.data import ClassMap, Dataset, Split
+from falcon_edge.data import ClassMap, Dataset, data_name
 from falcon_edge.errors import BadInput
 from falcon_edge.models.sources import BUILTIN
 from falcon_edge.notices import notice
@@ -25,7 +23,6 @@ from falcon_edge.steps.subject import (
 from falcon_edge.training.fit import accuracy as measured_top1
 from falcon_edge.training.images import Images
 
-SPLITS = ("test", "val", "train")
 MEASURED, TRIED = 2000, 250  # images, for top-1 and for every other normalisation
 NO_BETTER = 0.01
 
@@ -64,10 +61,10 @@ def pack(
 
 def _measured(subject: Subject, dataset: Dataset, data: str) -> MeasuredAccuracy:
     """Top-1 on images that are spread over the test split or another one, and a word on it where it may be better."""
-    name, split = next((name, split) for name in SPLITS if (split := dataset.splits[name]) is not None)
-    images = _spread(split, MEASURED)
+    name, split = dataset.first("test", "val", "train")
+    images = split.spread(MEASURED)
     top1 = measured_top1(subject.network, Images(images, subject.input))
-    found = better(subject.network, subject.input, _spread(split, TRIED), dataset)
+    found = better(subject.network, subject.input, split.spread(TRIED), dataset)
     if found is not None:
         other, then, now = found
         notice(
@@ -82,15 +79,3 @@ def _measured(subject: Subject, dataset: Dataset, data: str) -> MeasuredAccuracy
                 "than guessing; look at its weights, and at the order of its classes"
             )
     return MeasuredAccuracy(data=data_name(data), split=name, samples=len(images), top1=top1)
-
-
-def _spread(split: Split, count: int) -> Split:
-    """At most `count` images of a split, spread evenly over it, for it may be sorted by classes."""
-    if len(split) <= count:
-        return split
-    return split.subset(np.linspace(0, len(split) - 1, count).round().astype(int))
-
-
-def data_name(data: str) -> str:
-    """What a bundle says about DATA: its last folder or file, not where it lay."""
-    return Path(data).name or Path(os.path.realpath(data)).name

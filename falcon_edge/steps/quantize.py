@@ -22,10 +22,9 @@ from converters.runtimes import run_onnx, run_tflite
 from converters.tflite.emit import pack_tflite
 from converters.tflite.int8 import NoInt8Form
 from falcon_edge.bundle import IntegerValue, Quantization
-from falcon_edge.data import ClassMap, Dataset, Split
+from falcon_edge.data import ClassMap, Dataset, data_name, spread
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.preprocessing import InputSpec
-from falcon_edge.steps.pack import data_name
 from falcon_edge.training.images import Images
 
 VALIDATION_IMAGES = 2000
@@ -97,12 +96,12 @@ class Quantizer:
         Raises BadInput for data that do not fit its input.
         """
         self.options, self._float_path = options, float_path
-        name, split = _first(dataset, "train", "val", "test")
-        indices = _spread(split, options.samples)
+        name, split = dataset.first("train", "val", "test")
+        indices = spread(len(split), options.samples)
         self._calibration = split.subset(indices)
         self._names = [f"image {index} (from 0) of {name}" for index in indices]
-        split = _first(dataset, "val", "test", "train")[1]
-        validation = split.subset(_spread(split, VALIDATION_IMAGES))
+        split = dataset.first("val", "test", "train")[1]
+        validation = split.spread(VALIDATION_IMAGES)
         self._calibration_inputs = Inputs(Images(self._calibration, spec))
         self._inputs, self._labels = Inputs(Images(validation, spec)), np.asarray(validation.labels)
 
@@ -173,13 +172,3 @@ class Quantizer:
             return self.top1(write_qdq(tried.model, tried.spec)) >= limit
 
         return quantize_within(self._float_path, images, good_enough, method=method, kept=kept)
-
-
-def _first(dataset: Dataset, *names: str) -> tuple[str, Split]:
-    """The first split that there is: calibration and choices look at the test split where it cannot be helped only."""
-    return next((name, split) for name in names if (split := dataset.splits[name]) is not None)
-
-
-def _spread(split: Split, count: int) -> np.ndarray:
-    """At most `count` indices, spread evenly over a split."""
-    return np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int)

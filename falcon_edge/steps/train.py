@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from falcon_edge.bundle import Manifest, MeasuredAccuracy, Parent, Step
-from falcon_edge.data import ClassMap, Dataset
+from falcon_edge.data import ClassMap, Dataset, data_name
 from falcon_edge.errors import BadInput
 from falcon_edge.place import hold
 from falcon_edge.progress import Progress, silent
-from falcon_edge.steps.pack import data_name
 from falcon_edge.steps.subject import Choice, Subject, about_classes, open_with_data, write_subject
 from falcon_edge.steps.tuning import tune
 from falcon_edge.training.fit import Recipe, accuracy

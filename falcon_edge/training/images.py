@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from falcon_edge.data import Split
+from falcon_edge.data import Split, spread
 from falcon_edge.errors import BadInput
 from falcon_edge.preprocessing import InputSpec, batch_pixels, normalise
 
@@ -52,8 +52,8 @@ class Images:
     def digest(self) -> str:
         """SHA-256 of the specification, the labels and up to DIGEST_IMAGES images spread over the split."""
         digest = hashlib.sha256(self.spec.model_dump_json().encode() + self.labels.numpy().tobytes())
-        spread = np.linspace(0, len(self) - 1, min(DIGEST_IMAGES, len(self))).round().astype(int)
-        digest.update(np.ascontiguousarray(self.pixels(spread)).tobytes())
+        chosen = spread(len(self), DIGEST_IMAGES)
+        digest.update(np.ascontiguousarray(self.pixels(chosen)).tobytes())
         return digest.hexdigest()
 
     def _prepare(self, images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:

@@ -9,9 +9,9 @@ from environments import environment
 
 from falcon_edge.bundle import open_bundle
 from falcon_edge.data.formats import SAMPLE
-from falcon_edge.steps.demo import copy_sample_network
 from falcon_edge.steps.export import export
 from falcon_edge.steps.quantize import Int8
+from falcon_edge.steps.shipped import copy_sample_network
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("metadata tools")]
 

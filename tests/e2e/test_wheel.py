@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("falcon_edge", "converters", "runtime_bench")
 STEP = """
 import converters, falcon_edge, runtime_bench
-from falcon_edge.steps.demo import copy_sample_network
+from falcon_edge.steps.shipped import copy_sample_network
 from pathlib import Path
 print(*(package.__file__ for package in (converters, falcon_edge, runtime_bench)), sep="\\n")
 copy_sample_network(Path("standard"))

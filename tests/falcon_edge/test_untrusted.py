@@ -32,7 +32,7 @@ from falcon_edge.falcon.plan import Plan
 from falcon_edge.models.sources import build
 from falcon_edge.models.weights import load_weights
 from falcon_edge.steps.bench import bench
-from falcon_edge.steps.demo import copy_sample_network
+from falcon_edge.steps.shipped import copy_sample_network
 from falcon_edge.steps.subject import Choice, open_subject
 from runtime_bench.bench import Protocol
 from runtime_bench.errors import BenchInputError

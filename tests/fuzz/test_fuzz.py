@@ -25,7 +25,7 @@ from torch import nn
 from converters.onnx_export import export_onnx
 from converters.tflite.emit import emit_tflite
 from falcon_edge.bundle import MANIFEST, PLAN, open_bundle
-from falcon_edge.steps.demo import copy_sample_network
+from falcon_edge.steps.shipped import copy_sample_network
 
 pytestmark = pytest.mark.slow
 

@@ -26,9 +26,9 @@ from converters.tflite.emit import emit_tflite, write_rounded
 from falcon_edge.bundle import bundle_path, open_bundle
 from falcon_edge.data.formats import SAMPLE
 from falcon_edge.steps.compress import compress
-from falcon_edge.steps.demo import copy_sample_network
 from falcon_edge.steps.export import FORMS, export, golden_samples
 from falcon_edge.steps.quantize import Int8
+from falcon_edge.steps.shipped import copy_sample_network
 from falcon_edge.steps.subject import Choice
 
 TARGETS, PRECISIONS = (tuple(dict.fromkeys(column)) for column in zip(*FORMS, strict=True))

@@ -28,7 +28,7 @@ from falcon_edge.cli.results_tables import comparison_table
 from falcon_edge.cli.session import Session, session
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.models.weights import load_weights
-from falcon_edge.steps.bench import read_card
+from falcon_edge.steps.cards import read_card
 from falcon_edge.steps.subject import Choice, open_subject
 from runtime_bench.compare import compare
 from runtime_bench.report.contents import contents

@@ -12,7 +12,8 @@ from falcon_edge.errors import BadInput
 from falcon_edge.place import locked
 from falcon_edge.steps.bench import bench
 from falcon_edge.steps.compress import compress
-from falcon_edge.steps.demo import copy_sample_network, demo
+from falcon_edge.steps.demo import demo
+from falcon_edge.steps.shipped import copy_sample_network
 from falcon_edge.steps.subject import Choice
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.local import LocalDevice

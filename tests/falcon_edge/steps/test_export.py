@@ -15,7 +15,7 @@ from falcon_edge import bundle
 from falcon_edge.bundle import Golden, edit_bundle, open_bundle
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import Notice
-from falcon_edge.steps.bench import read_card
+from falcon_edge.steps.cards import read_card
 from falcon_edge.steps.export import export, golden_samples
 from falcon_edge.steps.pack import pack
 from falcon_edge.steps.subject import Choice, open_subject

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from falcon_edge.bundle import open_bundle
-from falcon_edge.data import Split
+from falcon_edge.data import Split, data_name
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import Notice
-from falcon_edge.steps.pack import _spread, data_name, pack
+from falcon_edge.steps.pack import pack
 from falcon_edge.steps.subject import Choice, open_subject
 
 
@@ -149,5 +149,5 @@ def test_a_network_that_guesses_and_one_without_weights_are_said(tmp_path, choic
 
 def test_images_are_spread_over_a_sorted_split():
     split = Split(np.zeros((10_000, 1, 1, 1), np.uint8), np.arange(10_000) // 1000)
-    assert np.bincount(_spread(split, 250).labels).tolist() == [25] * 10
-    assert _spread(split, 10_000) is split
+    assert np.bincount(split.spread(250).labels).tolist() == [25] * 10
+    assert split.spread(10_000) is split
