@@ -16,10 +16,10 @@ from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.notices import Notice
 from falcon_edge.steps.bench import Selection, bench
-from falcon_edge.steps.demo import SHIPPED
 from falcon_edge.steps.export import export
 from falcon_edge.steps.pack import pack
 from falcon_edge.steps.quantize import Inputs, Int8
+from falcon_edge.steps.shipped import SHIPPED
 from falcon_edge.steps.subject import Choice
 from falcon_edge.training.images import Images
 from runtime_bench.bench import Protocol
