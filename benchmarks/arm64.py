@@ -17,11 +17,11 @@ from falcon_edge.bundle import bundle_path
 from falcon_edge.data.formats import SAMPLE
 from falcon_edge.models.sources import BUILTIN
 from falcon_edge.steps.bench import bench
-from falcon_edge.steps.compress import compress
-from falcon_edge.steps.export import export
-from falcon_edge.steps.pack import pack
+from falcon_edge.steps.compress import compress_bundle
+from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.opening import Choice
+from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.steps.quantize import Int8
-from falcon_edge.steps.subject import Choice
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.arm64.cpus import CPUS
 from runtime_bench.results import Entry, load, save
@@ -93,16 +93,16 @@ def models(network: str, folder: Path) -> Iterator[tuple[str, Path, Path]]:
     """The name of each model, its bundle, and its int8 file with int8 activations."""
     standard = bundle_path(folder / network)
     if not standard.exists():
-        pack(NETWORKS[network], standard, data=SAMPLE)
+        pack_bundle(NETWORKS[network], standard, data=SAMPLE)
     for rank in (None, *RANKS[network]):
         bundle = standard if rank is None else bundle_path(folder / f"{network}-k{rank}")
         if not bundle.exists():
-            compress(Choice(str(standard)), bundle, rank=rank)
+            compress_bundle(Choice(str(standard)), bundle, rank=rank)
         signed = folder / f"{bundle.stem}.signed.onnx"
         if not signed.exists():
-            export(bundle, ("onnx",), ("int8",), int8=Int8(SAMPLE, samples=64, activations="int8"))
+            export_bundle(bundle, ("onnx",), ("int8",), int8=Int8(SAMPLE, samples=64, activations="int8"))
             signed.write_bytes((bundle / "exports/model.int8.onnx").read_bytes())
-            export(bundle, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(SAMPLE, samples=64))
+            export_bundle(bundle, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(SAMPLE, samples=64))
         yield "standard" if rank is None else f"FALCON rank {rank}", bundle, signed
 
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from falcon_edge.steps.export import export
+from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.shipped import copy_sample_network
 from runtime_bench.bench import Candidate, Protocol, bench
 from runtime_bench.devices.local import LocalDevice
@@ -91,7 +91,7 @@ def main() -> None:
     print("| runtime | falcon-edge | bare loop | ratio (95%) | the parent's share of a CPU |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         bundle = copy_sample_network(Path(folder, "standard"))
-        export(bundle, ("onnx", "tflite"))
+        export_bundle(bundle, ("onnx", "tflite"))
         for runtime, target in (("onnxruntime", "onnx"), ("litert", "tflite")):
             print(row(bundle / "exports" / f"model.fp32.{target}", runtime), flush=True)
 

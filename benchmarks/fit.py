@@ -16,7 +16,7 @@ from torch import Tensor
 
 from falcon_edge.falcon import gep
 from falcon_edge.falcon.plan import uniform_plan
-from falcon_edge.steps.subject import Choice, open_subject
+from falcon_edge.steps.opening import Choice, open_network
 
 
 @dataclass
@@ -66,13 +66,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=600, help="of the published recipe; 0 leaves it out")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    subject = open_subject(Choice(options.network))
-    plan = uniform_plan(subject.network, subject.input.shape, options.rank)
+    opened = open_network(Choice(options.network))
+    plan = uniform_plan(opened.module, opened.input.shape, options.rank)
     torch.manual_seed(0)
     ours, theirs = Total(), Total()
     closed_form(torch.randn(8, 8, 3, 3), 1)  # torch's first linear algebra call loads its library
     for name, rank in plan.replaced.items():
-        kernel = subject.network.get_submodule(name).weight.detach()
+        kernel = opened.module.get_submodule(name).weight.detach()
         for total, fit in ((ours, closed_form), (theirs, lambda k, r: published_recipe(k, r, options.steps))):
             if total is theirs and not options.steps:
                 continue

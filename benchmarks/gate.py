@@ -25,7 +25,7 @@ from scipy.stats import binomtest
 
 from falcon_edge.steps.bench import Selection, bench_groups
 from falcon_edge.steps.check import Checked, check_models
-from falcon_edge.steps.export import export
+from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.shipped import copy_sample_network
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.local import LocalDevice
@@ -86,7 +86,7 @@ def main() -> None:
     wanted = {0.0: options.same, options.slowdown: options.planted}
     with tempfile.TemporaryDirectory() as folder, burning(options.burners):
         bundle = copy_sample_network(Path(folder, "standard"))
-        export(bundle, ("onnx",))
+        export_bundle(bundle, ("onnx",))
         done = read(options.file)
         # One of each in turns, so that both meet the machine in the same moods.
         while any(len(done.get(share, [])) < count for share, count in wanted.items()):

@@ -18,7 +18,7 @@ from converters.quantization.ranges import METHODS
 from converters.runtimes import run_onnx, run_tflite
 from falcon_edge.bundle import EXPORTS, open_bundle
 from falcon_edge.data import open_dataset
-from falcon_edge.steps.export import export
+from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.quantize import Int8
 from falcon_edge.training.images import Images
 
@@ -52,7 +52,7 @@ def row(bundle: Path, int8: Int8, inputs: np.ndarray, labels: np.ndarray) -> str
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copytree(bundle, Path(folder, bundle.name)))
         made = copy / EXPORTS
-        manifest = export(copy, ("onnx", "tflite"), ("fp32", "int8"), int8=int8)
+        manifest = export_bundle(copy, ("onnx", "tflite"), ("fp32", "int8"), int8=int8)
         exact = run_onnx(made / "model.fp32.onnx", inputs)[0]
         onnx = run_onnx(made / "model.int8.onnx", inputs)[0]
         lite, plain = (run_tflite(made / "model.int8.tflite", inputs, delegate=delegate) for delegate in (True, False))

@@ -22,12 +22,12 @@ import onnxruntime
 from falcon_edge.bundle import bundle_path, open_bundle
 from falcon_edge.data.formats import SAMPLE
 from falcon_edge.models.sources import BUILTIN
-from falcon_edge.steps.compress import compress
-from falcon_edge.steps.export import export, golden_samples
-from falcon_edge.steps.pack import pack
+from falcon_edge.steps.compress import compress_bundle
+from falcon_edge.steps.export import export_bundle, golden_samples
+from falcon_edge.steps.opening import Choice
+from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.shipped import copy_sample_network
-from falcon_edge.steps.subject import Choice
 from runtime_bench.environment import local_environment
 
 PRECISIONS = ("fp32", "int8")
@@ -53,10 +53,10 @@ def main() -> None:
             if network == DEMO:
                 copy_sample_network(standard)
             else:
-                pack(Choice(network, input_shape=BUILTIN[network].input_shape), standard, data=SAMPLE)
-            compress(Choice(str(standard)), falcon, rank=options.rank)
+                pack_bundle(Choice(network, input_shape=BUILTIN[network].input_shape), standard, data=SAMPLE)
+            compress_bundle(Choice(str(standard)), falcon, rank=options.rank)
             for bundle in (standard, falcon):
-                export(bundle, TARGETS, PRECISIONS, int8=Int8(SAMPLE, samples=64))
+                export_bundle(bundle, TARGETS, PRECISIONS, int8=Int8(SAMPLE, samples=64))
                 for precision in PRECISIONS:
                     print(row(bundle, precision, options.runs), flush=True)
 

@@ -17,11 +17,11 @@ from falcon_edge.cli.render import comparison_table
 from falcon_edge.data.formats import SAMPLE
 from falcon_edge.models.sources import BUILTIN
 from falcon_edge.steps.bench import bench
-from falcon_edge.steps.compress import compress
-from falcon_edge.steps.export import export
-from falcon_edge.steps.pack import pack
+from falcon_edge.steps.compress import compress_bundle
+from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.opening import Choice
+from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.steps.quantize import Int8
-from falcon_edge.steps.subject import Choice
 from runtime_bench.bench import Protocol
 from runtime_bench.compare import compare
 from runtime_bench.results import save
@@ -38,10 +38,10 @@ def main() -> None:
     for network in options.networks:
         with tempfile.TemporaryDirectory() as folder:
             standard, falcon = (bundle_path(Path(folder, name)) for name in (network, f"{network}-k{options.rank}"))
-            pack(Choice(network, input_shape=BUILTIN[network].input_shape), standard, data=SAMPLE)
-            compress(Choice(str(standard)), falcon, rank=options.rank)
+            pack_bundle(Choice(network, input_shape=BUILTIN[network].input_shape), standard, data=SAMPLE)
+            compress_bundle(Choice(str(standard)), falcon, rank=options.rank)
             for bundle in (standard, falcon):
-                export(bundle, ("onnx", "tflite"), (options.precision,), int8=Int8(SAMPLE, samples=64))
+                export_bundle(bundle, ("onnx", "tflite"), (options.precision,), int8=Int8(SAMPLE, samples=64))
             results = bench((standard, falcon), Protocol(seconds=options.seconds, rounds=4))
         if options.output is not None:
             options.output.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,8 @@ from converters.errors import ConversionError
 PORTABLE_DOMAINS = frozenset(("ai.onnx", "com.microsoft"))
 SECONDS = 300.0
 ADDR_NO_RANDOMIZE = 0x0040000
+FIXED = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONHASHSEED": "0"}
+NEEDED = ("LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT")  # to find Python and its libraries
 # Run by the child in the folder where the file goes. argv: the model.
 PROGRAM = """
 import sys
@@ -77,8 +79,11 @@ def operators_of(path: Path) -> dict[tuple[str, int], tuple[str, ...]]:
 
 def _save_optimised(source: Path, folder: Path) -> Path:
     """Have a child process write model.ort to `folder`."""
-    environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1", "PYTHONHASHSEED": "0"}
-    command = (sys.executable, "-c", PROGRAM, source.resolve())
+    # What is the same wherever it is called from: addresses follow from the length of every path and variable.
+    environment = {name: value for name, value in os.environ.items() if name in NEEDED} | FIXED
+    named = folder / "model.onnx"
+    named.symlink_to(source.resolve())
+    command = (sys.executable, "-c", PROGRAM, named.name)
     try:
         done = subprocess.run(
             command,

@@ -34,7 +34,8 @@ EXPORTS, GOLDEN = "exports", "golden"
 MAXIMUM_DOCUMENT = 16 * 1024**2
 LARGEST_MODEL, LARGEST_BUNDLE = 4 * 1024**3, 16 * 1024**3  # bytes
 
-Target = Literal["onnx", "ort", "tflite"]
+# The name of a format; those of today are in converters/formats.
+Target = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Precision = Literal["fp32", "fp16", "int8"]
 Role = Literal["standard", "compressed"]
 # Of files that were read: device, inode, bytes and time of the last change, which hard links share -> SHA-256.

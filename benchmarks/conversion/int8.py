@@ -26,7 +26,7 @@ from converters.runtimes import run_onnx, tflite_interpreter
 from converters.tflite.emit import emit_tflite
 from falcon_edge.data import Split
 from falcon_edge.preprocessing import InputSpec
-from falcon_edge.steps.subject import Choice, open_with_data
+from falcon_edge.steps.opening import Choice, open_with_data
 from falcon_edge.training.images import Images
 
 COLUMNS = ("", "top-1", "SNR to fp32, dB", "same top-1 as fp32", "SNR to ORT int8, dB", "same top-1 as ORT int8")
@@ -62,14 +62,14 @@ def answers(path: Path, images: np.ndarray) -> np.ndarray:
 
 def compare(bundle: str, data: str, python: Path, method: str, samples: int, count: int) -> None:
     """Quantize one network both ways and print its table."""
-    subject, dataset = open_with_data(Choice(bundle), data)
+    opened, dataset = open_with_data(Choice(bundle), data)
     assert dataset is not None
-    calibration, _ = inputs(dataset.train, subject.input, samples)
-    images, labels = inputs(dataset.test, subject.input, count)
+    calibration, _ = inputs(dataset.train, opened.input, samples)
+    images, labels = inputs(dataset.test, opened.input, count)
     with tempfile.TemporaryDirectory() as place, torch.no_grad():
         folder = Path(place)
         whole, lite = folder / "fp32.onnx", folder / "fp32.tflite"
-        export_onnx(subject.network, torch.from_numpy(images[:1]), whole)
+        export_onnx(opened.module, torch.from_numpy(images[:1]), whole)
         emit_tflite(whole, lite)
         made = quantize(onnx_graph.load(whole), calibration, method=method)
         emit_tflite(made.model, folder / "ours.tflite", quantization=made.spec)

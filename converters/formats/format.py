@@ -50,6 +50,13 @@ class Format(Protocol):
     def write(self, source: Source, path: Path) -> dict[str, bytes]:
         """Write a file; returns what belongs beside it, by name. Raises ConversionError and its kinds."""
 
+    def write_rounded(self, source: Path, path: Path, *, by_channel: bool) -> tuple[str, ...]:
+        """Write the .onnx that `write` stores exactly in float16: that of `source`, its constants rounded.
+
+        by_channel: see Source. Returns the names of the constants that float16 cannot hold, which stay float32 in both
+        files. Raises ConversionError for a format without float16.
+        """
+
     def run(self, path: Path, samples: Sequence[np.ndarray] | np.ndarray, *, exact: bool = True) -> np.ndarray:
         """First output on this host for samples (N, C, H, W), stacked. exact: as kernels that cut nothing off answer.
 

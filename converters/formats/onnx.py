@@ -1,13 +1,14 @@
 """ONNX: what all other formats are made from."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 
 from converters import onnx_graph
 from converters.description import Description
+from converters.errors import ConversionError
 from converters.formats.format import Source
 from converters.onnx_describe import describe_onnx
 
@@ -24,16 +25,19 @@ class Onnx:
         """See Format.write."""
         from converters.quantization.qdq import write_qdq
 
-        # A copy: the caller's graph stays as it is.
-        model = onnx_graph.load(source.graph) if isinstance(source.graph, Path) else onnx.ModelProto()
-        if not isinstance(source.graph, Path):
-            model.CopyFrom(source.graph)
+        model = onnx_graph.load(source.graph) if isinstance(source.graph, Path) else source.graph
         if source.spec is not None:
             model = write_qdq(model, source.spec, activations=source.activations, quantized_io=source.integer_io)
+        elif model is source.graph:  # the caller's stays as it is
+            model = copy.deepcopy(model)
         if source.card is not None:
             onnx_graph.embed_card(model, source.card)
         onnx_graph.save(model, path)
         return {}
+
+    def write_rounded(self, source: Path, path: Path, *, by_channel: bool) -> tuple[str, ...]:
+        """It has no float16."""
+        raise ConversionError(f"{path}: {self.name} has no float16")
 
     def run(self, path: Path, samples: Sequence[np.ndarray] | np.ndarray, *, exact: bool = True) -> np.ndarray:
         """See Format.run."""

@@ -31,6 +31,10 @@ class Ort:
             made = convert_to_ort(between, path)
         return {f"{path.name}.operators.config": made.config.encode()}
 
+    def write_rounded(self, source: Path, path: Path, *, by_channel: bool) -> tuple[str, ...]:
+        """It has no float16."""
+        raise ConversionError(f"{path}: {self.name} has no float16")
+
     def run(self, path: Path, samples: Sequence[np.ndarray] | np.ndarray, *, exact: bool = True) -> np.ndarray:
         """See Format.run. It has no exact twin."""
         from converters.runtimes import run_onnx

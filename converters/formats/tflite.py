@@ -34,6 +34,12 @@ class Tflite:
         )
         return {}
 
+    def write_rounded(self, source: Path, path: Path, *, by_channel: bool) -> tuple[str, ...]:
+        """See Format.write_rounded."""
+        from converters.tflite.emit import write_rounded
+
+        return write_rounded(source, path, by_channel=by_channel)
+
     def run(self, path: Path, samples: Sequence[np.ndarray] | np.ndarray, *, exact: bool = True) -> np.ndarray:
         """See Format.run. Its kernels cut nothing off."""
         from converters.runtimes import run_tflite

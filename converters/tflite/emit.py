@@ -84,7 +84,6 @@ def pack_tflite(
 def write_rounded(source: Path, path: Path, *, by_channel: bool = False) -> tuple[str, ...]:
     """Write the ONNX graph that emit_tflite stores exactly with `half`: that of `source`, its constants rounded.
 
-
     Returns the names of the constants that float16 cannot hold, which stay float32 in both files.
     """
     model = fold_gemm(_prepared(onnx_graph.load(source), str(source)))

@@ -54,8 +54,8 @@ def compress(
     with session(as_json, debug, quiet) as out:
         if output is None and not dry_run:
             raise BadInput("name the bundle to write with -o, or ask for the plan alone with --dry-run")
-        from falcon_edge.steps.compress import compress as run
-        from falcon_edge.steps.compress import plan_compression
+        from falcon_edge.steps.compress import compress_bundle as run
+        from falcon_edge.steps.compress import plan_of
         from falcon_edge.training.fit import Recipe
 
         classes = options.class_map(class_map, data)
@@ -63,9 +63,9 @@ def compress(
             model, weights, input_shape, num_classes, width, mean, std, seed, weights_key, trust_code=trust_code
         )
         if dry_run or output is None:
-            made = plan_compression(
+            made = plan_of(
                 choice, rank=rank, plan_file=plan, cap_rank=cap_rank, init=init, data=data, class_map=classes
-            )[2]
+            )
             out.result(made.model_dump(mode="json"), lambda: plan_table(made))
             return
         recipe = Recipe(

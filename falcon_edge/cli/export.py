@@ -92,7 +92,7 @@ def export(
         if "int8" in precisions and data is None:
             raise BadInput("--precision int8 needs images to calibrate with: --data DATA")
         from falcon_edge.bundle import find_bundle
-        from falcon_edge.steps.export import export as run
+        from falcon_edge.steps.export import export_bundle as run
         from falcon_edge.steps.quantize import Int8
 
         classes = options.class_map(class_map, data)

@@ -8,7 +8,7 @@ import typer
 from falcon_edge.errors import BadInput
 
 if TYPE_CHECKING:
-    from falcon_edge.steps.subject import Choice
+    from falcon_edge.steps.opening import Choice
 
 Model = Annotated[
     str,
@@ -113,7 +113,7 @@ def choice(
     trust_code: bool = False,
 ) -> "Choice":
     """The options that say which network is meant, read."""
-    from falcon_edge.steps.subject import Choice
+    from falcon_edge.steps.opening import Choice
 
     return Choice(
         model,

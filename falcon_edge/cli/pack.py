@@ -25,7 +25,7 @@ def pack(
 ) -> None:
     """Make a bundle of a network as it is, uncompressed: what everything is compared with."""
     with session(as_json, debug, quiet) as out:
-        from falcon_edge.steps.pack import pack as run
+        from falcon_edge.steps.pack import pack_bundle as run
 
         choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed, weights_key)
         manifest = run(choice, output, data=data, class_map=options.class_map(class_map, data), force=force)

@@ -38,7 +38,7 @@ def train(
 ) -> None:
     """Train a standard network; a killed run goes on when it is started again."""
     with session(as_json, debug, quiet) as out:
-        from falcon_edge.steps.train import train as run
+        from falcon_edge.steps.train import train_bundle as run
         from falcon_edge.training.fit import Recipe
 
         recipe = Recipe(

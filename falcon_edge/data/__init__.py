@@ -2,6 +2,6 @@
 
 from falcon_edge.data.classes import ClassMap
 from falcon_edge.data.dataset import Dataset, Split, channel_statistics, spread
-from falcon_edge.data.formats import data_name, open_dataset
+from falcon_edge.data.formats import open_dataset
 
-__all__ = ["ClassMap", "Dataset", "Split", "channel_statistics", "data_name", "open_dataset", "spread"]
+__all__ = ["ClassMap", "Dataset", "Split", "channel_statistics", "open_dataset", "spread"]

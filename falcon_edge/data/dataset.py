@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +70,10 @@ class _Chosen(Sequence[np.ndarray]):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set: its name, the classes by label, and the splits that it has."""
+    """A data set: its name, the classes by label, and the splits that it has.
+
+    class_map: by which its classes were made those of a model, where names do not say it.
+    """
 
     name: str
     class_names: tuple[str, ...]
@@ -77,6 +81,7 @@ class Dataset:
     train: Split | None = None
     val: Split | None = None
     test: Split | None = None
+    class_map: Any = None  # a ClassMap: loaders give the splits as keywords
 
     def __post_init__(self) -> None:
         if all(split is None for split in self.splits.values()):
@@ -161,11 +166,7 @@ class Dataset:
             notice(f"{self.source}: lacks {len(lacking)} of the {len(names)} classes of {model}: {listed(lacking)}")
         numbers = np.array([-1 if number is None else number for number in matching.numbers], np.int64)
         train, val, test = (_renumbered(split, numbers) for split in (self.train, self.val, self.test))
-        return replace(self, class_names=tuple(names), train=train, val=val, test=test)
-
-    def with_name(self, name: str) -> "Dataset":
-        """The same under another name."""
-        return replace(self, name=name)
+        return replace(self, class_names=tuple(names), train=train, val=val, test=test, class_map=class_map)
 
     def _any(self) -> Split:
         return next(split for split in self.splits.values() if split is not None)

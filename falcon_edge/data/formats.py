@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -34,14 +35,14 @@ def open_dataset(data: str | Path) -> Dataset:
                 names = listed([dataset.class_names[number] for number in lacking])
                 total = len(dataset.class_names)
                 notice(f"{data}: {name} has no images of {len(lacking)} of its {total} classes: {names}")
-    return dataset
+    return replace(dataset, name=data_name(data))
 
 
 def _open(data: str | Path) -> Dataset:
     if str(data) == SAMPLE:
         shipped = resources.files("falcon_edge.data") / "sample" / "fashion-mnist.npz"
         with resources.as_file(shipped) as path:
-            return npz.load(path).with_name("fashion-mnist sample")
+            return npz.load(path)
     path = Path(data)
     if path.name in ("", ".."):
         path = Path(os.path.realpath(path))  # a data set is known by the name of its folder
@@ -69,6 +70,6 @@ def _recognised(places: Sequence[Path]) -> list[tuple[Path, Callable[[Path], Dat
     return [(place, load) for place, load in firsts if load is not None]
 
 
-def data_name(data: str) -> str:
+def data_name(data: str | Path) -> str:
     """What a bundle says about DATA: its last folder or file, not where it lay."""
     return Path(data).name or Path(os.path.realpath(data)).name

@@ -19,7 +19,7 @@ from converters.inspect_apart import describe_apart
 from converters.quantization.arm_rounding import with_arm_rounding
 from converters.quantization.twin import probe, signed_twin
 from falcon_edge.bundle import Bundle, Export, is_bundle, open_bundle
-from falcon_edge.data import ClassMap, data_name, open_dataset
+from falcon_edge.data import ClassMap, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import notice
 from falcon_edge.preprocessing import InputSpec, batch_pixels
@@ -252,7 +252,7 @@ class _Evaluations:
         if samples is not None and samples < 1:
             raise BadInput(f"{samples} images: accuracy needs at least 1")
         self._test, self._samples = replace(dataset, train=None, val=None, test=dataset.require("test")), samples
-        self._name, self._folder, self._class_map = data_name(data), folder, class_map
+        self._name, self._folder, self._class_map = dataset.name, folder, class_map
         self._files: dict[str, Path] = {}
 
     def for_input(self, spec: InputSpec, labels: Sequence[str], path: Path) -> Evaluation:

@@ -11,11 +11,11 @@ from falcon_edge.data.formats import SAMPLE
 from falcon_edge.errors import BadInput
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.bench import bench
-from falcon_edge.steps.compress import compress
-from falcon_edge.steps.export import export
+from falcon_edge.steps.compress import compress_bundle
+from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.opening import Choice
 from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.shipped import copy_sample_network
-from falcon_edge.steps.subject import Choice
 from runtime_bench.bench import Protocol
 from runtime_bench.calibration import FEWEST, Calibration, calibration_of
 from runtime_bench.devices.arm64.cpus import CPUS, Cpu, cpu_named
@@ -78,9 +78,9 @@ def _shipped(folder: Path, progress: Progress) -> list[Path]:
     standard = copy_sample_network(folder / "standard")
     compressed = {rank: bundle_path(folder / f"rank-{rank}") for rank in RANKS}
     for rank, path in compressed.items():
-        compress(Choice(str(standard)), path, data=SAMPLE, rank=rank, progress=progress)
+        compress_bundle(Choice(str(standard)), path, data=SAMPLE, rank=rank, progress=progress)
     for path in (standard, *compressed.values()):
-        export(path, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(SAMPLE), progress=progress)
+        export_bundle(path, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(SAMPLE), progress=progress)
     return [standard, *compressed.values()]
 
 

@@ -1,36 +1,28 @@
 """compress: a plan, the closed-form fit, BN statistics, and fine-tuning with the original as the teacher."""
 
-import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from falcon_edge.bundle import MAXIMUM_DOCUMENT, Manifest, MeasuredAccuracy, Parent, Step, parse_document
-from falcon_edge.data import ClassMap, Dataset, data_name
+from falcon_edge.data import ClassMap, Dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.calibration import has_batchnorm, patch_statistics, reestimate_batchnorm
 from falcon_edge.falcon.gep import PatchStatistics
 from falcon_edge.falcon.plan import Plan, largest_saving_rank, make_plan, uniform_plan
+from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.place import bundle_path, hold
 from falcon_edge.progress import Progress, silent
-from falcon_edge.steps.normalisation import guess
-from falcon_edge.steps.subject import (
-    Choice,
-    Subject,
-    about_classes,
-    answer,
-    open_with_data,
-    weights_bytes,
-    write_subject,
-)
-from falcon_edge.steps.train import measured_accuracy
-from falcon_edge.steps.tuning import tune
+from falcon_edge.steps.accuracy import measured_accuracy
+from falcon_edge.steps.opening import Choice, answer, open_with_data
+from falcon_edge.steps.tuning import met, tune
+from falcon_edge.steps.writing import identity, write_network
 from falcon_edge.training.fit import Recipe
 from falcon_edge.training.images import Images
 from runtime_bench.files import read_document
@@ -43,49 +35,100 @@ NAMED = 8  # layers in one line
 
 
 def plan_compression(
+    network: Network,
+    dataset: Dataset | None = None,
+    *,
+    rank: int | None = None,
+    plan: Plan | None = None,
+    cap_rank: bool = False,
+    init: Init = "svd",
+) -> tuple[Plan, dict[str, PatchStatistics]]:
+    """The plan for a network, and the statistics that `init` needs: all but the change itself.
+
+    Exactly one of `rank` and `plan` decides; cap_rank, of `rank`: no layer may cost more than it did. `whitened` needs
+    data. What costs more MACs than before is a notice.
+    """
+    _check_choice(rank, plan, cap_rank)
+    if network.compressed:
+        raise BadInput(f"{network.name}: is compressed already; compress the standard network that it came from")
+    if plan is not None and not plan.replaced:
+        raise BadInput("this plan replaces no layer; nothing to compress")
+    statistics: dict[str, PatchStatistics] = {}
+    made = _plan(network, rank, cap_rank, plan, statistics)
+    _tell_cost(made, rank)
+    if init == "whitened":
+        if dataset is None:
+            raise BadInput("--init whitened needs --data")
+        inputs = _inputs(_calibration(dataset, network), STATISTICS_IMAGES)
+        statistics = patch_statistics(network.module, made.replaced, inputs)
+        made = _plan(network, rank, cap_rank, plan, statistics)
+    return made, statistics
+
+
+def compress(
+    network: Network,
+    dataset: Dataset | None = None,
+    *,
+    rank: int | None = None,
+    plan: Plan | None = None,
+    cap_rank: bool = False,
+    init: Init = "svd",
+    recipe: Recipe | None = None,
+    options: Mapping[str, Any] | None = None,
+    checkpoint: Path | None = None,
+    progress: Progress = silent,
+) -> Network:
+    """Compress a standard network by `rank` or `plan` (see `plan_compression`); its own module stays as it is.
+
+    With data, which has the network's classes, its BN statistics are re-estimated, and with a recipe it is fine-tuned
+    with the original as the teacher; without data it is the bare closed form. options: what else its step is to say.
+    checkpoint: where the fine-tuning keeps its state, to go on if it is killed.
+    """
+    if recipe is not None and recipe.epochs > 0 and dataset is None:
+        raise BadInput("fine-tuning needs --data")
+    made, statistics = plan_compression(network, dataset, rank=rank, plan=plan, cap_rank=cap_rank, init=init)
+    module = surgery.apply(network.module, made.replaced, statistics=statistics)
+    answer(f"{network.name}, compressed,", module, network.input.shape)  # it may ask a layer for what is no more
+    compressed = replace(network, module=module, plan=made)
+    said: dict[str, Any] = {"rank": rank, "plan": None, "init": init, **(options or {}), **met(dataset)}
+    said |= {"cap_rank": True} if cap_rank else {}
+    accuracy: tuple[MeasuredAccuracy, ...] = ()
+    training: bytes | None = None
+    if dataset is not None:
+        reestimate_batchnorm(module, _inputs(_calibration(dataset, network), BATCHNORM_IMAGES))
+        if recipe is not None and recipe.epochs > 0:
+            history, recorded = tune(
+                compressed, dataset, recipe, teacher=network.module, checkpoint=checkpoint, progress=progress
+            )
+            said |= recorded
+            training = history.lines()
+        accuracy = measured_accuracy(compressed, dataset)
+    elif has_batchnorm(module):
+        notice(
+            "without data the statistics of batch normalisation stay those of the standard network, and the "
+            "compressed one may answer at random: give --data"
+        )
+    step = Step(verb="compress", options=said, data=None if dataset is None else dataset.name)
+    parent = network.as_parent or Parent(name=network.name, identity=identity(network.module))
+    return compressed.after(step, parent=parent, accuracy=accuracy, training=training)
+
+
+def plan_of(
     choice: Choice,
     *,
+    data: str | None = None,
+    class_map: ClassMap | None = None,
     rank: int | None = None,
     plan_file: Path | None = None,
     cap_rank: bool = False,
     init: Init = "svd",
-    data: str | None = None,
-    class_map: ClassMap | None = None,
-) -> tuple[Subject, Dataset | None, Plan, dict[str, PatchStatistics]]:
-    """The network, its data, the plan for it, and the statistics that `init` needs: all but the change itself.
-
-    Exactly one of `rank` and `plan_file` decides; cap_rank, of `rank`: no layer may cost more than it did. `whitened`
-    needs data. What costs more MACs than before is a notice.
-    """
-    if (rank is None) == (plan_file is None):
-        raise BadInput("give either --rank or --plan")
-    if cap_rank and rank is None:
-        raise BadInput("--cap-rank goes with --rank")
-    if rank is not None and rank < 1:
-        raise BadInput(f"rank {rank}: FALCON needs a rank of at least 1")
-    wanted = None if plan_file is None else _read_plan(plan_file)
-    subject, dataset = open_with_data(choice, data, class_map)
-    if choice.weights is not None and subject.guessed is not None:
-        notice(f"{choice.model}: {guess(subject.guessed)}")
-    if subject.compressed:
-        raise BadInput(f"{choice.model}: is compressed already; compress the standard network that it came from")
-    if wanted is not None and not wanted.replaced:
-        raise BadInput(f"{plan_file}: this plan replaces no layer; nothing to compress")
-    network, shape = subject.network, subject.input.shape
-    statistics: dict[str, PatchStatistics] = {}
-    plan = _plan(network, shape, rank, cap_rank, wanted, statistics)
-    _tell_cost(plan, rank)
-    if init == "whitened":
-        if dataset is None:
-            raise BadInput("--init whitened needs --data")
-        statistics = patch_statistics(
-            network, plan.replaced, _inputs(_calibration(dataset, subject), STATISTICS_IMAGES)
-        )
-        plan = _plan(network, shape, rank, cap_rank, wanted, statistics)
-    return subject, dataset, plan, statistics
+) -> Plan:
+    """What `compress_bundle` would do: the plan that `rank` or `plan_file` makes for a network."""
+    network, dataset, wanted = _opened(choice, data, class_map, rank, plan_file, cap_rank)
+    return plan_compression(network, dataset, rank=rank, plan=wanted, cap_rank=cap_rank, init=init)[0]
 
 
-def compress(
+def compress_bundle(
     choice: Choice,
     output: Path,
     *,
@@ -99,72 +142,72 @@ def compress(
     force: bool = False,
     progress: Progress = silent,
 ) -> Manifest:
-    """Compress a network and write it as a bundle at `output`.
+    """Compress a network, built by name or from a bundle, and write it as a bundle at `output`; see `compress`.
 
-    With data its BN statistics are re-estimated, and with a recipe it is fine-tuned with the original as the teacher;
-    without data it is the bare closed form. A killed run goes on from its last epoch when started again. force: an
-    earlier bundle at `output` is replaced.
+    A killed run goes on from its last epoch when started again. class_map: which class of DATA is which of the network,
+    where their names do not say so. force: an earlier bundle at `output` is replaced.
     """
-    if recipe is not None and recipe.epochs > 0 and data is None:
+    tunes = recipe is not None and recipe.epochs > 0
+    if tunes and data is None:
         raise BadInput("fine-tuning needs --data")
     if os.path.realpath(bundle_path(output)) == os.path.realpath(choice.model):
         raise BadInput(f"{choice.model}: is the standard network, which is still needed; choose another output")
-    with hold(output, force=force, goes_on=recipe is not None and recipe.epochs > 0) as place:
-        subject, dataset, plan, statistics = plan_compression(
-            choice,
+    with hold(output, force=force, goes_on=tunes) as place:
+        network, dataset, wanted = _opened(choice, data, class_map, rank, plan_file, cap_rank)
+        compressed = compress(
+            network,
+            dataset,
             rank=rank,
-            plan_file=plan_file,
+            plan=wanted,
             cap_rank=cap_rank,
             init=init,
-            data=data,
-            class_map=class_map,
+            recipe=recipe,
+            options={} if plan_file is None else {"plan": plan_file.name},
+            checkpoint=place.checkpoint,
+            progress=progress,
         )
-        teacher = subject.network
-        network = surgery.apply(teacher, plan.replaced, statistics=statistics)
-        answer(f"{choice.model}, compressed,", network, subject.input.shape)  # it may ask a layer for what is no more
-        compressed = replace(subject, network=network, plan=plan)
-        options = {"rank": rank, "plan": None if plan_file is None else plan_file.name, "init": init}
-        options |= about_classes(class_map)
-        options |= {"cap_rank": True} if cap_rank else {}
-        accuracy: tuple[MeasuredAccuracy, ...] = ()
-        training: bytes | None = None
-        if dataset is not None:
-            reestimate_batchnorm(network, _inputs(_calibration(dataset, subject), BATCHNORM_IMAGES))
-            if recipe is not None and recipe.epochs > 0:
-                history, recorded = tune(compressed, dataset, recipe, place, teacher=teacher, progress=progress)
-                options |= recorded
-                training = history.lines()
-            accuracy = measured_accuracy(compressed, dataset, data or "")
-        elif has_batchnorm(network):
-            notice(
-                "without data the statistics of batch normalisation stay those of the standard network, and the "
-                "compressed one may answer at random: give --data"
-            )
-        return write_subject(
-            place,
-            compressed,
-            step=Step(verb="compress", options=options, data=None if data is None else data_name(data)),
-            dataset=dataset,
-            accuracy=accuracy,
-            training=training,
-            parent=_parent(subject),
-            earlier=() if subject.lineage is None else subject.lineage.steps,
-        )
+        return write_network(place, compressed, dataset)
+
+
+def _opened(
+    choice: Choice,
+    data: str | None,
+    class_map: ClassMap | None,
+    rank: int | None,
+    plan_file: Path | None,
+    cap_rank: bool,
+) -> tuple[Network, Dataset | None, Plan | None]:
+    """The network, its data and the plan of a file; what is refused is refused before the network is read."""
+    _check_choice(rank, plan_file, cap_rank)
+    wanted = None if plan_file is None else _read_plan(plan_file)
+    network, dataset = open_with_data(choice, data, class_map)
+    if choice.weights is not None and network.guessed is not None:
+        notice(f"{choice.model}: {network.guessed}")
+    return network, dataset, wanted
+
+
+def _check_choice(rank: int | None, plan: object, cap_rank: bool) -> None:
+    if (rank is None) == (plan is None):
+        raise BadInput("give either --rank or --plan")
+    if cap_rank and rank is None:
+        raise BadInput("--cap-rank goes with --rank")
+    if rank is not None and rank < 1:
+        raise BadInput(f"rank {rank}: FALCON needs a rank of at least 1")
 
 
 def _plan(
-    network: nn.Module,
-    shape: tuple[int, int, int],
+    network: Network,
     rank: int | None,
     cap_rank: bool,
     wanted: Plan | None,
     statistics: dict[str, PatchStatistics],
 ) -> Plan:
+    module, shape = network.module, network.input.shape
     if rank is not None:
-        return uniform_plan(network, shape, rank, cap=cap_rank, statistics=statistics)
+        return uniform_plan(module, shape, rank, cap=cap_rank, statistics=statistics)
     assert wanted is not None
     reasons = {layer.name: layer.reason for layer in wanted.layers}
-    return make_plan(network, shape, wanted.replaced, reasons=reasons, statistics=statistics)
+    return make_plan(module, shape, wanted.replaced, reasons=reasons, statistics=statistics)
 
 
 def _read_plan(path: Path) -> Plan:
@@ -191,16 +234,10 @@ def _tell_cost(plan: Plan, rank: int | None) -> None:
         notice(f"these layers cost more MACs than before: {', '.join(dear[:NAMED])}{more}; {remedy}")
 
 
-def _calibration(dataset: Dataset, subject: Subject) -> Images:
+def _calibration(dataset: Dataset, network: Network) -> Images:
     """Training images if there are any: calibration never looks at the test split where it can be helped."""
-    return Images(dataset.first("train", "val", "test")[1], subject.input)
+    return Images(dataset.first("train", "val", "test")[1], network.input)
 
 
 def _inputs(images: Images, limit: int) -> Iterator[Tensor]:
     return (inputs for inputs, _ in images.batches(BATCH, limit))
-
-
-def _parent(subject: Subject) -> Parent:
-    if subject.lineage is not None:
-        return Parent(name=subject.name, identity=subject.lineage.identity)
-    return Parent(name=subject.name, identity=hashlib.sha256(weights_bytes(subject.network)).hexdigest())

@@ -8,11 +8,11 @@ from falcon_edge.errors import BadInput
 from falcon_edge.place import bundle_path, locked
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.bench import bench
-from falcon_edge.steps.compress import compress
-from falcon_edge.steps.export import export
+from falcon_edge.steps.compress import compress_bundle
+from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.opening import Choice
 from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.shipped import copy_sample_network, is_shipped
-from falcon_edge.steps.subject import Choice
 from falcon_edge.training.fit import Recipe
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.device import Device
@@ -45,9 +45,11 @@ def _demo(folder: Path, where: Device, progress: Progress) -> Results:
             raise BadInput(f"{bundle}: exists and is not of a demo; choose another folder")
     check_outputs([folder / "results.json", folder / "report.html"])
     copy_sample_network(standard, force=True)
-    compress(Choice(str(standard)), compressed, data=SAMPLE, rank=1, recipe=RECIPE, force=True, progress=progress)
+    compress_bundle(
+        Choice(str(standard)), compressed, data=SAMPLE, rank=1, recipe=RECIPE, force=True, progress=progress
+    )
     for bundle in (standard, compressed):
-        export(bundle, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(SAMPLE), progress=progress)
+        export_bundle(bundle, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(SAMPLE), progress=progress)
     with held():  # an interrupted measurement is written as well
         results = bench(
             (standard, compressed), PROTOCOL, device=where, data=SAMPLE, profile=not where.emulated, progress=progress

@@ -10,6 +10,7 @@ import numpy as np
 from onnx import ModelProto
 
 from converters.errors import ConversionError
+from converters.formats import format_for
 from converters.onnx_graph import OnnxGraph
 from converters.quantization.islands import float_islands
 from converters.quantization.losses import Losses, losses
@@ -18,11 +19,11 @@ from converters.quantization.qdq import ActivationType, write_qdq
 from converters.quantization.quantize import DEFAULT_METHOD, Quantized
 from converters.quantization.quantize import quantize as quantize_graph
 from converters.quantization.ranges import METHODS
-from converters.runtimes import run_onnx, run_tflite
+from converters.runtimes import run_onnx
 from converters.tflite.emit import pack_tflite
 from converters.tflite.int8 import NoInt8Form
 from falcon_edge.bundle import IntegerValue, Quantization
-from falcon_edge.data import ClassMap, Dataset, data_name, spread
+from falcon_edge.data import ClassMap, Dataset, spread
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.preprocessing import InputSpec
 from falcon_edge.training.images import Images
@@ -95,7 +96,7 @@ class Quantizer:
 
         Raises BadInput for data that do not fit its input.
         """
-        self.options, self._float_path = options, float_path
+        self.options, self._float_path, self._data = options, float_path, dataset.name
         name, split = dataset.first("train", "val", "test")
         indices = spread(len(split), options.samples)
         self._calibration = split.subset(indices)
@@ -134,7 +135,7 @@ class Quantizer:
         source, target = (done.spec.activations[value.name] for value in (*names.inputs, *names.outputs))
         return done, Quantization(
             calibration=options.calibration,
-            data=data_name(options.data),
+            data=self._data,
             data_sha256=self._calibration.sha256(),
             samples=len(self._calibration),
             input=IntegerValue(scale=source.scale, zero_point=source.zero_point),
@@ -158,9 +159,11 @@ class Quantizer:
             )
 
     def top1(self, source: Path | ModelProto) -> float:
-        """Top-1 of an .onnx, a graph or a .tflite, with float input and output, on the validation images."""
-        lite = isinstance(source, Path) and source.suffix == ".tflite"
-        logits = run_tflite(source, self._inputs) if lite else run_onnx(source, self._inputs)[0]
+        """Top-1 of a file or a graph, with float input and output, on the validation images."""
+        if isinstance(source, Path):
+            logits = format_for(source.suffix).run(source, self._inputs)
+        else:
+            logits = run_onnx(source, self._inputs)[0]
         return float((logits.argmax(1) == self._labels).mean())
 
     def _quantized(self, kept: dict[str, str], limit: float | None) -> Quantized:

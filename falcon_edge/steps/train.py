@@ -2,18 +2,40 @@
 
 from pathlib import Path
 
-from falcon_edge.bundle import Manifest, MeasuredAccuracy, Parent, Step
-from falcon_edge.data import ClassMap, Dataset, data_name
+from falcon_edge.bundle import Manifest, Step
+from falcon_edge.data import ClassMap, Dataset
 from falcon_edge.errors import BadInput
+from falcon_edge.network import Network
 from falcon_edge.place import hold
 from falcon_edge.progress import Progress, silent
-from falcon_edge.steps.subject import Choice, Subject, about_classes, open_with_data, write_subject
-from falcon_edge.steps.tuning import tune
-from falcon_edge.training.fit import Recipe, accuracy
-from falcon_edge.training.images import Images
+from falcon_edge.steps.accuracy import measured_accuracy
+from falcon_edge.steps.opening import Choice, open_with_data
+from falcon_edge.steps.tuning import met, tune
+from falcon_edge.steps.writing import write_network
+from falcon_edge.training.fit import Recipe
 
 
 def train(
+    network: Network, dataset: Dataset, recipe: Recipe, *, checkpoint: Path | None = None, progress: Progress = silent
+) -> Network:
+    """Train a standard network on data with its classes; its module is changed in place.
+
+    The best weights on the validation split are kept: those of an epoch, or those that it began with (best_epoch 0).
+    checkpoint: where the run keeps its state, to go on if it is killed. Raises BadInput for a compressed network, or
+    data without a training split.
+    """
+    dataset.require("train")
+    if network.compressed:
+        raise BadInput(f"{network.name}: is compressed; train a standard network")
+    history, options = tune(network, dataset, recipe, checkpoint=checkpoint, progress=progress)
+    return network.after(
+        Step(verb="train", options=options | met(dataset), data=dataset.name),
+        accuracy=measured_accuracy(network, dataset),
+        training=history.lines(),
+    )
+
+
+def train_bundle(
     choice: Choice,
     data: str,
     output: Path,
@@ -23,36 +45,13 @@ def train(
     force: bool = False,
     progress: Progress = silent,
 ) -> Manifest:
-    """Train a network, built by name or from a bundle, and write it as a bundle.
+    """Train a network, built by name or from a bundle, and write it as a bundle; see `train`.
 
-    The best weights on the validation split are kept: those of an epoch, or those that it began with (best_epoch 0). A
-    killed run goes on from its last epoch when it is started again with the same words. class_map: which class of DATA
-    is which of the network, where their names do not say so. force: an earlier bundle at `output` is replaced.
+    A killed run goes on from its last epoch when it is started again with the same words. class_map: which class of
+    DATA is which of the network, where their names do not say so. force: an earlier bundle at `output` is replaced.
     """
     with hold(output, force=force, goes_on=True) as place:
-        subject, dataset = open_with_data(choice, data, class_map)
+        network, dataset = open_with_data(choice, data, class_map)
         assert dataset is not None  # as there is DATA
-        dataset.require("train")
-        if subject.compressed:
-            raise BadInput(f"{choice.model}: is compressed; train a standard network")
-        history, options = tune(subject, dataset, recipe, place, progress=progress)
-        options |= about_classes(class_map)
-        before = subject.lineage
-        return write_subject(
-            place,
-            subject,
-            step=Step(verb="train", options=options, data=data_name(data)),
-            dataset=dataset,
-            accuracy=measured_accuracy(subject, dataset, data),
-            training=history.lines(),
-            parent=None if before is None else Parent(name=subject.name, identity=before.identity),
-            earlier=() if before is None else before.steps,
-        )
-
-
-def measured_accuracy(subject: Subject, dataset: Dataset, data: str) -> tuple[MeasuredAccuracy, ...]:
-    """Top-1 on the test split, if there is one."""
-    if dataset.test is None:
-        return ()
-    top1 = accuracy(subject.network, Images(dataset.test, subject.input))
-    return (MeasuredAccuracy(data=data_name(data), split="test", samples=len(dataset.test), top1=top1),)
+        trained = train(network, dataset, recipe, checkpoint=place.checkpoint, progress=progress)
+        return write_network(place, trained, dataset)

@@ -1,44 +1,49 @@
 """Training as a part of a verb: the data's splits, the run, and what the bundle says about it."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from falcon_edge.data import Dataset
+from falcon_edge.network import Network
 from falcon_edge.notices import notice
-from falcon_edge.place import Place
 from falcon_edge.progress import Progress
-from falcon_edge.steps.subject import Subject
 from falcon_edge.training.fit import Recipe, fit
 from falcon_edge.training.history import History
 from falcon_edge.training.images import Images
 
 
 def tune(
-    subject: Subject,
+    network: Network,
     dataset: Dataset,
     recipe: Recipe,
-    place: Place,
     *,
     teacher: nn.Module | None = None,
+    checkpoint: Path | None = None,
     progress: Progress,
 ) -> tuple[History, dict[str, Any]]:
-    """Train the subject's network in place; its history, and the options of the step that say how it was trained."""
+    """Train a network's module in place; its history, and the options of the step that say how it was trained."""
     dataset.require("train")
     training, validation = dataset.train_and_val(seed=recipe.seed)
     history = fit(
-        subject.network,
-        Images(training, subject.input),
-        Images(validation, subject.input),
+        network.module,
+        Images(training, network.input),
+        Images(validation, network.input),
         recipe,
         teacher=teacher,
-        checkpoint=place.checkpoint,
+        checkpoint=checkpoint,
         progress=progress,
     )
     if history.best == 0:
         notice(_no_better(history))
     return history, asdict(recipe) | {"learning_rate": history.learning_rate, "best_epoch": history.best}
+
+
+def met(dataset: Dataset | None) -> dict[str, Any]:
+    """What a step's options say of how the data met the network: the class map, where there is one."""
+    return {} if dataset is None or dataset.class_map is None else {"class_map": dict(dataset.class_map)}
 
 
 def _no_better(history: History) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,17 @@ def test_the_highest_level_would_not_be_portable(tmp_path):
 def test_same_file_same_bytes(source, tmp_path):
     files = [convert_to_ort(source, tmp_path / name).path.read_bytes() for name in ("a.ort", "b.ort")]
     assert files[0] == files[1]
+
+
+def test_the_bytes_do_not_depend_on_where_it_is_called_from(source, tmp_path, monkeypatch):
+    expected = convert_to_ort(source, tmp_path / "a.ort").path.read_bytes()
+    deep = tmp_path / "a folder with a long name" / "and another one"
+    deep.mkdir(parents=True)
+    (deep / "model.onnx").write_bytes(source.read_bytes())
+    monkeypatch.setenv("TMPDIR", str(deep))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("A_VARIABLE", 3000 * "x")
+    assert convert_to_ort(deep / "model.onnx", tmp_path / "b.ort").path.read_bytes() == expected
 
 
 def test_what_onnx_runtime_does_not_load(tmp_path):

@@ -9,7 +9,7 @@ from environments import environment
 
 from falcon_edge.bundle import open_bundle
 from falcon_edge.data.formats import SAMPLE
-from falcon_edge.steps.export import export
+from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.shipped import copy_sample_network
 
@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).parents[1] / "support/show_metadata.py"
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     path = copy_sample_network(tmp_path_factory.mktemp("bundle") / "standard")
-    export(path, ("tflite",), ("fp32", "fp16", "int8"), int8=Int8(SAMPLE, samples=16, integer_io=True))
+    export_bundle(path, ("tflite",), ("fp32", "fp16", "int8"), int8=Int8(SAMPLE, samples=16, integer_io=True))
     return open_bundle(path)
 
 

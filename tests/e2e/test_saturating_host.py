@@ -25,10 +25,10 @@ pytestmark = [needs_both_kinds, pytest.mark.slow]
 EXPORT = """
 import sys
 from pathlib import Path
-from falcon_edge.steps.export import export
+from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.quantize import Int8
 path, data = sys.argv[1:]
-export(Path(path), ("onnx", "ort", "tflite"), ("int8",), int8=Int8(data, samples=16))
+export_bundle(Path(path), ("onnx", "ort", "tflite"), ("int8",), int8=Int8(data, samples=16))
 """
 RUN = """
 import sys

@@ -32,8 +32,8 @@ from falcon_edge.falcon.plan import Plan
 from falcon_edge.models.sources import build
 from falcon_edge.models.weights import load_weights
 from falcon_edge.steps.bench import bench
+from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.shipped import copy_sample_network
-from falcon_edge.steps.subject import Choice, open_subject
 from runtime_bench.bench import Protocol
 from runtime_bench.errors import BenchInputError
 from runtime_bench.results import load
@@ -86,7 +86,7 @@ def bundle(sample, tmp_path):
 def test_the_sample_is_whole(bundle):
     path = bundle(lambda document: None)
     assert open_bundle(path).manifest == read_document(path / MANIFEST, Manifest)
-    assert open_subject(Choice(str(path))).name == open_bundle(path).manifest.name
+    assert open_network(Choice(str(path))).name == open_bundle(path).manifest.name
 
 
 DEEP = b'{"steps": ' + b"[" * 100_000
@@ -144,7 +144,7 @@ def test_numbers_that_are_no_json(bundle):
 )
 def test_a_manifest_that_asks_for_another_network(bundle, architecture, reason):
     path = bundle(lambda document: document.update(architecture=architecture))
-    assert reason in refused(open_subject, Choice(str(path)))
+    assert reason in refused(open_network, Choice(str(path)))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_manifest_that_asks_for_another_network(bundle, architecture, reason):
 )
 def test_a_broken_plan(bundle, edit, reason):
     path = bundle(edit, PLAN)
-    assert reason in refused(open_subject, Choice(str(path)))
+    assert reason in refused(open_network, Choice(str(path)))
 
 
 @pytest.mark.parametrize(

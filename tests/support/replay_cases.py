@@ -25,11 +25,11 @@ from converters.quantization.spec import TensorQuantization
 from converters.tflite.emit import emit_tflite, write_rounded
 from falcon_edge.bundle import bundle_path, open_bundle
 from falcon_edge.data.formats import SAMPLE
-from falcon_edge.steps.compress import compress
-from falcon_edge.steps.export import FORMS, export, golden_samples
+from falcon_edge.steps.compress import compress_bundle
+from falcon_edge.steps.export import FORMS, export_bundle, golden_samples
+from falcon_edge.steps.opening import Choice
 from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.shipped import copy_sample_network
-from falcon_edge.steps.subject import Choice
 
 TARGETS, PRECISIONS = (tuple(dict.fromkeys(column)) for column in zip(*FORMS, strict=True))
 # How int8 is exported, by the name of the bundle.
@@ -168,13 +168,13 @@ def bundle_cases(root, scratch):
     Their golden outputs are what must come.
     """
     standard, falcon = copy_sample_network(scratch / "standard"), bundle_path(scratch / "falcon")
-    compress(Choice(str(standard)), falcon, data=SAMPLE, rank=1)
+    compress_bundle(Choice(str(standard)), falcon, data=SAMPLE, rank=1)
     bundles = {}
     for name, options in INT8.items():
         copy = bundle_path(scratch / name)
         shutil.copytree(falcon, copy)
         precisions = PRECISIONS if options == INT8["uint8"] else ("int8",)
-        manifest = export(copy, TARGETS, precisions, int8=options)
+        manifest = export_bundle(copy, TARGETS, precisions, int8=options)
         bundles[name] = bundle = open_bundle(copy)
         images = golden_samples(bundle)[:, None]
         for made in manifest.exports:

@@ -29,7 +29,7 @@ from falcon_edge.cli.session import Session, session
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.models.weights import load_weights
 from falcon_edge.steps.cards import read_card
-from falcon_edge.steps.subject import Choice, open_subject
+from falcon_edge.steps.opening import Choice, open_network
 from runtime_bench.compare import compare
 from runtime_bench.report.contents import contents
 from runtime_bench.results import load
@@ -69,7 +69,7 @@ def read_bundle(name: str) -> Callable[[Path, Session], None]:
         plan = read_document(folder / PLAN, Plan)
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))
         out.result(plan.model_dump(mode="json"), lambda: plan_table(plan))
-        open_subject(Choice(str(folder)))
+        open_network(Choice(str(folder)))
 
     return reader
 

@@ -53,7 +53,7 @@ def test_idx(tmp_path, packed, separator):
 def test_one_folder_down_and_fashion_names(tmp_path):
     write_idx(tmp_path / "downloads" / "fashion-mnist")
     dataset = open_dataset(tmp_path / "downloads")
-    assert dataset.name == "fashion-mnist"
+    assert dataset.name == "downloads"
     assert dataset.class_names[0] == "T-shirt/top"
 
 

@@ -11,7 +11,7 @@ import falcon_edge.data
 from falcon_edge.bundle import open_bundle
 from falcon_edge.data import open_dataset
 from falcon_edge.models.sources import build
-from falcon_edge.steps.subject import Choice, open_subject
+from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.training.fit import accuracy
 from falcon_edge.training.images import Images
 
@@ -52,7 +52,7 @@ def test_the_network_is_whole_and_says_where_it_came_from():
     assert manifest.lineage.role == "standard"
     assert [step.verb for step in manifest.lineage.steps] == ["train"]
     assert manifest.lineage.steps[0].data == "fashion-mnist"
-    network = open_subject(Choice(str(NETWORK))).network
+    network = open_network(Choice(str(NETWORK))).module
     assert manifest.parameters == sum(parameter.numel() for parameter in network.parameters())
     assert not torch.equal(network.features[0].weight, build("vgg8").features[0].weight)
 
@@ -71,8 +71,8 @@ def test_it_was_measured_on_all_test_images_of_the_data_set():
 
 def test_it_answers_the_shipped_test_images_as_well(sample):
     """2,000 of the 10,000: within three points, six standard deviations of a share near 94%."""
-    subject = open_subject(Choice(str(NETWORK)))
-    found = accuracy(subject.network, Images(sample.test, subject.input))
+    opened = open_network(Choice(str(NETWORK)))
+    found = accuracy(opened.module, Images(sample.test, opened.input))
     (measured,) = open_bundle(NETWORK).manifest.accuracy
     assert found == pytest.approx(measured.top1, abs=0.03)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from falcon_edge.steps.compress import compress
-from falcon_edge.steps.export import export
-from falcon_edge.steps.subject import Choice
-from falcon_edge.steps.train import train
+from falcon_edge.steps.compress import compress_bundle
+from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.opening import Choice
+from falcon_edge.steps.train import train_bundle
 from falcon_edge.training.fit import Recipe
 
 CHOICE = Choice("vgg8", width=0.125)
@@ -32,7 +32,7 @@ def recipe():
 def standard(tmp_path_factory, stripes):
     """Trained on the stripes."""
     path = tmp_path_factory.mktemp("standard") / "standard.falcon"
-    train(CHOICE, str(stripes), path, RECIPE)
+    train_bundle(CHOICE, str(stripes), path, RECIPE)
     return path
 
 
@@ -40,7 +40,7 @@ def standard(tmp_path_factory, stripes):
 def compressed(tmp_path_factory, standard, stripes):
     """At rank 2, its BN statistics re-estimated on the stripes."""
     path = tmp_path_factory.mktemp("compressed") / "compressed.falcon"
-    compress(Choice(str(standard)), path, data=str(stripes), rank=2)
+    compress_bundle(Choice(str(standard)), path, data=str(stripes), rank=2)
     return path
 
 
@@ -50,7 +50,7 @@ def exported(tmp_path_factory, standard, compressed):
     folder = tmp_path_factory.mktemp("exported")
     paths = tuple(Path(shutil.copytree(source, folder / source.name)) for source in (standard, compressed))
     for path in paths:
-        export(path, ("onnx", "tflite"))
+        export_bundle(path, ("onnx", "tflite"))
     return paths
 
 

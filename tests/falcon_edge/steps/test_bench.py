@@ -17,9 +17,9 @@ from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.cost import cost
 from falcon_edge.steps.bench import Selection, bench, bench_groups
-from falcon_edge.steps.export import export
+from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.quantize import Int8
-from falcon_edge.steps.subject import Choice, open_subject
 from falcon_edge.training.images import Images
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.local import LocalDevice
@@ -50,10 +50,10 @@ def measured_bare(bare, stripes):
 
 def right(bundle, stripes):
     """How many of the test images the torch network gets right."""
-    subject, test = open_subject(Choice(str(bundle))), open_dataset(stripes).test
+    opened, test = open_network(Choice(str(bundle))), open_dataset(stripes).test
     with torch.no_grad():
-        inputs, labels = next(Images(test, subject.input).batches(len(test)))
-        return int((subject.network(inputs).argmax(1) == labels).sum())
+        inputs, labels = next(Images(test, opened.input).batches(len(test)))
+        return int((opened.module(inputs).argmax(1) == labels).sum())
 
 
 def test_every_file_of_every_bundle_is_measured(measured, exported):
@@ -81,7 +81,7 @@ def test_entries_say_what_the_bundles_say(measured, exported):
         assert (model.role, model.identity) == (manifest.lineage.role, manifest.lineage.identity)
         assert (model.parameters, model.macs, model.precision) == (manifest.parameters, manifest.macs, "fp32")
         assert model.operators == describe(path / file).counts
-        network = cost(open_subject(Choice(str(path))).network, (1, 28, 28))
+        network = cost(open_network(Choice(str(path))).module, (1, 28, 28))
         assert (model.parameters, model.macs) == (network.parameters, network.macs)
     standard, compressed = measured[0].model, measured[2].model
     assert compressed.parent == standard.identity
@@ -262,7 +262,7 @@ def test_the_peak_is_that_of_this_machine(profiled):
 
 def test_an_ort_file_is_profiled_by_the_onnx_beside_it(exported, tmp_path):
     bundle = Path(shutil.copytree(exported[1], tmp_path / "with-ort.falcon"))
-    export(bundle, ("ort",))
+    export_bundle(bundle, ("ort",))
     (entry,) = bench([bundle], QUICK, selection=Selection(targets=["ort"]), profile=True).entries
     assert sum(layer.macs for layer in entry.profile.layers) == entry.model.macs
 
@@ -286,7 +286,7 @@ class Board(LocalDevice):
 def test_on_arm_additions_in_int8_are_held_against_what_arm_rounds_to(compressed, stripes, tmp_path, machine, asked):
     """Rank 2 adds its two branches."""
     bundle = Path(shutil.copytree(compressed, tmp_path / "compressed.falcon"))
-    export(bundle, ("onnx",), ("int8",), int8=Int8(str(stripes), samples=16))
+    export_bundle(bundle, ("onnx",), ("int8",), int8=Int8(str(stripes), samples=16))
     board = Board(machine)
     (entry,) = bench([bundle], QUICK, device=board, selection=Selection(precisions=("int8",))).entries
     assert entry.agreement.within_tolerance

@@ -19,10 +19,10 @@ from falcon_edge.falcon.layers import FalconConv2d
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.notices import Notice
 from falcon_edge.place import locked
-from falcon_edge.steps.compress import compress, plan_compression
-from falcon_edge.steps.export import export
-from falcon_edge.steps.pack import pack
-from falcon_edge.steps.subject import Choice, open_subject
+from falcon_edge.steps.compress import compress_bundle, plan_compression, plan_of
+from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.opening import Choice, open_network
+from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.training.fit import Recipe, accuracy
 from falcon_edge.training.history import Line
 from falcon_edge.training.images import Images
@@ -35,7 +35,7 @@ def contents(bundle):
 
 
 def network(bundle):
-    return open_subject(Choice(str(bundle))).network
+    return open_network(Choice(str(bundle))).module
 
 
 def layers(bundle):
@@ -58,7 +58,7 @@ def best_error(conv, rank):
 
 @pytest.mark.parametrize("rank", [1, 3])
 def test_every_layer_is_the_best_of_its_rank(standard, tmp_path, rank):
-    manifest = compress(Choice(str(standard)), tmp_path / "net", rank=rank)
+    manifest = compress_bundle(Choice(str(standard)), tmp_path / "net", rank=rank)
     original = dict(network(standard).named_modules())
     found = layers(tmp_path / "net.falcon")
     assert sorted(found) == sorted(
@@ -87,9 +87,9 @@ def test_the_lineage_leads_back_to_the_standard_network(standard, compressed):
 
 def test_a_network_by_name_has_a_parent_too(tmp_path, choice):
     """The same as if it had been packed first."""
-    packed = pack(choice, tmp_path / "packed")
-    direct = compress(choice, tmp_path / "direct", rank=1)
-    compress(Choice(str(tmp_path / "packed.falcon")), tmp_path / "by bundle", rank=1)
+    packed = pack_bundle(choice, tmp_path / "packed")
+    direct = compress_bundle(choice, tmp_path / "direct", rank=1)
+    compress_bundle(Choice(str(tmp_path / "packed.falcon")), tmp_path / "by bundle", rank=1)
     assert direct.lineage.parent.identity == packed.lineage.identity
     files = [contents(tmp_path / f"{name}.falcon") for name in ("direct", "by bundle")]
     assert files[0]["weights.safetensors"] == files[1]["weights.safetensors"]
@@ -97,23 +97,23 @@ def test_a_network_by_name_has_a_parent_too(tmp_path, choice):
 
 
 def test_same_words_same_bytes(compressed, standard, tmp_path, stripes):
-    compress(Choice(str(standard)), tmp_path / "compressed", data=str(stripes), rank=2)
+    compress_bundle(Choice(str(standard)), tmp_path / "compressed", data=str(stripes), rank=2)
     assert contents(tmp_path / "compressed.falcon") == contents(compressed)
     assert os.listdir(tmp_path) == ["compressed.falcon"]
 
 
 def test_the_original_is_left_as_it_was(standard, tmp_path, stripes):
     before = contents(standard)
-    compress(Choice(str(standard)), tmp_path / "net", data=str(stripes), rank=1, recipe=RECIPE)
+    compress_bundle(Choice(str(standard)), tmp_path / "net", data=str(stripes), rank=1, recipe=RECIPE)
     assert contents(standard) == before
 
 
 def test_batchnorm_statistics_are_those_of_the_data(standard, compressed, tmp_path, stripes):
     """All 240 training images fit in one batch, so that the statistics can be taken from one pass."""
-    compress(Choice(str(standard)), tmp_path / "bare", rank=2)
+    compress_bundle(Choice(str(standard)), tmp_path / "bare", rank=2)
     bare, renewed = network(tmp_path / "bare.falcon"), network(compressed)
-    subject = open_subject(Choice(str(compressed)))
-    inputs, _ = next(Images(open_dataset(stripes).train, subject.input).batches(240))
+    opened = open_network(Choice(str(compressed)))
+    inputs, _ = next(Images(open_dataset(stripes).train, opened.input).batches(240))
     seen = {}
     for name, module in bare.named_modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -132,23 +132,23 @@ def test_batchnorm_statistics_are_those_of_the_data(standard, compressed, tmp_pa
 
 
 def test_accuracy_is_measured_on_the_test_images(compressed, stripes):
-    subject = open_subject(Choice(str(compressed)))
+    opened = open_network(Choice(str(compressed)))
     (measured,) = open_bundle(compressed).manifest.accuracy
     assert measured.samples == 90
-    assert measured.top1 == accuracy(subject.network, Images(open_dataset(stripes).test, subject.input))
+    assert measured.top1 == accuracy(opened.module, Images(open_dataset(stripes).test, opened.input))
 
 
 def test_whitened_fits_the_outputs_on_the_data(standard, tmp_path, stripes):
     """Against the plain fit, on the first layer that both replace: its inputs are the original's."""
     for init in ("svd", "whitened"):
-        compress(Choice(str(standard)), tmp_path / init, data=str(stripes), rank=1, init=init)
-    subject = open_subject(Choice(str(standard)))
-    inputs, _ = next(Images(open_dataset(stripes).train, subject.input).batches(240))
-    modules = dict(subject.network.named_modules())
+        compress_bundle(Choice(str(standard)), tmp_path / init, data=str(stripes), rank=1, init=init)
+    opened = open_network(Choice(str(standard)))
+    inputs, _ = next(Images(open_dataset(stripes).train, opened.input).batches(240))
+    modules = dict(opened.module.named_modules())
     seen = []
     modules["features.4"].register_forward_hook(lambda module, args, output: seen.append((args[0], output)))
     with torch.no_grad():
-        subject.network(inputs)
+        opened.module(inputs)
         ((x, y),) = seen
         errors = {
             init: float((layers(tmp_path / f"{init}.falcon")["features.4"](x) - y).square().mean())
@@ -164,8 +164,8 @@ def test_whitened_fits_the_outputs_on_the_data(standard, tmp_path, stripes):
 
 
 def test_fine_tuning_helps_and_is_recorded(standard, tmp_path, stripes):
-    bare = compress(Choice(str(standard)), tmp_path / "bare", data=str(stripes), rank=1)
-    tuned = compress(Choice(str(standard)), tmp_path / "tuned", data=str(stripes), rank=1, recipe=RECIPE)
+    bare = compress_bundle(Choice(str(standard)), tmp_path / "bare", data=str(stripes), rank=1)
+    tuned = compress_bundle(Choice(str(standard)), tmp_path / "tuned", data=str(stripes), rank=1, recipe=RECIPE)
     assert tuned.accuracy[0].top1 > bare.accuracy[0].top1
     assert (tuned.parameters, tuned.macs) == (bare.parameters, bare.macs)
     options = tuned.lineage.steps[-1].options
@@ -184,13 +184,13 @@ def test_fine_tuning_helps_and_is_recorded(standard, tmp_path, stripes):
 
 
 def validation(folder, stripes):
-    return Images(open_dataset(stripes).val, open_subject(Choice(str(folder / "tuned.falcon"))).input)
+    return Images(open_dataset(stripes).val, open_network(Choice(str(folder / "tuned.falcon"))).input)
 
 
 def test_a_rate_that_is_found_is_in_the_manifest(standard, tmp_path, stripes):
     """25.6 breaks it, and the very bytes come that the rate which was found gives by itself."""
     recipe = replace(RECIPE, learning_rate=25.6, find_rate=True, epochs=3)
-    found = compress(Choice(str(standard)), tmp_path / "tuned", data=str(stripes), rank=1, recipe=recipe)
+    found = compress_bundle(Choice(str(standard)), tmp_path / "tuned", data=str(stripes), rank=1, recipe=recipe)
     options = found.lineage.steps[-1].options
     assert options["find_rate"] is True
     assert options["best_epoch"] > 0
@@ -198,7 +198,7 @@ def test_a_rate_that_is_found_is_in_the_manifest(standard, tmp_path, stripes):
     lines = [json.loads(line) for line in (tmp_path / "tuned.falcon" / "training.jsonl").read_text().splitlines()]
     assert lines[1]["learning_rate"] == 25.6
     given = replace(recipe, learning_rate=options["learning_rate"], find_rate=False)
-    compress(Choice(str(standard)), tmp_path / "given", data=str(stripes), rank=1, recipe=given)
+    compress_bundle(Choice(str(standard)), tmp_path / "given", data=str(stripes), rank=1, recipe=given)
     weights = [(tmp_path / f"{name}.falcon" / "weights.safetensors").read_bytes() for name in ("tuned", "given")]
     assert weights[0] == weights[1]
 
@@ -207,8 +207,8 @@ def test_training_that_could_not_improve_says_so(standard, tmp_path, stripes):
     """At a rate that was given, and which spoils the network without an infinite number."""
     recipe = replace(RECIPE, learning_rate=20.0, distillation=0.0, epochs=1)
     with pytest.warns(Notice, match=r"training could not improve the network, which stays as it was: top-1 \d+\.\d+%"):
-        tuned = compress(Choice(str(standard)), tmp_path / "tuned", data=str(stripes), rank=9, recipe=recipe)
-    compress(Choice(str(standard)), tmp_path / "bare", data=str(stripes), rank=9)
+        tuned = compress_bundle(Choice(str(standard)), tmp_path / "tuned", data=str(stripes), rank=9, recipe=recipe)
+    compress_bundle(Choice(str(standard)), tmp_path / "bare", data=str(stripes), rank=9)
     assert tuned.lineage.steps[-1].options["best_epoch"] == 0
     weights = [(tmp_path / f"{name}.falcon" / "weights.safetensors").read_bytes() for name in ("tuned", "bare")]
     assert weights[0] == weights[1]
@@ -216,14 +216,14 @@ def test_training_that_could_not_improve_says_so(standard, tmp_path, stripes):
 
 def test_without_data_batch_normalisation_is_not_renewed_which_is_said(standard, tmp_path, stripes, user_module):
     with pytest.warns(Notice, match="without data the statistics of batch normalisation stay those of the standard"):
-        compress(Choice(str(standard)), tmp_path / "net", rank=1)
+        compress_bundle(Choice(str(standard)), tmp_path / "net", rank=1)
     user_module(
         "def net(): return nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 3), nn.Flatten(), nn.Linear(512, 3))"
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error", Notice)
-        compress(Choice(str(standard)), tmp_path / "tuned", data=str(stripes), rank=1)
-        compress(Choice("users_own:net", input_shape=(1, 12, 12)), tmp_path / "other", rank=1)
+        compress_bundle(Choice(str(standard)), tmp_path / "tuned", data=str(stripes), rank=1)
+        compress_bundle(Choice("users_own:net", input_shape=(1, 12, 12)), tmp_path / "other", rank=1)
 
 
 # What costs more than before
@@ -232,7 +232,7 @@ def test_without_data_batch_normalisation_is_not_renewed_which_is_said(standard,
 def notices(choice, **words):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        plan = plan_compression(choice, **words)[2]
+        plan = plan_of(choice, **words)
     return plan, [str(warning.message) for warning in caught if issubclass(warning.category, Notice)]
 
 
@@ -267,7 +267,7 @@ def test_capped_ranks_are_the_largest_that_save(tmp_path):
             one = uncapped.planned_macs // uncapped.rank
             assert layer.rank == max(rank for rank in range(1, 9) if rank * one < layer.macs)
             assert layer.reason == "capped from rank 8 to the largest that saves MACs"
-    made = compress(WIDER, tmp_path / "net", rank=8, cap_rank=True)
+    made = compress_bundle(WIDER, tmp_path / "net", rank=8, cap_rank=True)
     assert made.macs == plan.planned_macs
     assert made.lineage.steps[-1].options == {"rank": 8, "plan": None, "init": "svd", "cap_rank": True}
 
@@ -279,7 +279,7 @@ def test_layers_of_a_plan_file_that_cost_more_are_named(tmp_path):
     assert said[0].endswith("lower their ranks in the plan")
     assert "; lower their ranks in the plan" in said[1]
     with pytest.raises(BadInput, match="--cap-rank goes with --rank"):
-        plan_compression(WIDER, plan_file=path, cap_rank=True)
+        plan_of(WIDER, plan_file=path, cap_rank=True)
 
 
 def test_the_test_images_decide_nothing(standard, tmp_path, stripes):
@@ -287,7 +287,7 @@ def test_the_test_images_decide_nothing(standard, tmp_path, stripes):
     arrays["y_test"] = (arrays["y_test"] + 1) % 3
     np.savez(tmp_path / "stripes.npz", **arrays)
     made = [
-        compress(Choice(str(standard)), tmp_path / name, data=str(data), rank=1, recipe=RECIPE)
+        compress_bundle(Choice(str(standard)), tmp_path / name, data=str(data), rank=1, recipe=RECIPE)
         for name, data in (("one", stripes), ("other", tmp_path / "stripes.npz"))
     ]
     assert made[0].lineage == made[1].lineage
@@ -306,10 +306,10 @@ def stop_in_epoch_2(done, total, text):
 def test_a_stopped_run_goes_on_to_the_same_bytes(standard, tmp_path, stripes):
     words = {"data": str(stripes), "rank": 1, "recipe": RECIPE}
     with pytest.raises(Stopped):
-        compress(Choice(str(standard)), tmp_path / "a" / "net", **words, progress=stop_in_epoch_2)
+        compress_bundle(Choice(str(standard)), tmp_path / "a" / "net", **words, progress=stop_in_epoch_2)
     assert os.listdir(tmp_path / "a") == [".net.checkpoint"]
     for folder in ("a", "b"):
-        compress(Choice(str(standard)), tmp_path / folder / "net", **words)
+        compress_bundle(Choice(str(standard)), tmp_path / folder / "net", **words)
         assert os.listdir(tmp_path / folder) == ["net.falcon"]
     assert contents(tmp_path / "a" / "net.falcon") == contents(tmp_path / "b" / "net.falcon")
 
@@ -323,13 +323,13 @@ def written(path, plan):
 
 
 def test_a_plan_file_decides_layer_by_layer(standard, tmp_path):
-    plan = plan_compression(Choice(str(standard)), rank=3)[2]
+    plan = plan_of(Choice(str(standard)), rank=3)
     document = plan.model_dump(mode="json")
     for layer, rank in zip(document["layers"][1:], (1, 2, None, 99, 1), strict=True):
         layer["rank"], layer["action"] = rank, "keep" if rank is None else "falcon"
         layer["reason"] = f"because {rank}"
     path = written(tmp_path / "my plan.json", document)
-    manifest = compress(Choice(str(standard)), tmp_path / "net", plan_file=path)
+    manifest = compress_bundle(Choice(str(standard)), tmp_path / "net", plan_file=path)
     assert [layer.rank for layer in layers(tmp_path / "net.falcon").values()] == [1, 2, 9, 1]
     made = Plan.model_validate_json((tmp_path / "net.falcon" / "plan.json").read_bytes())
     reasons = [layer.reason for layer in made.layers]
@@ -340,10 +340,11 @@ def test_a_plan_file_decides_layer_by_layer(standard, tmp_path):
 
 def test_a_plan_alone_changes_nothing(standard, tmp_path):
     before = contents(standard)
-    subject, data, plan, statistics = plan_compression(Choice(str(standard)), rank=1)
+    network = open_network(Choice(str(standard)))
+    plan, statistics = plan_compression(network, rank=1)
     assert plan.planned_macs < plan.macs
-    assert (data, statistics) == (None, {})
-    assert not any(isinstance(module, FalconConv2d) for module in subject.network.modules())
+    assert statistics == {}
+    assert not any(isinstance(module, FalconConv2d) for module in network.module.modules())
     assert contents(standard) == before
 
 
@@ -363,10 +364,10 @@ def kept(plan):
     ],
 )
 def test_plans_that_cannot_be_used(standard, tmp_path, change, said):
-    plan = plan_compression(Choice(str(standard)), rank=1)[2].model_dump(mode="json")
+    plan = plan_of(Choice(str(standard)), rank=1).model_dump(mode="json")
     path = written(tmp_path / "plan.json", change(plan))
     with pytest.raises(BadInput, match=said) as caught:
-        compress(Choice(str(standard)), tmp_path / "net", plan_file=path)
+        compress_bundle(Choice(str(standard)), tmp_path / "net", plan_file=path)
     assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path) == ["plan.json"]
 
@@ -389,17 +390,17 @@ def test_words_that_are_bad_input(standard, tmp_path, monkeypatch, words, said):
     monkeypatch.chdir(tmp_path)
     words = {key: tmp_path / value if key == "plan_file" else value for key, value in words.items()}
     with pytest.raises(BadInput, match=said) as caught:
-        compress(Choice(str(standard)), tmp_path / "net", **words)
+        compress_bundle(Choice(str(standard)), tmp_path / "net", **words)
     assert "\n" not in str(caught.value)
     assert not os.listdir(tmp_path)
 
 
 def test_what_cannot_be_compressed(standard, compressed, tmp_path, user_module, stripes):
     with pytest.raises(BadInput, match="is compressed already"):
-        compress(Choice(str(compressed)), tmp_path / "net", rank=1)
+        compress_bundle(Choice(str(compressed)), tmp_path / "net", rank=1)
     user_module("def net(): return nn.Sequential(nn.Conv2d(1, 4, 1), nn.Flatten(), nn.Linear(576, 3))")
     with pytest.raises(BadInput, match="nothing to compress"):
-        compress(Choice("users_own:net", input_shape=(1, 12, 12)), tmp_path / "net", rank=1)
+        compress_bundle(Choice("users_own:net", input_shape=(1, 12, 12)), tmp_path / "net", rank=1)
     assert os.listdir(tmp_path) == ["user"]
 
 
@@ -408,7 +409,7 @@ def test_the_standard_network_is_not_written_over(standard, tmp_path):
     shutil.copytree(standard, path)
     before = contents(path)
     with pytest.raises(BadInput, match=r"net\.falcon: is the standard network, which is still needed"):
-        compress(Choice(str(path)), tmp_path / "net", rank=1)
+        compress_bundle(Choice(str(path)), tmp_path / "net", rank=1)
     assert contents(path) == before
 
 
@@ -420,11 +421,11 @@ def test_a_bundle_that_is_there_is_kept_unless_it_is_to_go(standard, compressed,
     words = {"data": "nothing", "rank": 1, "init": "whitened"}
     for recipe in (None, RECIPE):
         with pytest.raises(BadInput, match=r"net\.falcon: exists already; .* replace it with --force"):
-            compress(Choice("nothing"), path, **words, recipe=recipe)
+            compress_bundle(Choice("nothing"), path, **words, recipe=recipe)
     with locked(path), pytest.raises(BadInput, match=r"net\.falcon: process \d+ is writing it"):
-        compress(Choice("nothing"), path, **words, force=True)
+        compress_bundle(Choice("nothing"), path, **words, force=True)
     assert contents(path) == before
-    compress(Choice(str(standard)), path, rank=1, force=True)
+    compress_bundle(Choice(str(standard)), path, rank=1, force=True)
     assert contents(path) != before
     assert os.listdir(tmp_path) == ["net.falcon"]
 
@@ -434,14 +435,14 @@ def test_data_that_does_not_fit_is_one_line(tmp_path, user_module):
     def net():
         return nn.Sequential(nn.Conv2d(1, 16, 3), nn.Conv2d(16, 16, 3, padding=1), nn.Flatten(), nn.Linear(144, 16))
     """)
-    pack(Choice("users_own:net", input_shape=(1, 5, 5)), tmp_path / "net")
+    pack_bundle(Choice("users_own:net", input_shape=(1, 5, 5)), tmp_path / "net")
     np.savez(tmp_path / "x.npz", x_train=np.zeros((32, 9, 9), np.uint8), y_train=np.arange(32) % 16)
     source = Choice(str(tmp_path / "net.falcon"))
     with pytest.raises(BadInput, match="the data does not fit the network's input"):
-        compress(source, tmp_path / "out", data=str(tmp_path / "x.npz"), rank=1)
+        compress_bundle(source, tmp_path / "out", data=str(tmp_path / "x.npz"), rank=1)
     np.savez(tmp_path / "y.npz", x_train=np.zeros((32, 5, 5), np.uint8), y_train=np.arange(32) % 20)
     with pytest.raises(BadInput, match="has 16 classes, but the data has 20"):
-        compress(source, tmp_path / "out", data=str(tmp_path / "y.npz"), rank=1)
+        compress_bundle(source, tmp_path / "out", data=str(tmp_path / "y.npz"), rank=1)
     assert not (tmp_path / "out.falcon").exists()
 
 
@@ -451,7 +452,7 @@ def test_calibration_images_are_of_the_training_split(standard, tmp_path, stripe
     arrays["x_test"], arrays["x_val"] = 255 - arrays["x_test"], 255 - arrays["x_val"]
     np.savez(tmp_path / "stripes.npz", **arrays)
     for name, data in (("one", stripes), ("other", tmp_path / "stripes.npz")):
-        compress(Choice(str(standard)), tmp_path / name, data=str(data), rank=1, init="whitened")
+        compress_bundle(Choice(str(standard)), tmp_path / name, data=str(data), rank=1, init="whitened")
     digests = {
         hashlib.sha256((tmp_path / f"{name}.falcon" / "weights.safetensors").read_bytes()).hexdigest()
         for name in ("one", "other")
@@ -471,12 +472,12 @@ def test_a_network_that_reads_the_weight_of_a_layer_keeps_it_and_counts_it(tmp_p
             return self.head(x.mean((2, 3)))
     """)
     choice = Choice("users_own:Net", input_shape=(8, 12, 12))
-    manifest = compress(choice, tmp_path / "net", rank=1)
+    manifest = compress_bundle(choice, tmp_path / "net", rank=1)
     plan = read_document(tmp_path / "net.falcon" / "plan.json", Plan)
     assert [(layer.name, layer.rank) for layer in plan.layers] == [("a", None), ("b", 1)]
     assert "outside its forward pass" in plan.layers[0].reason
     assert manifest.macs == plan.planned_macs == 100 * 576 + 100 * 64 + 64 * 72 + 36 * 576 + 16
-    (made,) = export(tmp_path / "net.falcon", ("onnx",)).exports
+    (made,) = export_bundle(tmp_path / "net.falcon", ("onnx",)).exports
     assert made.macs == manifest.macs
 
 
@@ -492,5 +493,5 @@ def test_a_network_that_its_compressed_layers_do_not_fit_is_one_line(tmp_path, u
             return self.head(self.a(x).mean((2, 3)))
     """)
     with pytest.raises(BadInput, match="compressed, does not take an input of 8x12x12: a convolution"):
-        compress(Choice("users_own:Net", input_shape=(8, 12, 12)), tmp_path / "net", rank=1)
+        compress_bundle(Choice("users_own:Net", input_shape=(8, 12, 12)), tmp_path / "net", rank=1)
     assert not (tmp_path / "net.falcon").exists()

@@ -11,10 +11,10 @@ from falcon_edge.cli.main import app
 from falcon_edge.errors import BadInput
 from falcon_edge.place import locked
 from falcon_edge.steps.bench import bench
-from falcon_edge.steps.compress import compress
+from falcon_edge.steps.compress import compress_bundle
 from falcon_edge.steps.demo import demo
+from falcon_edge.steps.opening import Choice
 from falcon_edge.steps.shipped import copy_sample_network
-from falcon_edge.steps.subject import Choice
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.local import LocalDevice
 
@@ -40,7 +40,7 @@ def test_bundles_of_others_are_not_replaced(exported, tmp_path, name):
 
 def test_bundles_of_an_earlier_demo_are(tmp_path):
     standard = copy_sample_network(tmp_path / "standard")
-    compress(Choice(str(standard)), tmp_path / "falcon", rank=1)
+    compress_bundle(Choice(str(standard)), tmp_path / "falcon", rank=1)
     with edit_bundle(standard) as draft:
         draft.write("exports/model.fp32.onnx", b"of the earlier one")
 

@@ -16,9 +16,9 @@ from falcon_edge.bundle import Golden, edit_bundle, open_bundle
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import Notice
 from falcon_edge.steps.cards import read_card
-from falcon_edge.steps.export import export, golden_samples
-from falcon_edge.steps.pack import pack
-from falcon_edge.steps.subject import Choice, open_subject
+from falcon_edge.steps.export import export_bundle, golden_samples
+from falcon_edge.steps.opening import Choice, open_network
+from falcon_edge.steps.pack import pack_bundle
 
 pytestmark = pytest.mark.xdist_group("exported")  # one process makes the exported bundles
 ONNX, TFLITE = "exports/model.fp32.onnx", "exports/model.fp32.tflite"
@@ -50,7 +50,7 @@ def by_litert(path, inputs):
 
 def by_torch(bundle, inputs):
     with torch.no_grad():
-        return open_subject(Choice(str(bundle))).network(torch.from_numpy(inputs)).numpy()
+        return open_network(Choice(str(bundle))).module(torch.from_numpy(inputs)).numpy()
 
 
 @pytest.mark.parametrize("index", [0, 1])
@@ -133,10 +133,10 @@ def test_exporting_again_replaces_and_gives_the_same_bytes(exported, tmp_path):
     with edit_bundle(path) as draft:
         for name in (ONNX, TFLITE, "golden/00.model.fp32.onnx.output.bin", "golden/07.model.fp32.tflite.output.bin"):
             draft.write(name, b"old")
-    export(path, ("tflite",))
+    export_bundle(path, ("tflite",))
     assert [made.file for made in open_bundle(path).manifest.exports] == [ONNX, TFLITE]
     assert (path / ONNX).read_bytes() == b"old"
-    export(path, ("onnx",))
+    export_bundle(path, ("onnx",))
     assert contents(path) == before
 
 
@@ -146,10 +146,10 @@ def test_two_exports_at_once_are_refused_and_the_first_goes_on(exported, tmp_pat
     def export_too(done, total, text):
         if done == 0:
             with pytest.raises(BadInput, match=r"compressed\.falcon: process \d+ is writing it") as caught:
-                export(path, ("tflite",))
+                export_bundle(path, ("tflite",))
             refused.append(caught)
 
-    export(path, ("onnx",), ("fp32",), progress=export_too)
+    export_bundle(path, ("onnx",), ("fp32",), progress=export_too)
     assert len(refused) == 1
     assert contents(path) == contents(exported[1])
     assert os.listdir(tmp_path) == ["compressed.falcon"]
@@ -172,11 +172,11 @@ def test_a_wrong_or_impossible_file_leaves_the_bundle_as_it_was(tmp_path, user_m
     def net():
         return nn.Sequential(nn.Conv2d(1, 4, 3), Odd(), nn.Flatten(), nn.Linear({features}, 3))
     """)
-    pack(Choice("users_own:net", input_shape=(1, 6, 6)), tmp_path / "net")
+    pack_bundle(Choice("users_own:net", input_shape=(1, 6, 6)), tmp_path / "net")
     path = tmp_path / "net.falcon"
     before = contents(path)
     with pytest.raises(error, match=said) as caught:
-        export(path, ("onnx", "tflite"))
+        export_bundle(path, ("onnx", "tflite"))
     assert str(caught.value).startswith(f"{path}: ")
     assert "falcon-edge-" not in str(caught.value)  # the temporary folder is of no use to anyone
     assert "\n" not in str(caught.value)
@@ -187,13 +187,13 @@ def test_a_wrong_or_impossible_file_leaves_the_bundle_as_it_was(tmp_path, user_m
 def test_targets_that_are_not_there_yet_are_refused_at_once(standard):
     texts = []
     with pytest.raises(BadInput, match="coreml: no such target; there are onnx, ort, tflite"):
-        export(standard, ("onnx", "coreml"), progress=lambda done, total, text: texts.append(text))
+        export_bundle(standard, ("onnx", "coreml"), progress=lambda done, total, text: texts.append(text))
     assert texts == []
 
 
 def test_bundles_that_cannot_be_exported(standard, tmp_path):
     with pytest.raises(BadInput, match="no such bundle"):
-        export(tmp_path / "nothing.falcon", ("onnx",))
+        export_bundle(tmp_path / "nothing.falcon", ("onnx",))
     for golden, data in ((Golden(), b""), (None, b"short")):
         path = Path(shutil.copytree(standard, tmp_path / f"{len(data)}.falcon"))
         with edit_bundle(path) as draft:
@@ -202,7 +202,7 @@ def test_bundles_that_cannot_be_exported(standard, tmp_path):
             else:
                 draft.manifest = draft.manifest.model_copy(update={"golden": golden})
         with pytest.raises(BadInput, match="its golden inputs are not"):
-            export(path, ("onnx",))
+            export_bundle(path, ("onnx",))
 
 
 def test_golden_samples_are_the_files_in_order(standard):
@@ -215,11 +215,11 @@ def test_golden_samples_are_the_files_in_order(standard):
 
 def test_a_bundle_that_was_miscounted_gets_the_count_of_the_exported_graph(tmp_path, choice):
     path = tmp_path / "net.falcon"
-    right = pack(choice, path).macs
+    right = pack_bundle(choice, path).macs
     with edit_bundle(path) as draft:
         draft.manifest = draft.manifest.model_copy(update={"macs": right - 7})
     with pytest.warns(Notice, match=f"{right:,} MACs in the exported graph, {right - 7:,} in the network"):
-        manifest = export(path, ("onnx",))
+        manifest = export_bundle(path, ("onnx",))
     assert manifest.macs == open_bundle(path).manifest.macs == right
 
 
@@ -232,7 +232,7 @@ def test_an_export_reads_every_file_for_its_hash_once(exported, tmp_path, monkey
         return real(file)
 
     monkeypatch.setattr(bundle, "sha256", sha256)
-    export(path, ("tflite",))
+    export_bundle(path, ("tflite",))
     new = {Path(name) for name in contents(path) if "tflite" in name} | {Path("manifest.json")}
     assert hashed == {Path(name): 1 + (Path(name) in new) for name in contents(path) if name != "SHA256SUMS"}
     assert open_bundle(path).manifest == open_bundle(exported[0]).manifest

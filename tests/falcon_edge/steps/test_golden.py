@@ -11,10 +11,10 @@ from falcon_edge.bundle import open_bundle
 from falcon_edge.data import Dataset, Split, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.preprocessing import InputSpec, Resize, input_spec_for, normalise, to_pixels
-from falcon_edge.steps.compress import compress
+from falcon_edge.steps.compress import compress_bundle
 from falcon_edge.steps.golden import golden_inputs
-from falcon_edge.steps.pack import pack
-from falcon_edge.steps.subject import Choice
+from falcon_edge.steps.opening import Choice
+from falcon_edge.steps.pack import pack_bundle
 
 SPEC = InputSpec(shape=(3, 8, 8), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.1))
 
@@ -120,8 +120,8 @@ def test_without_data_a_compressed_network_keeps_the_images_of_its_standard(tmp_
     images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
     np.savez(data, x_test=images, y_test=np.arange(20) % 3)
     choice = Choice("vgg19", width=0.125, input_shape=(3, 32, 32))
-    pack(choice, tmp_path / "standard", data=str(data))
-    compress(Choice(str(tmp_path / "standard.falcon")), tmp_path / "falcon", rank=1)
+    pack_bundle(choice, tmp_path / "standard", data=str(data))
+    compress_bundle(Choice(str(tmp_path / "standard.falcon")), tmp_path / "falcon", rank=1)
     standard, falcon = (open_bundle(tmp_path / f"{name}.falcon") for name in ("standard", "falcon"))
     assert falcon.manifest.golden.vectors[0].pixels_shape == (28, 28, 1)
     for vector in standard.manifest.golden.vectors:

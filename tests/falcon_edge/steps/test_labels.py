@@ -9,12 +9,12 @@ from falcon_edge.errors import BadInput
 from falcon_edge.notices import Notice
 from falcon_edge.steps.bench import bench
 from falcon_edge.steps.check import check_models
-from falcon_edge.steps.compress import compress
-from falcon_edge.steps.export import export
-from falcon_edge.steps.pack import pack
+from falcon_edge.steps.compress import compress_bundle
+from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.opening import Choice, open_with_data
+from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.steps.quantize import Int8
-from falcon_edge.steps.subject import Choice, open_with_data
-from falcon_edge.steps.train import train
+from falcon_edge.steps.train import train_bundle
 from falcon_edge.training.fit import Recipe
 from runtime_bench.bench import Protocol
 from runtime_bench.regression import Tolerances
@@ -63,7 +63,9 @@ def test_data_in_another_order_is_the_same_data(standard, stripes, shuffled, for
 def test_compress_is_the_same(tmp_path, standard, stripes, shuffled, foreign):
     recipe = Recipe(epochs=1, learning_rate=0.05, batch_size=32, flip=False)
     made = [
-        compress(Choice(str(standard)), tmp_path / str(number), data=data, class_map=class_map, rank=2, recipe=recipe)
+        compress_bundle(
+            Choice(str(standard)), tmp_path / str(number), data=data, class_map=class_map, rank=2, recipe=recipe
+        )
         for number, (data, class_map) in enumerate(((str(stripes), None), (shuffled, None), foreign))
     ]
     assert len({manifest.lineage.identity for manifest in made}) == 1
@@ -75,7 +77,7 @@ def test_compress_is_the_same(tmp_path, standard, stripes, shuffled, foreign):
 
 def test_train_goes_on_with_the_models_order(tmp_path, standard, shuffled):
     recipe = Recipe(epochs=1, learning_rate=0.01, batch_size=32, flip=False)
-    manifest = train(Choice(str(standard)), shuffled, tmp_path / "again", recipe)
+    manifest = train_bundle(Choice(str(standard)), shuffled, tmp_path / "again", recipe)
     assert manifest.labels == ("rows", "columns", "noise")
     assert top1(manifest) > 0.9
 
@@ -84,7 +86,7 @@ def test_export_calibrates_and_judges_the_same(tmp_path, standard, stripes, shuf
     found = []
     for data, class_map in ((str(stripes), None), (shuffled, None), foreign):
         path = shutil.copytree(standard, tmp_path / f"{len(found)}.falcon")
-        manifest = export(path, ("onnx",), ("int8",), int8=Int8(data, samples=60, class_map=class_map))
+        manifest = export_bundle(path, ("onnx",), ("int8",), int8=Int8(data, samples=60, class_map=class_map))
         found.append((manifest.quantization.data_sha256, manifest.advice[0].top1_float, manifest.advice[0].top1))
     assert len(set(found)) == 1
     assert found[0][1] > 0.9
@@ -107,8 +109,8 @@ def test_models_of_two_orders_are_measured_on_one_data_set(tmp_path, exported, s
     """Each gets the labels that are its own."""
     recipe = Recipe(epochs=4, learning_rate=0.1, batch_size=32, flip=False)
     other = tmp_path / "other.falcon"
-    assert train(Choice("vgg8", width=0.125), shuffled, other, recipe).labels == ("noise", "rows", "columns")
-    export(other, ("onnx",))
+    assert train_bundle(Choice("vgg8", width=0.125), shuffled, other, recipe).labels == ("noise", "rows", "columns")
+    export_bundle(other, ("onnx",))
     entries = bench((exported[0] / "exports" / "model.fp32.onnx", other), QUICK, data=str(stripes)).entries
     assert all(entry.accuracy.correct > 80 for entry in entries)
 
@@ -140,7 +142,7 @@ def test_a_class_map_with_numbers_names_a_networks_classes(tmp_path, foreign):
     data, _ = foreign
     class_map = {"lines": 3, "bars": 0, "nothing": 7}
     with pytest.warns(Notice, match="lacks 7 of the 10 classes of vgg8"):
-        manifest = pack(Choice("vgg8", width=0.125), tmp_path / "net", data=data, class_map=class_map)
+        manifest = pack_bundle(Choice("vgg8", width=0.125), tmp_path / "net", data=data, class_map=class_map)
     assert manifest.labels == ("bars", "1", "2", "lines", "4", "5", "6", "nothing", "8", "9")
     _, dataset = open_with_data(Choice(str(tmp_path / "net.falcon")), data)
     assert np.bincount(dataset.test.labels, minlength=10)[[0, 3, 7]].tolist() == [30, 30, 30]
@@ -148,19 +150,19 @@ def test_a_class_map_with_numbers_names_a_networks_classes(tmp_path, foreign):
 
 def test_a_class_map_with_names_makes_a_new_networks_classes(tmp_path, stripes):
     class_map = {"rows": "stripes", "columns": "stripes", "noise": None}
-    subject, dataset = open_with_data(Choice("vgg8", width=0.125), str(stripes), class_map)
-    assert subject.labels == dataset.class_names == ("stripes",)
+    opened, dataset = open_with_data(Choice("vgg8", width=0.125), str(stripes), class_map)
+    assert opened.labels == dataset.class_names == ("stripes",)
     assert len(dataset.test) == 60
-    subject, dataset = open_with_data(Choice("vgg8", width=0.125), str(stripes), class_map | {"noise": "none"})
-    assert subject.labels == ("stripes", "none")
+    opened, dataset = open_with_data(Choice("vgg8", width=0.125), str(stripes), class_map | {"noise": "none"})
+    assert opened.labels == ("stripes", "none")
     assert np.bincount(dataset.test.labels).tolist() == [60, 30]
 
 
 def test_numbers_of_classes_may_lack_some_of_a_network_and_names_may_not(tmp_path, stripes):
     numbers = renamed(stripes, tmp_path / "numbers.npz", None, order=(0, 1, 2))
     with pytest.warns(Notice, match="lacks 2 of the 5 classes of vgg8: '3', '4'"):
-        subject, dataset = open_with_data(Choice("vgg8", width=0.125, num_classes=5), numbers)
-    assert subject.labels == dataset.class_names == tuple("01234")
+        opened, dataset = open_with_data(Choice("vgg8", width=0.125, num_classes=5), numbers)
+    assert opened.labels == dataset.class_names == tuple("01234")
     with pytest.raises(BadInput, match="vgg8 has 5 classes, but the data has 3: use --num-classes or --class-map"):
         open_with_data(Choice("vgg8", width=0.125, num_classes=5), str(stripes))
 
@@ -168,6 +170,6 @@ def test_numbers_of_classes_may_lack_some_of_a_network_and_names_may_not(tmp_pat
 def test_data_without_names_are_in_the_order_of_the_model_and_that_is_said(standard, stripes, tmp_path):
     numbers = renamed(stripes, tmp_path / "numbers.npz", None, order=(0, 1, 2))
     with pytest.warns(Notice, match="the classes of the data have no names, so that they are taken in their order"):
-        subject, dataset = open_with_data(Choice(str(standard)), numbers)
-    assert dataset.class_names == subject.labels == ("rows", "columns", "noise")
+        opened, dataset = open_with_data(Choice(str(standard)), numbers)
+    assert dataset.class_names == opened.labels == ("rows", "columns", "noise")
     assert np.array_equal(dataset.test.labels, open_with_data(Choice(str(standard)), str(stripes))[1].test.labels)

@@ -25,23 +25,23 @@ PACK = """
 import sys
 from pathlib import Path
 
-from falcon_edge.steps.pack import pack
-from falcon_edge.steps.subject import Choice
+from falcon_edge.steps.pack import pack_bundle
+from falcon_edge.steps.opening import Choice
 
 for name in ("small", "large"):
-    pack(Choice(f"networks:{name}"), Path(name + ".falcon"), data=sys.argv[1])
+    pack_bundle(Choice(f"networks:{name}"), Path(name + ".falcon"), data=sys.argv[1])
 """
 # The largest resident set of its process is looked at: what a small network takes is the libraries'.
 EXPORT = """
 import resource, sys
 from pathlib import Path
 
-from falcon_edge.steps.export import export
+from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.quantize import Int8
 
 def peak(name):
     int8 = Int8(sys.argv[1], samples=4, max_drop=None)
-    export(Path(name + ".falcon"), ("onnx", "tflite"), ("int8",), int8=int8)
+    export_bundle(Path(name + ".falcon"), ("onnx", "tflite"), ("int8",), int8=int8)
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 small, large = peak("small"), peak("large")

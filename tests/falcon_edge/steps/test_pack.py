@@ -12,19 +12,20 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from falcon_edge.bundle import open_bundle
-from falcon_edge.data import Split, data_name
+from falcon_edge.data import Split
+from falcon_edge.data.formats import data_name
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import Notice
-from falcon_edge.steps.pack import pack
-from falcon_edge.steps.subject import Choice, open_subject
+from falcon_edge.steps.opening import Choice, open_network
+from falcon_edge.steps.pack import pack_bundle
 
 
 def test_a_packed_network_answers_as_it_did(tmp_path, choice):
-    network = open_subject(choice).network
+    network = open_network(choice).module
     torch.save(network.state_dict(), tmp_path / "trained.pt")
-    manifest = pack(replace(choice, weights=tmp_path / "trained.pt", seed=9), tmp_path / "net")
+    manifest = pack_bundle(replace(choice, weights=tmp_path / "trained.pt", seed=9), tmp_path / "net")
     images = torch.randn(3, 1, 28, 28)
-    packed = open_subject(Choice(str(tmp_path / "net.falcon"))).network
+    packed = open_network(Choice(str(tmp_path / "net.falcon"))).module
     with torch.no_grad():
         assert torch.equal(packed(images), network(images))
     assert manifest == open_bundle(tmp_path / "net.falcon").manifest
@@ -36,7 +37,7 @@ def test_a_packed_network_answers_as_it_did(tmp_path, choice):
 
 
 def test_data_gives_labels_normalisation_and_images(tmp_path, choice, stripes):
-    manifest = pack(choice, tmp_path / "net", data=str(stripes))
+    manifest = pack_bundle(choice, tmp_path / "net", data=str(stripes))
     assert manifest.labels == ("rows", "columns", "noise")
     assert manifest.input.mean != (0.5,)
     assert manifest.golden.vectors[0].pixels_shape == (12, 12, 1)
@@ -47,16 +48,16 @@ def test_data_gives_labels_normalisation_and_images(tmp_path, choice, stripes):
 
 def test_a_users_network(tmp_path, user_module):
     user_module("def net(): return nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(400, 2))")
-    manifest = pack(Choice("users_own:net", input_shape=(1, 12, 12)), tmp_path / "net")
+    manifest = pack_bundle(Choice("users_own:net", input_shape=(1, 12, 12)), tmp_path / "net")
     assert manifest.architecture.source == "users_own:net"
     assert manifest.parameters == 36 + 4 + 800 + 2
     assert manifest.macs == 100 * 36 + 800
-    assert open_subject(Choice(str(tmp_path / "net.falcon"))).labels == ("0", "1")
+    assert open_network(Choice(str(tmp_path / "net.falcon"))).labels == ("0", "1")
 
 
 def test_a_bundle_is_not_packed_again(standard, tmp_path):
     with pytest.raises(BadInput, match="is a bundle already"):
-        pack(Choice(str(standard)), tmp_path / "net")
+        pack_bundle(Choice(str(standard)), tmp_path / "net")
     assert not os.listdir(tmp_path)
 
 
@@ -70,7 +71,7 @@ def test_a_bundle_is_not_packed_again(standard, tmp_path):
 )
 def test_bad_input_leaves_nothing(tmp_path, choice, change, data, said):
     with pytest.raises(BadInput, match=said):
-        pack(replace(choice, **change), tmp_path / "folder" / "net", data=data)
+        pack_bundle(replace(choice, **change), tmp_path / "folder" / "net", data=data)
     assert not os.listdir(tmp_path)
 
 
@@ -93,7 +94,7 @@ def test_parameters_that_no_answer_depends_on_are_said(tmp_path, user_module):
             return self[1](self[0](x))
     """)
     with pytest.warns(Notice, match="no answer depends on 12 of its 302 parameters"):
-        manifest = pack(Choice("users_own:Net", input_shape=(1, 12, 12)), tmp_path / "net")
+        manifest = pack_bundle(Choice("users_own:Net", input_shape=(1, 12, 12)), tmp_path / "net")
     assert (manifest.parameters, manifest.macs) == (302, 288)
 
 
@@ -111,7 +112,7 @@ def notices(call, *arguments, **choices):
 
 
 def test_top1_is_measured_and_a_guessed_normalisation_is_said(tmp_path, trained, standard, stripes):
-    manifest, said = notices(pack, trained, tmp_path / "net", data=str(stripes))
+    manifest, said = notices(pack_bundle, trained, tmp_path / "net", data=str(stripes))
     (before,) = open_bundle(standard).manifest.accuracy
     assert manifest.accuracy == (before,)
     (guessed,) = said
@@ -122,7 +123,7 @@ def test_top1_is_measured_and_a_guessed_normalisation_is_said(tmp_path, trained,
 @pytest.mark.parametrize(("mean", "std"), [((0.0,), (1 / 255,)), ((0.9,), (0.01,))])
 def test_a_normalisation_that_is_clearly_better_is_said(tmp_path, trained, stripes, mean, std):
     wrong = replace(trained, mean=mean, std=std)
-    manifest, said = notices(pack, wrong, tmp_path / "net", data=str(stripes))
+    manifest, said = notices(pack_bundle, wrong, tmp_path / "net", data=str(stripes))
     assert (manifest.input.mean, manifest.input.std) == (mean, std)
     found = re.fullmatch(
         r"vgg8: top-1 is ([\d.]+)% on 90 test images, and ([\d.]+)% with another normalisation, "
@@ -132,18 +133,20 @@ def test_a_normalisation_that_is_clearly_better_is_said(tmp_path, trained, strip
     assert found is not None, said
     assert float(found[1]) == pytest.approx(100 * manifest.accuracy[0].top1, abs=0.05)
     right = replace(trained, mean=(float(found[4]),), std=(float(found[5]),))
-    manifest, said = notices(pack, right, tmp_path / "right", data=str(stripes))
+    manifest, said = notices(pack_bundle, right, tmp_path / "right", data=str(stripes))
     assert float(found[2]) == pytest.approx(100 * manifest.accuracy[0].top1, abs=0.05)
     assert said == []
 
 
 def test_a_network_that_guesses_and_one_without_weights_are_said(tmp_path, choice, trained, stripes, standard):
-    said = notices(pack, choice, tmp_path / "fresh", data=str(stripes))[1]
+    said = notices(pack_bundle, choice, tmp_path / "fresh", data=str(stripes))[1]
     assert said[0] == "vgg8: no weights were given, so that it has fresh random ones"
     state = load_file(standard / "weights.safetensors")
     last = next(key for key in reversed(state) if key.endswith("bias") and state[key].shape == (3,))
     save_file(state | {last: torch.tensor([0.0, 0.0, 1e6])}, tmp_path / "w.safetensors")
-    said = notices(pack, replace(trained, weights=tmp_path / "w.safetensors"), tmp_path / "net", data=str(stripes))[1]
+    said = notices(
+        pack_bundle, replace(trained, weights=tmp_path / "w.safetensors"), tmp_path / "net", data=str(stripes)
+    )[1]
     assert "top-1 is 33.3% on 90 test images, no better than guessing" in said[-1]
 
 

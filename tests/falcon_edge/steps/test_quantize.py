@@ -16,11 +16,11 @@ from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.notices import Notice
 from falcon_edge.steps.bench import Selection, bench
-from falcon_edge.steps.export import export
-from falcon_edge.steps.pack import pack
+from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.opening import Choice
+from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.steps.quantize import Inputs, Int8
 from falcon_edge.steps.shipped import SHIPPED
-from falcon_edge.steps.subject import Choice
 from falcon_edge.training.images import Images
 from runtime_bench.bench import Protocol
 
@@ -35,7 +35,7 @@ FILES = {
 def integer(compressed, tmp_path_factory, stripes):
     path = tmp_path_factory.mktemp("integer") / "net.falcon"
     shutil.copytree(compressed, path)
-    export(path, ("onnx", "ort", "tflite"), ("fp32", "fp16", "int8"), int8=Int8(str(stripes), samples=64))
+    export_bundle(path, ("onnx", "ort", "tflite"), ("fp32", "fp16", "int8"), int8=Int8(str(stripes), samples=64))
     return path
 
 
@@ -94,7 +94,7 @@ def test_the_advice_is_what_was_measured(integer):
 def test_advice_with_speed_has_the_latencies_that_were_measured(integer, stripes, tmp_path):
     path = tmp_path / "net.falcon"
     shutil.copytree(integer, path)
-    export(path, ("onnx", "tflite"), ("int8",), int8=Int8(str(stripes), samples=64, measure=True))
+    export_bundle(path, ("onnx", "tflite"), ("int8",), int8=Int8(str(stripes), samples=64, measure=True))
     advice = open_bundle(path).manifest.advice
     assert [given.speed.runtime for given in advice] == ["onnxruntime", "litert"]
     for given in advice:
@@ -118,7 +118,7 @@ def test_integers_in_and_out(integer, tmp_path, stripes, activations):
     path = tmp_path / "net.falcon"
     shutil.copytree(integer, path)
     options = Int8(str(stripes), samples=32, integer_io=True, activations=activations)
-    manifest = export(path, ("onnx", "tflite"), ("int8",), int8=options)
+    manifest = export_bundle(path, ("onnx", "tflite"), ("int8",), int8=options)
     assert manifest.golden.tolerances["exports/model.int8.onnx"].max_lsb == 2
     vector = manifest.golden.vectors[0]
     stored = [np.fromfile(path / vector.outputs[f"exports/model.int8.{end}"], np.uint8) for end in ("onnx", "tflite")]
@@ -135,7 +135,7 @@ def test_integers_in_and_out(integer, tmp_path, stripes, activations):
 def test_files_of_a_former_quantization_are_taken_out(integer, tmp_path, stripes):
     path = tmp_path / "net.falcon"
     shutil.copytree(integer, path)
-    export(path, ("onnx",), ("int8",), int8=Int8(str(stripes), samples=16))
+    export_bundle(path, ("onnx",), ("int8",), int8=Int8(str(stripes), samples=16))
     manifest = open_bundle(path).manifest  # which finds files that are missing, and files that are too many
     left = FILES - {"exports/model.int8.ort", "exports/model.int8.tflite"}
     assert {made.file for made in manifest.exports} == left
@@ -152,7 +152,7 @@ def test_files_of_the_same_quantization_stay(integer, tmp_path, stripes):
     path = tmp_path / "net.falcon"
     shutil.copytree(integer, path)
     before = {file.relative_to(path): file.read_bytes() for file in path.rglob("*") if file.is_file()}
-    export(path, ("tflite",), ("int8",), int8=Int8(str(stripes), samples=64))
+    export_bundle(path, ("tflite",), ("int8",), int8=Int8(str(stripes), samples=64))
     assert {file.relative_to(path): file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
 
 
@@ -209,11 +209,11 @@ def test_options_that_mean_nothing(change, said):
 
 def test_forms_that_do_not_exist(integer):
     with pytest.raises(BadInput, match="fp16 is for the target tflite"):
-        export(integer, ("onnx",), ("fp16",))
+        export_bundle(integer, ("onnx",), ("fp16",))
     with pytest.raises(BadInput, match="int8 needs images"):
-        export(integer, ("onnx",), ("int8",))
+        export_bundle(integer, ("onnx",), ("int8",))
     with pytest.raises(BadInput, match="has 3 classes, but the data has 10"):
-        export(integer, ("onnx",), ("int8",), int8=Int8("sample"))
+        export_bundle(integer, ("onnx",), ("int8",), int8=Int8("sample"))
 
 
 def packed(folder, change):
@@ -221,7 +221,7 @@ def packed(folder, change):
     state = load_file(SHIPPED / WEIGHTS)
     change(state)
     save_file(state, folder / "weights.safetensors")
-    pack(Choice("vgg8", weights=folder / "weights.safetensors"), folder / "net", data="sample")
+    pack_bundle(Choice("vgg8", weights=folder / "weights.safetensors"), folder / "net", data="sample")
     return folder / "net.falcon"
 
 
@@ -244,7 +244,7 @@ def bundle_that_int8_ruins(tmp_path_factory):
 
 def test_channels_that_were_pruned_cost_nothing(tmp_path):
     path = packed(tmp_path, pruned)
-    manifest = export(path, ("onnx", "tflite"), ("int8",), int8=Int8("sample", samples=128))
+    manifest = export_bundle(path, ("onnx", "tflite"), ("int8",), int8=Int8("sample", samples=128))
     assert manifest.quantization.kept == {}
     assert manifest.layer_losses.warnings == ()
     for given in manifest.advice:
@@ -263,7 +263,7 @@ def test_what_each_layer_loses_is_in_the_manifest(integer):
 def test_a_loss_beyond_what_is_allowed_writes_nothing(bundle_that_int8_ruins, targets):
     before = {file: file.read_bytes() for file in bundle_that_int8_ruins.rglob("*") if file.is_file()}
     with pytest.warns(Notice), pytest.raises(BelowAsked, match=r"loses \d+\.\d\d points .* --max-drop allows 1"):
-        export(bundle_that_int8_ruins, targets, ("fp32", "int8"), int8=Int8("sample", samples=64))
+        export_bundle(bundle_that_int8_ruins, targets, ("fp32", "int8"), int8=Int8("sample", samples=64))
     assert {file: file.read_bytes() for file in bundle_that_int8_ruins.rglob("*") if file.is_file()} == before
 
 

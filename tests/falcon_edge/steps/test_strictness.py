@@ -10,10 +10,10 @@ from converters.errors import ParityError
 from falcon_edge.bundle import open_bundle
 from falcon_edge.cli.main import app
 from falcon_edge.notices import Notice
-from falcon_edge.steps.export import export
-from falcon_edge.steps.pack import pack
+from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.opening import Choice
+from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.steps.quantize import Int8
-from falcon_edge.steps.subject import Choice
 
 NETWORK = """
 class Ties(nn.Module):
@@ -44,14 +44,14 @@ def ties(tmp_path, user_module):
         images[0], images[1] = 0, 255
         arrays |= {f"x_{split}": images, f"y_{split}": np.arange(count) % 3}
     np.savez(tmp_path / "pixels.npz", **arrays)
-    pack(Choice("users_own:net", input_shape=(3, 1, 1)), tmp_path / "net")
+    pack_bundle(Choice("users_own:net", input_shape=(3, 1, 1)), tmp_path / "net")
     return tmp_path / "net.falcon", Int8(str(tmp_path / "pixels.npz"), max_drop=None)
 
 
 def test_the_operator_is_named_and_the_export_goes_on(ties):
     path, int8 = ties
     with pytest.warns(Notice) as said:
-        export(path, ("onnx", "tflite"), ("int8",), int8=int8)
+        export_bundle(path, ("onnx", "tflite"), ("int8",), int8=int8)
     onnx, tflite = open_bundle(path).manifest.exports
     assert onnx.warnings == ()
     (warning,) = tflite.warnings
@@ -91,12 +91,12 @@ def net():
 
 def test_a_loss_of_float16_is_a_warning_and_refused_by_strict(tmp_path, user_module):
     user_module(DIFFERENCE)
-    pack(Choice("users_own:net", input_shape=(3, 5, 5)), tmp_path / "net")
+    pack_bundle(Choice("users_own:net", input_shape=(3, 5, 5)), tmp_path / "net")
     path = tmp_path / "net.falcon"
     with pytest.raises(ParityError, match=r"model\.fp16\.tflite differs from model\.fp32\.onnx \(SNR .*float16 loses"):
-        export(path, ("tflite",), ("fp16",), strict=True)
+        export_bundle(path, ("tflite",), ("fp16",), strict=True)
     with pytest.warns(Notice, match="float16 loses much"):
-        export(path, ("tflite",), ("fp16",))
+        export_bundle(path, ("tflite",), ("fp16",))
     (made,) = open_bundle(path).manifest.exports
     assert "float16 loses much" in made.warnings[0]
     assert made.loss.snr_db < 40
@@ -105,8 +105,8 @@ def test_a_loss_of_float16_is_a_warning_and_refused_by_strict(tmp_path, user_mod
 
 def test_what_float16_cannot_hold_is_noted_and_loses_nothing(tmp_path, user_module):
     user_module(DIVIDED)
-    pack(Choice("users_own:net", input_shape=(3, 5, 5)), tmp_path / "net")
-    (made,) = export(tmp_path / "net.falcon", ("tflite",), ("fp16",), strict=True).exports
+    pack_bundle(Choice("users_own:net", input_shape=(3, 5, 5)), tmp_path / "net")
+    (made,) = export_bundle(tmp_path / "net.falcon", ("tflite",), ("fp16",), strict=True).exports
     assert set(made.notes) == {f"{each}.weight stays float32, for float16 cannot hold it" for each in (0, 2)}
     assert made.loss.snr_db >= 60
 
@@ -114,7 +114,7 @@ def test_what_float16_cannot_hold_is_noted_and_loses_nothing(tmp_path, user_modu
 def test_strict_refuses_it_and_writes_nothing(ties):
     path, int8 = ties
     with pytest.raises(ParityError, match=r"net\.falcon: model\.int8\.tflite differs .* /Add \(Add\): 1 step"):
-        export(path, ("onnx", "tflite"), ("int8",), int8=int8, strict=True)
+        export_bundle(path, ("onnx", "tflite"), ("int8",), int8=int8, strict=True)
     assert open_bundle(path).manifest.exports == ()
 
 

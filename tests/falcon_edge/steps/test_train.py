@@ -10,9 +10,9 @@ import torch
 from falcon_edge.bundle import Golden, create_bundle, open_bundle
 from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput
-from falcon_edge.steps.pack import pack
-from falcon_edge.steps.subject import Choice, open_subject
-from falcon_edge.steps.train import train
+from falcon_edge.steps.opening import Choice, open_network
+from falcon_edge.steps.pack import pack_bundle
+from falcon_edge.steps.train import train_bundle
 from falcon_edge.training.images import Images
 
 
@@ -22,10 +22,10 @@ def contents(bundle):
 
 def right_answers(bundle, split):
     """Share of the images whose class the bundle's network finds."""
-    subject = open_subject(Choice(str(bundle)))
-    images = Images(split, subject.input)
+    opened = open_network(Choice(str(bundle)))
+    images = Images(split, opened.input)
     with torch.no_grad():
-        found = subject.network(images.inputs(images.pixels(np.arange(len(images))))).argmax(1)
+        found = opened.module(images.inputs(images.pixels(np.arange(len(images))))).argmax(1)
     return float((found == images.labels).double().mean())
 
 
@@ -46,7 +46,7 @@ def test_the_lineage_is_the_recipe_and_the_epoch_that_was_kept(standard, recipe)
 
 
 def test_same_words_same_bytes_and_nothing_else_is_left(standard, tmp_path, stripes, choice, recipe):
-    train(choice, str(stripes), tmp_path / "standard", recipe)
+    train_bundle(choice, str(stripes), tmp_path / "standard", recipe)
     assert contents(tmp_path / "standard.falcon") == contents(standard)
     assert os.listdir(tmp_path) == ["standard.falcon"]
 
@@ -56,7 +56,7 @@ def test_the_test_images_decide_nothing(standard, tmp_path, stripes, choice, rec
     arrays = dict(np.load(stripes))
     arrays["x_test"], arrays["y_test"] = 255 - arrays["x_test"][:30], (arrays["y_test"][:30] + 1) % 3
     np.savez(tmp_path / "stripes.npz", **arrays)
-    manifest = train(choice, str(tmp_path / "stripes.npz"), tmp_path / "standard", recipe)
+    manifest = train_bundle(choice, str(tmp_path / "stripes.npz"), tmp_path / "standard", recipe)
     expected = open_bundle(standard).manifest
     assert manifest.lineage == expected.lineage
     assert manifest.accuracy[0].top1 < expected.accuracy[0].top1
@@ -65,7 +65,7 @@ def test_the_test_images_decide_nothing(standard, tmp_path, stripes, choice, rec
 def test_without_test_images_there_is_no_accuracy(tmp_path, stripes, choice, recipe):
     arrays = {name: array for name, array in np.load(stripes).items() if "test" not in name}
     np.savez(tmp_path / "two.npz", **arrays)
-    manifest = train(choice, str(tmp_path / "two.npz"), tmp_path / "net", replace(recipe, epochs=1))
+    manifest = train_bundle(choice, str(tmp_path / "two.npz"), tmp_path / "net", replace(recipe, epochs=1))
     assert manifest.accuracy == ()
 
 
@@ -73,7 +73,7 @@ def test_without_validation_images_some_are_held_out(tmp_path, stripes, choice, 
     arrays = {name: array for name, array in np.load(stripes).items() if "val" not in name}
     np.savez(tmp_path / "two.npz", **arrays)
     said = []
-    train(
+    train_bundle(
         choice,
         str(tmp_path / "two.npz"),
         tmp_path / "net",
@@ -94,10 +94,10 @@ def stop_in_epoch_3(done, total, text):
 
 def test_a_stopped_run_goes_on_to_the_same_bytes(standard, tmp_path, stripes, choice, recipe):
     with pytest.raises(Stopped):
-        train(choice, str(stripes), tmp_path / "standard", recipe, progress=stop_in_epoch_3)
+        train_bundle(choice, str(stripes), tmp_path / "standard", recipe, progress=stop_in_epoch_3)
     assert os.listdir(tmp_path) == [".standard.checkpoint"]
     texts = []
-    train(
+    train_bundle(
         choice,
         str(stripes),
         tmp_path / "standard",
@@ -118,11 +118,11 @@ def test_the_training_is_not_lost_if_the_bundle_cannot_be_written(tmp_path, stri
             blocked.write_text("a novel")
 
     with pytest.raises(BadInput, match="exists and is not a bundle"):
-        train(choice, str(stripes), blocked, short, progress=block)
+        train_bundle(choice, str(stripes), blocked, short, progress=block)
     assert blocked.read_text() == "a novel"
     blocked.unlink()
     texts = []
-    train(choice, str(stripes), blocked, short, progress=lambda done, total, text: texts.append(text))
+    train_bundle(choice, str(stripes), blocked, short, progress=lambda done, total, text: texts.append(text))
     assert texts == []
     assert os.listdir(tmp_path) == ["net.falcon"]
 
@@ -141,14 +141,14 @@ def test_a_place_that_cannot_be_written_is_found_before_the_training(tmp_path, s
             (tmp_path / "file").write_text("a novel")
     texts = []
     with pytest.raises(BadInput, match=r"net\.falcon: (exists and is not a bundle|cannot be written)"):
-        train(choice, str(stripes), output, recipe, progress=lambda done, total, text: texts.append(text))
+        train_bundle(choice, str(stripes), output, recipe, progress=lambda done, total, text: texts.append(text))
     assert texts == []
     assert len(os.listdir(tmp_path)) == 1
 
 
 def test_a_packed_network_is_trained_on(tmp_path, stripes, choice, recipe):
-    before = pack(choice, tmp_path / "fresh", data=str(stripes))
-    manifest = train(Choice(str(tmp_path / "fresh.falcon")), str(stripes), tmp_path / "trained", recipe)
+    before = pack_bundle(choice, tmp_path / "fresh", data=str(stripes))
+    manifest = train_bundle(Choice(str(tmp_path / "fresh.falcon")), str(stripes), tmp_path / "trained", recipe)
     assert [step.verb for step in manifest.lineage.steps] == ["pack", "train"]
     assert manifest.lineage.parent.name == "fresh"
     assert manifest.lineage.parent.identity == before.lineage.identity != manifest.lineage.identity
@@ -171,23 +171,23 @@ def test_what_cannot_be_trained(compressed, standard, tmp_path, stripes, choice,
     )
     for model, data, said in tests:
         with pytest.raises(BadInput, match=said):
-            train(model, str(data), tmp_path / "net", recipe)
+            train_bundle(model, str(data), tmp_path / "net", recipe)
     assert sorted(os.listdir(tmp_path)) == ["other.npz", "test.npz"]
 
 
 def test_data_that_does_not_fit_a_bundle_is_one_line(tmp_path, user_module, stripes, recipe):
     user_module("def net(): return nn.Sequential(nn.Flatten(), nn.Linear(144, 3))")
-    pack(Choice("users_own:net"), tmp_path / "net", data=str(stripes))
+    pack_bundle(Choice("users_own:net"), tmp_path / "net", data=str(stripes))
     np.savez(tmp_path / "other.npz", x_train=np.zeros((40, 9, 9), np.uint8), y_train=np.arange(40) % 3)
     with pytest.raises(BadInput, match="the data does not fit the network's input"):
-        train(Choice(str(tmp_path / "net.falcon")), str(tmp_path / "other.npz"), tmp_path / "trained", recipe)
+        train_bundle(Choice(str(tmp_path / "net.falcon")), str(tmp_path / "other.npz"), tmp_path / "trained", recipe)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path, stripes, choice, recipe):
     with pytest.raises(Stopped):
-        train(choice, str(stripes), tmp_path / "net", recipe, progress=stop_in_epoch_3)
+        train_bundle(choice, str(stripes), tmp_path / "net", recipe, progress=stop_in_epoch_3)
     with pytest.raises(BadInput, match=r"\.net\.checkpoint: belongs to a run with another"):
-        train(choice, str(stripes), tmp_path / "net", replace(recipe, learning_rate=0.01))
+        train_bundle(choice, str(stripes), tmp_path / "net", replace(recipe, learning_rate=0.01))
 
 
 def test_an_older_bundle_is_replaced_when_asked(standard, tmp_path, stripes, choice, recipe):
@@ -195,7 +195,7 @@ def test_an_older_bundle_is_replaced_when_asked(standard, tmp_path, stripes, cho
         draft.write("exports/old.onnx", b"old")
         draft.manifest = open_bundle(standard).manifest.model_copy(update={"golden": Golden()})
     with pytest.raises(BadInput, match=r"net\.falcon: exists already; choose another name, or replace it with --force"):
-        train(choice, "no such data", tmp_path / "net", recipe)
-    manifest = train(choice, str(stripes), tmp_path / "net", replace(recipe, epochs=1), force=True)
+        train_bundle(choice, "no such data", tmp_path / "net", recipe)
+    manifest = train_bundle(choice, str(stripes), tmp_path / "net", replace(recipe, epochs=1), force=True)
     assert open_bundle(tmp_path / "net.falcon").manifest == manifest
     assert not (tmp_path / "net.falcon" / "exports").exists()

@@ -9,11 +9,11 @@ import pytest
 
 from falcon_edge.bundle import edit_bundle
 from falcon_edge.errors import BadInput
-from falcon_edge.steps.compress import compress
-from falcon_edge.steps.export import export
-from falcon_edge.steps.pack import pack
-from falcon_edge.steps.subject import Choice, open_subject
-from falcon_edge.steps.train import train
+from falcon_edge.steps.compress import compress_bundle
+from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.opening import Choice, open_network
+from falcon_edge.steps.pack import pack_bundle
+from falcon_edge.steps.train import train_bundle
 
 NETWORK = """
     open("ran", "a").close()
@@ -37,7 +37,7 @@ def state(tmp_path, monkeypatch):
 def own(tmp_path, user_module, state):
     """A bundle that was packed here, whose code was not run since."""
     user_module(NETWORK)
-    pack(CHOICE, tmp_path / "own")
+    pack_bundle(CHOICE, tmp_path / "own")
     forget()
     return tmp_path / "own.falcon"
 
@@ -56,7 +56,7 @@ def runs(path, **choice):
     """Whether the code of a bundle runs; where it does not, the one line says what to do."""
     forget()
     with warnings.catch_warnings(action="ignore"):
-        error = caught(open_subject, Choice(str(path), **choice))
+        error = caught(open_network, Choice(str(path), **choice))
     if error is not None:
         assert "no record that you packed it here" in error
         assert "--trust-code, or set FALCON_EDGE_TRUST_CODE=1" in error
@@ -77,13 +77,13 @@ def test_what_was_packed_here_runs_copied_and_renamed_too(own, tmp_path):
     assert runs(own)
     shutil.copytree(own, tmp_path / "elsewhere" / "new.falcon")
     assert runs(tmp_path / "elsewhere" / "new.falcon")
-    export(own, ("onnx",))
+    export_bundle(own, ("onnx",))
     assert runs(own)
 
 
 def test_what_is_made_of_it_runs_too(own, tmp_path, stripes, recipe):
-    compress(Choice(str(own)), tmp_path / "compressed", rank=1)
-    train(Choice(str(own)), str(stripes), tmp_path / "trained", recipe)
+    compress_bundle(Choice(str(own)), tmp_path / "compressed", rank=1)
+    train_bundle(Choice(str(own)), str(stripes), tmp_path / "trained", recipe)
     assert runs(tmp_path / "compressed.falcon")
     assert runs(tmp_path / "trained.falcon")
 
@@ -93,9 +93,9 @@ def test_no_verb_runs_the_code_of_others(own, state, tmp_path, stripes, recipe, 
     shutil.rmtree(state)
     (tmp_path / "user" / "ran").unlink()
     call = {
-        "export": lambda trust: export(own, ("onnx",), trust_code=trust),
-        "compress": lambda trust: compress(Choice(str(own), trust_code=trust), tmp_path / "new", rank=1),
-        "train": lambda trust: train(Choice(str(own), trust_code=trust), str(stripes), tmp_path / "new", recipe),
+        "export": lambda trust: export_bundle(own, ("onnx",), trust_code=trust),
+        "compress": lambda trust: compress_bundle(Choice(str(own), trust_code=trust), tmp_path / "new", rank=1),
+        "train": lambda trust: train_bundle(Choice(str(own), trust_code=trust), str(stripes), tmp_path / "new", recipe),
     }[verb]
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(BadInput, match="no record that you packed it here"):
@@ -154,21 +154,21 @@ def test_without_a_state_folder_it_is_packed_and_said(own, state, tmp_path, monk
     shutil.rmtree(state)
     state.write_text("a file where the folder would be")
     with pytest.warns(UserWarning, match="that it was packed here cannot be recorded"):
-        pack(CHOICE, tmp_path / "net")
+        pack_bundle(CHOICE, tmp_path / "net")
     assert not runs(tmp_path / "net.falcon")
     monkeypatch.setenv("XDG_STATE_HOME", "state")  # of whoever's the folder is
     monkeypatch.delenv("HOME")
     with pytest.warns(UserWarning, match="there is no home folder"):
-        pack(CHOICE, tmp_path / "net", force=True)
+        pack_bundle(CHOICE, tmp_path / "net", force=True)
     assert not runs(tmp_path / "net.falcon")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    pack(CHOICE, tmp_path / "net", force=True)
+    pack_bundle(CHOICE, tmp_path / "net", force=True)
     assert runs(tmp_path / "net.falcon")
     assert (tmp_path / "home/.local/state/falcon-edge/packed").is_file()
 
 
 def test_networks_of_ours_need_no_trust(standard, state):
-    assert open_subject(Choice(str(standard))).name == "standard"
+    assert open_network(Choice(str(standard))).name == "standard"
     assert not state.exists()
 
 
@@ -189,5 +189,5 @@ def test_code_that_ends_the_program_is_an_error(user_module, tmp_path, place):
         return Net()
     """)
     with pytest.raises(BadInput, match=r"users_own:net .*SystemExit"):
-        pack(CHOICE, tmp_path / "net")
+        pack_bundle(CHOICE, tmp_path / "net")
     assert not (tmp_path / "net.falcon").exists()

@@ -1,58 +1,31 @@
-"""The network that a step works on: opened from a bundle or built by name, and written as a bundle."""
+"""The network that a step works on: opened from a bundle or built by name."""
 
-import hashlib
-import importlib.metadata
-import platform
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from falcon_edge.bundle import (
-    PLAN,
-    SUFFIX,
-    TRAINING,
-    WEIGHTS,
-    Architecture,
-    Bundle,
-    Golden,
-    Lineage,
-    Manifest,
-    MeasuredAccuracy,
-    Output,
-    Parent,
-    Step,
-    canonical_json,
-    is_bundle,
-    open_bundle,
-    read_document,
-    write_bundle,
-)
+from falcon_edge.bundle import PLAN, SUFFIX, WEIGHTS, Architecture, Bundle, is_bundle, open_bundle, read_document
 from falcon_edge.data import ClassMap, Dataset, open_dataset
 from falcon_edge.data.classes import labels_of, mapped_names, numbered
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.cost import Cost, cost
 from falcon_edge.falcon.observe import forward_zeros
-from falcon_edge.falcon.plan import Plan, make_plan
+from falcon_edge.falcon.plan import Plan
 from falcon_edge.models.ordinary import ordinary
 from falcon_edge.models.sources import BUILTIN, build
 from falcon_edge.models.weight_files import read_state
 from falcon_edge.models.weights import largest_file, load_weights
+from falcon_edge.network import Network
 from falcon_edge.notices import notice
-from falcon_edge.place import Place
-from falcon_edge.preprocessing import InputSpec, input_spec_for
-from falcon_edge.steps.golden import golden_inputs, raw_images
-from falcon_edge.steps.normalisation import PHOTO_SIZE, Normalisation, normalisation
-from falcon_edge.steps.trust import record, require_trust
+from falcon_edge.preprocessing import input_spec_for
+from falcon_edge.steps.golden import raw_images
+from falcon_edge.steps.normalisation import PHOTO_SIZE, guess, normalisation
+from falcon_edge.steps.trust import require_trust
 
 PHOTO_INPUT = (3, 224, 224)
 PHOTO_SOURCES = ("timm:", "torchvision:")
-TOOLS = ("torch", "numpy", "onnx", "onnxruntime", "onnxsim", "ai-edge-litert", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -71,40 +44,20 @@ class Choice:
     trust_code: bool = False  # of a bundle's: a MODEL that names a function asks for it
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A network in eval mode and everything that a bundle says about it."""
-
-    network: nn.Module
-    name: str
-    architecture: Architecture
-    input: InputSpec
-    labels: tuple[str, ...]
-    plan: Plan | None = None
-    lineage: Lineage | None = None
-    images: tuple[np.ndarray, ...] = ()  # raw ones, of the golden vectors of the bundle that it came from
-    guessed: Normalisation | None = None  # where nobody said which one the network was trained with
-
-    @property
-    def compressed(self) -> bool:
-        """Whether a plan was applied to it."""
-        return self.lineage is not None and self.lineage.role == "compressed"
-
-
 def open_with_data(
     choice: Choice, data: str | Path | None, class_map: ClassMap | None = None
-) -> tuple[Subject, Dataset | None]:
+) -> tuple[Network, Dataset | None]:
     """The network of `choice` and DATA, if there is any, with its classes made the network's: names and order.
 
-    Whoever needs both gets them here, so that no label can mean another class. Raises BadInput as `open_subject` and
+    Whoever needs both gets them here, so that no label can mean another class. Raises BadInput as `open_network` and
     for classes that cannot be matched.
     """
     if data is None:
-        return open_subject(choice), None
+        return open_network(choice), None
     return _opened(choice, open_dataset(data), class_map)
 
 
-def open_subject(choice: Choice, dataset: Dataset | None = None) -> Subject:
+def open_network(choice: Choice, dataset: Dataset | None = None) -> Network:
     """The network of a bundle, or one built by name, with fresh seeded weights unless `weights` are given.
 
     `dataset` says what the choice leaves open; its labels are not made the network's. Raises BadInput for a bundle or
@@ -115,7 +68,7 @@ def open_subject(choice: Choice, dataset: Dataset | None = None) -> Subject:
 
 def _opened(
     choice: Choice, dataset: Dataset | None, class_map: ClassMap | None = None
-) -> tuple[Subject, Dataset | None]:
+) -> tuple[Network, Dataset | None]:
     """A network, and `dataset` with its classes."""
     path = Path(choice.model)
     if is_bundle(path) or path.suffix == SUFFIX:
@@ -131,8 +84,8 @@ def _opened(
 
 def network_of(
     bundle: Bundle, dataset: Dataset | None = None, class_map: ClassMap | None = None, *, trust_code: bool = False
-) -> tuple[Subject, Dataset | None]:
-    """The network of a bundle that was opened, and `dataset` with its classes. Raises BadInput as `open_subject`.
+) -> tuple[Network, Dataset | None]:
+    """The network of a bundle that was opened, and `dataset` with its classes. Raises BadInput as `open_network`.
 
     trust_code: whether to import its code, where it has any that this user has not packed here.
     """
@@ -156,7 +109,7 @@ def network_of(
         raise BadInput(
             f"{path}: its weights do not fit {architecture.source}; was the network changed since?"
         ) from error
-    subject = Subject(
+    opened = Network(
         network.eval(),
         manifest.name,
         architecture,
@@ -166,10 +119,10 @@ def network_of(
         manifest.lineage,
         raw_images(bundle),
     )
-    return subject, dataset
+    return opened, dataset
 
 
-def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | None) -> tuple[Subject, Dataset | None]:
+def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | None) -> tuple[Network, Dataset | None]:
     shape = _input_shape(choice, dataset)
     names = () if dataset is None else mapped_names(dataset.class_names, class_map)
     num_classes = choice.num_classes if choice.num_classes is not None else len(names) or None
@@ -199,7 +152,7 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
         raise BadInput(f"{choice.model} and the data do not fit: {error}") from error
     architecture = Architecture(source=choice.model, num_classes=num_classes, in_channels=shape[0], width=choice.width)
     name = choice.model.replace(":", "-").replace("/", "-")
-    return Subject(network, name, architecture, spec, labels, guessed=chosen if chosen.whose else None), dataset
+    return Network(network, name, architecture, spec, labels, guessed=guess(chosen) if chosen.whose else None), dataset
 
 
 def _input_shape(choice: Choice, dataset: Dataset | None) -> tuple[int, int, int]:
@@ -272,90 +225,3 @@ def answer(source: str, network: nn.Module, shape: tuple[int, int, int], advice:
     if not torch.isfinite(output).all():
         raise BadInput(f"{source} answers an image of zeros with values that are not finite; look at its weights")
     return output
-
-
-def about_classes(class_map: ClassMap | None) -> dict[str, Any]:
-    """What a step's options say of a class map: the map itself, where there is one."""
-    return {} if class_map is None else {"class_map": dict(class_map)}
-
-
-def write_subject(
-    place: Place,
-    subject: Subject,
-    *,
-    step: Step,
-    dataset: Dataset | None,
-    accuracy: Sequence[MeasuredAccuracy] = (),
-    parent: Parent | None = None,
-    earlier: Sequence[Step] = (),
-    training: bytes | None = None,
-) -> Manifest:
-    """Write a bundle of `subject` (weights, plan, golden inputs, manifest) and return its manifest.
-
-    training: what the bundle's training.jsonl holds, if it was trained.
-    """
-    spec = subject.input
-    plan = subject.plan or make_plan(subject.network, spec.shape, {})
-    weights = weights_bytes(subject.network)
-    total = cost(subject.network, spec.shape)
-    _check_counts(subject.name, plan, total)
-    vectors, files = golden_inputs(spec, dataset, subject.images)
-    with write_bundle(place) as draft:
-        draft.write(WEIGHTS, weights)
-        draft.write(PLAN, canonical_json(plan))
-        if training is not None:
-            draft.write(TRAINING, training)
-        for name, data in files.items():
-            draft.write(name, data)
-        draft.manifest = Manifest(
-            name=place.path.stem,
-            architecture=subject.architecture,
-            input=spec,
-            labels=subject.labels,
-            outputs=(Output(shape=(len(subject.labels),)),),
-            lineage=Lineage(
-                identity=hashlib.sha256(weights).hexdigest(),
-                role="compressed" if plan.replaced else "standard",
-                parent=parent,
-                steps=(*earlier, step),
-            ),
-            parameters=total.parameters,
-            macs=total.macs,
-            accuracy=tuple(accuracy),
-            golden=Golden(vectors=vectors),
-            tools=tool_versions(),
-        )
-    record(draft.manifest)
-    return draft.manifest
-
-
-def _check_counts(name: str, plan: Plan, total: Cost) -> None:
-    """Say where the plan, by its formulas, and the network, run as it is, come to other counts."""
-    if (plan.planned_macs, plan.planned_parameters) != (total.macs, total.parameters):
-        notice(
-            f"{name}: its plan counts {plan.planned_macs:,} MACs and {plan.planned_parameters:,} parameters, the "
-            f"network has {total.macs:,} and {total.parameters:,}; the bundle tells of the network's"
-        )
-    if total.unused:
-        notice(
-            f"{name}: no answer depends on {total.unused:,} of its {total.parameters:,} parameters; exported files "
-            "leave them out"
-        )
-
-
-def weights_bytes(network: nn.Module) -> bytes:
-    """The state dict in safetensors' format: the same weights give the same bytes."""
-    from safetensors.torch import save
-
-    return save({name: tensor.detach().clone().contiguous() for name, tensor in network.state_dict().items()})
-
-
-def tool_versions() -> dict[str, str]:
-    """Versions of what made a bundle; a package that is not installed is left out."""
-    versions = {"python": platform.python_version()}
-    for package in ("falcon-edge", *TOOLS):
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions

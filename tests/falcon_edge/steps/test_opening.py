@@ -17,7 +17,8 @@ from falcon_edge.falcon.layers import FalconConv2d
 from falcon_edge.models.sources import build
 from falcon_edge.notices import Notice
 from falcon_edge.place import hold
-from falcon_edge.steps.subject import Choice, open_subject, write_subject
+from falcon_edge.steps.opening import Choice, open_network
+from falcon_edge.steps.writing import write_network
 
 SMALL = Choice("vgg8", width=0.125)
 
@@ -35,7 +36,7 @@ def dataset(shape, classes=3, count=12, sizes=None):
 
 def refused(choice, data=None):
     with pytest.raises(BadInput) as caught:
-        open_subject(choice, data)
+        open_network(choice, data)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -54,12 +55,12 @@ def refused(choice, data=None):
     ],
 )
 def test_input_and_classes_come_from_the_choice_the_data_or_the_paper(choice, data, shape, classes):
-    subject = open_subject(choice, data)
-    assert subject.input.shape == shape
-    assert len(subject.labels) == classes
+    opened = open_network(choice, data)
+    assert opened.input.shape == shape
+    assert len(opened.labels) == classes
     with torch.no_grad():
-        assert subject.network(torch.zeros(2, *shape)).shape == (2, classes)
-    assert not subject.network.training
+        assert opened.module(torch.zeros(2, *shape)).shape == (2, classes)
+    assert not opened.module.training
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_the_input_of_a_users_network_is_that_of_the_data(user_module, data, sha
         pool = nn.AdaptiveAvgPool2d(1)
         return nn.Sequential(nn.Conv2d(in_channels, 4, 3), pool, nn.Flatten(), nn.Linear(4, num_classes))
     """)
-    assert open_subject(Choice("users_own:net"), data).input.shape == shape
+    assert open_network(Choice("users_own:net"), data).input.shape == shape
 
 
 def test_a_users_network_and_images_of_several_sizes_need_the_input(user_module):
@@ -87,21 +88,21 @@ def test_a_users_network_and_images_of_several_sizes_need_the_input(user_module)
     data = dataset((0, 0, 3), sizes=[(9, 9), (12, 8), (10, 10)])
     assert "images differ in size" in refused(Choice("users_own:net"), data)
     assert "with --input" in refused(Choice("users_own:net"), data)
-    assert open_subject(Choice("users_own:net", input_shape=(3, 9, 8)), data).input.shape == (3, 9, 8)
-    assert open_subject(Choice("resnet18"), data).input.shape == (3, 224, 224)
+    assert open_network(Choice("users_own:net", input_shape=(3, 9, 8)), data).input.shape == (3, 9, 8)
+    assert open_network(Choice("resnet18"), data).input.shape == (3, 224, 224)
 
 
 def test_labels_are_the_datas_or_numbers(stripes):
-    assert open_subject(SMALL, open_dataset(stripes)).labels == ("rows", "columns", "noise")
-    assert open_subject(replace(SMALL, num_classes=2)).labels == ("0", "1")
+    assert open_network(SMALL, open_dataset(stripes)).labels == ("rows", "columns", "noise")
+    assert open_network(replace(SMALL, num_classes=2)).labels == ("0", "1")
 
 
 def test_normalisation(stripes):
     data = open_dataset(stripes)
 
     def spec(choice, data=None):
-        subject = open_subject(choice, data)
-        return subject.input.mean, subject.input.std
+        opened = open_network(choice, data)
+        return opened.input.mean, opened.input.std
 
     assert spec(replace(SMALL, mean=(0.1,), std=(0.2,)), data) == ((0.1,), (0.2,))
     assert spec(SMALL, data) == channel_statistics(data.train)
@@ -163,21 +164,21 @@ def test_files_and_folders_that_are_no_bundles(tmp_path, monkeypatch):
 def test_a_folder_with_the_name_of_a_network_is_not_in_the_way(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "vgg8").mkdir()
-    assert open_subject(SMALL).architecture.source == "vgg8"
+    assert open_network(SMALL).architecture.source == "vgg8"
 
 
 def test_seeds_decide_the_weights():
     def weights(seed):
-        return torch.cat([tensor.flatten() for tensor in open_subject(replace(SMALL, seed=seed)).network.parameters()])
+        return torch.cat([tensor.flatten() for tensor in open_network(replace(SMALL, seed=seed)).module.parameters()])
 
     assert torch.equal(weights(3), weights(3))
     assert not torch.equal(weights(3), weights(4))
 
 
 def test_weights_are_loaded(tmp_path):
-    trained = open_subject(replace(SMALL, seed=1)).network
+    trained = open_network(replace(SMALL, seed=1)).module
     save_file(trained.state_dict(), tmp_path / "w.safetensors")
-    loaded = open_subject(replace(SMALL, weights=tmp_path / "w.safetensors")).network
+    loaded = open_network(replace(SMALL, weights=tmp_path / "w.safetensors")).module
     assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in trained.state_dict().items())
 
 
@@ -188,7 +189,7 @@ def test_a_bundle_says_what_is_in_it(compressed):
     manifest = open_bundle(compressed).manifest
     data = (compressed / "weights.safetensors").read_bytes()
     assert manifest.lineage.identity == hashlib.sha256(data).hexdigest()
-    network = open_subject(Choice(str(compressed))).network
+    network = open_network(Choice(str(compressed))).module
     assert manifest.parameters == sum(parameter.numel() for parameter in network.parameters())
     assert sorted(load_file(compressed / "weights.safetensors")) == sorted(network.state_dict())
     assert manifest.name == "compressed"
@@ -203,17 +204,17 @@ def test_a_bundle_says_what_is_in_it(compressed):
 
 
 def test_a_compressed_network_comes_back_as_it_was(compressed):
-    subject = open_subject(Choice(str(compressed)))
-    assert subject.compressed
-    layers = [module for module in subject.network.modules() if isinstance(module, FalconConv2d)]
-    assert [layer.rank for layer in layers] == list(subject.plan.replaced.values()) == [2] * 5
-    assert not any(module.training for module in subject.network.modules())
+    opened = open_network(Choice(str(compressed)))
+    assert opened.compressed
+    layers = [module for module in opened.module.modules() if isinstance(module, FalconConv2d)]
+    assert [layer.rank for layer in layers] == list(opened.plan.replaced.values()) == [2] * 5
+    assert not any(module.training for module in opened.module.modules())
     state = load_file(compressed / "weights.safetensors")
-    assert all(torch.equal(state[name], tensor) for name, tensor in subject.network.state_dict().items())
+    assert all(torch.equal(state[name], tensor) for name, tensor in opened.module.state_dict().items())
 
 
 def test_a_bundle_does_not_take_the_options_of_a_network(standard):
-    assert open_subject(Choice(str(standard), seed=5)).labels == ("rows", "columns", "noise")
+    assert open_network(Choice(str(standard), seed=5)).labels == ("rows", "columns", "noise")
     for option in ({"weights": Path("w.pt")}, {"num_classes": 3}, {"width": 0.5}, {"input_shape": (1, 28, 28)}):
         assert "a bundle has its own" in refused(Choice(str(standard), **option))
 
@@ -255,7 +256,7 @@ def test_same_subject_same_bytes(tmp_path, stripes):
     for folder in ("a", "b"):
         step = Step(verb="pack", options={"b": 1, "a": [1.5]})
         with hold(tmp_path / folder / "net") as place:
-            write_subject(place, open_subject(SMALL, data), step=step, dataset=data)
+            write_network(place, open_network(SMALL, data).after(step), data)
     one, other = (tmp_path / folder / "net.falcon" for folder in ("a", "b"))
     assert (one / "SHA256SUMS").read_bytes() == (other / "SHA256SUMS").read_bytes()
     assert open_bundle(one).manifest == open_bundle(other).manifest
@@ -278,21 +279,21 @@ def test_no_place_of_this_machine_is_in_a_bundle(compressed, stripes):
 def test_what_is_done_to_a_users_network_is_said(user_module, body, word):
     user_module(f"def net(): return {body}")
     with pytest.warns(Notice, match=f"users_own:net: {word}"):
-        subject = open_subject(Choice("users_own:net", input_shape=(1, 12, 12)))
-    assert list(subject.network.state_dict()) == ["1.weight", "1.bias"]
-    assert subject.network(torch.zeros(1, 1, 12, 12)).dtype == torch.float32
+        opened = open_network(Choice("users_own:net", input_shape=(1, 12, 12)))
+    assert list(opened.module.state_dict()) == ["1.weight", "1.bias"]
+    assert opened.module(torch.zeros(1, 1, 12, 12)).dtype == torch.float32
 
 
 def test_lazy_layers_take_the_shape_of_the_input_and_weights_that_fit(user_module, tmp_path):
     user_module("def net(): return nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(3))")
     choice = Choice("users_own:net", input_shape=(1, 12, 12))
-    trained = open_subject(choice).network
+    trained = open_network(choice).module
     save_file(trained.state_dict(), tmp_path / "w.safetensors")
-    subject = open_subject(replace(choice, seed=7, weights=tmp_path / "w.safetensors"))
-    assert torch.equal(subject.network[0].weight, trained[0].weight)
+    opened = open_network(replace(choice, seed=7, weights=tmp_path / "w.safetensors"))
+    assert torch.equal(opened.module[0].weight, trained[0].weight)
     with hold(tmp_path / "net") as place:
-        write_subject(place, subject, step=Step(verb="pack"), dataset=None)
-    again = open_subject(Choice(str(tmp_path / "net.falcon"))).network
+        write_network(place, opened.after(Step(verb="pack")), None)
+    again = open_network(Choice(str(tmp_path / "net.falcon"))).module
     assert torch.equal(again[2].weight, trained[2].weight)
 
 
@@ -307,10 +308,10 @@ def test_a_network_whose_answers_are_no_numbers_is_refused(user_module):
 
 
 def test_one_of_several_weights_is_chosen_by_its_key(tmp_path):
-    first, second = (open_subject(replace(SMALL, seed=seed)).network.state_dict() for seed in (1, 2))
+    first, second = (open_network(replace(SMALL, seed=seed)).module.state_dict() for seed in (1, 2))
     torch.save({"model": first, "model_ema": second}, tmp_path / "w.pt")
     choice = replace(SMALL, weights=tmp_path / "w.pt")
     assert "choose with --weights-key: model, model_ema" in refused(choice)
-    loaded = open_subject(replace(choice, weights_key="model_ema")).network.state_dict()
+    loaded = open_network(replace(choice, weights_key="model_ema")).module.state_dict()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in second.items())
     assert "give it with --weights" in refused(replace(SMALL, weights_key="model"))

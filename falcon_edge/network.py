@@ -1,0 +1,56 @@
+"""The network: what every step takes and returns, in memory."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from falcon_edge.bundle import Architecture, Lineage, MeasuredAccuracy, Parent, Step
+from falcon_edge.falcon.plan import Plan
+from falcon_edge.preprocessing import InputSpec
+
+
+@dataclass(frozen=True)
+class Network:
+    """A torch module in eval mode and everything that a bundle says about it.
+
+    plan: which layers are FALCON, where the network is compressed or came from a bundle. lineage: where it came from,
+    if it came from a bundle. images: raw ones, of the golden vectors of that bundle. guessed: a word on its
+    normalisation, where nobody said which one it was trained with. step, parent, accuracy, training: of what was done
+    to it since: the step, the model that it was made from, what was measured then, and every epoch as a line of JSON.
+    """
+
+    module: nn.Module
+    name: str
+    architecture: Architecture
+    input: InputSpec
+    labels: tuple[str, ...]
+    plan: Plan | None = None
+    lineage: Lineage | None = None
+    images: tuple[np.ndarray, ...] = ()
+    guessed: str | None = None
+    step: Step | None = None
+    parent: Parent | None = None
+    accuracy: tuple[MeasuredAccuracy, ...] = ()
+    training: bytes | None = None
+
+    @property
+    def compressed(self) -> bool:
+        """Whether a plan was applied to it."""
+        return self.plan is not None and bool(self.plan.replaced)
+
+    @property
+    def as_parent(self) -> Parent | None:
+        """What one that is made from it says of it; None where it came from no bundle."""
+        return None if self.lineage is None else Parent(name=self.name, identity=self.lineage.identity)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What was done to it, in order."""
+        earlier = () if self.lineage is None else self.lineage.steps
+        return earlier if self.step is None else (*earlier, self.step)
+
+    def after(self, step: Step, **changes: Any) -> "Network":
+        """The network that a step made of this one, which is its parent unless `changes` say otherwise."""
+        return replace(self, **{"step": step, "parent": self.as_parent} | changes)
