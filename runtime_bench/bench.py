@@ -20,10 +20,10 @@ from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError, DeviceError
 from runtime_bench.files import PrivateModel, private_copy
 from runtime_bench.interrupts import held, released
+from runtime_bench.measurement import FASTEST, Candidate, Evaluation, Measurement, Protocol, check_files, describe
 from runtime_bench.replies import Measured, WarmedUp
 from runtime_bench.results import Burst, Failure, Results
 from runtime_bench.resume import take_over
-from runtime_bench.subject import FASTEST, Candidate, Evaluation, Protocol, Subject, check_files, describe
 
 __all__ = ["Candidate", "Evaluation", "Progress", "Protocol", "bench"]
 LONGEST_WARM_UP = 10.0  # seconds beyond the asked ones, for a model that does not become stable
@@ -56,20 +56,20 @@ def bench(
         check_files(candidate)
     with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
         before = device.environment()
-        subjects = _subjects(candidates, device, protocol, before.cores, Path(folder))
+        measurements = _measurements(candidates, device, protocol, before.cores, Path(folder))
         for runtime in {candidate.runtime for candidate in candidates}:
             lacking = device.lacks(runtime)
-            for subject in subjects:
-                if lacking is not None and subject.candidate.runtime == runtime:
-                    subject.failure = Failure(kind="missing-runtime", message=lacking)
+            for measurement in measurements:
+                if lacking is not None and measurement.candidate.runtime == runtime:
+                    measurement.failure = Failure(kind="missing-runtime", message=lacking)
         options = emulation.protocol(protocol) if device.emulated else asdict(protocol)
         if earlier is not None:
-            take_over(subjects, earlier, options, before, notice)
-        return _measured(subjects, device, protocol, options, before, probe, progress)
+            take_over(measurements, earlier, options, before, notice)
+        return _measured(measurements, device, protocol, options, before, probe, progress)
 
 
 def _measured(
-    subjects: Sequence[Subject],
+    measurements: Sequence[Measurement],
     device: Device,
     protocol: Protocol,
     options: Mapping[str, Any],
@@ -77,32 +77,32 @@ def _measured(
     probe: Candidate | None,
     progress: Progress,
 ) -> Results:
-    """What is found of subjects, until Ctrl-C."""
+    """What is found of measurements, until Ctrl-C."""
     interrupted = False
     several = protocol.processes * (protocol.rounds + 1) + 1
-    step = _Steps(progress, len(subjects) * (2 if device.emulated else several))
-    for subject in subjects:
-        subject.tell = step.still
+    step = _Steps(progress, len(measurements) * (2 if device.emulated else several))
+    for measurement in measurements:
+        measurement.tell = step.still
     host = device if isinstance(device, LocalDevice) and not device.emulated else LocalDevice()
     with held():  # what was measured is put together whatever comes
         try:
             with released():
-                if probe is not None and any(subject.candidate.twin is not None for subject in subjects):
+                if probe is not None and any(measurement.candidate.twin is not None for measurement in measurements):
                     computes = host if device.emulated else device
-                    saturates = _saturates(computes, protocol, probe, subjects[0].cpus)
-                    for subject in subjects:
-                        subject.saturated = saturates and subject.candidate.twin is not None
+                    saturates = _saturates(computes, protocol, probe, measurements[0].cpus)
+                    for measurement in measurements:
+                        measurement.saturated = saturates and measurement.candidate.twin is not None
                 if device.emulated:
-                    _emulate(subjects, host, step)
+                    _emulate(measurements, host, step)
                 else:
-                    _time(subjects, device, host, protocol, step)
+                    _time(measurements, device, host, protocol, step)
                 step.done("measured")
         except KeyboardInterrupt:
             interrupted = True
         if host is not device:
             host.close()
         after = _environment_after(device, before)
-        entries = tuple(subject.entry(before, after) for subject in subjects)
+        entries = tuple(measurement.entry(before, after) for measurement in measurements)
     return Results(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         options=dict(options) | {"device": device.name},
@@ -113,75 +113,77 @@ def _measured(
     )
 
 
-def _time(subjects: Sequence[Subject], device: Device, host: Device, protocol: Protocol, step: "_Steps") -> None:
+def _time(
+    measurements: Sequence[Measurement], device: Device, host: Device, protocol: Protocol, step: "_Steps"
+) -> None:
     """Every model in several processes, side by side where the device can, else one process after the other."""
     order = random.Random(protocol.seed)
     for process in range(protocol.processes):
-        shuffled = order.sample(subjects, len(subjects))
-        for batch in [subjects] if device.side_by_side else [[subject] for subject in shuffled]:
+        shuffled = order.sample(measurements, len(measurements))
+        for batch in [measurements] if device.side_by_side else [[measurement] for measurement in shuffled]:
             with ExitStack() as workers:
-                for subject in batch:
-                    step(f"loading {subject}")
-                    subject.attempt(partial(_load, subject, workers))
+                for measurement in batch:
+                    step(f"loading {measurement}")
+                    measurement.attempt(partial(_load, measurement, workers))
                 for number in range(protocol.rounds):
-                    for subject in order.sample(batch, len(batch)):
+                    for measurement in order.sample(batch, len(batch)):
                         done, rounds = process * protocol.rounds + number + 1, protocol.processes * protocol.rounds
                         step(f"measuring, round {done} of {rounds}")
-                        subject.attempt(partial(_measure, subject, process, number))
+                        measurement.attempt(partial(_measure, measurement, process, number))
                 if process + 1 == protocol.processes:
-                    for subject in batch:
-                        step(f"checking {subject}")
-                        subject.attempt(partial(_check, subject, host))
+                    for measurement in batch:
+                        step(f"checking {measurement}")
+                        measurement.attempt(partial(_check, measurement, host))
 
 
-def _emulate(subjects: Sequence[Subject], host: Device, step: "_Steps") -> None:
-    for subject in subjects:
-        step(f"checking {subject}")
-        subject.attempt(partial(emulation.prove, subject, host))
-        step(f"counting {subject}")
-        subject.attempt(partial(emulation.count, subject))
+def _emulate(measurements: Sequence[Measurement], host: Device, step: "_Steps") -> None:
+    for measurement in measurements:
+        step(f"checking {measurement}")
+        measurement.attempt(partial(emulation.prove, measurement, host))
+        step(f"counting {measurement}")
+        measurement.attempt(partial(emulation.count, measurement))
 
 
-def _load(subject: Subject, workers: ExitStack) -> None:
+def _load(measurement: Measurement, workers: ExitStack) -> None:
     """Start a worker, load and warm up, and find out how many runs make a burst."""
-    protocol = subject.protocol
-    subject.worker = workers.enter_context(subject.device.start_worker())
-    subject.open()
+    protocol = measurement.protocol
+    measurement.worker = workers.enter_context(measurement.device.start_worker())
+    measurement.open()
     until = protocol.warm_up_seconds + LONGEST_WARM_UP if protocol.warm_up_seconds else None
-    subject.ask(WarmedUp, runs=protocol.warm_up_runs, seconds=protocol.warm_up_seconds, until=until)
-    sample = float(np.median(subject.ask(Measured, runs=5).samples_ns)) / 1e9
+    measurement.ask(WarmedUp, runs=protocol.warm_up_runs, seconds=protocol.warm_up_seconds, until=until)
+    sample = float(np.median(measurement.ask(Measured, runs=5).samples_ns)) / 1e9
     wanted = max(protocol.runs, math.ceil(protocol.seconds / max(sample, 1e-9)))
-    subject.burst_runs = math.ceil(wanted / (protocol.processes * protocol.rounds))
+    measurement.burst_runs = math.ceil(wanted / (protocol.processes * protocol.rounds))
 
 
-def _measure(subject: Subject, process: int, number: int) -> None:
+def _measure(measurement: Measurement, process: int, number: int) -> None:
     """One burst. The first two runs after another model had the caches are warm-up again."""
-    subject.ask(WarmedUp, runs=2, seconds=0)
-    burst = subject.ask(Measured, runs=subject.burst_runs)
-    subject.bursts.append(Burst(process=process, round=number, samples_ns=tuple(burst.samples_ns)))
-    subject.joules.append(burst.energy_j)
+    measurement.ask(WarmedUp, runs=2, seconds=0)
+    burst = measurement.ask(Measured, runs=measurement.burst_runs)
+    measurement.bursts.append(Burst(process=process, round=number, samples_ns=tuple(burst.samples_ns)))
+    measurement.joules.append(burst.energy_j)
 
 
-def _check(subject: Subject, host: Device) -> None:
+def _check(measurement: Measurement, host: Device) -> None:
     """Memory, golden vectors and accuracy."""
-    if subject.model is not None:
-        subject.model.check()
-    subject.weigh()
-    if not subject.saturated:
-        with subject.golden_of_device(host):
-            subject.check_answers()
+    if measurement.model is not None:
+        measurement.model.check()
+    measurement.weigh()
+    if not measurement.saturated:
+        with measurement.golden_of_device(host):
+            measurement.check_answers()
         return
-    twin = subject.on_host(subject.device)
-    subject.agreement, subject.accuracy, subject.failure = twin.agreement, twin.accuracy, twin.failure
+    twin = measurement.on_host(measurement.device)
+    measurement.agreement, measurement.accuracy, measurement.failure = twin.agreement, twin.accuracy, twin.failure
 
 
 def _saturates(device: Device, protocol: Protocol, probe: Candidate, cpus: tuple[int, ...] | None) -> bool:
     """Whether the device answers the probe wrongly. One that cannot answer it is not accused."""
     with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
         info = describe(probe, private_copy(probe.path, Path(folder)))
-    subject = Subject(probe, info, device, protocol, -1, 1, cpus)
-    subject.attempt(subject.check_apart)
-    return subject.agreement is not None and not subject.agreement.within_tolerance
+    measurement = Measurement(probe, info, device, protocol, -1, 1, cpus)
+    measurement.attempt(measurement.check_apart)
+    return measurement.agreement is not None and not measurement.agreement.within_tolerance
 
 
 def _environment_after(device: Device, before: Environment) -> Environment:
@@ -210,16 +212,16 @@ class _Steps:
         self._progress(self._total, self._total, text)
 
 
-def _subjects(
+def _measurements(
     candidates: Sequence[Candidate], device: Device, protocol: Protocol, cores: int, folder: Path
-) -> list[Subject]:
+) -> list[Measurement]:
     """Every candidate, copied to a folder, with every number of threads.
 
     Raises BenchInputError for CPUs that the device does not have.
     """
     if device.emulated and protocol.threads != (1,):
         raise BenchInputError(f"{device.name} is emulated, with one thread: leave --threads out")
-    subjects: list[Subject] = []
+    measurements: list[Measurement] = []
     copies: dict[Path, PrivateModel] = {}
     for candidate in candidates:
         if candidate.path not in copies:
@@ -233,6 +235,6 @@ def _subjects(
             missing = [cpu for cpu in cpus or () if cpu >= cores]
             if missing:
                 raise BenchInputError(f"there is no CPU {missing[0]}; {device.name} has CPUs 0 to {cores - 1}")
-            subject = Subject(copied, info, device, protocol, len(subjects), threads, cpus, model=model)
-            subjects.append(subject)
-    return subjects
+            measurement = Measurement(copied, info, device, protocol, len(measurements), threads, cpus, model=model)
+            measurements.append(measurement)
+    return measurements

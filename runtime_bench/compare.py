@@ -76,9 +76,9 @@ def standards(
 ) -> tuple[Entry | None, ...]:
     """The standard of every entry as `compare` finds it, in order; None where there is none."""
     runs = [[(entry, machine(result)) for entry in result.entries] for result in results]
-    everything = _plainest_first([subject for run in runs for subject in run])
+    everything = _plainest_first([placed for run in runs for placed in run])
     return tuple(
-        _standard(subject, (*_plainest_first(run), *everything), baseline, across) for run in runs for subject in run
+        _standard(placed, (*_plainest_first(run), *everything), baseline, across) for run in runs for placed in run
     )
 
 
@@ -87,20 +87,20 @@ def machine(results: Results) -> str:
     return ", ".join(filter(None, (results.before.machine, results.before.cpu)))
 
 
-_Subject = tuple[Entry, str]  # an entry, and the machine that it was measured on
+_Placed = tuple[Entry, str]  # an entry, and the machine that it was measured on
 
 
-def _plainest_first(subjects: Sequence[_Subject]) -> list[_Subject]:
-    return sorted(subjects, key=lambda subject: (subject[0].model.precision != "fp32", _threads(subject[0]) or 0))
+def _plainest_first(entries: Sequence[_Placed]) -> list[_Placed]:
+    return sorted(entries, key=lambda placed: (placed[0].model.precision != "fp32", _threads(placed[0]) or 0))
 
 
 def _standard(
-    subject: _Subject, others: Sequence[_Subject], baseline: str | None, across: Collection[str]
+    placed: _Placed, others: Sequence[_Placed], baseline: str | None, across: Collection[str]
 ) -> Entry | None:
-    entry = subject[0]
+    entry = placed[0]
     for other in others:
         candidate = other[0]
-        if _setting(other, across) != _setting(subject, across):
+        if _setting(other, across) != _setting(placed, across):
             continue
         if baseline is not None:
             if candidate.model.name == baseline and not _unrelated(entry, candidate):
@@ -125,8 +125,8 @@ def _unrelated(entry: Entry, baseline: Entry) -> bool:
     )
 
 
-def _setting(subject: _Subject, across: Collection[str]) -> tuple[Any, ...]:
-    entry, place = subject
+def _setting(placed: _Placed, across: Collection[str]) -> tuple[Any, ...]:
+    entry, place = placed
     free = {
         "machine": place,
         "device": entry.device,

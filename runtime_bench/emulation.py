@@ -10,9 +10,9 @@ import numpy as np
 from runtime_bench.devices.device import CountingDevice, Device
 from runtime_bench.errors import CannotCount
 from runtime_bench.golden import GoldenVector, Tolerance, agreement_of
+from runtime_bench.measurement import Measurement, Protocol, wrong_outputs
 from runtime_bench.replies import Input
 from runtime_bench.results import Counts, Failure
-from runtime_bench.subject import Protocol, Subject, wrong_outputs
 
 WARM_UP_RUNS, COUNTED_RUNS = 1, 3
 # How far an emulated CPU may be off this one: it adds the same numbers in another order.
@@ -26,43 +26,43 @@ def protocol(asked: Protocol) -> dict[str, Any]:
     return {"threads": asked.threads, "warm_up_runs": WARM_UP_RUNS, "runs": COUNTED_RUNS} | limits
 
 
-def prove(subject: Subject, host: Device) -> None:
+def prove(measurement: Measurement, host: Device) -> None:
     """Memory, golden vectors and accuracy; outputs and classes must be those of this host.
 
     A file without golden vectors answers noise.
     """
     with (
         tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder,
-        subject.device.start_worker() as subject.worker,
+        measurement.device.start_worker() as measurement.worker,
     ):
-        loaded = subject.open()
-        subject.weigh()
-        if not subject.candidate.golden:
-            subject.candidate = replace(subject.candidate, golden=_noise(loaded.input, Path(folder)))
-        with subject.golden_of_device(host):
-            subject.check_answers()
-            if subject.failure is not None:
+        loaded = measurement.open()
+        measurement.weigh()
+        if not measurement.candidate.golden:
+            measurement.candidate = replace(measurement.candidate, golden=_noise(loaded.input, Path(folder)))
+        with measurement.golden_of_device(host):
+            measurement.check_answers()
+            if measurement.failure is not None:
                 return
-            here = subject.on_host(host)
+            here = measurement.on_host(host)
     if here.failure is not None:
-        subject.failure = here.failure.model_copy(update={"message": f"on this host, {here.failure.message}"})
+        measurement.failure = here.failure.model_copy(update={"message": f"on this host, {here.failure.message}"})
     else:
-        subject.failure = _difference(subject, here)
+        measurement.failure = _difference(measurement, here)
 
 
-def count(subject: Subject) -> None:
+def count(measurement: Measurement) -> None:
     """What one inference does: the median of several by their instructions, after one that fills the caches."""
-    assert isinstance(subject.device, CountingDevice)
+    assert isinstance(measurement.device, CountingDevice)
     try:
-        counter = subject.device.start_counter()
+        counter = measurement.device.start_counter()
     except CannotCount as error:
-        subject.uncounted = str(error)
+        measurement.uncounted = str(error)
         return
-    with counter as subject.worker:
-        subject.open()
-        counted = [subject.ask(Counts) for _ in range(WARM_UP_RUNS + COUNTED_RUNS)][WARM_UP_RUNS:]
-    subject.counts = sorted(counted, key=lambda counts: counts.instructions)[COUNTED_RUNS // 2]
-    subject.lacking_cycles = subject.device.lacks_cycles()
+    with counter as measurement.worker:
+        measurement.open()
+        counted = [measurement.ask(Counts) for _ in range(WARM_UP_RUNS + COUNTED_RUNS)][WARM_UP_RUNS:]
+    measurement.counts = sorted(counted, key=lambda counts: counts.instructions)[COUNTED_RUNS // 2]
+    measurement.lacking_cycles = measurement.device.lacks_cycles()
 
 
 def _noise(source: Input, folder: Path) -> tuple[GoldenVector, ...]:
@@ -74,16 +74,16 @@ def _noise(source: Input, folder: Path) -> tuple[GoldenVector, ...]:
     return (GoldenVector(path, path),)
 
 
-def _difference(subject: Subject, here: Subject) -> Failure | None:
+def _difference(measurement: Measurement, here: Measurement) -> Failure | None:
     """How answers differ from those that were given here, or None."""
-    candidate, tolerance = subject.candidate, EMULATED_TOLERANCE
+    candidate, tolerance = measurement.candidate, EMULATED_TOLERANCE
     if candidate.precision == "int8":
         tolerance = candidate.tolerance if candidate.mixed and candidate.tolerance is not None else EXACT
     if here.outputs:
-        found = agreement_of(here.outputs, subject.outputs, tolerance)
+        found = agreement_of(here.outputs, measurement.outputs, tolerance)
         if not found.within_tolerance:
             return wrong_outputs(found, "those of this host")
-    different = [index for index, one in enumerate(subject.classes) if one != here.classes[index]]
+    different = [index for index, one in enumerate(measurement.classes) if one != here.classes[index]]
     if not different:
         return None
     many, first = f"{len(different)} of {len(here.classes)} images", f"image {different[0]} first"

@@ -24,9 +24,9 @@ from runtime_bench.devices.device import CountingDevice, Device
 from runtime_bench.errors import BenchInputError, DeviceError
 from runtime_bench.files import private_copy
 from runtime_bench.interrupts import held, released
+from runtime_bench.measurement import FASTEST, Candidate, Measurement, Protocol, describe
 from runtime_bench.replies import Copied, Invoked, Measured, Profiled, Ran, WarmedUp
 from runtime_bench.results import Counts, Entry, Layer, LayerCounts, ModelInfo, Peaks, Profile, Results
-from runtime_bench.subject import FASTEST, Candidate, Protocol, Subject, describe
 from runtime_bench.validity import not_profiled
 
 PROFILED_RUNS = 200  # of ONNX Runtime, whose clock tells whole microseconds
@@ -81,18 +81,18 @@ def add_profiles(
     An entry whose profile fails stays without one, with a flag that says why. Ctrl-C keeps what there is. The device
     stays open.
     """
-    subjects = [(candidate, threads) for candidate in candidates for threads in protocol.threads]
+    measurements = [(candidate, threads) for candidate in candidates for threads in protocol.threads]
     entries, peaks, interrupted = list(results.entries), None, results.interrupted
     with held():  # what was measured stays, whatever comes
         try:
             with released():
                 peaks = None if device.emulated else _peaks(device, protocol, peak_models)
-                for number, (candidate, threads) in enumerate(subjects):
-                    progress(number, len(subjects), f"profiling {candidate.name} ({candidate.runtime})")
+                for number, (candidate, threads) in enumerate(measurements):
+                    progress(number, len(measurements), f"profiling {candidate.name} ({candidate.runtime})")
                     graph = graphs.get(candidate.path)
                     if graph is not None:
                         entries[number] = _with_profile(entries[number], graph, candidate, device, protocol, threads)
-                progress(len(subjects), len(subjects), "profiled")
+                progress(len(measurements), len(measurements), "profiled")
         except KeyboardInterrupt:
             interrupted = True
     return results.model_copy(update={"entries": tuple(entries), "peaks": peaks, "interrupted": interrupted})
@@ -109,8 +109,8 @@ def _with_profile(
             model = private_copy(candidate.path, Path(folder))
             if model.sha256 != entry.model.sha256:
                 raise DeviceError(f"{candidate.path}: changed since it was measured")
-            subject = _subject(replace(candidate, path=model.path), entry.model, device, protocol, threads)
-            profile = (_counted if device.emulated else _timed)(subject, graph, entry)
+            measurement = _measurement(replace(candidate, path=model.path), entry.model, device, protocol, threads)
+            profile = (_counted if device.emulated else _timed)(measurement, graph, entry)
         return entry.model_copy(update={"profile": profile})
     except (DeviceError, BenchInputError) as error:
         return entry.model_copy(update={"flags": (*entry.flags, not_profiled(str(error)))})
@@ -124,76 +124,78 @@ def _peaks(device: Device, protocol: Protocol, models: Sequence[Candidate]) -> P
         with ExitStack() as stack:
             stack.enter_context(suppress(DeviceError))
             info = describe(model, private_copy(model.path, Path(stack.enter_context(tempfile.TemporaryDirectory()))))
-            subject = _subject(model, info, device, protocol, protocol.threads[0])
-            subject.worker = stack.enter_context(device.start_worker())
-            subject.open()
-            subject.ask(WarmedUp, runs=5, seconds=0.2)
-            samples = subject.ask(Measured, runs=50).samples_ns
+            measurement = _measurement(model, info, device, protocol, protocol.threads[0])
+            measurement.worker = stack.enter_context(device.start_worker())
+            measurement.open()
+            measurement.ask(WarmedUp, runs=5, seconds=0.2)
+            samples = measurement.ask(Measured, runs=50).samples_ns
             assert model.macs is not None
             fastest[model.precision] = max(fastest.get(model.precision, 0.0), 1e9 * model.macs / min(samples))
-            copy = subject.ask(Copied, size=COPIED_BYTES, times=COPIES)
+            copy = measurement.ask(Copied, size=COPIED_BYTES, times=COPIES)
             copied = max(copied, 2e9 * COPIED_BYTES / copy.ns)
     return Peaks(macs_per_second=fastest, bytes_per_second=copied) if copied else None
 
 
-def _subject(candidate: Candidate, info: ModelInfo, device: Device, protocol: Protocol, threads: int) -> Subject:
+def _measurement(
+    candidate: Candidate, info: ModelInfo, device: Device, protocol: Protocol, threads: int
+) -> Measurement:
     cpus = device.fastest_cpus(threads) if protocol.cpus == FASTEST else protocol.cpus
-    return Subject(candidate, info, device, protocol, 0, threads, cpus)
+    return Measurement(candidate, info, device, protocol, 0, threads, cpus)
 
 
-def _timed(subject: Subject, graph: Graph, entry: Entry) -> Profile | None:
+def _timed(measurement: Measurement, graph: Graph, entry: Entry) -> Profile | None:
     """The layers, and what of the entry's median is in none of them; None if nothing tells."""
     assert entry.summary is not None
-    with subject.device.start_worker() as subject.worker:
-        subject.open()
-        subject.ask(WarmedUp, runs=5, seconds=0.2)
-        told = subject.ask(Profiled, runs=PROFILED_RUNS, folder=subject.device.scratch())
+    with measurement.device.start_worker() as measurement.worker:
+        measurement.open()
+        measurement.ask(WarmedUp, runs=5, seconds=0.2)
+        told = measurement.ask(Profiled, runs=PROFILED_RUNS, folder=measurement.device.scratch())
         if told.nodes is not None:
             return _profile("runtime", layers_of_runtime(told.nodes, graph.nodes), entry.summary.p50_ns)
         if graph.prefixes is None:
             return None
-        layers = layers_of_prefixes(_prefix_times(subject, graph), graph.nodes, set(told.delegated or ()))
+        layers = layers_of_prefixes(_prefix_times(measurement, graph), graph.nodes, set(told.delegated or ()))
         return _profile("prefixes", layers, entry.summary.p50_ns)
 
 
-def _prefix_times(subject: Subject, graph: Graph) -> np.ndarray:
+def _prefix_times(measurement: Measurement, graph: Graph) -> np.ndarray:
     """Nanoseconds (rounds, prefixes): the median of each prefix in each round, in shuffled order."""
     assert graph.prefixes is not None
-    order = random.Random(subject.protocol.seed)
+    order = random.Random(measurement.protocol.seed)
     with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
         paths = list(graph.prefixes(Path(folder), [node.writes[0] for node in graph.nodes]))
         times = np.zeros((PREFIX_ROUNDS, len(paths)))
         for one_round in times:
             for number in order.sample(range(len(paths)), len(paths)):
-                subject.candidate = replace(subject.candidate, path=paths[number])
-                subject.open()
-                first = min(subject.ask(Invoked, runs=3).samples_ns)
+                measurement.candidate = replace(measurement.candidate, path=paths[number])
+                measurement.open()
+                first = min(measurement.ask(Invoked, runs=3).samples_ns)
                 runs = max(PREFIX_RUNS, PREFIX_NANOSECONDS // first)
-                one_round[number] = np.median(subject.ask(Invoked, runs=runs).samples_ns)
+                one_round[number] = np.median(measurement.ask(Invoked, runs=runs).samples_ns)
     return times
 
 
-def _counted(subject: Subject, graph: Graph, entry: Entry) -> Profile | None:
+def _counted(measurement: Measurement, graph: Graph, entry: Entry) -> Profile | None:
     """Layers with their instructions: the difference that each makes to a model that ends with it."""
     if graph.prefixes is None:
         return None
-    assert isinstance(subject.device, CountingDevice)
+    assert isinstance(measurement.device, CountingDevice)
     assert entry.counts is not None
-    with subject.device.start_worker() as subject.worker:
-        subject.open()
-        told = subject.ask(Profiled, runs=1, folder=subject.device.scratch())
+    with measurement.device.start_worker() as measurement.worker:
+        measurement.open()
+        told = measurement.ask(Profiled, runs=1, folder=measurement.device.scratch())
     layers = layers_in_order(told.nodes, graph.nodes) if told.nodes is not None else single_layers(graph.nodes)
     found: list[Layer] = []
     before: LayerCounts | None = None
     with (
-        subject.device.start_counter() as subject.worker,
+        measurement.device.start_counter() as measurement.worker,
         tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder,
     ):
         paths = graph.prefixes(Path(folder), [layer.output for layer in layers])
         for layer, path in zip(layers, paths, strict=True):
-            subject.candidate = replace(subject.candidate, path=path)
-            subject.open()
-            upto = _short(subject.ask(Counts))
+            measurement.candidate = replace(measurement.candidate, path=path)
+            measurement.open()
+            upto = _short(measurement.ask(Counts))
             found.append(layer.model_copy(update={"counts": upto if before is None else _less(upto, before)}))
             before = upto
     assert before is not None

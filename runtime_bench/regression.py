@@ -16,10 +16,10 @@ from pathlib import Path
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
 from runtime_bench.files import read_document
+from runtime_bench.measurement import wrong_outputs
 from runtime_bench.pairs import pairs, place, said, title
 from runtime_bench.results import Accuracy, Entry, Failure, ModelInfo, Results
 from runtime_bench.stats import CONFIDENCE, Interval, paired_ratio, ratio_interval
-from runtime_bench.subject import wrong_outputs
 
 MAXIMUM_BYTES = 1024**2
 ROUNDING = 1e-9  # 1050 / 1000 - 1 is a little more than 0.05

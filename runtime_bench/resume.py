@@ -6,47 +6,47 @@ from functools import partial
 from typing import Any
 
 from runtime_bench.environment import Environment
+from runtime_bench.measurement import Measurement
 from runtime_bench.regression import fingerprint
 from runtime_bench.results import Entry, Results, RuntimeInfo
-from runtime_bench.subject import Subject
 
 OF_ENTRIES = ("device", "threads")  # options that each entry answers for, and the device, which is named apart
 
 
 def take_over(
-    subjects: Sequence[Subject],
+    measurements: Sequence[Measurement],
     earlier: Results,
     options: Mapping[str, Any],
     before: Environment,
     notice: Callable[[str], None],
 ) -> None:
-    """Give subjects the earlier entries that say all that would be measured now; `notice` hears what differs."""
-    differing = [*_of_the_run(subjects[0].device.name, earlier, options, before)]
+    """Give measurements the earlier entries that say all that would be measured now; `notice` hears what differs."""
+    differing = [*_of_the_run(measurements[0].device.name, earlier, options, before)]
     if differing:
         notice(f"the earlier results are of another {', '.join(differing)}: everything is measured anew")
         return
-    for subject in subjects:
-        alike = [entry for entry in earlier.entries if _is_of(entry, subject)]
-        found = next((entry for entry in alike if _is_whole(entry, subject)), None)
+    for measurement in measurements:
+        alike = [entry for entry in earlier.entries if _is_of(entry, measurement)]
+        found = next((entry for entry in alike if _is_whole(entry, measurement)), None)
         if found is None:
             if alike:
-                notice(f"{subject}: the earlier results do not have all of it: it is measured anew")
+                notice(f"{measurement}: the earlier results do not have all of it: it is measured anew")
             continue
-        subject.attempt(partial(_load, subject))
-        if not subject.alive:
+        measurement.attempt(partial(_load, measurement))
+        if not measurement.alive:
             continue  # which the entry will say
-        differing = [*_of_the_entry(found, subject)]
-        subject.loads.clear()
+        differing = [*_of_the_entry(found, measurement)]
+        measurement.loads.clear()
         if differing:
-            notice(f"{subject}: the earlier results have another {', '.join(differing)}: it is measured anew")
+            notice(f"{measurement}: the earlier results have another {', '.join(differing)}: it is measured anew")
         else:
-            subject.taken_over = found
+            measurement.taken_over = found
 
 
-def _load(subject: Subject) -> None:
+def _load(measurement: Measurement) -> None:
     """What the device has for it now, only a worker knows."""
-    with subject.device.start_worker() as subject.worker:
-        subject.open()
+    with measurement.device.start_worker() as measurement.worker:
+        measurement.open()
 
 
 def _of_the_run(device: str, earlier: Results, options: Mapping[str, Any], before: Environment) -> Iterator[str]:
@@ -67,32 +67,34 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _is_of(entry: Entry, subject: Subject) -> bool:
+def _is_of(entry: Entry, measurement: Measurement) -> bool:
     """Whether an entry is of the same file, on the same runtime with as many threads."""
     runtime = entry.runtime
     return (
-        entry.model.sha256 == subject.info.sha256
+        entry.model.sha256 == measurement.info.sha256
         and runtime is not None
-        and (runtime.name, runtime.threads) == (subject.candidate.runtime, subject.threads)
+        and (runtime.name, runtime.threads) == (measurement.candidate.runtime, measurement.threads)
     )
 
 
-def _is_whole(entry: Entry, subject: Subject) -> bool:
+def _is_whole(entry: Entry, measurement: Measurement) -> bool:
     """Whether an entry has every figure that would be measured now."""
-    candidate = subject.candidate
+    candidate = measurement.candidate
     return (
         entry.failure is None
-        and (entry.counts is not None or (entry.summary is not None and entry.summary.count >= subject.protocol.runs))
+        and (
+            entry.counts is not None or (entry.summary is not None and entry.summary.count >= measurement.protocol.runs)
+        )
         and (entry.agreement is not None or not candidate.golden)
         and (entry.accuracy is not None or candidate.evaluation is None)
     )
 
 
-def _of_the_entry(entry: Entry, subject: Subject) -> Iterator[str]:
+def _of_the_entry(entry: Entry, measurement: Measurement) -> Iterator[str]:
     """What differs from what the worker that has the file loaded says, and from what would be asked of it."""
-    loaded, evaluation = subject.loaded, subject.candidate.evaluation
+    loaded, evaluation = measurement.loaded, measurement.candidate.evaluation
     assert loaded is not None
-    if entry.runtime != RuntimeInfo(**loaded.runtime.model_dump(), threads=subject.threads):
+    if entry.runtime != RuntimeInfo(**loaded.runtime.model_dump(), threads=measurement.threads):
         yield f"runtime ({'none' if entry.runtime is None else entry.runtime.version})"
     if entry.cpus != tuple(loaded.cpus):
         yield "CPUs"

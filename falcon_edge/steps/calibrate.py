@@ -24,8 +24,8 @@ from runtime_bench.devices.device import CountingDevice
 from runtime_bench.devices.ssh import SshDevice
 from runtime_bench.environment import DUMP, Core, core, remote_files
 from runtime_bench.errors import DeviceError
+from runtime_bench.measurement import FASTEST
 from runtime_bench.results import Results
-from runtime_bench.subject import FASTEST
 
 ARM = 0x41
 STEADY = "performance"

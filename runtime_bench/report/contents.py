@@ -7,10 +7,10 @@ from typing import TypeVar
 from runtime_bench import units
 from runtime_bench.environment import Environment
 from runtime_bench.report import figures
+from runtime_bench.report.entries import ShownEntry, shown_entries
 from runtime_bench.report.figures import Figure
 from runtime_bench.report.headline import Headline, headlines
-from runtime_bench.report.subjects import Subject, subjects
-from runtime_bench.report.tables import Cell, Column, Table, field, headers, identity, of_subjects
+from runtime_bench.report.tables import Cell, Column, Table, field, headers, identity, of_entries
 from runtime_bench.results import Flag, Peaks, Results
 from runtime_bench.why import counted_peaks, hindrances, peak_share
 
@@ -44,7 +44,7 @@ def contents(results: Sequence[Results], *, baseline: str | None = None) -> Repo
 
     Raises BenchInputError if nothing was measured, or for a baseline that is not there or that of other models.
     """
-    found = subjects(results, baseline)
+    found = shown_entries(results, baseline)
     working = [each for each in found if each.entry.failure is None]
     sections = (
         _comparison(working),
@@ -62,7 +62,7 @@ def contents(results: Sequence[Results], *, baseline: str | None = None) -> Repo
     return Report(headlines(found), tuple(_notes(results, found)), shown)
 
 
-def _notes(results: Sequence[Results], found: Sequence[Subject]) -> Iterator[str]:
+def _notes(results: Sequence[Results], found: Sequence[ShownEntry]) -> Iterator[str]:
     if any(result.interrupted for result in results):
         yield "The measurement was interrupted; what was measured until then is here."
     if all(each.standard is None for each in found):
@@ -72,12 +72,12 @@ def _notes(results: Sequence[Results], found: Sequence[Subject]) -> Iterator[str
             yield f"{each.label} failed ({each.entry.failure.kind}): {each.entry.failure.message}"
 
 
-def _only_emulated(found: Sequence[Subject]) -> bool:
+def _only_emulated(found: Sequence[ShownEntry]) -> bool:
     """Whether there is no latency among them, since none was taken."""
     return bool(found) and all(each.entry.emulated for each in found)
 
 
-def _comparison(found: Sequence[Subject]) -> Section:
+def _comparison(found: Sequence[ShownEntry]) -> Section:
     columns = (
         Column("parameters", field("model.parameters")),
         Column("MACs", field("model.macs")),
@@ -107,11 +107,11 @@ def _comparison(found: Sequence[Subject]) -> Section:
         title,
         says,
         _known(figures.speedups(found)),
-        _known(of_subjects("Beside the standard", found, columns)),
+        _known(of_entries("Beside the standard", found, columns)),
     )
 
 
-def _latency(found: Sequence[Subject]) -> Section:
+def _latency(found: Sequence[ShownEntry]) -> Section:
     columns = (
         Column("samples", field("summary.count")),
         Column("min", field("summary.min_ns"), units.milliseconds),
@@ -129,11 +129,11 @@ def _latency(found: Sequence[Subject]) -> Section:
         "Latency",
         says,
         _known(figures.distributions(found)),
-        _known(of_subjects("Order statistics, and their 95% intervals", found, columns)),
+        _known(of_entries("Order statistics, and their 95% intervals", found, columns)),
     )
 
 
-def _layers(results: Sequence[Results], profiled: Sequence[Subject]) -> Section:
+def _layers(results: Sequence[Results], profiled: Sequence[ShownEntry]) -> Section:
     # A standard's layers are shown beside those of what was made of it.
     beside = {id(each.standard) for each in profiled}
     alone = [each for each in profiled if id(each.entry) not in beside]
@@ -154,7 +154,7 @@ def _layers(results: Sequence[Results], profiled: Sequence[Subject]) -> Section:
     return Section("layers", "Where the time goes", says, _known(*plots), _known(*tables))
 
 
-def _hindrances(profiled: Sequence[Subject], peaks: Mapping[int, Peaks]) -> Table | None:
+def _hindrances(profiled: Sequence[ShownEntry], peaks: Mapping[int, Peaks]) -> Table | None:
     """What holds each model back, the most costly first."""
     rows = []
     for each in profiled:
@@ -168,7 +168,7 @@ def _hindrances(profiled: Sequence[Subject], peaks: Mapping[int, Peaks]) -> Tabl
     return Table("What holds them back", (*headers(profiled), "what", "share", "why"), tuple(rows))
 
 
-def _layer_table(profiled: Sequence[Subject], peaks: Mapping[int, Peaks]) -> Table | None:
+def _layer_table(profiled: Sequence[ShownEntry], peaks: Mapping[int, Peaks]) -> Table | None:
     rows = []
     for each in profiled:
         assert each.entry.profile is not None
@@ -199,7 +199,7 @@ def _layer_table(profiled: Sequence[Subject], peaks: Mapping[int, Peaks]) -> Tab
     return Table("All layers", (*headers(profiled), *titles), tuple(rows), folded=True)
 
 
-def _accuracy(found: Sequence[Subject]) -> Section:
+def _accuracy(found: Sequence[ShownEntry]) -> Section:
     columns = (
         Column("top-1", _top1),
         Column("images", field("accuracy.samples")),
@@ -211,12 +211,12 @@ def _accuracy(found: Sequence[Subject]) -> Section:
         "Top-1 on the test images, one at a time as on a device, with its 95% Wilson interval; and for how many golden "
         "inputs the first class is the one that it was when the file was exported."
     )
-    tables = _known(of_subjects("Accuracy and agreement", found, columns))
+    tables = _known(of_entries("Accuracy and agreement", found, columns))
     title = "Accuracy" if _only_emulated(found) else "Accuracy against latency"
     return Section("accuracy", title, says, _known(figures.trade(found)), tables)
 
 
-def _memory(found: Sequence[Subject]) -> Section:
+def _memory(found: Sequence[ShownEntry]) -> Section:
     columns = (
         Column("file", field("model.bytes"), units.megabytes),
         _moment("Python alone", "bare"),
@@ -224,12 +224,12 @@ def _memory(found: Sequence[Subject]) -> Section:
         _moment("with the model", "after_load"),
         _moment("peak", "peak"),
     )
-    tables = _known(of_subjects("File and resident memory", found, columns))
+    tables = _known(of_entries("File and resident memory", found, columns))
     says = "The file's size, and the resident memory of the process that loads and runs it."
     return Section("memory", "Memory and size", says, _known(figures.memory(found)), tables)
 
 
-def _emulation(emulated: Sequence[Subject]) -> Section:
+def _emulation(emulated: Sequence[ShownEntry]) -> Section:
     names = ("instructions", "loads", "stores", "bytes_loaded", "bytes_stored", "l1_misses", "l2_misses")
     columns = (
         Column("CPU", field("counts.cpu")),
@@ -249,11 +249,11 @@ def _emulation(emulated: Sequence[Subject]) -> Section:
         "Counts of emulated inferences",
         says,
         _known(figures.instructions(emulated)),
-        _known(of_subjects("Counts", emulated, columns)),
+        _known(of_entries("Counts", emulated, columns)),
     )
 
 
-def _validity(found: Sequence[Subject]) -> Section:
+def _validity(found: Sequence[ShownEntry]) -> Section:
     flagged: dict[Flag, list[str]] = {}
     for each in found:
         for flag in each.entry.flags:
@@ -286,7 +286,7 @@ def _environment(results: Sequence[Results]) -> Section:
     return Section("environment", "Environment", says, tables=tuple(tables))
 
 
-def _lineage(found: Sequence[Subject]) -> Section:
+def _lineage(found: Sequence[ShownEntry]) -> Section:
     names = {each.entry.model.identity: each.entry.model.name for each in found}
     columns = (
         Column("role", field("model.role")),
@@ -300,13 +300,13 @@ def _lineage(found: Sequence[Subject]) -> Section:
         Column("kernels", field("runtime.kernels")),
     )
     says = "Which weights are in which file, what they were made from, and what executed them."
-    return Section("lineage", "Lineage", says, tables=_known(of_subjects("Files", found, columns)))
+    return Section("lineage", "Lineage", says, tables=_known(of_entries("Files", found, columns)))
 
 
 def _quantile(name: str) -> Column:
     """A quantile of the latency, with its interval."""
 
-    def value(each: Subject) -> Cell | None:
+    def value(each: ShownEntry) -> Cell | None:
         if each.entry.summary is None:
             return None
         found = getattr(each.entry.summary, f"{name}_ns")
@@ -316,14 +316,14 @@ def _quantile(name: str) -> Column:
     return Column(name, value)
 
 
-def _p50(each: Subject) -> Cell | None:
+def _p50(each: ShownEntry) -> Cell | None:
     """The median latency; of an emulated entry there is none."""
     if each.entry.emulated or each.entry.summary is None:
         return None
     return Cell(units.milliseconds(each.entry.summary.p50_ns), each.entry.summary.p50_ns)
 
 
-def _speedup(each: Subject) -> Cell | None:
+def _speedup(each: ShownEntry) -> Cell | None:
     if each.row.speedup is None:
         return None
     bounds = each.row.speedup_interval if each.standard is not None else None
@@ -331,19 +331,19 @@ def _speedup(each: Subject) -> Cell | None:
     return Cell(units.ratio(each.row.speedup), each.row.speedup, note)
 
 
-def _spread(each: Subject) -> float | None:
+def _spread(each: ShownEntry) -> float | None:
     summary = each.entry.summary
     return None if summary is None else summary.iqr_ns / summary.p50_ns
 
 
-def _top1(each: Subject) -> Cell | None:
+def _top1(each: ShownEntry) -> Cell | None:
     found = each.entry.accuracy
     if found is None:
         return None
     return Cell(f"{100 * found.top1:.2f}%", found.top1, units.bounds(found.interval, 100, 1))
 
 
-def _agreement(each: Subject) -> Cell | None:
+def _agreement(each: ShownEntry) -> Cell | None:
     found = each.entry.agreement
     if found is None:
         return None
@@ -359,23 +359,23 @@ def _count(name: str) -> Column:
     return Column(name.replace("_", " "), field(f"counts.{name}"))
 
 
-def _cycles(each: Subject) -> str | None:
+def _cycles(each: ShownEntry) -> str | None:
     if each.entry.counts is None or each.entry.counts.cycles is None:
         return None
     low, high = each.entry.counts.cycles
     return f"{low:,.0f} to {high:,.0f}"
 
 
-def _estimate(each: Subject) -> str | None:
+def _estimate(each: ShownEntry) -> str | None:
     found = None if each.entry.counts is None else each.entry.counts.estimate
     return None if found is None else f"{found.ns / 1e6:.3f} ({found.board}, {units.margin(found)})"
 
 
-def _by_class(name: str) -> Callable[[Subject], str]:
+def _by_class(name: str) -> Callable[[ShownEntry], str]:
     return lambda each: ", ".join(f"{kind} {count:,}" for kind, count in (field(f"counts.{name}")(each) or {}).items())
 
 
-def _package(each: Subject) -> str | None:
+def _package(each: ShownEntry) -> str | None:
     runtime = each.entry.runtime
     if runtime is None:
         return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runtime_bench import units
+from runtime_bench.report.entries import ShownEntry, told
 from runtime_bench.report.marks import (
     ACCENT,
     FAINT,
@@ -27,7 +28,6 @@ from runtime_bench.report.marks import (
     tensor,
     upright,
 )
-from runtime_bench.report.subjects import Subject, told
 from runtime_bench.results import Entry, Layer, Peaks
 from runtime_bench.stats import histogram
 from runtime_bench.why import sections
@@ -49,9 +49,9 @@ class Figure:
     layout: Mark
 
 
-def speedups(subjects: Sequence[Subject]) -> Figure | None:
+def speedups(entries: Sequence[ShownEntry]) -> Figure | None:
     """The speedup of every compressed entry with its interval, and its MACs ratio."""
-    shown = [each for each in subjects if each.standard is not None and each.row.speedup is not None]
+    shown = [each for each in entries if each.standard is not None and each.row.speedup is not None]
     if not shown:
         return None
     values = [each.row.speedup or 0.0 for each in shown]
@@ -78,9 +78,9 @@ def speedups(subjects: Sequence[Subject]) -> Figure | None:
     return Figure("speedups", says, EDGES + ROW * len(shown), data, layout)
 
 
-def distributions(subjects: Sequence[Subject]) -> Figure | None:
+def distributions(entries: Sequence[ShownEntry]) -> Figure | None:
     """How the samples of every entry lie around their median, and the median."""
-    shown = [(each, each.entry.summary) for each in subjects if each.entry.summary is not None]
+    shown = [(each, each.entry.summary) for each in entries if each.entry.summary is not None]
     if not shown:
         return None
     slowest = min(SLOWEST, max(1.2, *(summary.p90_ns / summary.p50_ns for _, summary in shown)))
@@ -110,9 +110,9 @@ def distributions(subjects: Sequence[Subject]) -> Figure | None:
     return Figure("distributions", says, EDGES + ROW * len(shown), data, layout)
 
 
-def trade(subjects: Sequence[Subject]) -> Figure | None:
+def trade(entries: Sequence[ShownEntry]) -> Figure | None:
     """Accuracy against latency."""
-    shown = [each for each in subjects if not each.entry.emulated and each.entry.summary and each.entry.accuracy]
+    shown = [each for each in entries if not each.entry.emulated and each.entry.summary and each.entry.accuracy]
     if not shown:
         return None
     kinds = list(dict.fromkeys(_kind(each) for each in shown))
@@ -134,9 +134,9 @@ def trade(subjects: Sequence[Subject]) -> Figure | None:
     return Figure("trade", says, CLOUD, data, layout)
 
 
-def memory(subjects: Sequence[Subject]) -> Figure | None:
+def memory(entries: Sequence[ShownEntry]) -> Figure | None:
     """Resident memory of the worker: what each step added."""
-    shown = [(each, each.entry.memory) for each in subjects if each.entry.memory is not None and each.entry.memory.peak]
+    shown = [(each, each.entry.memory) for each in entries if each.entry.memory is not None and each.entry.memory.peak]
     if not shown:
         return None
     told = any(memory.bare is not None for _, memory in shown)
@@ -159,9 +159,9 @@ def memory(subjects: Sequence[Subject]) -> Figure | None:
     return Figure("memory", "Resident memory, by what added to it.", EDGES + LOW_ROW * len(shown), data, layout)
 
 
-def instructions(subjects: Sequence[Subject]) -> Figure | None:
+def instructions(entries: Sequence[ShownEntry]) -> Figure | None:
     """What emulated entries execute in an inference."""
-    shown = [(each, each.entry.counts) for each in subjects if each.entry.counts is not None]
+    shown = [(each, each.entry.counts) for each in entries if each.entry.counts is not None]
     if not shown:
         return None
     data = []
@@ -180,9 +180,9 @@ def instructions(subjects: Sequence[Subject]) -> Figure | None:
     return Figure("instructions", says, EDGES + LOW_ROW * len(shown), data, layout)
 
 
-def layers(number: int, subject: Subject) -> Figure:
+def layers(number: int, shown: ShownEntry) -> Figure:
     """Where a profiled entry's time goes, beside its standard's where that has a profile too. number: of the figure."""
-    entry, standard = subject.entry, subject.standard
+    entry, standard = shown.entry, shown.standard
     assert entry.profile is not None
     beside = standard is not None and standard.profile is not None
     if beside and standard is not None:
@@ -205,19 +205,19 @@ def layers(number: int, subject: Subject) -> Figure:
             starts, lengths, places, words = zip(*found[kind], strict=True)
             data.append(bars(kind, starts, lengths, places, words, colour, 0.38 if beside else 0.7))
     layout = rows([tensor(output) for output, _, _ in parts]) | {"xaxis": axis(f" {unit}")}
-    says = subject.label
+    says = shown.label
     if beside and standard is not None:
         says += f", beside {standard.model.name}: the layers that lead to each tensor that both have"
     return Figure(f"layers-{number}", says, EDGES + LOW_ROW * len(parts), data, layout)
 
 
-def roofline(number: int, peaks: Peaks, subjects: Sequence[Subject]) -> Figure | None:
+def roofline(number: int, peaks: Peaks, entries: Sequence[ShownEntry]) -> Figure | None:
     """MACs a second of every layer against its MACs a byte, under what the device reaches. number: of the figure.
 
     Williams, Waterman and Patterson, Roofline: an insightful visual performance model, CACM 2009.
     """
-    found: dict[tuple[bool, str], list[tuple[Subject, Layer]]] = {}
-    for each in subjects:
+    found: dict[tuple[bool, str], list[tuple[ShownEntry, Layer]]] = {}
+    for each in entries:
         for layer in each.entry.profile.layers if each.entry.profile is not None and not each.entry.emulated else ():
             if layer.macs > 0 and layer.bytes > 0 and layer.cost > 0:
                 found.setdefault((each.standard is not None, _precision(layer)), []).append((each, layer))
@@ -250,7 +250,7 @@ def roofline(number: int, peaks: Peaks, subjects: Sequence[Subject]) -> Figure |
     return Figure(f"roofline-{number}", says, CLOUD, data, layout)
 
 
-def _cloud(group: Sequence[Subject], kind: str, symbol: str, colour: str) -> Mark:
+def _cloud(group: Sequence[ShownEntry], kind: str, symbol: str, colour: str) -> Mark:
     names = list(dict.fromkeys(each.entry.model.name for each in group))
     name = ", ".join(filter(None, (names[0] if len(names) == 1 else f"{len(names)} models", kind)))
     x, y = zip(*(_cost_and_worth(each.entry) for each in group), strict=True)
@@ -280,9 +280,9 @@ def _scaled(bounds: tuple[float, float], factor: float) -> tuple[float, float]:
     return factor * bounds[0], factor * bounds[1]
 
 
-def _kind(subject: Subject) -> str:
+def _kind(shown: ShownEntry) -> str:
     """What tells it from others besides its model."""
-    return told({name: value for name, value in subject.parts.items() if name != "model"})
+    return told({name: value for name, value in shown.parts.items() if name != "model"})
 
 
 def _cost(entry: Entry) -> tuple[Callable[[Layer], float], str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from runtime_bench import units
-from runtime_bench.report.subjects import Subject
+from runtime_bench.report.entries import ShownEntry
 from runtime_bench.results import Entry
 
 
@@ -30,29 +30,29 @@ class Headline:
 
 @dataclass(frozen=True)
 class _Pair:
-    subject: Subject
+    shown: ShownEntry
     entry: Entry
     standard: Entry
 
 
-def headlines(subjects: Sequence[Subject]) -> tuple[Headline, ...]:
+def headlines(entries: Sequence[ShownEntry]) -> tuple[Headline, ...]:
     """One for every place, in their order."""
-    places = dict.fromkeys(each.place for each in subjects)
-    return tuple(_headline(place, [each for each in subjects if each.place == place]) for place in places)
+    places = dict.fromkeys(each.place for each in entries)
+    return tuple(_headline(place, [each for each in entries if each.place == place]) for place in places)
 
 
-def _headline(place: str, subjects: Sequence[Subject]) -> Headline:
+def _headline(place: str, entries: Sequence[ShownEntry]) -> Headline:
     pairs = [
         _Pair(each, each.entry, each.standard)
-        for each in subjects
+        for each in entries
         if each.standard is not None and each.entry.failure is None
     ]
-    facts = (_speed(pairs), _instructions(pairs), _size(pairs), _accuracy(pairs, subjects), _certainty(subjects))
-    return Headline(place, _says(pairs, subjects), tuple(fact for fact in facts if fact is not None))
+    facts = (_speed(pairs), _instructions(pairs), _size(pairs), _accuracy(pairs, entries), _certainty(entries))
+    return Headline(place, _says(pairs, entries), tuple(fact for fact in facts if fact is not None))
 
 
-def _says(pairs: Sequence[_Pair], subjects: Sequence[Subject]) -> str:
-    rows = [pair.subject.row for pair in pairs]
+def _says(pairs: Sequence[_Pair], entries: Sequence[ShownEntry]) -> str:
+    rows = [pair.shown.row for pair in pairs]
     names, standards = (
         list(dict.fromkeys(entry.model.name for entry in entries))
         for entries in ([pair.entry for pair in pairs], [pair.standard for pair in pairs])
@@ -77,14 +77,14 @@ def _says(pairs: Sequence[_Pair], subjects: Sequence[Subject]) -> str:
     ratios = [row.instructions_ratio for row in rows if row.instructions_ratio is not None]
     if ratios:
         return f"{standard} executes {_times(ratios)} times the instructions of {who}, emulated"
-    measured = [each for each in subjects if each.entry.summary is not None or each.entry.counts is not None]
+    measured = [each for each in entries if each.entry.summary is not None or each.entry.counts is not None]
     if not measured:
         return "Nothing could be measured"
     return f"{units.count(len(measured), 'model file')} measured, without a standard to compare with"
 
 
 def _speed(pairs: Sequence[_Pair]) -> Fact | None:
-    rows = [pair.subject.row for pair in pairs]
+    rows = [pair.shown.row for pair in pairs]
     speedups = [row.speedup for row in rows if row.speedup is not None]
     if not speedups:
         return None
@@ -97,7 +97,7 @@ def _speed(pairs: Sequence[_Pair]) -> Fact | None:
 
 
 def _instructions(pairs: Sequence[_Pair]) -> Fact | None:
-    rows = [pair.subject.row for pair in pairs]
+    rows = [pair.shown.row for pair in pairs]
     ratios = [row.instructions_ratio for row in rows if row.instructions_ratio is not None]
     if not ratios:
         return None
@@ -112,9 +112,9 @@ def _size(pairs: Sequence[_Pair]) -> Fact | None:
     return _fact("Smaller file", [other / own for own, other in sizes], "{:.2f}x", f"{ours}; the standard {theirs}")
 
 
-def _accuracy(pairs: Sequence[_Pair], subjects: Sequence[Subject]) -> Fact:
-    entries = [pair.entry for pair in pairs] or [each.entry for each in subjects]
-    found = [entry.accuracy for entry in entries if entry.accuracy is not None]
+def _accuracy(pairs: Sequence[_Pair], entries: Sequence[ShownEntry]) -> Fact:
+    measured = [pair.entry for pair in pairs] or [each.entry for each in entries]
+    found = [entry.accuracy for entry in measured if entry.accuracy is not None]
     if not found:
         return Fact("Top-1", "not measured", "bench --data DATA measures it")
     says = _intervals([(100 * low, 100 * high) for low, high in (each.interval for each in found)], "{:.1f}%")
@@ -132,8 +132,8 @@ def _accuracy(pairs: Sequence[_Pair], subjects: Sequence[Subject]) -> Fact:
     return _fact("Top-1", [100 * each.top1 for each in found], "{:.2f}%", says)
 
 
-def _certainty(subjects: Sequence[Subject]) -> Fact:
-    working = [each.entry for each in subjects if each.entry.failure is None]
+def _certainty(entries: Sequence[ShownEntry]) -> Fact:
+    working = [each.entry for each in entries if each.entry.failure is None]
     summaries = [entry.summary for entry in working if entry.summary is not None]
     doubtful = sum(bool(entry.flags) for entry in working)
     if any(entry.emulated for entry in working):
@@ -146,7 +146,7 @@ def _certainty(subjects: Sequence[Subject]) -> Fact:
         processes = [len({burst.process for burst in entry.bursts}) for entry in working]
         says += f"{units.span(processes, '{}')} fresh {'process' if max(processes) == 1 else 'processes'} each"
     flags = dict.fromkeys(flag.flag for entry in working for flag in entry.flags)
-    failed = len(subjects) - len(working)
+    failed = len(entries) - len(working)
     parts = (says, f"flagged: {', '.join(flags)}" if flags else "", f"{failed} failed" if failed else "")
     return Fact("Certainty", figure, "; ".join(filter(None, parts)))
 

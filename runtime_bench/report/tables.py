@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runtime_bench.report.subjects import Subject
+from runtime_bench.report.entries import ShownEntry
 
-HEADERS = {"place": "device", "run": "results"}  # of the parts of a subject; others go by their own name
+HEADERS = {"place": "device", "run": "results"}  # of the parts of a shown; others go by their own name
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table of subjects. form: how its numbers are written."""
+    """A column of a table of entries. form: how its numbers are written."""
 
     title: str
-    value: Callable[[Subject], Cell | float | str | None]
+    value: Callable[[ShownEntry], Cell | float | str | None]
     form: Callable[[float], str] = "{:,}".format
 
-    def cell(self, subject: Subject) -> Cell:
+    def cell(self, shown: ShownEntry) -> Cell:
         """Empty for what there is not."""
-        value = self.value(subject)
+        value = self.value(shown)
         if isinstance(value, Cell):
             return value
         if value is None or isinstance(value, str):
@@ -51,11 +51,11 @@ class Column:
         return Cell(self.form(value), value)
 
 
-def field(path: str) -> Callable[[Subject], Any]:
+def field(path: str) -> Callable[[ShownEntry], Any]:
     """Reads a field of the entry, as in 'accuracy.samples'; None where something on the way to it is."""
 
-    def value(subject: Subject) -> Any:
-        found: Any = subject.entry
+    def value(shown: ShownEntry) -> Any:
+        found: Any = shown.entry
         for name in path.split("."):
             found = None if found is None else getattr(found, name)
         return found
@@ -63,26 +63,24 @@ def field(path: str) -> Callable[[Subject], Any]:
     return value
 
 
-def of_subjects(title: str, subjects: Sequence[Subject], columns: Sequence[Column]) -> Table | None:
-    """A row a subject, without columns that nothing is in; None if nothing is in any."""
-    rows = [[column.cell(subject) for column in columns] for subject in subjects]
+def of_entries(title: str, entries: Sequence[ShownEntry], columns: Sequence[Column]) -> Table | None:
+    """A row a shown, without columns that nothing is in; None if nothing is in any."""
+    rows = [[column.cell(shown) for column in columns] for shown in entries]
     kept = [place for place in range(len(columns)) if any(row[place].text for row in rows)]
     if not kept:
         return None
     return Table(
         title,
-        (*headers(subjects), *(columns[place].title for place in kept)),
-        tuple(
-            (*identity(subject), *(row[place] for place in kept)) for subject, row in zip(subjects, rows, strict=True)
-        ),
+        (*headers(entries), *(columns[place].title for place in kept)),
+        tuple((*identity(shown), *(row[place] for place in kept)) for shown, row in zip(entries, rows, strict=True)),
     )
 
 
-def headers(subjects: Sequence[Subject]) -> list[str]:
-    """The columns that tell subjects apart."""
-    return [HEADERS.get(name, name) for subject in subjects[:1] for name in subject.parts]
+def headers(entries: Sequence[ShownEntry]) -> list[str]:
+    """The columns that tell entries apart."""
+    return [HEADERS.get(name, name) for shown in entries[:1] for name in shown.parts]
 
 
-def identity(subject: Subject) -> list[Cell]:
-    """What tells a subject from others."""
-    return [Cell(value, float(value) if value.isdecimal() else None) for value in subject.parts.values()]
+def identity(shown: ShownEntry) -> list[Cell]:
+    """What tells a shown from others."""
+    return [Cell(value, float(value) if value.isdecimal() else None) for value in shown.parts.values()]

@@ -22,10 +22,10 @@ from runtime_bench.bench import Candidate, Evaluation, Protocol, bench
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.errors import BenchInputError
 from runtime_bench.golden import GoldenVector, Tolerance
+from runtime_bench.measurement import IMAGES_PER_REQUEST
 from runtime_bench.results import Failure, save, summarise
 from runtime_bench.results import load as load_results
 from runtime_bench.runtimes import runtime_for
-from runtime_bench.subject import IMAGES_PER_REQUEST
 
 MEAN, STD = (0.4, 0.5, 0.3), (0.2, 0.25, 0.3)
 
@@ -392,7 +392,7 @@ def test_accuracy_is_that_of_the_runtime_itself(files, images, pixels, name):
 
 @pytest.mark.parametrize(("piece", "lines"), [(7, 10), (100, 3)])
 def test_accuracy_says_how_far_it_is_ten_times_at_most(monkeypatch, files, pixels, piece, lines):
-    monkeypatch.setattr("runtime_bench.subject.IMAGES_PER_REQUEST", piece)
+    monkeypatch.setattr("runtime_bench.measurement.IMAGES_PER_REQUEST", piece)
     evaluation, told = Evaluation("data", pixels, np.zeros(230, int), MEAN, STD), []
     subject = candidate(files["vgg.onnx"], evaluation=evaluation)
     bench([subject], LocalDevice(), quick(), progress=lambda *step: told.append(step))

@@ -27,8 +27,8 @@ from runtime_bench.devices.survey import State
 from runtime_bench.regression import Finding, Tolerances, Verdict
 from runtime_bench.report import page
 from runtime_bench.report.contents import contents
+from runtime_bench.report.entries import shown_entries
 from runtime_bench.report.headline import headlines
-from runtime_bench.report.subjects import subjects
 from runtime_bench.results import Results
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
@@ -86,7 +86,7 @@ TABLES = {
     "description_table": lambda found: render.description_table(found.name, found.description),
     "results_table": lambda found: results_tables.results_table(found.results),
     "comparison_table": lambda found: results_tables.comparison_table(beside_standards([found.results])),
-    "headlines_table": lambda found: results_tables.headlines_table(headlines(subjects([found.results]))),
+    "headlines_table": lambda found: results_tables.headlines_table(headlines(shown_entries([found.results]))),
     "profile_tables": lambda found: profile_tables.profile_tables(found.results),
 }
 FILES = {

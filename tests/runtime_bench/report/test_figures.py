@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime_bench.report import figures, marks
-from runtime_bench.report.subjects import subjects
+from runtime_bench.report.entries import shown_entries
 from runtime_bench.results import Memory
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -22,7 +22,7 @@ def test_ten_thousand_samples_are_not_ten_thousand_points(entry, compressed, res
     random = np.random.default_rng(0)
     few, many = (
         figures.distributions(
-            subjects(
+            shown_entries(
                 [results(*(make(samples=random.integers(100, 120, count).tolist()) for make in (entry, compressed)))]
             )
         )
@@ -32,7 +32,7 @@ def test_ten_thousand_samples_are_not_ten_thousand_points(entry, compressed, res
 
 
 def test_a_distribution_is_around_its_median_and_what_is_beyond_is_counted(entry, results):
-    figure = figures.distributions(subjects([results(entry(samples=(100,) * 90 + (1000,) * 10))]))
+    figure = figures.distributions(shown_entries([results(entry(samples=(100,) * 90 + (1000,) * 10))]))
     ridge = figure.data[0]
     heights = dict(zip(ridge["x"], ridge["y"], strict=True))
     base = max(ridge["y"])
@@ -41,7 +41,7 @@ def test_a_distribution_is_around_its_median_and_what_is_beyond_is_counted(entry
 
 
 def test_speedups_have_their_interval_and_macs_ratio(full):
-    figure = figures.speedups(subjects([full()]))
+    figure = figures.speedups(shown_entries([full()]))
     speed, promised = figure.data
     assert (speed["x"], promised["x"]) == ([5.0], [10.0])
     assert speed["error_x"]["array"][0] >= 0
@@ -52,7 +52,7 @@ def test_speedups_have_their_interval_and_macs_ratio(full):
 
 
 def test_layers_stand_beside_those_of_the_standard(full):
-    _, falcon = subjects([full()])
+    _, falcon = shown_entries([full()])
     figure = figures.layers(1, falcon)
     bars = {trace["name"]: list(zip(trace["base"], trace["x"], strict=True)) for trace in figure.data}
     assert bars == {
@@ -66,7 +66,7 @@ def test_layers_stand_beside_those_of_the_standard(full):
 
 def test_the_roof_is_what_the_device_reaches(full):
     results = full()
-    figure = figures.roofline(1, results.peaks, subjects([results]))
+    figure = figures.roofline(1, results.peaks, shown_entries([results]))
     roof = figure.data[0]
     assert roof["y"][1:] == [10.0, 10.0]  # GMAC/s
     assert roof["x"][1] == 10.0  # MACs a byte
@@ -75,7 +75,7 @@ def test_the_roof_is_what_the_device_reaches(full):
 
 def test_memory_is_stacked_and_never_negative(entry, results):
     memory = Memory(bare=None, before_load=20_000_000, after_load=15_000_000, peak=30_000_000)
-    figure = figures.memory(subjects([results(entry(memory=memory))]))
+    figure = figures.memory(shown_entries([results(entry(memory=memory))]))
     assert [(trace["name"], trace["base"], trace["x"]) for trace in figure.data] == [
         ("Python and the runtime", [0.0], [20.0]),
         ("its inferences, at the peak", [20.0], [10.0]),
@@ -85,7 +85,7 @@ def test_memory_is_stacked_and_never_negative(entry, results):
 @pytest.mark.parametrize("make", [figures.speedups, figures.distributions, figures.trade, figures.memory])
 def test_without_figures_there_is_no_plot(entry, results, make):
     failed = entry(samples=()).model_copy(update={"counts": None})
-    assert make([each for each in subjects([results(entry(), failed)]) if each.entry.summary is None]) is None
+    assert make([each for each in shown_entries([results(entry(), failed)]) if each.entry.summary is None]) is None
 
 
 def test_texts_are_no_markup(full):
@@ -93,7 +93,7 @@ def test_texts_are_no_markup(full):
     entries = [
         each.model_copy(update={"model": each.model.model_copy(update={"name": name})}) for each in full().entries
     ]
-    found = subjects([full(entries=tuple(entries))])
+    found = shown_entries([full(entries=tuple(entries))])
     made = [make(found) for make in (figures.speedups, figures.distributions, figures.trade, figures.memory)]
     for figure in [*made, figures.layers(1, found[1]), figures.roofline(1, full().peaks, found)]:
         text = json.dumps([figure.data, figure.layout])
@@ -103,7 +103,7 @@ def test_texts_are_no_markup(full):
 
 def test_labels_tell_entries_apart(entry, results):
     long = "n" * 100
-    found = subjects([results(entry(), entry(), entry(long), entry(long))])
+    found = shown_entries([results(entry(), entry(), entry(long), entry(long))])
     labels = [each.label for each in found]
     assert len(set(labels)) == 4
     assert all(len(label) < 70 for label in labels)
@@ -117,7 +117,7 @@ def test_devices_are_named_however_long_the_names_are(compressed, entry, results
         for device in devices
         for make, name in ((entry, names[0]), (compressed, names[1]))
     ]
-    found = subjects([results(*entries)])
+    found = shown_entries([results(*entries)])
     labels = [each.label for each in found]
     assert len(set(labels)) == 6
     for label, made in zip(labels, found, strict=True):

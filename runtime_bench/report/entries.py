@@ -13,7 +13,7 @@ LONGEST_PART = 60  # of a label: of a model's or a device's name
 
 
 @dataclass(frozen=True)
-class Subject:
+class ShownEntry:
     """An entry. run: the number of its results, from 1; parts: what tells it from the others; place: where it ran."""
 
     row: Row
@@ -33,7 +33,7 @@ class Subject:
         return None if self.row.standard is self.entry else self.row.standard
 
 
-def subjects(results: Sequence[Results], baseline: str | None = None) -> tuple[Subject, ...]:
+def shown_entries(results: Sequence[Results], baseline: str | None = None) -> tuple[ShownEntry, ...]:
     """Every entry, those that are compared with one another side by side. Raises BenchInputError as `compare` does."""
     rows = beside_standards(results, baseline=baseline)
     runs = [number for number, result in enumerate(results, start=1) for _ in result.entries]
@@ -46,7 +46,7 @@ def subjects(results: Sequence[Results], baseline: str | None = None) -> tuple[S
     kept = [{name: part[name] for name in telling} for part in parts]
     labels = _labels(kept)
     found = [
-        Subject(row, run, place, tell, label)
+        ShownEntry(row, run, place, tell, label)
         for row, run, place, tell, label in zip(rows, runs, places, kept, labels, strict=True)
     ]
     return tuple(sorted(found, key=_order))
@@ -86,7 +86,7 @@ def _labels(parts: Sequence[dict[str, str]]) -> list[str]:
     return found
 
 
-def _order(subject: Subject) -> tuple[object, ...]:
-    model = subject.entry.model
-    threads = 0 if subject.entry.runtime is None else subject.entry.runtime.threads
-    return subject.run, model.target, model.precision, threads, subject.row.standard is not subject.entry
+def _order(shown: ShownEntry) -> tuple[object, ...]:
+    model = shown.entry.model
+    threads = 0 if shown.entry.runtime is None else shown.entry.runtime.threads
+    return shown.run, model.target, model.precision, threads, shown.row.standard is not shown.entry

@@ -118,7 +118,7 @@ class Protocol:
 
 
 @dataclass
-class Subject:
+class Measurement:
     """A candidate on a device, with a number of threads; `number` tells it from the others.
 
     tell: says what it is doing. model: the file, of which the candidate's is a copy. Its methods raise DeviceError
@@ -198,12 +198,14 @@ class Subject:
         self.loads.append(loaded)
         return loaded
 
-    def stand_in(self, candidate: Candidate, device: Device | None = None) -> "Subject":
+    def stand_in(self, candidate: Candidate, device: Device | None = None) -> "Measurement":
         """Another candidate in this one's place, with nothing found yet."""
         where = self.device if device is None else device
-        return Subject(candidate, self.info, where, self.protocol, self.number, self.threads, self.cpus, tell=self.tell)
+        return Measurement(
+            candidate, self.info, where, self.protocol, self.number, self.threads, self.cpus, tell=self.tell
+        )
 
-    def on_host(self, host: Device) -> "Subject":
+    def on_host(self, host: Device) -> "Measurement":
         """What stands for this one on a host and has been checked there: it answers as the device has to."""
         path = self.candidate.rounded or (self.candidate.twin if self.saturated else None)
         there = self.stand_in(self.candidate if path is None else replace(self.candidate, path=path), host)
