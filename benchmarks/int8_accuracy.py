@@ -43,7 +43,7 @@ def main() -> None:
         labels = np.asarray(split.labels)
         inputs = np.concatenate([values.numpy() for values, _ in Images(split, manifest.input).batches(256)])
         for method in options.calibration:
-            int8 = Int8(options.data, calibration=method, keep_accuracy=options.keep_accuracy, max_drop=None)
+            int8 = Int8(options.data, calibration=method, keep_accuracy=options.keep_accuracy, accept_loss=True)
             print(row(bundle, int8, inputs, labels), flush=True)
 
 

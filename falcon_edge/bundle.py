@@ -162,7 +162,7 @@ class Export(Document):
     loss: MeasuredParity | None = Field(default=None, description="what its precision loses against float32")
     macs: int
     notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = Field(default=(), description="what `export --strict` refuses")
+    warnings: tuple[str, ...] = Field(default=(), description="what a strict export refuses")
 
 
 class Speed(Document):

@@ -61,10 +61,10 @@ def hold(path: Path, *, force: bool = False, goes_on: bool = False) -> Iterator[
         if not force and begun and not goes_on:
             raise BadInput(
                 f"{place.path}: a run was stopped here and can go on ({place.checkpoint.name}); choose another name, "
-                "or drop it with --force"
+                "or drop it with `force`"
             )
         if not force and not begun and place.path.exists() and any(place.path.iterdir()):
-            raise BadInput(f"{place.path}: exists already; choose another name, or replace it with --force")
+            raise BadInput(f"{place.path}: exists already; choose another name, or replace it with `force`")
         yield place
 
 

@@ -220,7 +220,7 @@ def _measurements(
     Raises BenchInputError for CPUs that the device does not have.
     """
     if device.emulated and protocol.threads != (1,):
-        raise BenchInputError(f"{device.name} is emulated, with one thread: leave --threads out")
+        raise BenchInputError(f"{device.name} is emulated, with one thread: leave `threads` out")
     measurements: list[Measurement] = []
     copies: dict[Path, PrivateModel] = {}
     for candidate in candidates:

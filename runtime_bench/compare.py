@@ -44,7 +44,7 @@ def compare(
     _refuse_mixtures(results, [entry for result in results for entry in result.entries], across)
     rows = beside_standards(results, baseline=baseline, across=across)
     if all(row.standard is None or row.standard is row.entry for row in rows):
-        raise BenchInputError("nothing to compare with: measure the standard model too, or name it with --baseline")
+        raise BenchInputError("nothing to compare with: measure the standard model too, or name it as `baseline`")
     return rows
 
 
@@ -174,5 +174,5 @@ def _refuse_mixtures(results: Sequence[Results], entries: Sequence[Entry], acros
         if len(values) > 1 and what not in across:
             shown = " and ".join(sorted(map(str, values)))
             raise BenchInputError(
-                f"these results differ in {what} ({shown}); measure them alike to compare them, or say --across {what}"
+                f"these results differ in {what} ({shown}); measure them alike to compare them, or `across` {what}"
             )

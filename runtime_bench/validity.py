@@ -61,7 +61,7 @@ def _of_samples(bursts: tuple[Burst, ...], summary: Summary, wanted: int, pinned
             Flag(
                 flag="noisy",
                 reason=f"the middle half of the samples spreads over {100 * spread:.0f}% of the median",
-                remedy="stop other work on the machine, or pin to idle cores with --cpus",
+                remedy="stop other work on the machine, or pin to idle cores",
             )
         )
     samples = np.array([sample for burst in bursts for sample in burst.samples_ns], np.float64)
@@ -81,7 +81,7 @@ def _of_samples(bursts: tuple[Burst, ...], summary: Summary, wanted: int, pinned
             Flag(
                 flag="unpinned",
                 reason="its threads could move from CPU to CPU",
-                remedy="name CPUs with --cpus, or leave it to --cpus fastest",
+                remedy="name the CPUs, or leave it to the fastest",
             )
         )
     return found

@@ -74,13 +74,8 @@ def check(
         if tolerance is not None:
             share = _share(tolerance)
             allowed = Tolerances(latency=share, memory=share, size=share, counts=share)
-        measuring: dict[str, object] = {
-            "--device": device,
-            "--data": data,
-            "--class-map": class_map,
-            "--output": output,
-        }
-        measuring |= {"--confirm/--no-confirm": confirm, "--patience": patience}
+        measuring: dict[str, object] = {"device": device, "data": data, "class_map": class_map, "output": output}
+        measuring |= {"confirm": confirm, "patience": patience}
         refuse_for_results(new, baseline, measuring)
         seconds = None if patience is None else _seconds(patience)
         check_outputs((history, output, markdown, junit), [new, baseline, *filter(None, (tolerances,))])

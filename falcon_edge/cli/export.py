@@ -106,7 +106,8 @@ def export(
                 integer_io=io is InputOutput.int8,
                 activations=activations.value,
                 keep_accuracy=keep_accuracy,
-                max_drop=None if accept_loss else max_drop,
+                max_drop=max_drop,
+                accept_loss=accept_loss,
                 measure=measure,
                 class_map=classes,
             )

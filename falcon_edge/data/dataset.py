@@ -156,7 +156,7 @@ class Dataset:
             what = "the classes of the data do not match"
             if len(names) != len(self.class_names):
                 what = f"has {len(names)} classes, but the data has {len(self.class_names)}"
-            raise BadInput(f"{model}: {what}: {error}; a class map (--class-map) says which is which") from error
+            raise BadInput(f"{model}: {what}: {error}; `class_map` says which is which") from error
         if matching.in_order:
             nameless = "its classes" if numbered(names) else "the classes of the data"
             pairs = ", ".join(f"{one!r} is {other!r}" for one, other in zip(names[:2], self.class_names, strict=False))

@@ -67,7 +67,7 @@ def build(
     if not name:
         raise BadInput(f"{source}: not a bundle and no known network; use {KNOWN}")
     if width != 1.0:
-        raise BadInput(f"{source}: --width is for {', '.join(BUILTIN)}")
+        raise BadInput(f"{source}: `width` is for {', '.join(BUILTIN)}")
     wanted = {"num_classes": num_classes, "in_channels": in_channels}
     if kind == "timm":
         factory, wanted = _timm(name), {"num_classes": num_classes, "in_chans": in_channels}

@@ -113,7 +113,7 @@ def _choose(path: Path, fits: list[_Fit], own: dict[str, Tensor]) -> _Fit:
     differing = [fit for fit in right[1:] if not _same(fit.tensors, right[0].tensors, own)]
     if differing:
         places = ", ".join(fit.place or "its top" for fit in (right[0], *differing))
-        raise BadInput(f"{path}: holds several weights that fit the network; choose with --weights-key: {places}")
+        raise BadInput(f"{path}: holds several weights that fit the network; choose with `weights_key`: {places}")
     return right[0]
 
 

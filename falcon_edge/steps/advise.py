@@ -17,7 +17,7 @@ def advise(
 ) -> Advice:
     """Advice on an int8 file whose top-1 (0..1) on `samples` images is `top1`; wanted: points that may be lost."""
     text = _accuracy(100 * (top1_float - top1), wanted)
-    text += "; whether it is faster, --measure or falcon-edge bench tell" if speed is None else _speed(speed)
+    text += "; whether it is faster, measuring tells" if speed is None else _speed(speed)
     return Advice(
         file=f"{EXPORTS}/{file.name}", samples=samples, top1_float=top1_float, top1=top1, speed=speed, text=text
     )
@@ -48,7 +48,7 @@ def _accuracy(lost: float, wanted: float | None) -> str:
     if wanted is not None and lost > wanted:
         return f"int8 loses {lost:.2f} points, more than the {wanted:g} that were asked for: fine-tune, or keep float"
     if lost > WORTH_A_WORD:
-        return f"int8 loses {lost:.2f} points; --keep-accuracy leaves the layers that cost most in float"
+        return f"int8 loses {lost:.2f} points; `keep_accuracy` leaves the layers that cost most in float"
     return "int8 loses nothing that shows" if lost > 0 else "int8 loses nothing"
 
 

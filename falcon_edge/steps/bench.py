@@ -170,7 +170,7 @@ def _check_calibration(calibration: Calibration, device: Device) -> None:
     """Before time is spent on counting."""
     if not isinstance(device, CountingDevice):
         raise BadInput(
-            f"{device.name} is measured, not estimated: --calibration is for --device arm64:{calibration.cpu}"
+            f"{device.name} is measured, not estimated: `calibration` is for the device arm64:{calibration.cpu}"
         )
     check_cpu(calibration, device.name.partition(":")[2])
     lacking = device.lacks_cycles()
@@ -312,7 +312,7 @@ def _of_file(path: Path, evaluations: _Evaluations | None) -> Candidate:
     card = read_card(path, description)
     lineage = None if card is None else card.lineage
     if evaluations is not None and card is None:
-        raise BadInput(f"{path}: carries no card that says how images become its input; measure it without --data")
+        raise BadInput(f"{path}: carries no card that says how images become its input; measure it without `data`")
     return Candidate(
         path=path,
         runtime=runtime_for(path.suffix).name,

@@ -106,7 +106,7 @@ def _emulated(device: SshDevice, there: Core) -> Cpu:
             return _modelled(cpu)
     says = "does not tell its CPU" if there.part is None else f"has the CPU {there.part[1]:#x} of {there.part[0]:#x}"
     known = ", ".join(cpu.name for cpu in CPUS if cpu.pipeline is not None)
-    raise BadInput(f"{device.name} {says}; known are {known}: choose the one that is most like it with --cpu")
+    raise BadInput(f"{device.name} {says}; known are {known}: choose the one that is most like it with `cpu`")
 
 
 def _modelled(cpu: Cpu) -> Cpu:

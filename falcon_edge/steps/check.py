@@ -84,7 +84,7 @@ def check_models(
     measuring = {"device": device, "data": data, "class_map": class_map, "confirm": confirm, "patience": patience}
     refuse_for_results(new, baseline, measuring)
     if patience is not None and not 0 <= patience < math.inf:
-        raise BadInput(f"patience {patience}: is a number of seconds, at least 0")
+        raise BadInput(f"`patience` {patience}: is a number of seconds, at least 0")
     if history is not None:
         read(history)  # a damaged one costs no time
     if new.suffix == RESULTS:
@@ -125,7 +125,7 @@ def refuse_for_results(new: Path, baseline: Path, given: Mapping[str, object]) -
         raise BadInput(f"{new} and {baseline}: compare two results files, or two models")
     names = [name for name, value in given.items() if value is not None]
     if kinds == {True} and names:
-        raise BadInput(f"{names[0]}: {new} and {baseline} are results, and nothing is measured; leave {names[0]} out")
+        raise BadInput(f"{new} and {baseline} are results, and nothing is measured; leave `{names[0]}` out")
 
 
 def _selected(path: Path, selection: Selection) -> Results:

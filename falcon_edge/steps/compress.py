@@ -50,7 +50,7 @@ def plan_compression(
     """
     _check_choice(rank, plan, cap_rank)
     if network.compressed:
-        raise BadInput(f"{network.name}: is compressed already; compress the standard network that it came from")
+        raise BadInput(f"{network}: is compressed already; compress the standard network that it came from")
     if plan is not None and not plan.replaced:
         raise BadInput("this plan replaces no layer; nothing to compress")
     statistics: dict[str, PatchStatistics] = {}
@@ -58,7 +58,7 @@ def plan_compression(
     _tell_cost(made, rank)
     if init == "whitened":
         if dataset is None:
-            raise BadInput("--init whitened needs --data")
+            raise BadInput("`init` whitened needs `data`")
         inputs = _inputs(_calibration(dataset, network), STATISTICS_IMAGES)
         statistics = patch_statistics(network.module, made.replaced, inputs)
         made = _plan(network, rank, cap_rank, plan, statistics)
@@ -85,10 +85,10 @@ def compress(
     checkpoint: where the fine-tuning keeps its state, to go on if it is killed.
     """
     if recipe is not None and recipe.epochs > 0 and dataset is None:
-        raise BadInput("fine-tuning needs --data")
+        raise BadInput("fine-tuning needs `data`")
     made, statistics = plan_compression(network, dataset, rank=rank, plan=plan, cap_rank=cap_rank, init=init)
     module = surgery.apply(network.module, made.replaced, statistics=statistics)
-    answer(f"{network.name}, compressed,", module, network.input.shape)  # it may ask a layer for what is no more
+    answer(f"{network}, compressed,", module, network.input.shape)  # it may ask a layer for what is no more
     compressed = replace(network, module=module, plan=made)
     said: dict[str, Any] = {"rank": rank, "plan": None, "init": init, **(options or {}), **met(dataset)}
     said |= {"cap_rank": True} if cap_rank else {}
@@ -106,7 +106,7 @@ def compress(
     elif has_batchnorm(module):
         notice(
             "without data the statistics of batch normalisation stay those of the standard network, and the "
-            "compressed one may answer at random: give --data"
+            "compressed one may answer at random: give `data`"
         )
     step = Step(verb="compress", options=said, data=None if dataset is None else dataset.name)
     parent = network.as_parent or Parent(name=network.name, identity=identity(network.module))
@@ -149,7 +149,7 @@ def compress_bundle(
     """
     tunes = recipe is not None and recipe.epochs > 0
     if tunes and data is None:
-        raise BadInput("fine-tuning needs --data")
+        raise BadInput("fine-tuning needs `data`")
     if os.path.realpath(bundle_path(output)) == os.path.realpath(choice.model):
         raise BadInput(f"{choice.model}: is the standard network, which is still needed; choose another output")
     with hold(output, force=force, goes_on=tunes) as place:
@@ -188,9 +188,9 @@ def _opened(
 
 def _check_choice(rank: int | None, plan: object, cap_rank: bool) -> None:
     if (rank is None) == (plan is None):
-        raise BadInput("give either --rank or --plan")
+        raise BadInput("give either `rank` or `plan`")
     if cap_rank and rank is None:
-        raise BadInput("--cap-rank goes with --rank")
+        raise BadInput("`cap_rank` goes with `rank`")
     if rank is not None and rank < 1:
         raise BadInput(f"rank {rank}: FALCON needs a rank of at least 1")
 
@@ -221,7 +221,7 @@ def _read_plan(path: Path) -> Plan:
 def _tell_cost(plan: Plan, rank: int | None) -> None:
     """A notice where the network, or layers of it, cost more MACs than before."""
     dear = [f"{layer.name} at rank {layer.rank}" for layer in plan.layers if layer.planned_macs > layer.macs]
-    remedy = "lower their ranks in the plan" if rank is None else "--cap-rank lowers their rank"
+    remedy = "lower their ranks in the plan" if rank is None else "`cap_rank` lowers their rank"
     if plan.planned_macs >= plan.macs:
         saving = largest_saving_rank(plan)
         advice = f"the largest rank that saves is {saving}" if saving else "no rank saves any"

@@ -81,7 +81,7 @@ def export_bundle(
     """
     forms = _chosen(targets, precisions)
     if any(precision == "int8" for _, precision in forms) and int8 is None:
-        raise BadInput("int8 needs images to calibrate with: --data DATA")
+        raise BadInput("int8 needs images to calibrate with: give `data`")
     with (
         edit_bundle(path) as draft,
         tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder,

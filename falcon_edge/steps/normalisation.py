@@ -36,7 +36,7 @@ class Normalisation:
 
     def __str__(self) -> str:
         numbers = (",".join(f"{number:.6g}" for number in side) for side in (self.mean, self.std))
-        return " --std ".join(("--mean " + next(numbers), *numbers))
+        return " `std` ".join(("`mean` " + next(numbers), *numbers))
 
 
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "ImageNet's")
@@ -60,13 +60,13 @@ def normalisation(
 ) -> Normalisation:
     """What the user says; ImageNet's for photo networks; else the data's; else to -1..1."""
     if (mean is None) != (std is None):
-        raise BadInput("--mean and --std go together")
+        raise BadInput("`mean` and `std` go together")
     channels = shape[0]
     if mean is not None and std is not None:
         if len(mean) != channels or len(std) != channels:
-            raise BadInput(f"--mean and --std need {channels} numbers each")
+            raise BadInput(f"`mean` and `std` need {channels} numbers each")
         if not (all(map(math.isfinite, mean)) and all(0 < number < math.inf for number in std)):
-            raise BadInput("--mean and --std are finite numbers, std above 0")
+            raise BadInput("`mean` and `std` are finite numbers, std above 0")
         return Normalisation(mean, std)
     if channels == 3 and min(shape[1:]) >= PHOTO_SIZE:
         return IMAGENET

@@ -77,7 +77,7 @@ def _opened(
         return network_of(open_bundle(path), dataset, class_map, trust_code=choice.trust_code)
     if path.exists() and choice.model not in BUILTIN and ":" not in choice.model:
         raise BadInput(
-            f"{choice.model}: a file or folder, but not a bundle; give a network's name and --weights {path}"
+            f"{choice.model}: a file or folder, but not a bundle; give a network's name and `weights` {path}"
         )
     return _from_source(choice, dataset, class_map)
 
@@ -118,6 +118,7 @@ def network_of(
         plan,
         manifest.lineage,
         raw_images(bundle),
+        called=str(path),
     )
     return opened, dataset
 
@@ -133,8 +134,8 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
     if choice.weights is not None:
         load_weights(network, choice.weights, choice.weights_key)
     elif choice.weights_key is not None:
-        raise BadInput("--weights-key chooses among the weights of a file: give it with --weights")
-    advice = "" if choice.input_shape is not None else "; if it takes another one, say so with --input"
+        raise BadInput("`weights_key` chooses among the weights of a file: give it with `weights`")
+    advice = "" if choice.input_shape is not None else "; if it takes another one, say so with `input_shape`"
     classes = answer(choice.model, network, shape, advice).shape
     if len(classes) != 2:
         raise BadInput(
@@ -171,7 +172,7 @@ def _input_shape(choice: Choice, dataset: Dataset | None) -> tuple[int, int, int
     if dataset.image_shape is None:
         raise BadInput(
             f"{dataset.source}: its images differ in size, so that the input of {choice.model} is not known: give it "
-            "with --input, as in --input 3x224x224"
+            "with `input_shape`, as in 3x224x224"
         )
     return (dataset.image_shape[2], *dataset.image_shape[:2])
 
@@ -187,7 +188,7 @@ def _labelled(
     if len(names) == count:
         return names, dataset.of_classes(names, model, class_map)
     if names and not (numbered(names) and len(names) < count):
-        raise BadInput(f"{model} has {count} classes, but the data has {len(names)}: use --num-classes or --class-map")
+        raise BadInput(f"{model} has {count} classes, but the data has {len(names)}: use `num_classes` or `class_map`")
     numbers = tuple(map(str, range(count)))
     matched = dataset.of_classes(numbers, model, class_map)
     labels = labels_of(dataset.class_names, numbers, class_map)

@@ -39,7 +39,7 @@ class Int8:
     data, samples: the images that ranges are taken from. calibration: a method of converters.quantization.ranges.
     integer_io: input and output are integers too. activations: of the .onnx, "uint8" or its twin "int8".
     keep_accuracy: points of top-1 that may be lost on validation images before layers are left in float (None: any).
-    max_drop: points of top-1 that may be lost there at all (None: any).
+    max_drop: points of top-1 that may be lost there at all, unless there is accept_loss.
     measure: time int8 against float32 on this machine, for the advice.
     class_map: which class of the data is which of the network, where their names do not say so.
     """
@@ -50,18 +50,19 @@ class Int8:
     integer_io: bool = False
     activations: ActivationType = "uint8"
     keep_accuracy: float | None = None
-    max_drop: float | None = MAX_DROP
+    max_drop: float = MAX_DROP
+    accept_loss: bool = False
     measure: bool = False
     class_map: ClassMap | None = None
 
     def __post_init__(self) -> None:
         if self.calibration not in METHODS:
-            raise BadInput(f"--calibration {self.calibration}: there are {', '.join(METHODS)}")
+            raise BadInput(f"`calibration` {self.calibration}: there are {', '.join(METHODS)}")
         if self.samples < 1:
             raise BadInput("calibration needs at least one image")
-        for name, points in (("keep-accuracy", self.keep_accuracy), ("max-drop", self.max_drop)):
+        for name, points in (("keep_accuracy", self.keep_accuracy), ("max_drop", self.max_drop)):
             if points is not None and not points >= 0:
-                raise BadInput(f"--{name} is at least 0 points")
+                raise BadInput(f"`{name}` is at least 0 points")
 
 
 class Inputs(Sequence[np.ndarray]):
@@ -151,11 +152,11 @@ class Quantizer:
     def check_top1(self, file: str, top1: float) -> None:
         """Raise BelowAsked if an int8 file's top-1 on the validation images is worse than `max_drop` allows."""
         limit, lost = self.options.max_drop, 100 * (self.float_top1 - top1)
-        if limit is not None and lost > limit + 1e-9:
+        if not self.options.accept_loss and lost > limit + 1e-9:
             raise BelowAsked(
                 f"{file}: int8 loses {lost:.2f} points of top-1 ({100 * self.float_top1:.2f}% to {100 * top1:.2f}% on "
-                f"{self.validation_images} validation images) and --max-drop allows {limit:g}: --keep-accuracy leaves "
-                "layers in float, --accept-loss exports it as it is"
+                f"{self.validation_images} validation images) and `max_drop` allows {limit:g}: `keep_accuracy` leaves "
+                "layers in float, `accept_loss` exports it as it is"
             )
 
     def top1(self, source: Path | ModelProto) -> float:

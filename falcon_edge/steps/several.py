@@ -36,7 +36,7 @@ def bench_each(
     names = [device.name for device in devices]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise BadInput(f"--device {twice[0]}: named twice")
+        raise BadInput(f"{twice[0]}: named twice")
     run = _Run(paths, protocol, devices, options, progress)
     away = [number for number, device in enumerate(devices) if not isinstance(device, LocalDevice)]
     if len(devices) > 1:

@@ -26,7 +26,7 @@ def train(
     """
     dataset.require("train")
     if network.compressed:
-        raise BadInput(f"{network.name}: is compressed; train a standard network")
+        raise BadInput(f"{network}: is compressed; train a standard network")
     history, options = tune(network, dataset, recipe, checkpoint=checkpoint, progress=progress)
     return network.after(
         Step(verb="train", options=options | met(dataset), data=dataset.name),

@@ -34,7 +34,7 @@ def require_trust(path: Path, manifest: Manifest, *, trust_code: bool = False) -
     raise BadInput(
         f"{path}: its network is code, {manifest.architecture.source} ({code or 'not found from this folder'}), and "
         "there is no record that you packed it here (earlier versions kept none): if you trust that code, add "
-        f"--trust-code, or set {VARIABLE}=1"
+        f"`trust_code`, or set {VARIABLE}=1"
     )
 
 
@@ -59,7 +59,7 @@ def record(manifest: Manifest) -> None:
     except OSError as error:
         notice(
             f"{manifest.name}: that it was packed here cannot be recorded ({error.strerror or error}): its code will "
-            "have to be asked for with --trust-code"
+            "have to be asked for with `trust_code`"
         )
 
 

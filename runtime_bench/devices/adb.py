@@ -205,7 +205,7 @@ def _chosen(found: tuple[Phone, ...], wanted: str | None) -> str:
     elif len(ready := [phone for phone in found if phone.remedy is None]) == 1:
         phone = ready[0]
     elif ready:
-        raise DeviceError(f"adb lists several phones: {listed}; name one, as in --device adb:{ready[0].serial}")
+        raise DeviceError(f"adb lists several phones: {listed}; name one, as in adb:{ready[0].serial}")
     elif not found:
         raise DeviceError("adb lists no phone: plug one in and allow USB debugging")
     else:

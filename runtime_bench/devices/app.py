@@ -74,7 +74,7 @@ class AppWorker:
                 self._stop()
                 if damaged:
                     raise WorkerError(f"{action}: the app's answer is damaged: update the app", kind="protocol")
-                raise WorkerError(f"{action}: no answer within {timeout:g} s (--timeout)", kind="timeout")
+                raise WorkerError(f"{action}: no answer within {timeout:g} s (`timeout`)", kind="timeout")
             time.sleep(pause)
             pause = min(2 * pause, LAST_POLL)
 

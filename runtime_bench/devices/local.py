@@ -127,7 +127,7 @@ class LocalWorker:
             line = self._exchange(json.dumps({"do": action, **request}).encode() + b"\n", until)
         except TimeoutError:
             self._kill()
-            raise WorkerError(f"{action}: no answer within {timeout:g} s (--timeout)", kind="timeout") from None
+            raise WorkerError(f"{action}: no answer within {timeout:g} s (`timeout`)", kind="timeout") from None
         except OverflowError:
             self._kill()
             raise WorkerError(f"{action}: the worker says too much", kind="protocol") from None

@@ -25,4 +25,4 @@ def device_named(name: str, *, clean: bool = False) -> Device:
         return SshDevice(name, clean=clean)
     if kind == "adb":
         return AdbDevice(name, clean=clean)
-    raise BenchInputError(f"--device {name}: no such device; known are {KNOWN}")
+    raise BenchInputError(f"{name}: no such device; known are {KNOWN}")

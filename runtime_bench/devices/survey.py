@@ -16,7 +16,7 @@ from runtime_bench.runtimes import RUNTIMES
 
 @dataclass(frozen=True)
 class State:
-    """A device by its name for --device: what it is or lacks, and the command that helps where it is not ready."""
+    """A device by the name that chooses it: what it is or lacks, and the command that helps where it is not ready."""
 
     name: str
     ready: bool

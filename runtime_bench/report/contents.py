@@ -66,7 +66,7 @@ def _notes(results: Sequence[Results], found: Sequence[ShownEntry]) -> Iterator[
     if any(result.interrupted for result in results):
         yield "The measurement was interrupted; what was measured until then is here."
     if all(each.standard is None for each in found):
-        yield "No standard model was found by lineage. --baseline NAME compares with a model by its name."
+        yield "No standard model was found by lineage. One can be named as the baseline."
     for each in found:
         if each.entry.failure is not None:
             yield f"{each.label} failed ({each.entry.failure.kind}): {each.entry.failure.message}"

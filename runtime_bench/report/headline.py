@@ -116,7 +116,7 @@ def _accuracy(pairs: Sequence[_Pair], entries: Sequence[ShownEntry]) -> Fact:
     measured = [pair.entry for pair in pairs] or [each.entry for each in entries]
     found = [entry.accuracy for entry in measured if entry.accuracy is not None]
     if not found:
-        return Fact("Top-1", "not measured", "bench --data DATA measures it")
+        return Fact("Top-1", "not measured", "no labelled images were given")
     says = _intervals([(100 * low, 100 * high) for low, high in (each.interval for each in found)], "{:.1f}%")
     both = [
         (pair.entry.accuracy, pair.standard.accuracy)

@@ -67,7 +67,7 @@ CASES = [
         f"{COMPRESS} --data animals.npz -o out",
         "standard.falcon: the classes of the data do not match: 'cat', 'dog', 'emu' are none of 'rows', 'columns'",
     ),
-    ("train standard.falcon --data animals.npz --epochs 1 -o out", "a class map (--class-map) says which is which"),
+    ("train standard.falcon --data animals.npz --epochs 1 -o out", "--class-map says which is which"),
     (
         "export standard.falcon --precision int8 --data animals.npz",
         "standard.falcon: the classes of the data do not match: 'cat', 'dog', 'emu' are none of 'rows'",
@@ -183,7 +183,7 @@ CASES = [
     (f"{BENCH} --runtime missing", "missing: no such runtime; known are onnxruntime (ort), litert (tflite)"),
     (f"{BENCH} --runtime litert", "nothing to measure"),
     (f"{BENCH} --target missing", "nothing to measure"),
-    (f"{BENCH} --device missing", "--device missing"),
+    (f"{BENCH} --device missing", "missing: no such device"),
     *(
         (f"{verb} {words}", said)
         for verb in ("compare", "report")

@@ -179,7 +179,7 @@ def test_a_name_too_long_is_one_line(tmp_path):
 
 def test_a_bundle_is_replaced_only_by_force(tmp_path):
     path = make(tmp_path / "net.falcon")
-    said = "net.falcon: exists already; choose another name, or replace it with --force"
+    said = "net.falcon: exists already; choose another name, or replace it with `force`"
     assert refusal(path).endswith(said)
     assert refusal(tmp_path / "net", goes_on=True).endswith(said)
     with pytest.raises(BadInput, match="exists already"):

@@ -81,7 +81,7 @@ def test_lineage_goes_by_weights_and_not_by_names(entry, compressed, results):
 
 def test_models_without_lineage_do_not_belong_together(entry, compressed, results):
     nameless = {"identity": None, "parent": None}
-    with pytest.raises(BenchInputError, match="--baseline"):
+    with pytest.raises(BenchInputError, match="`baseline`"):
         compare([results(entry(**nameless), compressed(**nameless), entry("third", role=None, **nameless))])
 
 

@@ -50,7 +50,7 @@ def test_a_spread_of_more_than_a_tenth_of_the_median(half, flagged):
     assert set(found) == ({"noisy"} if flagged else set())
     if flagged:
         assert "12% of the median" in found["noisy"].reason
-        assert "--cpus" in found["noisy"].remedy
+        assert "idle cores" in found["noisy"].remedy
 
 
 def test_a_few_stragglers_are_not_noise():

@@ -192,7 +192,7 @@ def test_a_refusal_names_the_model_and_the_way_out():
         data_set(ANIMALS, [0, 2, 1]).of_classes(("cat", "dog", "emu", "fox"), "model.onnx")
     assert str(caught.value) == (
         "model.onnx: has 4 classes, but the data has 3: 'émeu' is none of 'cat', 'dog', 'emu' (and 1 more); "
-        "a class map (--class-map) says which is which"
+        "`class_map` says which is which"
     )
     with pytest.raises(BadInput, match="holds no images"), pytest.warns(Notice, match="lacks 2 of the 3"):
         data_set(ANIMALS, [0, 1]).of_classes(ANIMALS, "model", {"cat": None, "dog": None})

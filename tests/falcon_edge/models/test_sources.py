@@ -127,7 +127,7 @@ def test_a_network_that_does_not_fit_the_memory_is_one_line():
 
 def test_width_is_for_our_own(user_module):
     user_module("def net(): return nn.Linear(1, 1)")
-    assert "--width is for vgg19" in refused(build, "users_own:net", width=0.5)
+    assert "`width` is for vgg19" in refused(build, "users_own:net", width=0.5)
 
 
 def test_torch_does_not_import_its_compiler_to_count_a_network_of_ours():

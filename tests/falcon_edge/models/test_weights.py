@@ -296,7 +296,7 @@ def test_two_that_fit_are_asked_about(tmp_path):
     torch.save(state, path)
     network = small()
     line = refused(load_weights, network, path)
-    assert line.endswith("choose with --weights-key: state_dict, state_dict_ema.module")
+    assert line.endswith("choose with `weights_key`: state_dict, state_dict_ema.module")
     for key, expected in (("state_dict", trained), ("state_dict_ema", averaged), ("state_dict_ema.module", averaged)):
         load_weights(network, path, key)
         assert same(network, expected)
@@ -307,7 +307,7 @@ def test_the_key_chooses_by_the_beginning_of_names_too(tmp_path):
     student, teacher, network = small(), small(), small()
     state = prefixed("student.", student.state_dict()) | prefixed("teacher.", teacher.state_dict())
     path = write(tmp_path / "w.safetensors", state)
-    assert "choose with --weights-key: student, teacher" in refused(load_weights, network, path)
+    assert "choose with `weights_key`: student, teacher" in refused(load_weights, network, path)
     load_weights(network, path, "teacher")
     assert same(network, teacher)
 

@@ -189,7 +189,7 @@ def test_what_cannot_be_measured(exported, standard, tmp_path, stripes):
     tests = (
         ([standard], {}, r"standard\.falcon: has no exported files; run falcon-edge export"),
         ([tmp_path / "nothing.falcon"], {}, r"nothing\.falcon"),
-        (exported, {"device": "moon"}, "--device moon: no such device; known are local, arm64"),
+        (exported, {"device": "moon"}, "moon: no such device; known are local, arm64"),
         (exported, {"data": "nothing"}, "no such data set"),
         (exported, {"data": str(tmp_path / "other.npz")}, "has 3 classes, but the data has 4"),
         (exported, {"data": str(tmp_path / "train.npz")}, "has no test split"),

@@ -194,7 +194,7 @@ def test_a_clock_that_changed_is_refused(board, files, counted, monkeypatch):
     ("options", "kind", "said"),
     [
         ({"part": A53}, BadInput, r"no cycle model of cortex-a53: "),
-        ({"part": 0xD05}, BadInput, r"board has the CPU 0xd05 of 0x41; known are cortex-a72, cortex-a76: .* --cpu$"),
+        ({"part": 0xD05}, BadInput, r"board has the CPU 0xd05 of 0x41; known are cortex-a72, cortex-a76: .* `cpu`$"),
         ({"part": None}, BadInput, r"board does not tell its CPU; known are "),
         (
             {"governor": "ondemand"},
@@ -272,7 +272,7 @@ def test_bench_estimates_by_a_calibration(calibrated, files, table, tmp_path, mo
 @pytest.mark.parametrize(
     ("device", "said"),
     [
-        ("local", "local is measured, not estimated: --calibration is for --device arm64:cortex-a72"),
+        ("local", "local is measured, not estimated: --calibration is for the device arm64:cortex-a72"),
         ("arm64:a76", "the calibration of board is of cortex-a72, and not of cortex-a76"),
     ],
 )

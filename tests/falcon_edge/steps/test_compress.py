@@ -253,7 +253,7 @@ def test_a_plan_that_costs_more_says_which_rank_saves():
                 f"the largest rank that saves is {saving}"
             )
         if dear:
-            expected.append(f"these layers cost more MACs than before: {', '.join(dear)}; --cap-rank lowers their rank")
+            expected.append(f"these layers cost more MACs than before: {', '.join(dear)}; `cap_rank` lowers their rank")
         assert said == expected
 
 
@@ -278,7 +278,7 @@ def test_layers_of_a_plan_file_that_cost_more_are_named(tmp_path):
     said = notices(WIDER, plan_file=path)[1]
     assert said[0].endswith("lower their ranks in the plan")
     assert "; lower their ranks in the plan" in said[1]
-    with pytest.raises(BadInput, match="--cap-rank goes with --rank"):
+    with pytest.raises(BadInput, match="`cap_rank` goes with `rank`"):
         plan_of(WIDER, plan_file=path, cap_rank=True)
 
 
@@ -375,14 +375,14 @@ def test_plans_that_cannot_be_used(standard, tmp_path, change, said):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ({}, "give either --rank or --plan"),
-        ({"rank": 1, "plan_file": "plan.json"}, "give either --rank or --plan"),
+        ({}, "give either `rank` or `plan`"),
+        ({"rank": 1, "plan_file": "plan.json"}, "give either `rank` or `plan`"),
         ({"plan_file": "plan.json"}, "cannot be read"),
         ({"rank": 0}, "rank 0: FALCON needs a rank of at least 1"),
         ({"rank": -1}, "rank -1"),
         ({"rank": 10}, "above the lossless rank of every layer"),
-        ({"rank": 1, "init": "whitened"}, "--init whitened needs --data"),
-        ({"rank": 1, "recipe": RECIPE}, "fine-tuning needs --data"),
+        ({"rank": 1, "init": "whitened"}, "`init` whitened needs `data`"),
+        ({"rank": 1, "recipe": RECIPE}, "fine-tuning needs `data`"),
         ({"rank": 1, "data": "nothing"}, "no such data set"),
     ],
 )
@@ -420,7 +420,7 @@ def test_a_bundle_that_is_there_is_kept_unless_it_is_to_go(standard, compressed,
     before = contents(path)
     words = {"data": "nothing", "rank": 1, "init": "whitened"}
     for recipe in (None, RECIPE):
-        with pytest.raises(BadInput, match=r"net\.falcon: exists already; .* replace it with --force"):
+        with pytest.raises(BadInput, match=r"net\.falcon: exists already; .* replace it with `force`"):
             compress_bundle(Choice("nothing"), path, **words, recipe=recipe)
     with locked(path), pytest.raises(BadInput, match=r"net\.falcon: process \d+ is writing it"):
         compress_bundle(Choice("nothing"), path, **words, force=True)

@@ -163,7 +163,7 @@ def test_numbers_of_classes_may_lack_some_of_a_network_and_names_may_not(tmp_pat
     with pytest.warns(Notice, match="lacks 2 of the 5 classes of vgg8: '3', '4'"):
         opened, dataset = open_with_data(Choice("vgg8", width=0.125, num_classes=5), numbers)
     assert opened.labels == dataset.class_names == tuple("01234")
-    with pytest.raises(BadInput, match="vgg8 has 5 classes, but the data has 3: use --num-classes or --class-map"):
+    with pytest.raises(BadInput, match="vgg8 has 5 classes, but the data has 3: use `num_classes` or `class_map`"):
         open_with_data(Choice("vgg8", width=0.125, num_classes=5), str(stripes))
 
 

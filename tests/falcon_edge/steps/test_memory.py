@@ -40,7 +40,7 @@ from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.quantize import Int8
 
 def peak(name):
-    int8 = Int8(sys.argv[1], samples=4, max_drop=None)
+    int8 = Int8(sys.argv[1], samples=4, accept_loss=True)
     export_bundle(Path(name + ".falcon"), ("onnx", "tflite"), ("int8",), int8=int8)
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 

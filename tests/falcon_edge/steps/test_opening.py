@@ -87,7 +87,7 @@ def test_a_users_network_and_images_of_several_sizes_need_the_input(user_module)
     )
     data = dataset((0, 0, 3), sizes=[(9, 9), (12, 8), (10, 10)])
     assert "images differ in size" in refused(Choice("users_own:net"), data)
-    assert "with --input" in refused(Choice("users_own:net"), data)
+    assert "with `input_shape`" in refused(Choice("users_own:net"), data)
     assert open_network(Choice("users_own:net", input_shape=(3, 9, 8)), data).input.shape == (3, 9, 8)
     assert open_network(Choice("resnet18"), data).input.shape == (3, 224, 224)
 
@@ -116,9 +116,9 @@ def test_normalisation(stripes):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"mean": (0.5,)}, "--mean and --std go together"),
-        ({"std": (0.5,)}, "--mean and --std go together"),
-        ({"mean": (0.5, 0.5), "std": (0.5, 0.5)}, "--mean and --std need 1 numbers each"),
+        ({"mean": (0.5,)}, "`mean` and `std` go together"),
+        ({"std": (0.5,)}, "`mean` and `std` go together"),
+        ({"mean": (0.5, 0.5), "std": (0.5, 0.5)}, "`mean` and `std` need 1 numbers each"),
         ({"mean": (0.5,), "std": (0.0,)}, "std above 0"),
         ({"mean": (float("nan"),), "std": (0.5,)}, "are finite numbers"),
         ({"mean": (0.5,), "std": (float("nan"),)}, "are finite numbers"),
@@ -135,7 +135,7 @@ def test_choices_that_are_refused(change, said):
 
 def test_data_of_other_classes_or_channels_is_refused():
     data = dataset((12, 12, 1), classes=4)
-    assert "vgg8 has 5 classes, but the data has 4: use --num-classes" in refused(replace(SMALL, num_classes=5), data)
+    assert "vgg8 has 5 classes, but the data has 4: use `num_classes`" in refused(replace(SMALL, num_classes=5), data)
     assert "an input of 5 cannot be made of them" in refused(replace(SMALL, input_shape=(5, 28, 28)), data)
 
 
@@ -158,7 +158,7 @@ def test_files_and_folders_that_are_no_bundles(tmp_path, monkeypatch):
     (tmp_path / "weights.pt").write_text("x")
     (tmp_path / "things").mkdir()
     for name in ("weights.pt", "things"):
-        assert f"give a network's name and --weights {name}" in refused(Choice(name))
+        assert f"give a network's name and `weights` {name}" in refused(Choice(name))
 
 
 def test_a_folder_with_the_name_of_a_network_is_not_in_the_way(tmp_path, monkeypatch):
@@ -311,7 +311,7 @@ def test_one_of_several_weights_is_chosen_by_its_key(tmp_path):
     first, second = (open_network(replace(SMALL, seed=seed)).module.state_dict() for seed in (1, 2))
     torch.save({"model": first, "model_ema": second}, tmp_path / "w.pt")
     choice = replace(SMALL, weights=tmp_path / "w.pt")
-    assert "choose with --weights-key: model, model_ema" in refused(choice)
+    assert "choose with `weights_key`: model, model_ema" in refused(choice)
     loaded = open_network(replace(choice, weights_key="model_ema")).module.state_dict()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in second.items())
-    assert "give it with --weights" in refused(replace(SMALL, weights_key="model"))
+    assert "give it with `weights`" in refused(replace(SMALL, weights_key="model"))

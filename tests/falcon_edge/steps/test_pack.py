@@ -117,7 +117,7 @@ def test_top1_is_measured_and_a_guessed_normalisation_is_said(tmp_path, trained,
     assert manifest.accuracy == (before,)
     (guessed,) = said
     mean = ",".join(f"{number:.6g}" for number in manifest.input.mean)
-    assert guessed.startswith(f"vgg8: its normalisation is a guess, the data's own (--mean {mean} --std ")
+    assert guessed.startswith(f"vgg8: its normalisation is a guess, the data's own (`mean` {mean} `std` ")
 
 
 @pytest.mark.parametrize(("mean", "std"), [((0.0,), (1 / 255,)), ((0.9,), (0.01,))])
@@ -127,7 +127,7 @@ def test_a_normalisation_that_is_clearly_better_is_said(tmp_path, trained, strip
     assert (manifest.input.mean, manifest.input.std) == (mean, std)
     found = re.fullmatch(
         r"vgg8: top-1 is ([\d.]+)% on 90 test images, and ([\d.]+)% with another normalisation, "
-        r"(.*): --mean ([\d.]+) --std ([\d.]+)",
+        r"(.*): `mean` ([\d.]+) `std` ([\d.]+)",
         said[0],
     )
     assert found is not None, said

@@ -262,7 +262,7 @@ def test_what_each_layer_loses_is_in_the_manifest(integer):
 @pytest.mark.parametrize("targets", [("onnx",), ("tflite",), ("ort",)])
 def test_a_loss_beyond_what_is_allowed_writes_nothing(bundle_that_int8_ruins, targets):
     before = {file: file.read_bytes() for file in bundle_that_int8_ruins.rglob("*") if file.is_file()}
-    with pytest.warns(Notice), pytest.raises(BelowAsked, match=r"loses \d+\.\d\d points .* --max-drop allows 1"):
+    with pytest.warns(Notice), pytest.raises(BelowAsked, match=r"loses \d+\.\d\d points .* `max_drop` allows 1"):
         export_bundle(bundle_that_int8_ruins, targets, ("fp32", "int8"), int8=Int8("sample", samples=64))
     assert {file: file.read_bytes() for file in bundle_that_int8_ruins.rglob("*") if file.is_file()} == before
 

@@ -106,7 +106,7 @@ def test_what_no_device_can_measure_is_said(tmp_path):
 
 
 def test_a_device_twice_is_refused(model):
-    with pytest.raises(BadInput, match="--device a: named twice"):
+    with pytest.raises(BadInput, match="a: named twice"):
         bench_each(model, QUICK, [Board("a"), Board("b"), Board("a")])
 
 

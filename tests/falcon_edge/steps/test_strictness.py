@@ -45,7 +45,7 @@ def ties(tmp_path, user_module):
         arrays |= {f"x_{split}": images, f"y_{split}": np.arange(count) % 3}
     np.savez(tmp_path / "pixels.npz", **arrays)
     pack_bundle(Choice("users_own:net", input_shape=(3, 1, 1)), tmp_path / "net")
-    return tmp_path / "net.falcon", Int8(str(tmp_path / "pixels.npz"), max_drop=None)
+    return tmp_path / "net.falcon", Int8(str(tmp_path / "pixels.npz"), accept_loss=True)
 
 
 def test_the_operator_is_named_and_the_export_goes_on(ties):

@@ -194,7 +194,7 @@ def test_an_older_bundle_is_replaced_when_asked(standard, tmp_path, stripes, cho
     with create_bundle(tmp_path / "net.falcon") as draft:
         draft.write("exports/old.onnx", b"old")
         draft.manifest = open_bundle(standard).manifest.model_copy(update={"golden": Golden()})
-    with pytest.raises(BadInput, match=r"net\.falcon: exists already; choose another name, or replace it with --force"):
+    with pytest.raises(BadInput, match=r"net\.falcon: exists already; choose another name, or replace it with `force`"):
         train_bundle(choice, "no such data", tmp_path / "net", recipe)
     manifest = train_bundle(choice, str(stripes), tmp_path / "net", replace(recipe, epochs=1), force=True)
     assert open_bundle(tmp_path / "net.falcon").manifest == manifest

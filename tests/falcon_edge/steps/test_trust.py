@@ -59,7 +59,7 @@ def runs(path, **choice):
         error = caught(open_network, Choice(str(path), **choice))
     if error is not None:
         assert "no record that you packed it here" in error
-        assert "--trust-code, or set FALCON_EDGE_TRUST_CODE=1" in error
+        assert "`trust_code`, or set FALCON_EDGE_TRUST_CODE=1" in error
         assert "\n" not in error
         assert "users_own" not in sys.modules
     return error is None

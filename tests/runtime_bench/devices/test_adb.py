@@ -101,7 +101,7 @@ def test_phones_that_cannot_be_used(plug):
         ("adb:AAAA", "adb:AAAA is unauthorized: allow USB debugging on its screen"),
         ("adb:BBBB", "adb:BBBB is offline: plug it in again"),
         ("adb:DDDD", r"adb:DDDD is not plugged in; adb lists emulator-9999 \(device\), AAAA"),
-        ("adb", r"adb lists several phones: .*; name one, as in --device adb:emulator-9999"),
+        ("adb", r"adb lists several phones: .*; name one, as in adb:emulator-9999"),
     ):
         with pytest.raises(DeviceError, match=said):
             AdbDevice(name).environment()

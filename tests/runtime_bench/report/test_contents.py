@@ -130,7 +130,7 @@ def test_what_was_not_measured_is_left_out_or_said(entry, compressed, results):
 def test_without_a_standard_there_are_no_speedups(compressed, results):
     report = contents([results(compressed())])
     assert report.headlines[0].says == "1 model file measured, without a standard to compare with"
-    assert "--baseline NAME" in report.notes[0]
+    assert "named as the baseline" in report.notes[0]
     assert sections(report)["comparison"].figures == ()
     assert "speedup" not in sections(report)["comparison"].tables[0].columns
 

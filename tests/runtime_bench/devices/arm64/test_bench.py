@@ -180,7 +180,7 @@ def test_a_file_that_no_runtime_loads_fails_alone(tmp_path):
 
 
 def test_one_thread_only(files):
-    with pytest.raises(BenchInputError, match="arm64:cortex-a72 is emulated, with one thread: leave --threads out"):
+    with pytest.raises(BenchInputError, match="arm64:cortex-a72 is emulated, with one thread: leave `threads` out"):
         bench([candidate(files["vgg.onnx"])], emulated(), replace(QUICK, threads=(1, 2)))
 
 
