@@ -17,8 +17,10 @@ class Network:
 
     plan: which layers are FALCON, where the network is compressed or came from a bundle. lineage: where it came from,
     if it came from a bundle. images: raw ones, of the golden vectors of that bundle. guessed: a word on its
-    normalisation, where nobody said which one it was trained with. called: its bundle's path, for errors. step, parent, accuracy, training: of what was done
-    to it since: the step, the model that it was made from, what was measured then, and every epoch as a line of JSON.
+    normalisation, where nobody said which one it was trained with. called: its bundle's path, for errors.
+
+    step, parent, accuracy, training: of what was done to it since: the step, the model that it was made from, what was
+    measured then, and every epoch as a line of JSON.
     """
 
     module: nn.Module

@@ -149,7 +149,7 @@ def test_without_patience_it_is_looked_at_once(exported):
 
 @pytest.mark.parametrize("patience", [-1.0, float("nan"), float("inf")])
 def test_a_patience_without_meaning_is_refused(exported, patience):
-    with pytest.raises(BadInput, match=r"patience .*: is a number of seconds"):
+    with pytest.raises(BadInput, match=r"`patience` .*: is a number of seconds"):
         check_models(exported[0], exported[0], LOOSE, patience=patience)
 
 
