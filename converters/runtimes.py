@@ -71,12 +71,20 @@ def run_onnx(
     """Outputs of ONNX Runtime for samples (N, C, H, W), each stacked over the samples, which are asked for one by one.
 
     `outputs` names the values to fetch; by default all outputs of the graph. exact: on a host that saturates, a graph
-    with uint8 activations is run as its int8-activation twin, which an .ort file does not have.
+    with uint8 activations is run as its int8-activation twin, which an .ort file does not have. Raises ConversionError
+    for a graph that ONNX Runtime does not take, or fails on.
     """
     twin = exact_twin(source) if exact else None
     session = onnx_session(source) if twin is None else onnx_session(twin, signed=True)
     name = session.get_inputs()[0].name
-    rows = [session.run(outputs, {name: np.asarray(sample)[None]}) for sample in samples]
+    rows = []
+    for sample in samples:
+        feed = {name: np.asarray(sample)[None]}
+        try:
+            rows.append(session.run(outputs, feed))
+        except Exception as error:  # it has a kind for each status, and none that they share
+            what = source if isinstance(source, Path) else "the graph"
+            raise ConversionError(f"{what}: ONNX Runtime cannot run it: {first_line(error)}") from error
     return [np.concatenate([np.atleast_1d(value) for value in column]) for column in zip(*rows, strict=True)]
 
 

@@ -44,6 +44,7 @@ def current_form(model: ModelProto) -> ModelProto:
         )
     if opset < OPSET:
         _raise_opset(model, opset)
+    _drop_dilations_of_one(model)
     _write_pairs(model)
     return model
 
@@ -56,6 +57,15 @@ def _refuse_two_pads(model: ModelProto) -> None:
         if any(given.get("pads", ())) and rule not in (b"NOTSET", b""):
             both = f"auto_pad {rule.decode(errors='replace')} and pads {given['pads']}"
             raise ConversionError(f"{node.name or node.output[0]}: has {both}, which contradict each other: keep one")
+
+
+def _drop_dilations_of_one(model: ModelProto) -> None:
+    """AveragePool has dilations from opset 19 on; ONNX Runtime's int8 kernel knows none, also where they are 1."""
+    for node in model.graph.node:
+        if node.op_type == "AveragePool":
+            kept = [each for each in node.attribute if each.name != "dilations" or set(each.ints) != {1}]
+            del node.attribute[:]
+            node.attribute.extend(kept)
 
 
 def _drop_stored_inputs(model: ModelProto) -> None:

@@ -70,6 +70,10 @@ class _Writer:
     def _float_node(self, node: NodeProto) -> None:
         made = NodeProto()
         made.CopyFrom(node)
+        if node.op_type == "GlobalAveragePool":
+            # Between integers ONNX Runtime makes it int8 again, by a kernel that does not take all scales.
+            axes = list(range(2, len(self.graph.shapes()[node.input[0]])))
+            made = helper.make_node("ReduceMean", node.input, node.output, node.name, axes=axes, keepdims=1)
         for index, name in enumerate(made.input):
             if name in self.graph.constants:
                 self.constants[name] = self.graph.constants[name]

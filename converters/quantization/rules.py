@@ -38,6 +38,10 @@ QUANTIZED = MOVES | JOINTS | COMPUTED | FIXED.keys()
 BOUNDLESS = 1e38  # numbers beyond this stand for infinity: what maxima and masks are padded with
 
 
+# MlasQLinearGlobalAveragePool: what it multiplies a sum of steps by has to lie between these.
+SMALLEST_FACTOR, LARGEST_FACTOR = 2.0**-32, 256.0
+
+
 class QuantizationError(ConversionError):
     """A spec that a runtime would not obey."""
 
@@ -59,6 +63,8 @@ def check(graph: OnnxGraph, spec: QuantizationSpec) -> None:
             raise QuantizationError(
                 f"{_name(node)}: {node.op_type} moves values and needs one scale for its operand and results"
             )
+        if is_out_of_range(node, spec.activations):
+            raise QuantizationError(f"{_name(node)}: the scales of operand and result are too far apart for its kernel")
         if node.op_type in FIXED and spec.activations[results[0]] != FIXED[node.op_type]:
             wanted = FIXED[node.op_type]
             raise QuantizationError(
@@ -90,6 +96,15 @@ def why_float(graph: OnnxGraph, node: NodeProto) -> str | None:
     if node.op_type == "Resize" and attributes(node).get("mode", b"nearest") != b"nearest":
         return "the int8 kernels for interpolation round differently"
     return None
+
+
+def is_out_of_range(node: NodeProto, activations: Mapping[str, TensorQuantization]) -> bool:
+    """Whether ONNX Runtime's kernel refuses the scales that a node has: those of a mean of next to nothing."""
+    if node.op_type != "GlobalAveragePool":
+        return False
+    factor = activations[node.input[0]].scale / activations[node.output[0]].scale
+    # What it is divided by, the size of the image, only makes it smaller: 2^20 pixels at most.
+    return not SMALLEST_FACTOR * 2**20 <= factor < LARGEST_FACTOR
 
 
 def weight_axis(node: NodeProto) -> int:

@@ -19,6 +19,7 @@ from converters.quantization.rules import (
     fused_away,
     is_joint,
     is_move,
+    is_out_of_range,
 )
 from converters.quantization.spec import TensorQuantization, from_range
 
@@ -44,8 +45,15 @@ def choose_scales(
     while True:
         groups = _Groups(graph, ranges, floats)
         lost = _lost_in_joints(graph, values, groups, floats)
+        final = groups.finished()
         if not lost:
-            return groups.finished()
+            lost = {
+                node.output[0]: "the scales of operand and result are too far apart for its int8 kernel"
+                for node in graph.nodes
+                if node.output[0] not in floats and is_out_of_range(node, final)
+            }
+        if not lost:
+            return final
         for name, reason in lost.items():
             leave_in_float(graph, graph.producer[name], reason, floats)
 

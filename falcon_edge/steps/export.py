@@ -248,8 +248,9 @@ class _Exporter:
             raise ParityError(problem)
         found = differences(made.quantized.model, made.quantized.spec, self.samples)
         problem += f": {found[0]}" if found else ": only what stays in float differs"
-        wrong = any(each.steps > INT8_STEPS for each in found)
-        if wrong and parity.snr_db < loss.snr_db - EQUALLY_RIGHT_DB:
+        # Operators that are a step or two apart may make many of these; nothing else excuses what is far apart.
+        explained = bool(found) and all(each.steps <= INT8_STEPS for each in found)
+        if not explained and parity.snr_db < loss.snr_db - EQUALLY_RIGHT_DB:
             raise ParityError(problem)
         return problem
 

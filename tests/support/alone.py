@@ -1,4 +1,7 @@
-"""int8 without a runtime's rules: every value of a graph rounded by a scale of its own, computed in float between."""
+"""int8 without a runtime's rules: every value of a graph rounded by a scale of its own, computed in float between.
+
+What is only cut out or turned is rounded already: a narrower range would only cut off how far rounding took it.
+"""
 
 import numpy as np
 import onnxruntime
@@ -7,7 +10,7 @@ from onnx import ModelProto, helper, numpy_helper
 from converters.onnx_graph import OnnxGraph, drop_unused
 from converters.quantization.qdq import UNSIGNED_SHIFT
 from converters.quantization.quantize import prepare
-from converters.quantization.rules import LINEAR, fused_away, weight_axis
+from converters.quantization.rules import CUTS, LINEAR, VIEWS, fused_away, weight_axis
 from converters.quantization.spec import from_range, of_constant, quantize_weight, weight_scales
 
 
@@ -54,7 +57,8 @@ def run_alone(model, calibration, inputs, *, exact_channels=None):
                 constants[made.input[index]] = value
         nodes.append(made)
         for index, name in enumerate(node.output):
-            if name and name in observed.values and not fused_away(graph, name):
+            moved = node.op_type in CUTS | VIEWS | {"Transpose"}
+            if name and name in observed.values and not moved and not fused_away(graph, name):
                 made.output[index] = f"{name}.exact"
                 rounded(name, f"{name}.exact", name)
     written.graph.node.extend(nodes)

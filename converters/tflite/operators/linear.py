@@ -88,12 +88,15 @@ def _batched(context: Context, node: NodeProto) -> None:
         raise context.no_form(node, f"{rank} dimensions")
     plain: Order = tuple(range(rank))
     turned: Order = (*range(rank - 2), rank - 1, rank - 2)
-    tensors, reversed_ = [], []
+    tensors: list[int] = []
+    reversed_: list[bool] = []
     for name in node.input:
         own = context.order(name)
         moved = (*range(rank - len(own)), *(axis + rank - len(own) for axis in own))
-        reversed_.append(moved == turned)
-        tensors.append(context.arranged(name, turned if moved == turned else plain))
+        # XNNPACK takes x x for x x^T where one TRANSPOSE is for both sides, so that each has one of its own.
+        again = bool(tensors) and name == node.input[0] and moved not in (plain, turned)
+        reversed_.append(moved == turned or again)
+        tensors.append(context.arranged(name, turned if reversed_[-1] else plain))
     options = schema.BatchMatMulOptionsT()
     options.adjX, options.adjY = reversed_
     context.operator(schema.BuiltinOperator.BATCH_MATMUL, tensors, [context.output(node, plain)], options)

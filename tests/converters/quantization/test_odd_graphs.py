@@ -137,6 +137,14 @@ def test_an_old_opset_with_weights_among_the_inputs_and_numbers_in_constants(tmp
     in_both(model, tmp_path)
 
 
+def test_dilations_of_one_that_int8_kernels_do_not_know(tmp_path):
+    nodes = [
+        node("Abs", ["input"], ["x"]),
+        node("AveragePool", ["x"], ["logits"], kernel_shape=[2, 2], strides=[2, 2], dilations=[1, 1]),
+    ]
+    assert in_both(graph(nodes, SHAPE, opset=19), tmp_path).keys() <= {"x"}
+
+
 def test_what_onnx_runtime_has_no_kernel_for_is_refused_in_one_line():
     nodes = [
         node("Cast", ["input"], ["d"], to=11),

@@ -1,5 +1,7 @@
 """Values that meet, results of a fixed scale, biases beside weights of nothing: int8 holds what it is given."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ from converters.onnx_export import export_onnx
 from converters.parity import snr_db
 from converters.quantization.qdq import write_qdq
 from converters.quantization.quantize import quantize
-from converters.quantization.rules import FIXED
+from converters.quantization.rules import FIXED, QuantizationError
 from converters.quantization.spec import INT32_LIMIT, quantize_bias
 from converters.runtimes import run_onnx, run_tflite
 from converters.tflite.emit import emit_tflite
@@ -145,6 +147,26 @@ def test_alike_fixed_scales_meet_without_a_change(tmp_path):
 )
 def test_what_no_scale_holds_stays_in_float_and_says_why(tmp_path, name, node, said):
     assert said in quantize(exported(JOINTS[name], tmp_path), INPUTS).spec.kept[node]
+
+
+class Centred(nn.Module):
+    """The mean of what has none: as behind an instance normalisation."""
+
+    def forward(self, x):
+        centred = functional.relu(x) - functional.relu(x).mean((2, 3), keepdim=True)
+        return functional.adaptive_avg_pool2d(centred, 1)
+
+
+def test_scales_that_a_kernel_does_not_take_leave_it_in_float(tmp_path):
+    """ONNX Runtime's mean in int8 refuses, when it runs, to make a step of 256 and more of one."""
+    quantized = quantize(exported(Centred(), tmp_path), INPUTS)
+    assert "too far apart for its int8 kernel" in quantized.spec.kept["logits"]
+    found = run_onnx(write_qdq(quantized.model, quantized.spec), INPUTS)[0]
+    assert np.isfinite(found).all()
+    kept = {name: reason for name, reason in quantized.spec.kept.items() if name != "logits"}
+    spec = replace(quantized.spec, kept=kept)
+    with pytest.raises(QuantizationError, match="too far apart"):
+        write_qdq(quantized.model, spec)
 
 
 class Products(nn.Module):

@@ -206,6 +206,16 @@ def test_operator(nodes, shape, constants, operators):
     assert emitted(graph(nodes, shape, **constants)).keys() == operators
 
 
+@pytest.mark.parametrize(
+    ("before", "shape"), [(None, (1, 4, 4, 4)), (None, (4, 4, 4)), ("Abs", (1, 4, 4, 4)), ("Transpose", (4, 4, 4))]
+)
+def test_a_product_of_a_value_by_itself(before, shape):
+    """XNNPACK takes x x for x x^T where the emitter has transposed x for both sides at once."""
+    nodes = [] if before is None else [node(before, ["input"], ["x"])]
+    factors = ["input" if before is None else "x"] * 2
+    assert emitted(graph([*nodes, node("MatMul", factors, ["logits"])], shape))["BATCH_MATMUL"] == 1
+
+
 def test_every_operator_has_a_case():
     tried = {made.op_type for param in CASES for made in param.values[0]}
     assert tried == EMITTERS.keys() - NAMED | {"Sum", "Mean"}

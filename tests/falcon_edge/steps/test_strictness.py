@@ -1,12 +1,17 @@
 """export where the two runtimes' int8 answers differ by more than int8 itself loses: a warning, or refused."""
 
+import copy
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
 from typer.testing import CliRunner
 
 from converters.errors import ParityError
+from converters.formats.tflite import Tflite
 from falcon_edge.bundle import open_bundle
 from falcon_edge.cli.main import app
 from falcon_edge.notices import Notice
@@ -129,3 +134,20 @@ def test_the_command_line_says_it_and_strict_exits_with_1(ties):
     assert "/Add (Add): 1 step at most" in made["warnings"][0]
     shown = CliRunner().invoke(app, ["inspect", str(path)])
     assert "warning: model.int8.tflite differs from model.int8.onnx" in shown.stdout
+
+
+def test_a_file_that_no_operator_explains_is_refused_without_strict_too(standard, stripes, tmp_path, monkeypatch):
+    path = tmp_path / "net.falcon"
+    shutil.copytree(standard, path)
+    write = Tflite.write
+
+    def wrong(form, source, target):
+        changed = copy.deepcopy(source.graph)
+        weight = max(changed.graph.initializer, key=lambda each: len(each.dims))
+        weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) / 2, weight.name))
+        return write(form, replace(source, graph=changed), target)
+
+    monkeypatch.setattr(Tflite, "write", wrong)
+    with pytest.raises(ParityError, match=r"model\.int8\.tflite differs from model\.int8\.onnx \(SNR \d\.\d dB\)"):
+        export_bundle(path, ("tflite",), ("int8",), int8=Int8(str(stripes), samples=16))
+    assert open_bundle(path).manifest.exports == ()
