@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from onnx import ModelProto
+if TYPE_CHECKING:  # the command line lists the formats, and --help must answer at once
+    import numpy as np
+    from onnx import ModelProto
 
-from converters.description import Description
-
-if TYPE_CHECKING:
+    from converters.description import Description
     from converters.quantization.qdq import ActivationType
     from converters.quantization.spec import QuantizationSpec
 
@@ -23,7 +22,7 @@ class Source:
     half: constants are stored in float16, `by_channel` looked at channel by channel (converters.half).
     """
 
-    graph: Path | ModelProto
+    graph: "Path | ModelProto"
     spec: "QuantizationSpec | None" = None
     card: dict[str, Any] | None = None
     integer_io: bool = False
@@ -57,13 +56,13 @@ class Format(Protocol):
         files. Raises ConversionError for a format without float16.
         """
 
-    def run(self, path: Path, samples: Sequence[np.ndarray] | np.ndarray, *, exact: bool = True) -> np.ndarray:
+    def run(self, path: Path, samples: "Sequence[np.ndarray] | np.ndarray", *, exact: bool = True) -> "np.ndarray":
         """First output on this host for samples (N, C, H, W), stacked. exact: as kernels that cut nothing off answer.
 
         Raises ConversionError for a file that the runtime does not take.
         """
 
-    def describe(self, path: Path) -> Description:
+    def describe(self, path: Path) -> "Description":
         """What is inside a file. Raises ConversionError for one that is damaged."""
 
     def prefixes(self, path: Path, folder: Path, ends: Sequence[str]) -> Iterator[Path]:

@@ -3,14 +3,15 @@
 import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from converters import onnx_graph
-from converters.description import Description
 from converters.errors import ConversionError
 from converters.formats.format import Source
-from converters.onnx_describe import describe_onnx
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from converters.description import Description
 
 
 class Onnx:
@@ -23,6 +24,7 @@ class Onnx:
 
     def write(self, source: Source, path: Path) -> dict[str, bytes]:
         """See Format.write."""
+        from converters import onnx_graph
         from converters.quantization.qdq import write_qdq
 
         model = onnx_graph.load(source.graph) if isinstance(source.graph, Path) else source.graph
@@ -39,14 +41,16 @@ class Onnx:
         """It has no float16."""
         raise ConversionError(f"{path}: {self.name} has no float16")
 
-    def run(self, path: Path, samples: Sequence[np.ndarray] | np.ndarray, *, exact: bool = True) -> np.ndarray:
+    def run(self, path: Path, samples: "Sequence[np.ndarray] | np.ndarray", *, exact: bool = True) -> "np.ndarray":
         """See Format.run."""
         from converters.runtimes import run_onnx
 
         return run_onnx(path, samples, exact=exact)[0]
 
-    def describe(self, path: Path) -> Description:
+    def describe(self, path: Path) -> "Description":
         """See Format.describe."""
+        from converters.onnx_describe import describe_onnx
+
         return describe_onnx(path)
 
     def prefixes(self, path: Path, folder: Path, ends: Sequence[str]) -> Iterator[Path]:

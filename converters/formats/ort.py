@@ -3,13 +3,16 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from converters.description import Description
 from converters.errors import ConversionError
 from converters.formats.format import Source
 from converters.formats.onnx import Onnx
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from converters.description import Description
 
 
 class Ort:
@@ -35,13 +38,13 @@ class Ort:
         """It has no float16."""
         raise ConversionError(f"{path}: {self.name} has no float16")
 
-    def run(self, path: Path, samples: Sequence[np.ndarray] | np.ndarray, *, exact: bool = True) -> np.ndarray:
+    def run(self, path: Path, samples: "Sequence[np.ndarray] | np.ndarray", *, exact: bool = True) -> "np.ndarray":
         """See Format.run. It has no exact twin."""
         from converters.runtimes import run_onnx
 
         return run_onnx(path, samples, exact=False)[0]
 
-    def describe(self, path: Path) -> Description:
+    def describe(self, path: Path) -> "Description":
         """Its layout is ONNX Runtime's own."""
         raise ConversionError(f"{path}: cannot be looked into; its {Onnx.suffix} can")
 

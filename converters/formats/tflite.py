@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from converters.description import Description
 from converters.formats.format import Source
-from converters.tflite.describe import describe_tflite
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from converters.description import Description
 
 
 class Tflite:
@@ -40,14 +42,16 @@ class Tflite:
 
         return write_rounded(source, path, by_channel=by_channel)
 
-    def run(self, path: Path, samples: Sequence[np.ndarray] | np.ndarray, *, exact: bool = True) -> np.ndarray:
+    def run(self, path: Path, samples: "Sequence[np.ndarray] | np.ndarray", *, exact: bool = True) -> "np.ndarray":
         """See Format.run. Its kernels cut nothing off."""
         from converters.runtimes import run_tflite
 
         return run_tflite(path, samples)
 
-    def describe(self, path: Path) -> Description:
+    def describe(self, path: Path) -> "Description":
         """See Format.describe."""
+        from converters.tflite.describe import describe_tflite
+
         return describe_tflite(path)
 
     def prefixes(self, path: Path, folder: Path, ends: Sequence[str]) -> Iterator[Path]:

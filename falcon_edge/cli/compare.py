@@ -25,10 +25,9 @@ def compare(
 ) -> None:
     """Show compressed beside standard: speedup, MACs ratio, and the share of it that became speed."""
     with session(as_json, debug, quiet) as out:
-        from runtime_bench.compare import compare as run
-        from runtime_bench.results import load
+        from falcon_edge.steps.compare import compare as run
 
-        rows = run([load(path) for path in results], baseline=baseline, across=across or ())
+        rows = run(results, baseline=baseline, across=across or ())
         document = [
             asdict(row)
             | {

@@ -6,26 +6,18 @@ from typing import Annotated
 
 import typer
 
+from converters.formats import FORMATS, PRECISIONS
 from falcon_edge.cli import options
 from falcon_edge.cli.render import manifest_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput
 
-
-class Target(StrEnum):
-    """Formats that can be exported."""
-
-    onnx = "onnx"
-    ort = "ort"
-    tflite = "tflite"
+Target = StrEnum("Target", [form.name for form in FORMATS])  # type: ignore[misc]  # names that mypy does not know
+Precision = StrEnum("Precision", list(PRECISIONS))  # type: ignore[misc]
 
 
-class Precision(StrEnum):
-    """Precisions that can be exported."""
-
-    fp32 = "fp32"
-    fp16 = "fp16"
-    int8 = "int8"
+# What is made from nothing else: each has kernels of its own.
+DEFAULT_TARGETS = [form.name for form in FORMATS if form.source == form.suffix]
 
 
 class Calibration(StrEnum):
@@ -54,7 +46,8 @@ class Activations(StrEnum):
 def export(
     bundle: Annotated[Path | None, typer.Argument(metavar="[BUNDLE]", help="By default the only one here.")] = None,
     target: Annotated[
-        list[Target] | None, typer.Option("--target", help="Repeat for several; by default onnx and tflite.")
+        list[Target] | None,
+        typer.Option("--target", help=f"Repeat for several; by default {' and '.join(DEFAULT_TARGETS)}."),
     ] = None,
     precision: Annotated[
         list[Precision] | None, typer.Option("--precision", help="Repeat for several; by default fp32.")
@@ -88,7 +81,7 @@ def export(
 ) -> None:
     """Add the network as files for the runtimes to its bundle, after their answers were found equal."""
     with session(as_json, debug, quiet) as out:
-        precisions = [chosen.value for chosen in dict.fromkeys(precision or [Precision.fp32])]
+        precisions = [chosen.value for chosen in dict.fromkeys(precision or [Precision(PRECISIONS[0])])]
         if "int8" in precisions and data is None:
             raise BadInput("--precision int8 needs images to calibrate with: --data DATA")
         from falcon_edge.bundle import find_bundle
@@ -96,7 +89,7 @@ def export(
         from falcon_edge.steps.quantize import Int8
 
         classes = options.class_map(class_map, data)
-        targets = [chosen.value for chosen in dict.fromkeys(target or [Target.onnx, Target.tflite])]
+        targets = [chosen.value for chosen in dict.fromkeys(target or map(Target, DEFAULT_TARGETS))]
         int8 = None
         if data is not None:
             int8 = Int8(

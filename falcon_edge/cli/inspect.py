@@ -22,36 +22,30 @@ def inspect(
     with session(as_json, debug, quiet) as out:
         from rich.console import Group
 
-        from converters.inspect_apart import describe_apart
-        from falcon_edge.bundle import PLAN, find_bundle, is_bundle, open_bundle, read_document
+        from falcon_edge.bundle import find_bundle
+        from falcon_edge.steps.inspect import Inspected
+        from falcon_edge.steps.inspect import inspect as run
 
         chosen = find_bundle(path)
-        if is_bundle(chosen):
-            from falcon_edge.falcon.plan import Plan  # torch comes with it: a second that a bare file does not need
-
-            bundle = open_bundle(chosen)
-            plan = read_document(bundle.file(PLAN), Plan)
-            # Not the .ort, whose format is ONNX Runtime's own: the manifest says of it what there is to say.
-            names = [export.file for export in bundle.manifest.exports if export.target != "ort"]
-            files = dict(zip(names, describe_apart([bundle.file(name) for name in names]), strict=True))
+        found = run(chosen)
+        if isinstance(found, Inspected):
             out.result(
                 {
-                    "manifest": bundle.manifest.model_dump(mode="json"),
-                    "plan": plan.model_dump(mode="json"),
-                    "files": {name: asdict(file) for name, file in files.items()},
+                    "manifest": found.manifest.model_dump(mode="json"),
+                    "plan": found.plan.model_dump(mode="json"),
+                    "files": {name: asdict(file) for name, file in found.files.items()},
                 },
                 lambda: Group(
-                    manifest_table(bundle.manifest),
-                    plan_table(plan),
-                    *(description_table(name, file, operators=False) for name, file in files.items()),
+                    manifest_table(found.manifest),
+                    plan_table(found.plan),
+                    *(description_table(name, file, operators=False) for name, file in found.files.items()),
                 ),
             )
         else:
-            (description,) = describe_apart([chosen])
-            totals = {"macs": description.macs, "parameters": description.parameters}
+            totals = {"macs": found.macs, "parameters": found.parameters}
             operators = [
-                asdict(operator) | {"bytes": operator.bytes, "flags": description.flags(operator)}
-                for operator in description.operators
+                asdict(operator) | {"bytes": operator.bytes, "flags": found.flags(operator)}
+                for operator in found.operators
             ]
-            document = asdict(description) | totals | {"operators": operators}
-            out.result(document, lambda: description_table(chosen.name, description))
+            document = asdict(found) | totals | {"operators": operators}
+            out.result(document, lambda: description_table(chosen.name, found))

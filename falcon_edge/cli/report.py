@@ -24,16 +24,8 @@ def report(
 ) -> None:
     """Write results as one HTML file that needs no network: plots, tables, doubts, where the time goes."""
     with session(as_json, debug, quiet) as out:
-        from runtime_bench.files import check_outputs, write
-        from runtime_bench.report import page
-        from runtime_bench.report.contents import contents
-        from runtime_bench.results import load
+        from falcon_edge.steps.report import report as run
 
-        check_outputs([output], results)
-        found = contents([load(path) for path in results], baseline=baseline)
-        data = page.html(found).encode()
-        write(data, output)
-        headlines = [asdict(headline) for headline in found.headlines]
-        document = {"path": str(output), "bytes": len(data), "headlines": headlines}
-        out.result(document, lambda: headlines_table(found.headlines))
+        written = run(results, output, baseline=baseline)
+        out.result(asdict(written) | {"path": str(output)}, lambda: headlines_table(written.headlines))
         out.say(f"written to {output}")

@@ -1,0 +1,29 @@
+"""report: results files as one HTML file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime_bench.files import check_outputs, write
+from runtime_bench.report import page
+from runtime_bench.report.contents import contents
+from runtime_bench.report.headline import Headline
+from runtime_bench.results import load
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that was written: its size, and what it says first."""
+
+    path: Path
+    bytes: int
+    headlines: tuple[Headline, ...]
+
+
+def report(paths: Sequence[Path], output: Path, *, baseline: str | None = None) -> Report:
+    """Write files that bench wrote as one HTML file that needs no network. Raises BenchInputError."""
+    check_outputs([output], paths)
+    found = contents([load(path) for path in paths], baseline=baseline)
+    data = page.html(found).encode()
+    write(data, output)
+    return Report(output, len(data), found.headlines)
