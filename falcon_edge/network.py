@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from falcon_edge.bundle import Architecture, Lineage, MeasuredAccuracy, Parent, Step
 from falcon_edge.falcon.plan import Plan
+from falcon_edge.manifest import Architecture, Lineage, MeasuredAccuracy, Parent, Step
 from falcon_edge.preprocessing import InputSpec
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from falcon_edge.bundle import Card, Manifest, read_document
 from falcon_edge.data.classes import read_class_map
+from falcon_edge.documents import read_document
 from falcon_edge.falcon.plan import Plan
+from falcon_edge.manifest import Card, Manifest
 from falcon_edge.training import history as training
 from runtime_bench import calibration
 from runtime_bench.calibration import Calibration

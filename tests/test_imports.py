@@ -20,7 +20,10 @@ RULES = [
     ("falcon_edge/falcon/", ("falcon_edge.models", "falcon_edge.data", "falcon_edge.training")),
     ("falcon_edge/training/", ("converters", "runtime_bench", "falcon_edge.steps", "falcon_edge.cli")),
     ("falcon_edge/steps/", ("falcon_edge.cli", "typer", "rich")),
-    ("falcon_edge/bundle.py", (*LIBRARIES, "falcon_edge.models", "falcon_edge.training", "torch")),
+    *(
+        (f"falcon_edge/{name}.py", (*LIBRARIES, "falcon_edge.models", "falcon_edge.training", "torch"))
+        for name in ("bundle", "documents", "manifest")
+    ),
     *((package, ("tests", "pytest", "hypothesis")) for package in PACKAGES),
 ]
 

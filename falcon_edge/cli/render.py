@@ -13,8 +13,8 @@ if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at on
     from rich.table import Table
 
     from converters.description import Description
-    from falcon_edge.bundle import Manifest, MeasuredParity
     from falcon_edge.falcon.plan import Plan
+    from falcon_edge.manifest import Manifest, MeasuredParity
     from runtime_bench.calibration import Calibration
     from runtime_bench.devices.survey import State
     from runtime_bench.regression import Finding

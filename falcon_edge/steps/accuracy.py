@@ -1,7 +1,7 @@
 """What a network in memory is worth on labelled images."""
 
-from falcon_edge.bundle import MeasuredAccuracy
 from falcon_edge.data import Dataset
+from falcon_edge.manifest import MeasuredAccuracy
 from falcon_edge.network import Network
 from falcon_edge.training.fit import accuracy
 from falcon_edge.training.images import Images

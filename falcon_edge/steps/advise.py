@@ -3,7 +3,8 @@
 from contextlib import closing
 from pathlib import Path
 
-from falcon_edge.bundle import EXPORTS, Advice, Speed
+from falcon_edge.bundle import EXPORTS
+from falcon_edge.manifest import Advice, Speed
 from runtime_bench.bench import Candidate, Protocol, bench
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.runtimes import runtime_for

@@ -18,9 +18,10 @@ from converters.inspect import SUFFIXES
 from converters.inspect_apart import describe_apart
 from converters.quantization.arm_rounding import with_arm_rounding
 from converters.quantization.twin import probe, signed_twin
-from falcon_edge.bundle import Bundle, Export, is_bundle, open_bundle
+from falcon_edge.bundle import Bundle, is_bundle, open_bundle
 from falcon_edge.data import ClassMap, open_dataset
 from falcon_edge.errors import BadInput
+from falcon_edge.manifest import Export
 from falcon_edge.notices import notice
 from falcon_edge.preprocessing import InputSpec, batch_pixels
 from falcon_edge.progress import Progress, silent

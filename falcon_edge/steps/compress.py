@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from falcon_edge.bundle import MAXIMUM_DOCUMENT, Manifest, MeasuredAccuracy, Parent, Step, parse_document
 from falcon_edge.data import ClassMap, Dataset
+from falcon_edge.documents import MAXIMUM_DOCUMENT, parse_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.calibration import has_batchnorm, patch_statistics, reestimate_batchnorm
 from falcon_edge.falcon.gep import PatchStatistics
 from falcon_edge.falcon.plan import Plan, largest_saving_rank, make_plan, uniform_plan
+from falcon_edge.manifest import Manifest, MeasuredAccuracy, Parent, Step
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.place import bundle_path, hold

@@ -21,18 +21,10 @@ from converters.quantization.qdq import as_signed, as_unsigned, write_qdq
 from converters.quantization.quantize import Quantized
 from converters.quantization.spec import TensorQuantization
 from converters.runtimes import host_saturates
-from falcon_edge.bundle import (
-    Bundle,
-    IntegerValue,
-    LayerLosses,
-    Manifest,
-    Precision,
-    Quantization,
-    Tolerance,
-    edit_bundle,
-)
+from falcon_edge.bundle import Bundle, edit_bundle
 from falcon_edge.data import Dataset, open_dataset
 from falcon_edge.errors import BadInput
+from falcon_edge.manifest import IntegerValue, LayerLosses, Manifest, Precision, Quantization, Tolerance
 from falcon_edge.notices import notice
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.advise import advise, measured_speed

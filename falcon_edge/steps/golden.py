@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from falcon_edge.bundle import GOLDEN, Bundle, GoldenVector
+from falcon_edge.bundle import GOLDEN, Bundle
 from falcon_edge.data import Dataset
 from falcon_edge.errors import BadInput
+from falcon_edge.manifest import GoldenVector
 from falcon_edge.preprocessing import InputSpec, normalise, to_pixels
 
 COUNT = 8

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from converters.description import Description
 from converters.formats import format_named
 from converters.inspect_apart import describe_apart
-from falcon_edge.bundle import PLAN, Manifest, is_bundle, open_bundle, read_document
+from falcon_edge.bundle import PLAN, is_bundle, open_bundle
+from falcon_edge.documents import read_document
+from falcon_edge.manifest import Manifest
 
 if TYPE_CHECKING:  # torch comes with it: a second that a bare file does not need
     from falcon_edge.falcon.plan import Plan

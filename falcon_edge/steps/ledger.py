@@ -9,11 +9,9 @@ import numpy as np
 
 from converters.errors import ParityError
 from converters.parity import Parity
-from falcon_edge.bundle import (
-    EXPORTS,
-    GOLDEN,
+from falcon_edge.bundle import EXPORTS, GOLDEN, Draft
+from falcon_edge.manifest import (
     Advice,
-    Draft,
     Export,
     Golden,
     LayerLosses,

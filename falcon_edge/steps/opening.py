@@ -6,13 +6,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from falcon_edge.bundle import PLAN, SUFFIX, WEIGHTS, Architecture, Bundle, is_bundle, open_bundle, read_document
+from falcon_edge.bundle import PLAN, SUFFIX, WEIGHTS, Bundle, is_bundle, open_bundle
 from falcon_edge.data import ClassMap, Dataset, open_dataset
 from falcon_edge.data.classes import labels_of, mapped_names, numbered
+from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.observe import forward_zeros
 from falcon_edge.falcon.plan import Plan
+from falcon_edge.manifest import Architecture
 from falcon_edge.models.ordinary import ordinary
 from falcon_edge.models.sources import BUILTIN, build
 from falcon_edge.models.weight_files import read_state

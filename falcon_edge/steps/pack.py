@@ -6,9 +6,10 @@ from typing import Any
 
 from scipy.stats import binomtest
 
-from falcon_edge.bundle import Manifest, MeasuredAccuracy, Step, is_bundle
+from falcon_edge.bundle import is_bundle
 from falcon_edge.data import ClassMap, Dataset
 from falcon_edge.errors import BadInput
+from falcon_edge.manifest import Manifest, MeasuredAccuracy, Step
 from falcon_edge.models.sources import BUILTIN
 from falcon_edge.network import Network
 from falcon_edge.notices import notice

@@ -22,9 +22,9 @@ from converters.quantization.ranges import METHODS
 from converters.runtimes import run_onnx
 from converters.tflite.emit import pack_tflite
 from converters.tflite.int8 import NoInt8Form
-from falcon_edge.bundle import IntegerValue, Quantization
 from falcon_edge.data import ClassMap, Dataset, spread
 from falcon_edge.errors import BadInput, BelowAsked
+from falcon_edge.manifest import IntegerValue, Quantization
 from falcon_edge.preprocessing import InputSpec
 from falcon_edge.training.images import Images
 

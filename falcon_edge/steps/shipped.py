@@ -4,8 +4,10 @@ import shutil
 from importlib import resources
 from pathlib import Path
 
-from falcon_edge.bundle import MANIFEST, Manifest, create_bundle, open_bundle, read_document
+from falcon_edge.bundle import MANIFEST, create_bundle, open_bundle
+from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput
+from falcon_edge.manifest import Manifest
 from falcon_edge.place import bundle_path
 
 SHIPPED = resources.files("falcon_edge.data") / "sample" / "vgg8.falcon"

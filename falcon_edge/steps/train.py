@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from falcon_edge.bundle import Manifest, Step
 from falcon_edge.data import ClassMap, Dataset
 from falcon_edge.errors import BadInput
+from falcon_edge.manifest import Manifest, Step
 from falcon_edge.network import Network
 from falcon_edge.place import hold
 from falcon_edge.progress import Progress, silent

@@ -12,8 +12,8 @@ import os
 import stat
 from pathlib import Path
 
-from falcon_edge.bundle import Architecture, Manifest
 from falcon_edge.errors import BadInput
+from falcon_edge.manifest import Architecture, Manifest
 from falcon_edge.models.sources import code_of
 from falcon_edge.notices import notice
 

@@ -6,20 +6,12 @@ import platform
 
 from torch import nn
 
-from falcon_edge.bundle import (
-    PLAN,
-    TRAINING,
-    WEIGHTS,
-    Golden,
-    Lineage,
-    Manifest,
-    Output,
-    canonical_json,
-    write_bundle,
-)
+from falcon_edge.bundle import PLAN, TRAINING, WEIGHTS, write_bundle
 from falcon_edge.data import Dataset
+from falcon_edge.documents import canonical_json
 from falcon_edge.falcon.cost import Cost, cost
 from falcon_edge.falcon.plan import Plan, make_plan
+from falcon_edge.manifest import Golden, Lineage, Manifest, Output
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.place import Place

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falcon_edge import bundle as bundles
+from falcon_edge import manifest as manifest_module
 from falcon_edge import place as places
-from falcon_edge.bundle import (
-    MANIFEST,
-    SUMS,
+from falcon_edge.bundle import MANIFEST, SUMS, create_bundle, edit_bundle, find_bundle, is_bundle, open_bundle
+from falcon_edge.documents import canonical_json, read_document
+from falcon_edge.errors import BadInput
+from falcon_edge.manifest import (
     Architecture,
     Export,
     Golden,
@@ -27,15 +28,7 @@ from falcon_edge.bundle import (
     MeasuredParity,
     Output,
     Tolerance,
-    canonical_json,
-    create_bundle,
-    edit_bundle,
-    find_bundle,
-    is_bundle,
-    open_bundle,
-    read_document,
 )
-from falcon_edge.errors import BadInput
 from falcon_edge.preprocessing import InputSpec
 
 FILES = {
@@ -441,7 +434,7 @@ def test_a_manifest_that_names_files_that_are_not_there_is_refused(bundle, place
 
 
 def test_the_schema_says_which_names_are_allowed():
-    assert Manifest.model_json_schema()["$defs"]["Export"]["properties"]["file"]["pattern"] == bundles.INSIDE
+    assert Manifest.model_json_schema()["$defs"]["Export"]["properties"]["file"]["pattern"] == manifest_module.INSIDE
 
 
 @pytest.mark.parametrize("kind", ["missing", "file", "empty folder", "folder"])

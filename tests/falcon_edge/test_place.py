@@ -12,18 +12,9 @@ from pathlib import Path
 import pytest
 
 from falcon_edge import place as places
-from falcon_edge.bundle import (
-    MANIFEST,
-    Architecture,
-    Lineage,
-    Manifest,
-    Output,
-    create_bundle,
-    edit_bundle,
-    open_bundle,
-    write_bundle,
-)
+from falcon_edge.bundle import MANIFEST, create_bundle, edit_bundle, open_bundle, write_bundle
 from falcon_edge.errors import BadInput
+from falcon_edge.manifest import Architecture, Lineage, Manifest, Output
 from falcon_edge.place import bundle_path, hold, locked
 from falcon_edge.preprocessing import InputSpec
 

@@ -15,20 +15,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from converters.errors import ConversionError
-from falcon_edge.bundle import (
-    MANIFEST,
-    PLAN,
-    SUMS,
-    Export,
-    Manifest,
-    MeasuredParity,
-    edit_bundle,
-    open_bundle,
-    read_document,
-)
+from falcon_edge.bundle import MANIFEST, PLAN, SUMS, edit_bundle, open_bundle
 from falcon_edge.cli.session import _line, _text, exit_code
+from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.plan import Plan
+from falcon_edge.manifest import Export, Manifest, MeasuredParity
 from falcon_edge.models.sources import build
 from falcon_edge.models.weights import load_weights
 from falcon_edge.steps.bench import bench

@@ -21,11 +21,12 @@ import typer
 from torch import nn
 
 from converters.inspect import describe
-from falcon_edge.bundle import MANIFEST, PLAN, SUMS, open_bundle, read_document, sha256
+from falcon_edge.bundle import MANIFEST, PLAN, SUMS, open_bundle, sha256
 from falcon_edge.cli.profile_tables import profile_tables
 from falcon_edge.cli.render import description_table, manifest_table, plan_table
 from falcon_edge.cli.results_tables import comparison_table
 from falcon_edge.cli.session import Session, session
+from falcon_edge.documents import read_document
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.models.weights import load_weights
 from falcon_edge.steps.cards import read_card

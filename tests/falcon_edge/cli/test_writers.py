@@ -16,11 +16,12 @@ from hostile import ATTACKS, MARK, ORDINARY, poisoned
 from markdown_it import MarkdownIt
 
 from converters.description import Description, Operator, Value
-from falcon_edge.bundle import Manifest, read_document
 from falcon_edge.cli import profile_tables, render, results_tables
 from falcon_edge.cli.session import Session, session
+from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.plan import Plan
+from falcon_edge.manifest import Manifest
 from runtime_bench import calibration, ci
 from runtime_bench.compare import beside_standards
 from runtime_bench.devices.survey import State

@@ -139,7 +139,7 @@ def test_a_card_that_cannot_be_read(bare, tmp_path, card):
     entry = next(entry for entry in model.metadata_props if entry.key == "falcon_edge.card")
     entry.value = json.dumps(json.loads(entry.value) | card)
     onnx.save(model, tmp_path / "a.onnx")
-    with pytest.raises(BadInput, match=r"a\.onnx: its card cannot be read") as caught:
+    with pytest.raises(BadInput, match=r"a\.onnx: (not a valid card|a card of version 2)") as caught:
         bench([tmp_path / "a.onnx"], QUICK)
     assert "\n" not in str(caught.value)
 

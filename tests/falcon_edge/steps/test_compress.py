@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from falcon_edge.bundle import open_bundle, read_document
+from falcon_edge.bundle import open_bundle
 from falcon_edge.data import open_dataset
+from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.layers import FalconConv2d
 from falcon_edge.falcon.plan import Plan

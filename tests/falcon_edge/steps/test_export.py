@@ -12,8 +12,9 @@ import torch
 from converters.errors import ParityError, UnsupportedOperator
 from converters.inspect import describe
 from falcon_edge import bundle
-from falcon_edge.bundle import Golden, edit_bundle, open_bundle
+from falcon_edge.bundle import edit_bundle, open_bundle
 from falcon_edge.errors import BadInput
+from falcon_edge.manifest import Golden
 from falcon_edge.notices import Notice
 from falcon_edge.steps.cards import read_card
 from falcon_edge.steps.export import export_bundle, golden_samples

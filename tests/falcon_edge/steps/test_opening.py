@@ -10,10 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from falcon_edge.bundle import Step, open_bundle
+from falcon_edge.bundle import open_bundle
 from falcon_edge.data import Dataset, Split, channel_statistics, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.layers import FalconConv2d
+from falcon_edge.manifest import Step
 from falcon_edge.models.sources import build
 from falcon_edge.notices import Notice
 from falcon_edge.place import hold
