@@ -16,7 +16,7 @@ from pathlib import Path
 from falcon_edge.bundle import bundle_path
 from falcon_edge.data.formats import SAMPLE
 from falcon_edge.models.sources import BUILTIN
-from falcon_edge.steps.bench import bench
+from falcon_edge.steps.bench import BenchRequest, bench
 from falcon_edge.steps.compress import compress_bundle
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice
@@ -82,7 +82,7 @@ def counted(network: str, cpu: str, folder: Path) -> Iterator[Row]:
     for model, bundle, signed in models(network, folder):
         path = folder / f"{bundle.stem}-{cpu}.json"
         if not path.exists():
-            save(bench([bundle, signed], Protocol(), device=f"arm64:{cpu}"), path)
+            save(bench([bundle, signed], BenchRequest(Protocol()), device=f"arm64:{cpu}"), path)
         for entry in load(path).entries:
             assert entry.failure is None, entry.failure
             is_signed = entry.model.file == signed.name
@@ -131,7 +131,7 @@ def profiled(network: str, cpu: str, folder: Path) -> Iterator[tuple[Entry, Entr
     bundles = [bundle for _, bundle, _ in models(network, folder)][:2]
     path = folder / f"{network}-layers-{cpu}.json"
     if not path.exists():
-        save(bench(bundles, Protocol(), device=f"arm64:{cpu}", profile=True), path)
+        save(bench(bundles, BenchRequest(Protocol(), profile=True), device=f"arm64:{cpu}"), path)
     entries = load(path).entries
     half = len(entries) // 2
     yield from zip(entries[:half], entries[half:], strict=True)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from scipy.stats import binomtest
 
-from falcon_edge.steps.bench import Selection, bench_groups
+from falcon_edge.steps.bench import BenchRequest, Selection, bench_groups
 from falcon_edge.steps.check import Checked, check_models
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.shipped import copy_sample_network
@@ -141,7 +141,7 @@ def compared_results(bundle: Path, share: float) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for name, device in (("old", LocalDevice()), ("new", Planted(share, every=1))):
-            results, _ = bench_groups([[bundle]], PROTOCOL, device=device, selection=SELECTION)
+            results, _ = bench_groups([[bundle]], BenchRequest(PROTOCOL, selection=SELECTION), device=device)
             paths.append(Path(folder, f"{name}.json"))
             save(results, paths[-1])
         checked = check_models(paths[1], paths[0], TOLERANCES)

@@ -16,7 +16,7 @@ from falcon_edge.bundle import bundle_path
 from falcon_edge.cli.render import comparison_table
 from falcon_edge.data.formats import SAMPLE
 from falcon_edge.models.sources import BUILTIN
-from falcon_edge.steps.bench import bench
+from falcon_edge.steps.bench import BenchRequest, bench
 from falcon_edge.steps.compress import compress_bundle
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice
@@ -42,7 +42,7 @@ def main() -> None:
             compress_bundle(Choice(str(standard)), falcon, rank=options.rank)
             for bundle in (standard, falcon):
                 export_bundle(bundle, ("onnx", "tflite"), (options.precision,), int8=Int8(SAMPLE, samples=64))
-            results = bench((standard, falcon), Protocol(seconds=options.seconds, rounds=4))
+            results = bench((standard, falcon), BenchRequest(Protocol(seconds=options.seconds, rounds=4)))
         if options.output is not None:
             options.output.mkdir(parents=True, exist_ok=True)
             save(results, options.output / f"{network}.json")

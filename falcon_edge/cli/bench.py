@@ -72,7 +72,7 @@ def bench(
     """Measure latency, memory and accuracy, every model in a process of its own, interleaved."""
     with session(as_json, debug, quiet) as out:
         from falcon_edge.bundle import find_bundle
-        from falcon_edge.steps.bench import Selection
+        from falcon_edge.steps.bench import BenchRequest, Selection
         from falcon_edge.steps.several import bench_each, file_of
         from runtime_bench import calibration as calibrations
         from runtime_bench.bench import Protocol
@@ -100,22 +100,23 @@ def bench(
         several, made = len(names) > 1, ((output, save), (csv, _write_csv), (benchmark_json, _write_benchmark))
         outputs = [file_of(file, name) if several else file for file, _ in made if file is not None for name in names]
         check_outputs(outputs, [*chosen, *filter(None, (calibration, _file(data)))])
-        earlier = None if resume is None else load(resume)
-        known = None if calibration is None else calibrations.load(calibration)
+        request = BenchRequest(
+            protocol,
+            selection=Selection(runtime or (), target or (), precision or ()),
+            data=data,
+            class_map=options.class_map(class_map, data),
+            samples=samples,
+            earlier=None if resume is None else load(resume),
+            profile=profile,
+            calibration=None if calibration is None else calibrations.load(calibration),
+        )
         with ExitStack() as opened, held():  # interrupted, it writes what was measured
             devices = [opened.enter_context(closing(device_named(name, clean=clean))) for name in names]
             with out.progress() as progress:
                 found = bench_each(
                     chosen,
-                    protocol,
+                    request,
                     devices,
-                    selection=Selection(runtime or (), target or (), precision or ()),
-                    data=data,
-                    class_map=options.class_map(class_map, data),
-                    samples=samples,
-                    earlier=earlier,
-                    profile=profile,
-                    calibration=known,
                     progress=progress,
                 )
             measured = [results for results in found if isinstance(results, Results)]

@@ -74,73 +74,61 @@ class Selection:
         return all(not names or value in names for names, value in zip(wanted, values, strict=True))
 
 
-def bench(
-    paths: Sequence[Path],
-    protocol: Protocol,
-    *,
-    device: str | Device = "local",
-    selection: Selection | None = None,
-    data: str | None = None,
-    class_map: ClassMap | None = None,
-    samples: int | None = None,
-    earlier: Results | None = None,
-    profile: bool = False,
-    calibration: Calibration | None = None,
-    progress: Progress = silent,
-) -> Results:
-    """Measure every selected file of the bundles, and every bare file; see `bench_groups`.
+@dataclass(frozen=True)
+class BenchRequest:
+    """What is measured of models, and how.
 
-    With a calibration of the emulated CPU, its milliseconds are estimated. Raises BenchInputError for that of another.
+    data: accuracy on its test split (`samples` images spread over it; by default all, EMULATED_SAMPLES on an emulated
+    device), its classes made those of each model by name or by `class_map`. earlier: results of which what they have of
+    a file is taken over. profile: the time of every layer and the device's peak, too. calibration: of the emulated CPU,
+    whose milliseconds are estimated by it.
     """
-    with _opened(device) as chosen:
-        if calibration is not None:
-            _check_calibration(calibration, chosen)
-        results, _ = bench_groups(
-            [paths],
-            protocol,
-            device=chosen,
-            selection=selection,
-            data=data,
-            class_map=class_map,
-            samples=samples,
-            earlier=earlier,
-            profile=profile,
-            progress=progress,
-        )
-    return results if calibration is None else with_estimates(results, calibration)
+
+    protocol: Protocol
+    selection: Selection = Selection()  # it is frozen
+    data: str | None = None
+    class_map: ClassMap | None = None
+    samples: int | None = None
+    earlier: Results | None = None
+    profile: bool = False
+    calibration: Calibration | None = None
+
+
+def bench(
+    paths: Sequence[Path], request: BenchRequest, *, device: str | Device = "local", progress: Progress = silent
+) -> Results:
+    """Measure every selected file of the bundles, and every bare file; see `bench_groups`."""
+    return bench_groups([paths], request, device=device, progress=progress)[0]
 
 
 def bench_groups(
     groups: Sequence[Sequence[Path]],
-    protocol: Protocol,
+    request: BenchRequest,
     *,
     device: str | Device = "local",
-    selection: Selection | None = None,
-    data: str | None = None,
-    class_map: ClassMap | None = None,
-    samples: int | None = None,
-    earlier: Results | None = None,
-    profile: bool = False,
     progress: Progress = silent,
 ) -> tuple[Results, list[tuple[Entry, ...]]]:
     """Measure the files of several groups in turns; the results, and the entries of each group.
 
-    With `data`, accuracy on its test split (`samples` images spread over it; by default all, EMULATED_SAMPLES on an
-    emulated device), its classes made those of each model by name or by `class_map`. What `earlier` results have of a
-    file is taken over. With `profile`, the time of every layer and the device's peak. Raises BadInput for a file or
-    bundle that cannot be used; a model that fails while it is measured is an entry of the results.
+    Raises BadInput for a file or bundle that cannot be used, or a calibration of another device; a model that fails
+    while it is measured is an entry of the results.
     """
+    protocol, samples = request.protocol, request.samples
     with tempfile.TemporaryDirectory(prefix="falcon-edge-") as scratch, _opened(device) as chosen:
+        if request.calibration is not None:
+            _check_calibration(request.calibration, chosen)
         if chosen.emulated and samples is None:
             samples = EMULATED_SAMPLES
         folder = Path(scratch)
         with released():  # so far nothing was measured that could be lost
-            evaluations = None if data is None else _Evaluations(data, class_map, samples, folder)
+            evaluations = (
+                None if request.data is None else _Evaluations(request.data, request.class_map, samples, folder)
+            )
             found: list[tuple[Candidate, Path | None]] = []
             ends = [0]
             for paths in groups:
                 for path in paths:
-                    found += _candidates(path, selection or Selection(), evaluations)
+                    found += _candidates(path, request.selection, evaluations)
                 ends.append(len(found))
             on_arm = chosen.environment().is_arm
             candidates = [
@@ -148,9 +136,15 @@ def bench_groups(
                 for number, (candidate, source) in enumerate(found)
             ]
         results = measure(
-            candidates, chosen, protocol, probe=_probe(folder), earlier=earlier, progress=progress, notice=notice
+            candidates,
+            chosen,
+            protocol,
+            probe=_probe(folder),
+            earlier=request.earlier,
+            progress=progress,
+            notice=notice,
         )
-        if profile and not results.interrupted:
+        if request.profile and not results.interrupted:
             try:
                 with released():
                     known, peaks = graphs(candidates), () if chosen.emulated else peak_models(candidates, folder)
@@ -158,6 +152,8 @@ def bench_groups(
                 results = results.model_copy(update={"interrupted": True})
             else:
                 results = add_profiles(results, candidates, known, chosen, protocol, peaks, progress=progress)
+    if request.calibration is not None:
+        results = with_estimates(results, request.calibration)
     several = len(protocol.threads)
     return results, [results.entries[several * start : several * stop] for start, stop in pairwise(ends)]
 

@@ -10,7 +10,7 @@ from falcon_edge.bundle import bundle_path, is_bundle, open_bundle
 from falcon_edge.data.formats import SAMPLE
 from falcon_edge.errors import BadInput
 from falcon_edge.progress import Progress, silent
-from falcon_edge.steps.bench import bench
+from falcon_edge.steps.bench import BenchRequest, bench
 from falcon_edge.steps.compress import compress_bundle
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice
@@ -62,9 +62,9 @@ def calibrate(
             Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="falcon-edge-"))), progress
         )
         alone = replace(protocol or Protocol(), threads=(1,), cpus=(number,))
-        measured = _whole(bench(files, alone, device=device, progress=progress))
+        measured = _whole(bench(files, BenchRequest(alone), device=device, progress=progress))
         _refuse_unsteady(device, measured, mhz, _core(device, number).mhz)
-        counted = _whole(bench(files, replace(alone, cpus=FASTEST), device=emulation, progress=progress))
+        counted = _whole(bench(files, BenchRequest(replace(alone, cpus=FASTEST)), device=emulation, progress=progress))
     board = device.name.removeprefix("ssh://").rpartition("@")[2].rstrip("/")
     return calibration_of(measured, counted, board=board, cpu=chosen.name, mhz=mhz)
 

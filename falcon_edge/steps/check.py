@@ -9,7 +9,7 @@ from pathlib import Path
 from falcon_edge.data import ClassMap
 from falcon_edge.errors import BadInput
 from falcon_edge.progress import Progress, silent
-from falcon_edge.steps.bench import Selection, bench_groups
+from falcon_edge.steps.bench import BenchRequest, Selection, bench_groups
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.device import Device
 from runtime_bench.history import append, drifts, lines, read
@@ -98,11 +98,8 @@ def check_models(
     def measured() -> Run:
         results, (one, other) = bench_groups(
             [[new], [baseline]],
-            protocol,
+            BenchRequest(protocol, selection=chosen, data=data, class_map=class_map),
             device="local" if device is None else device,
-            selection=chosen,
-            data=data,
-            class_map=class_map,
             progress=progress,
         )
         if results.interrupted:

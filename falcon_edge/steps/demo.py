@@ -7,7 +7,7 @@ from falcon_edge.data.formats import SAMPLE
 from falcon_edge.errors import BadInput
 from falcon_edge.place import bundle_path, locked
 from falcon_edge.progress import Progress, silent
-from falcon_edge.steps.bench import bench
+from falcon_edge.steps.bench import BenchRequest, bench
 from falcon_edge.steps.compress import compress_bundle
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice
@@ -52,7 +52,10 @@ def _demo(folder: Path, where: Device, progress: Progress) -> Results:
         export_bundle(bundle, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(SAMPLE), progress=progress)
     with held():  # an interrupted measurement is written as well
         results = bench(
-            (standard, compressed), PROTOCOL, device=where, data=SAMPLE, profile=not where.emulated, progress=progress
+            (standard, compressed),
+            BenchRequest(PROTOCOL, data=SAMPLE, profile=not where.emulated),
+            device=where,
+            progress=progress,
         )
         save(results, folder / "results.json")
         write(page.html(contents([results])).encode(), folder / "report.html")

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Any
 
 from falcon_edge.errors import BadInput
 from falcon_edge.progress import Progress, silent
-from falcon_edge.steps.bench import bench
-from runtime_bench.bench import Protocol
+from falcon_edge.steps.bench import BenchRequest, bench
 from runtime_bench.devices.device import Device
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.errors import BenchInputError, DeviceError
@@ -21,13 +19,12 @@ from runtime_bench.results import Results
 
 def bench_each(
     paths: Sequence[Path],
-    protocol: Protocol,
+    request: BenchRequest,
     devices: Sequence[Device],
     *,
     progress: Progress = silent,
-    **options: Any,
 ) -> list[Results | DeviceError | BenchInputError]:
-    """What `bench` finds on each device, in their order; `options` are those of `bench`.
+    """What `bench` finds on each device, in their order.
 
     Of a device that cannot be used, or not as asked, it is the error, which costs the others nothing. After Ctrl-C
     devices end with what they are doing, and what was measured is returned. Raises BadInput for two devices of one
@@ -37,7 +34,7 @@ def bench_each(
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise BadInput(f"{twice[0]}: named twice")
-    run = _Run(paths, protocol, devices, options, progress)
+    run = _Run(paths, request, devices, progress)
     away = [number for number, device in enumerate(devices) if not isinstance(device, LocalDevice)]
     if len(devices) > 1:
         run.at_once(away)
@@ -60,12 +57,11 @@ class _Run:
     def __init__(
         self,
         paths: Sequence[Path],
-        protocol: Protocol,
+        request: BenchRequest,
         devices: Sequence[Device],
-        options: dict[str, Any],
         progress: Progress,
     ):
-        self._paths, self._protocol, self._devices, self._options = paths, protocol, devices, options
+        self._paths, self._request, self._devices = paths, request, devices
         self._progress, self._lock = progress, threading.Lock()
         self._steps: dict[int, tuple[int, int]] = {}
         self.found: dict[int, Results | DeviceError | BenchInputError] = {}
@@ -109,7 +105,7 @@ class _Run:
                 self._progress(everything[0], everything[1], says)
 
         try:
-            results = bench(self._paths, self._protocol, device=device, progress=tell, **self._options)
+            results = bench(self._paths, self._request, device=device, progress=tell)
         except (DeviceError, BenchInputError) as error:
             self.found[number] = error
             return

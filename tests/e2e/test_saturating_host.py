@@ -13,7 +13,7 @@ from program import ENVIRONMENT
 import falcon_edge
 from converters.parity import snr_db
 from falcon_edge.bundle import open_bundle
-from falcon_edge.steps.bench import bench
+from falcon_edge.steps.bench import BenchRequest, bench
 from falcon_edge.steps.export import golden_samples
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.local import LocalDevice
@@ -65,7 +65,7 @@ def bundles(tmp_path_factory, data):
 @pytest.fixture(scope="module")
 def entries(bundles, data):
     """bench on the CPU that saturates, by the name of the file, of what was exported by the other."""
-    results = bench([bundles[0]], PROTOCOL, device=LocalDevice(THERE), data=str(data))
+    results = bench([bundles[0]], BenchRequest(PROTOCOL, data=str(data)), device=LocalDevice(THERE))
     return {entry.model.file: entry for entry in results.entries}
 
 
@@ -96,7 +96,7 @@ def test_its_uint8_results_carry_the_flag(entries):
 
 
 def test_goldens_and_accuracy_there_are_those_of_the_twin(entries, bundles, data):
-    results = bench([bundles[0]], PROTOCOL, device=LocalDevice(HERE), data=str(data))
+    results = bench([bundles[0]], BenchRequest(PROTOCOL, data=str(data)), device=LocalDevice(HERE))
     here = {entry.model.file: entry for entry in results.entries}
     for file in ("model.int8.onnx", "model.int8.ort"):
         assert entries[file].failure is None

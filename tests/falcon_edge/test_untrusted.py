@@ -23,7 +23,7 @@ from falcon_edge.falcon.plan import Plan
 from falcon_edge.manifest import Export, Manifest, MeasuredParity
 from falcon_edge.models.sources import build
 from falcon_edge.models.weights import load_weights
-from falcon_edge.steps.bench import bench
+from falcon_edge.steps.bench import BenchRequest, bench
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.shipped import copy_sample_network
 from runtime_bench.bench import Protocol
@@ -195,7 +195,7 @@ def test_no_runtime_sees_an_export_that_was_not_checked(sample, tmp_path):
         export = Export(file=file, target="tflite", precision="fp32", parity=parity, macs=1)
         draft.manifest = draft.manifest.model_copy(update={"exports": (export,)})
     with pytest.raises(ConversionError, match=r"exports/model\.fp32\.tflite: a damaged TFLite model"):
-        bench([path], Protocol(runs=1, processes=1, seconds=0, rounds=1))
+        bench([path], BenchRequest(Protocol(runs=1, processes=1, seconds=0, rounds=1)))
 
 
 # -- weights --

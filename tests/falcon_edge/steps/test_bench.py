@@ -16,7 +16,7 @@ from falcon_edge.bundle import open_bundle
 from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.cost import cost
-from falcon_edge.steps.bench import Selection, bench, bench_groups
+from falcon_edge.steps.bench import BenchRequest, Selection, bench, bench_groups
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.quantize import Int8
@@ -33,7 +33,7 @@ ONNX, TFLITE = "exports/model.fp32.onnx", "exports/model.fp32.tflite"
 
 @pytest.fixture(scope="module")
 def measured(exported, stripes):
-    return bench(exported, QUICK, data=str(stripes)).entries
+    return bench(exported, BenchRequest(QUICK, data=str(stripes))).entries
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def bare(exported, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measured_bare(bare, stripes):
-    return bench(bare, QUICK, data=str(stripes)).entries
+    return bench(bare, BenchRequest(QUICK, data=str(stripes))).entries
 
 
 def right(bundle, stripes):
@@ -124,8 +124,8 @@ def without_card(source, path):
 def test_a_file_without_a_card(bare, tmp_path, stripes):
     path = without_card(bare[0], tmp_path / "plain.onnx")
     with pytest.raises(BadInput, match=r"plain\.onnx: carries no card"):
-        bench([path], QUICK, data=str(stripes))
-    (entry,) = bench([path], QUICK).entries
+        bench([path], BenchRequest(QUICK, data=str(stripes)))
+    (entry,) = bench([path], BenchRequest(QUICK)).entries
     assert entry.failure is None
     model = entry.model
     assert (model.name, model.role, model.identity, model.parent) == ("plain", None, None, None)
@@ -140,7 +140,7 @@ def test_a_card_that_cannot_be_read(bare, tmp_path, card):
     entry.value = json.dumps(json.loads(entry.value) | card)
     onnx.save(model, tmp_path / "a.onnx")
     with pytest.raises(BadInput, match=r"a\.onnx: (not a valid card|a card of version 2)") as caught:
-        bench([tmp_path / "a.onnx"], QUICK)
+        bench([tmp_path / "a.onnx"], BenchRequest(QUICK))
     assert "\n" not in str(caught.value)
 
 
@@ -154,7 +154,7 @@ def test_a_card_that_cannot_be_read(bare, tmp_path, card):
     ],
 )
 def test_what_is_measured_can_be_narrowed(exported, words, targets):
-    results = bench(exported[:1], QUICK, selection=Selection(**words))
+    results = bench(exported[:1], BenchRequest(QUICK, selection=Selection(**words)))
     assert [entry.model.target for entry in results.entries] == targets
 
 
@@ -163,7 +163,7 @@ def test_what_is_measured_can_be_narrowed(exported, words, targets):
 )
 def test_nothing_left_to_measure(exported, words):
     with pytest.raises(BenchInputError, match="nothing to measure"):
-        bench(exported, QUICK, selection=Selection(**words))
+        bench(exported, BenchRequest(QUICK, selection=Selection(**words)))
 
 
 def test_fewer_images_are_spread_over_the_test_split(exported, tmp_path, stripes):
@@ -173,14 +173,14 @@ def test_fewer_images_are_spread_over_the_test_split(exported, tmp_path, stripes
     arrays["x_test"], arrays["y_test"] = arrays["x_test"][order], arrays["y_test"][order]
     np.savez(tmp_path / "sorted.npz", **arrays)
     words = {"selection": Selection(targets=["onnx"]), "data": str(tmp_path / "sorted.npz")}
-    (entry,) = bench(exported[:1], QUICK, samples=9, **words).entries
+    (entry,) = bench(exported[:1], BenchRequest(QUICK, samples=9, **words)).entries
     chosen = np.linspace(0, 89, 9).round().astype(int)
     np.savez(tmp_path / "chosen.npz", **(arrays | {name: arrays[name][chosen] for name in ("x_test", "y_test")}))
     assert sorted(arrays["y_test"][chosen]) == [0] * 3 + [1] * 3 + [2] * 3
     assert (entry.accuracy.samples, entry.accuracy.correct) == (9, right(exported[0], tmp_path / "chosen.npz"))
     for count in (0, -3):
         with pytest.raises(BadInput, match="needs at least 1"):
-            bench(exported[:1], QUICK, samples=count, **words)
+            bench(exported[:1], BenchRequest(QUICK, samples=count, **words))
 
 
 def test_what_cannot_be_measured(exported, standard, tmp_path, stripes):
@@ -189,15 +189,19 @@ def test_what_cannot_be_measured(exported, standard, tmp_path, stripes):
     tests = (
         ([standard], {}, r"standard\.falcon: has no exported files; run falcon-edge export"),
         ([tmp_path / "nothing.falcon"], {}, r"nothing\.falcon"),
-        (exported, {"device": "moon"}, "moon: no such device; known are local, arm64"),
         (exported, {"data": "nothing"}, "no such data set"),
         (exported, {"data": str(tmp_path / "other.npz")}, "has 3 classes, but the data has 4"),
         (exported, {"data": str(tmp_path / "train.npz")}, "has no test split"),
     )
     for paths, words, said in tests:
         with pytest.raises(Exception, match=said) as caught:
-            bench(paths, QUICK, **words)
+            bench(paths, BenchRequest(QUICK, **words))
         assert "\n" not in str(caught.value)
+
+
+def test_a_device_that_is_none(exported):
+    with pytest.raises(BenchInputError, match="moon: no such device; known are local, arm64"):
+        bench(exported, BenchRequest(QUICK), device="moon")
 
 
 def test_a_runtime_that_is_none():
@@ -206,7 +210,9 @@ def test_a_runtime_that_is_none():
 
 
 def test_groups_come_back_apart(exported):
-    results, (one, other) = bench_groups([exported[:1], exported[1:]], QUICK, selection=Selection(runtimes=["ort"]))
+    results, (one, other) = bench_groups(
+        [exported[:1], exported[1:]], BenchRequest(QUICK, selection=Selection(runtimes=["ort"]))
+    )
     assert (*one, *other) == results.entries
     assert [entry.model.name for entry in (*one, *other)] == ["standard", "compressed"]
 
@@ -217,7 +223,7 @@ def test_a_damaged_bundle_is_not_measured(exported, tmp_path):
     data[len(data) // 2] ^= 1
     (path / TFLITE).write_bytes(data)
     with pytest.raises(BadInput, match=r"model\.fp32\.tflite does not match SHA256SUMS"):
-        bench([path], QUICK)
+        bench([path], BenchRequest(QUICK))
 
 
 def test_nothing_is_left_beside_the_bundles(measured, exported):
@@ -229,7 +235,7 @@ def test_nothing_is_left_beside_the_bundles(measured, exported):
 
 @pytest.fixture(scope="module")
 def profiled(exported):
-    return bench(exported, QUICK, profile=True)
+    return bench(exported, BenchRequest(QUICK, profile=True))
 
 
 def test_every_file_is_profiled_as_a_whole(profiled):
@@ -263,7 +269,7 @@ def test_the_peak_is_that_of_this_machine(profiled):
 def test_an_ort_file_is_profiled_by_the_onnx_beside_it(exported, tmp_path):
     bundle = Path(shutil.copytree(exported[1], tmp_path / "with-ort.falcon"))
     export_bundle(bundle, ("ort",))
-    (entry,) = bench([bundle], QUICK, selection=Selection(targets=["ort"]), profile=True).entries
+    (entry,) = bench([bundle], BenchRequest(QUICK, selection=Selection(targets=["ort"]), profile=True)).entries
     assert sum(layer.macs for layer in entry.profile.layers) == entry.model.macs
 
 
@@ -288,6 +294,6 @@ def test_on_arm_additions_in_int8_are_held_against_what_arm_rounds_to(compressed
     bundle = Path(shutil.copytree(compressed, tmp_path / "compressed.falcon"))
     export_bundle(bundle, ("onnx",), ("int8",), int8=Int8(str(stripes), samples=16))
     board = Board(machine)
-    (entry,) = bench([bundle], QUICK, device=board, selection=Selection(precisions=("int8",))).entries
+    (entry,) = bench([bundle], BenchRequest(QUICK, selection=Selection(precisions=("int8",))), device=board).entries
     assert entry.agreement.within_tolerance
     assert ("rounded.onnx" in board.loaded) == asked

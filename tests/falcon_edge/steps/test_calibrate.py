@@ -19,7 +19,7 @@ from falcon_edge.bundle import open_bundle
 from falcon_edge.cli.main import app
 from falcon_edge.errors import BadInput
 from falcon_edge.steps import calibrate as steps
-from falcon_edge.steps.bench import bench
+from falcon_edge.steps.bench import BenchRequest, bench
 from falcon_edge.steps.calibrate import calibrate
 from runtime_bench import worker
 from runtime_bench.bench import Protocol
@@ -304,7 +304,7 @@ def test_the_network_that_ships_with_us_gives_enough_files(tmp_path):
 def test_a_board_is_calibrated_by_what_its_emulation_counts(board, files, tmp_path):
     """Its latencies are what real counts take: these are found again, and the coefficients with them."""
     userland()
-    results = bench(files, Protocol(), device="arm64:cortex-a72")
+    results = bench(files, BenchRequest(Protocol()), device="arm64:cortex-a72")
     counts = {entry.model.sha256: entry.counts for entry in results.entries}
     assert all(each.cycles[0] > 0 for each in counts.values())
     board().takes(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from falcon_edge.errors import BadInput
-from falcon_edge.steps.bench import Selection, bench
+from falcon_edge.steps.bench import BenchRequest, Selection, bench
 from falcon_edge.steps.check import PROTOCOL, check_models
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.errors import BenchInputError
@@ -95,7 +95,7 @@ def test_a_larger_network_fails_by_size_and_counts(exported):
 
 def test_results_are_compared_without_measuring(exported, tmp_path):
     path = tmp_path / "results.json"
-    results = at_rest(bench(exported[:1], QUICK, selection=ONNX))
+    results = at_rest(bench(exported[:1], BenchRequest(QUICK, selection=ONNX)))
     save(results, path)
     checked = check_models(path, path, LOOSE)
     assert checked.results is None
@@ -112,7 +112,7 @@ def test_results_are_compared_without_measuring(exported, tmp_path):
 @pytest.mark.parametrize("flag", UNRESTFUL)
 @pytest.mark.parametrize("doubtful", ["new", "old"])
 def test_results_of_a_machine_that_was_not_at_rest_are_inconclusive(exported, tmp_path, flag, doubtful):
-    results = at_rest(bench(exported[:1], QUICK, selection=ONNX))
+    results = at_rest(bench(exported[:1], BenchRequest(QUICK, selection=ONNX)))
     (entry,) = results.entries
     doubt = Flag(flag=flag, reason="of other work", remedy="stop it")
     shaken = results.model_copy(update={"entries": (entry.model_copy(update={"flags": (doubt,)}),)})
@@ -168,7 +168,7 @@ def test_what_was_measured_is_kept_with_the_ratio_to_the_baseline(exported, tmp_
 def test_a_drift_in_the_history_is_a_regression_though_the_model_passes_beside_its_baseline(exported, tmp_path):
     """Half as fast as it was, as its history has it."""
     path, old, new = tmp_path / "history.jsonl", tmp_path / "old.json", tmp_path / "new.json"
-    results = at_rest(bench(exported[:1], QUICK, selection=ONNX))
+    results = at_rest(bench(exported[:1], BenchRequest(QUICK, selection=ONNX)))
     (entry,) = results.entries
     bursts = [burst.model_copy(update={"samples_ns": tuple(2 * t for t in burst.samples_ns)}) for burst in entry.bursts]
     slow = entry.model_copy(update={"bursts": tuple(bursts), "summary": summarise(bursts)})
@@ -188,7 +188,7 @@ def test_a_drift_in_the_history_is_a_regression_though_the_model_passes_beside_i
 
 def test_a_line_says_at_which_commit_it_was_measured(exported, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    save(bench(exported[:1], QUICK, selection=ONNX), tmp_path / "results.json")
+    save(bench(exported[:1], BenchRequest(QUICK, selection=ONNX)), tmp_path / "results.json")
     inputs = tmp_path / "results.json", tmp_path / "results.json"
     check_models(*inputs, LOOSE, history=tmp_path / "outside.jsonl")
     for command in (
@@ -222,7 +222,7 @@ def test_an_interrupted_measurement_says_nothing(exported, tmp_path):
 
 def test_of_results_only_what_is_selected_is_compared(exported, tmp_path):
     path = tmp_path / "results.json"
-    results = bench(exported[:1], QUICK)
+    results = bench(exported[:1], BenchRequest(QUICK))
     save(results, path)
     assert {entry.runtime.name for entry in results.entries} == {"onnxruntime", "litert"}
     checked = check_models(path, path, LOOSE, selection=Selection(runtimes=["tflite"]))

@@ -10,7 +10,7 @@ from falcon_edge.bundle import edit_bundle, open_bundle
 from falcon_edge.cli.main import app
 from falcon_edge.errors import BadInput
 from falcon_edge.place import locked
-from falcon_edge.steps.bench import bench
+from falcon_edge.steps.bench import BenchRequest, bench
 from falcon_edge.steps.compress import compress_bundle
 from falcon_edge.steps.demo import demo
 from falcon_edge.steps.opening import Choice
@@ -74,7 +74,9 @@ def test_what_failed_decides_the_exit_code(exported, monkeypatch, tmp_path, inte
     """The measurement of a demo alone: the rest of it takes minutes."""
 
     def measured(folder, *, device, progress):
-        return bench(exported, QUICK, device=WithoutLiteRT()).model_copy(update={"interrupted": interrupted})
+        return bench(exported, BenchRequest(QUICK), device=WithoutLiteRT()).model_copy(
+            update={"interrupted": interrupted}
+        )
 
     monkeypatch.setattr("falcon_edge.steps.demo.demo", measured)
     done = CliRunner().invoke(app, ["demo", "-o", str(tmp_path)])

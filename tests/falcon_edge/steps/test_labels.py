@@ -7,7 +7,7 @@ import pytest
 
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import Notice
-from falcon_edge.steps.bench import bench
+from falcon_edge.steps.bench import BenchRequest, bench
 from falcon_edge.steps.check import check_models
 from falcon_edge.steps.compress import compress_bundle
 from falcon_edge.steps.export import export_bundle
@@ -97,7 +97,7 @@ def test_bench_and_check_find_the_same_accuracy(exported, stripes, shuffled, for
     file = bundle / "exports" / "model.fp32.onnx"
     right = set()
     for data, class_map in ((str(stripes), None), (shuffled, None), foreign):
-        entries = bench((bundle, file), QUICK, data=data, class_map=class_map).entries
+        entries = bench((bundle, file), BenchRequest(QUICK, data=data, class_map=class_map)).entries
         right |= {entry.accuracy.correct for entry in entries}
         checked = check_models(file, file, Tolerances(), protocol=QUICK, data=data, class_map=class_map, confirm=False)
         right |= {entry.accuracy.correct for entry in checked.results.entries}
@@ -111,7 +111,9 @@ def test_models_of_two_orders_are_measured_on_one_data_set(tmp_path, exported, s
     other = tmp_path / "other.falcon"
     assert train_bundle(Choice("vgg8", width=0.125), shuffled, other, recipe).labels == ("noise", "rows", "columns")
     export_bundle(other, ("onnx",))
-    entries = bench((exported[0] / "exports" / "model.fp32.onnx", other), QUICK, data=str(stripes)).entries
+    entries = bench(
+        (exported[0] / "exports" / "model.fp32.onnx", other), BenchRequest(QUICK, data=str(stripes))
+    ).entries
     assert all(entry.accuracy.correct > 80 for entry in entries)
 
 
@@ -120,7 +122,7 @@ def test_a_test_set_that_lacks_classes_is_measured_and_that_is_said(tmp_path, ex
     kept = arrays["y_test"] == 1
     np.savez(tmp_path / "some.npz", x=arrays["x_test"][kept], y=np.zeros(kept.sum(), int), labels=["columns"])
     with pytest.warns(Notice, match=r"some\.npz: lacks 2 of the 3 classes of .*: 'rows', 'noise'"):
-        entries = bench(exported[:1], QUICK, data=str(tmp_path / "some.npz")).entries
+        entries = bench(exported[:1], BenchRequest(QUICK, data=str(tmp_path / "some.npz"))).entries
     assert all(entry.accuracy.samples == 30 and entry.accuracy.correct > 25 for entry in entries)
 
 
@@ -130,8 +132,10 @@ def test_classes_that_the_model_does_not_have_can_be_left_out(tmp_path, exported
     y = np.concatenate([arrays["y_test"], np.full(90, 3)])
     np.savez(tmp_path / "more.npz", x=x, y=y, labels=["rows", "columns", "noise", "dots"])
     with pytest.raises(BadInput, match="has 3 classes, but the data has 4: 'dots' is none of"):
-        bench(exported[:1], QUICK, data=str(tmp_path / "more.npz"))
-    entries = bench(exported[:1], QUICK, data=str(tmp_path / "more.npz"), class_map={"dots": None}).entries
+        bench(exported[:1], BenchRequest(QUICK, data=str(tmp_path / "more.npz")))
+    entries = bench(
+        exported[:1], BenchRequest(QUICK, data=str(tmp_path / "more.npz"), class_map={"dots": None})
+    ).entries
     assert all(entry.accuracy.samples == 90 and entry.accuracy.correct > 80 for entry in entries)
 
 

@@ -15,7 +15,7 @@ from falcon_edge.cli.main import app
 from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.notices import Notice
-from falcon_edge.steps.bench import Selection, bench
+from falcon_edge.steps.bench import BenchRequest, Selection, bench
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice
 from falcon_edge.steps.pack import pack_bundle
@@ -104,7 +104,7 @@ def test_advice_with_speed_has_the_latencies_that_were_measured(integer, stripes
 
 
 def test_all_forms_run_and_agree(integer, stripes):
-    results = bench([integer], PROTOCOL, data=str(stripes))
+    results = bench([integer], BenchRequest(PROTOCOL, data=str(stripes)))
     assert {entry.model.file for entry in results.entries} == {name.removeprefix("exports/") for name in FILES}
     for entry in results.entries:
         assert entry.failure is None, entry.model.file
@@ -123,7 +123,7 @@ def test_integers_in_and_out(integer, tmp_path, stripes, activations):
     vector = manifest.golden.vectors[0]
     stored = [np.fromfile(path / vector.outputs[f"exports/model.int8.{end}"], np.uint8) for end in ("onnx", "tflite")]
     assert [len(output) for output in stored] == [3, 3]
-    results = bench([path], PROTOCOL, data=str(stripes), selection=Selection(targets=("onnx", "tflite")))
+    results = bench([path], BenchRequest(PROTOCOL, data=str(stripes), selection=Selection(targets=("onnx", "tflite"))))
     top1 = {entry.model.file: entry.accuracy.top1 for entry in results.entries}
     for entry in results.entries:
         assert entry.failure is None

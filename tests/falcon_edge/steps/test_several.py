@@ -10,6 +10,7 @@ import pytest
 
 from converters.errors import ConversionError
 from falcon_edge.errors import BadInput
+from falcon_edge.steps.bench import BenchRequest
 from falcon_edge.steps.several import bench_each, file_of
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.local import LocalDevice
@@ -51,7 +52,9 @@ def model(exported):
 def test_devices_with_cpus_of_their_own_are_measured_at_once(model):
     meet = threading.Barrier(2)
     lines = []
-    found = bench_each(model, QUICK, [Board("a", meet), Board("b", meet)], progress=lambda *line: lines.append(line))
+    found = bench_each(
+        model, BenchRequest(QUICK), [Board("a", meet), Board("b", meet)], progress=lambda *line: lines.append(line)
+    )
     assert [results.options["device"] for results in found] == ["a", "b"]
     assert all(results.entries[0].summary.count >= 3 for results in found)
     assert {text.partition(":")[0] for _, _, text in lines} == {"a", "b"}
@@ -62,7 +65,7 @@ def test_this_machine_has_its_turn_after_the_others(model):
     order = []
     found = bench_each(
         model,
-        QUICK,
+        BenchRequest(QUICK),
         [LocalDevice(), Board("a")],
         progress=lambda done, total, text: order.append(text.partition(":")[0]),
     )
@@ -72,7 +75,7 @@ def test_this_machine_has_its_turn_after_the_others(model):
 
 @pytest.mark.parametrize("failure", [DeviceError("a: unplugged"), BenchInputError("a: has no CPU 9")])
 def test_a_device_that_cannot_be_used_costs_the_others_nothing(model, failure):
-    found = bench_each(model, QUICK, [Board("a", failure=failure), Board("b"), LocalDevice()])
+    found = bench_each(model, BenchRequest(QUICK), [Board("a", failure=failure), Board("b"), LocalDevice()])
     assert found[0] is failure
     for results in found[1:]:
         assert results.entries[0].failure is None
@@ -91,7 +94,7 @@ def test_ctrl_c_keeps_what_every_device_has(model):
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
-    found = bench_each(model, many, devices)
+    found = bench_each(model, BenchRequest(many), devices)
     assert len(found) == 2
     for results in found:
         assert isinstance(results, Results)
@@ -102,12 +105,12 @@ def test_ctrl_c_keeps_what_every_device_has(model):
 def test_what_no_device_can_measure_is_said(tmp_path):
     (tmp_path / "model.txt").write_text("no model")
     with pytest.raises(ConversionError, match=r"model\.txt"):
-        bench_each([tmp_path / "model.txt"], QUICK, [Board("a"), Board("b")])
+        bench_each([tmp_path / "model.txt"], BenchRequest(QUICK), [Board("a"), Board("b")])
 
 
 def test_a_device_twice_is_refused(model):
     with pytest.raises(BadInput, match="a: named twice"):
-        bench_each(model, QUICK, [Board("a"), Board("b"), Board("a")])
+        bench_each(model, BenchRequest(QUICK), [Board("a"), Board("b"), Board("a")])
 
 
 def test_every_device_has_a_file_of_its_own():

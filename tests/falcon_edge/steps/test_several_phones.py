@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from waiting import gone
 
 from falcon_edge.cli.main import app
+from falcon_edge.steps.bench import BenchRequest
 from falcon_edge.steps.several import bench_each
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.adb import AdbDevice, phones
@@ -45,7 +46,7 @@ def two(tmp_path, monkeypatch):
 def test_two_phones_are_measured_at_once(two, exported):
     plugged, devices = two
     assert [phone.serial for phone in phones()] == [*SERIALS]
-    found = bench_each([exported[0]], QUICK, devices)
+    found = bench_each([exported[0]], BenchRequest(QUICK), devices)
     for results, device, phone in zip(found, devices, plugged, strict=True):
         assert results.options["device"] == device.name
         assert [entry.failure for entry in results.entries] == [None, None]
@@ -59,7 +60,7 @@ def test_a_phone_that_is_gone_costs_the_other_nothing(two, exported):
     plugged, devices = two
     plugged[1].state = "unauthorized"
     plugged[0].others[:] = [(SERIALS[1], "unauthorized")]
-    first, second = bench_each([exported[0]], QUICK, devices)
+    first, second = bench_each([exported[0]], BenchRequest(QUICK), devices)
     assert [entry.failure for entry in first.entries] == [None, None]
     assert isinstance(second, DeviceError)
     assert "allow USB debugging on its screen" in str(second)
