@@ -17,6 +17,7 @@ from falcon_edge.cli.devices import devices, show
 from falcon_edge.cli.ending import ignore_signals
 from falcon_edge.cli.export import export
 from falcon_edge.cli.inspect import inspect
+from falcon_edge.cli.names import PROGRAMS
 from falcon_edge.cli.pack import pack
 from falcon_edge.cli.report import report
 from falcon_edge.cli.train import train
@@ -53,6 +54,7 @@ for verb in (demo, train, pack, compress, export, inspect, bench, compare, check
 app.add_typer(devices, name="devices", short_help=show.__doc__)
 for command in (*app.registered_commands, *devices.registered_commands):
     command.short_help = (command.callback.__doc__ or "").partition("\n\n")[0]  # it is wrapped; a made one is cut
+PROGRAMS.append(app)
 
 
 def main() -> None:

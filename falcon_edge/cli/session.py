@@ -2,18 +2,17 @@
 
 import io
 import os
-import re
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
 from typing import IO, TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 
 from falcon_edge.cli.ending import complain, scratch, signals
+from falcon_edge.cli.names import in_options
 from falcon_edge.errors import BadInput, DeviceFailed, FalconEdgeError
 from falcon_edge.notices import Notice
 from runtime_bench.text import document_text, printed, terminal, terminal_lines
@@ -30,7 +29,6 @@ INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 REPORT = "an internal error: run again with --debug, and report what that shows"
 PIPE_CLOSED = 141  # what a shell reports for a program that SIGPIPE ended, as in `falcon-edge inspect X | head`
 WIDTH_IN_A_PIPE = 160
-PARAMETER = re.compile(r"`([a-z][a-z_]*)`")
 
 
 class Session:
@@ -221,22 +219,3 @@ def _line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return terminal(f"{error.filename}: {error.strerror}")
     return terminal(in_options(" ".join(str(error).split())))
-
-
-def in_options(text: str) -> str:
-    """A text in which libraries name parameters in backticks, with the options that give them."""
-    return PARAMETER.sub(lambda found: _option_names().get(found[1], found[0]), text)
-
-
-@cache
-def _option_names() -> dict[str, str]:
-    """The options of all verbs by the names of their parameters."""
-    from falcon_edge.cli.main import app
-
-    commands, names = [typer.main.get_command(app)], dict[str, str]()
-    while commands:
-        command = commands.pop()
-        commands += getattr(command, "commands", {}).values()
-        options = (each for each in command.params if each.param_type_name == "option")
-        names |= {str(each.name): max(each.opts, key=len) for each in options}
-    return names

@@ -1,20 +1,13 @@
 """What a verb says beside its result."""
 
-import ast
-import re
 import sys
 import warnings
-from pathlib import Path
 
 import pytest
 import typer
 
-from falcon_edge.cli import session as session_module
 from falcon_edge.cli.session import session
 from falcon_edge.notices import Notice, notice
-
-ROOT = Path(__file__).parents[3]
-PROGRAMS = {"app.py", "sysroot.py"}  # these call other programs
 
 
 def test_a_notice_is_one_line_on_stderr_and_is_said_once(capsys):
@@ -63,39 +56,3 @@ def test_code_that_raises_what_nobody_catches_is_an_error(capsys, kind):
 def test_a_script_gets_a_notice_as_a_warning():
     with pytest.warns(Notice, match="nothing failed"):
         notice("nothing failed")
-
-
-def strings(path):
-    """The texts of a source, docstrings excepted."""
-    tree = ast.parse(path.read_text())
-    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings)
-    return [node.value for node in constants if isinstance(node.value, str)]
-
-
-def texts_of_libraries():
-    files = [path for name in ("falcon_edge", "converters", "runtime_bench") for path in (ROOT / name).rglob("*.py")]
-    return [
-        (path.name, text)
-        for path in files
-        if "cli" not in path.parts and path.name not in PROGRAMS
-        for text in strings(path)
-    ]
-
-
-def test_what_libraries_name_are_parameters_of_the_command_line():
-    names = {name for _, text in texts_of_libraries() for name in session_module.PARAMETER.findall(text)}
-    assert {"max_drop", "rank", "weights_key"} <= names
-    assert names <= session_module._option_names().keys()
-
-
-def test_no_library_speaks_of_options():
-    options = "|".join(map(re.escape, {*session_module._option_names().values()} - {"--version"}))  # of any program
-    spoken = re.compile(rf"(?<![\w(-])({options})(?![\w(-])")
-    assert spoken.search("give it with --input") is not None
-    assert [(name, text) for name, text in texts_of_libraries() if spoken.search(text)] == []
-
-
-def test_options_stand_for_parameters():
-    said = session_module.in_options("give `input_shape` or `plan`; `nothing` is `not ours`")
-    assert said == "give --input or --plan; `nothing` is `not ours`"
