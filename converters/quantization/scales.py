@@ -25,6 +25,7 @@ from converters.quantization.spec import TensorQuantization, from_range
 
 HOLDS_DB = 15.0  # a scale that leaves a value less than this does not hold it
 FIXED_DB = 40.0  # above this the scale of a fixed result is fine enough, whatever another would give
+CUT_DB = 46.0  # the same where it ends a step below 1: what is always cut off adds up, where rounding does not
 WORTH_DB = 2.0  # what another scale has to bring before a node is left in float for it
 ALIKE = 1.4  # scales this close are made one (2.9 dB), rather than rounding once more where they meet
 
@@ -69,11 +70,13 @@ def leave_in_float(graph: OnnxGraph, node: NodeProto, reason: str, floats: dict[
 def _lost_at_fixed_scale(value: Observation, own: Range, fixed: TensorQuantization) -> str | None:
     """Why the one scale that a runtime has for a result does not do for it; None where it does."""
     found = value.snr_db(fixed)
-    if found >= FIXED_DB or found >= value.snr_db(from_range(*own)) - WORTH_DB:
+    cuts = own[1] > fixed.high + fixed.scale / 2
+    if found >= (CUT_DB if cuts else FIXED_DB) or found >= value.snr_db(from_range(*own)) - WORTH_DB:
         return None
-    return (
-        f"its values ({value.low:.3g} to {value.high:.3g}) are small for the scale {fixed.scale:g} that int8 has here"
-    )
+    values = f"its values ({value.low:.3g} to {value.high:.3g})"
+    if found >= FIXED_DB:
+        return f"{values} go beyond {fixed.high:.3g}, where the scale that int8 has here ends"
+    return f"{values} are small for the scale {fixed.scale:g} that int8 has here"
 
 
 def _lost_in_joints(
