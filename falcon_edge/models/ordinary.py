@@ -1,6 +1,7 @@
 """What users hand over as a network, made an ordinary one: on the CPU, in float32, not compiled, not wrapped."""
 
 import sys
+from types import FunctionType
 
 import torch
 from torch import nn
@@ -17,10 +18,11 @@ def ordinary(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     """
     done = []
     model, unwrapped = _unwrapped(model)
+    if "torch._dynamo" in sys.modules:  # which torch.compile imports: functions that it decorates run as they are
+        unwrapped |= _undecorated(model)
+        torch.compiler.set_stance("force_eager")
     if unwrapped:
         done.append("torch.compile's or a parallel wrapper was taken off")
-    if "torch._dynamo" in sys.modules:  # which torch.compile imports: functions that it decorates run as they are
-        torch.compiler.set_stance("force_eager")
     if isinstance(model, torch.jit.ScriptModule):
         raise BadInput("it is a TorchScript program, which has no layers to look at; build the network itself")
     for name, value in model.state_dict().items():
@@ -55,6 +57,23 @@ def _unwrapped(model: nn.Module) -> tuple[nn.Module, bool]:
                 child, found = inner, True
                 setattr(module, name, child)
     return model, found
+
+
+def _undecorated(model: nn.Module) -> bool:
+    """Put back the functions that torch.compile decorates, where the classes of the network's layers are and in these.
+
+    The exporter refuses to trace what is decorated. Returns whether there was one.
+    """
+    found = False
+    classes = {kind for module in model.modules() for kind in type(module).__mro__ if kind.__module__ != "builtins"}
+    own = [kind for kind in classes if kind.__module__.partition(".")[0] != "torch"]
+    for place in (*own, *{sys.modules[kind.__module__] for kind in own if kind.__module__ in sys.modules}):
+        for name, value in list(vars(place).items()):
+            inner = getattr(value, "_torchdynamo_orig_callable", None) if isinstance(value, FunctionType) else None
+            if inner is not None:
+                setattr(place, name, inner)
+                found = True
+    return found
 
 
 def _inside(module: nn.Module) -> nn.Module | None:

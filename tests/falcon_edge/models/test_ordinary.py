@@ -1,9 +1,12 @@
 """Networks as users hand them over, made ordinary ones."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from converters.onnx_export import export_onnx
+from converters.runtimes import run_onnx
 from falcon_edge.errors import BadInput
 from falcon_edge.models.ordinary import ordinary
 
@@ -69,17 +72,25 @@ def test_lazy_modules_are_left_to_their_first_input():
     assert "float16" in done[0]
 
 
+@torch.compile
+def doubled(x):
+    return -x if torch.compiler.is_compiling() else 2 * x
+
+
 class Decorated(nn.Linear):
     @torch.compile
     def forward(self, x):
-        return super().forward(x) if torch.compiler.is_compiling() else x
+        return super().forward(x) if torch.compiler.is_compiling() else doubled(x)
 
 
-def test_decorated_functions_run_as_they_are():
-    """A compiled one would take minutes, and a compiler of C++."""
+def test_decorated_functions_run_as_they_are_and_are_exported(tmp_path):
+    """A compiled one would take minutes, and a compiler of C++; the exporter does not trace them."""
     try:
-        made = ordinary(Decorated(3, 3))[0]
-        assert torch.equal(made(torch.ones(1, 3)), torch.ones(1, 3))
+        made, done = ordinary(Decorated(3, 3))
+        assert torch.equal(made(torch.ones(1, 3)), torch.full((1, 3), 2.0))
+        assert done == ("torch.compile's or a parallel wrapper was taken off",)
+        path = export_onnx(made, torch.zeros(1, 3), tmp_path / "a.onnx").path
+        assert np.array_equal(run_onnx(path, np.ones((1, 3), np.float32))[0], [[2, 2, 2]])
     finally:
         torch.compiler.set_stance("default")
 
