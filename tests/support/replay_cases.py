@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from converters import onnx_graph
+from converters.formats import FORMATS, PRECISIONS
 from converters.onnx_export import export_onnx
 from converters.onnx_graph import OnnxGraph
 from converters.ort import convert_to_ort
@@ -26,12 +27,12 @@ from converters.tflite.emit import emit_tflite, write_rounded
 from falcon_edge.bundle import bundle_path, open_bundle
 from falcon_edge.data.formats import SAMPLE
 from falcon_edge.steps.compress import compress_bundle
-from falcon_edge.steps.export import FORMS, export_bundle, golden_samples
+from falcon_edge.steps.export import export_bundle, golden_samples
 from falcon_edge.steps.opening import Choice
 from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.shipped import copy_sample_network
 
-TARGETS, PRECISIONS = (tuple(dict.fromkeys(column)) for column in zip(*FORMS, strict=True))
+TARGETS = tuple(form.name for form in FORMATS)
 # How int8 is exported, by the name of the bundle.
 INT8 = {
     "uint8": Int8(SAMPLE, samples=64),
