@@ -25,7 +25,7 @@ from converters.quantization.spec import TensorQuantization, from_range
 
 HOLDS_DB = 15.0  # a scale that leaves a value less than this does not hold it
 FIXED_DB = 40.0  # above this the scale of a fixed result is fine enough, whatever another would give
-CUT_DB = 46.0  # the same where it ends a step below 1: what is always cut off adds up, where rounding does not
+CUT_DB = 49.0  # the same where it ends a step below 1: what is always cut off adds up, where rounding does not
 WORTH_DB = 2.0  # what another scale has to bring before a node is left in float for it
 ALIKE = 1.4  # scales this close are made one (2.9 dB), rather than rounding once more where they meet
 
