@@ -46,15 +46,15 @@ def choose_scales(
     while True:
         groups = _Groups(graph, ranges, floats)
         lost = _lost_in_joints(graph, values, groups, floats)
-        final = groups.finished()
         if not lost:
+            final = groups.finished()
             lost = {
                 node.output[0]: "the scales of operand and result are too far apart for its int8 kernel"
                 for node in graph.nodes
                 if node.output[0] not in floats and is_out_of_range(node, final)
             }
-        if not lost:
-            return final
+            if not lost:
+                return final
         for name, reason in lost.items():
             leave_in_float(graph, graph.producer[name], reason, floats)
 

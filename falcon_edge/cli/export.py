@@ -12,7 +12,8 @@ from falcon_edge.cli.render import manifest_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput
 
-Target = StrEnum("Target", [form.name for form in FORMATS])  # type: ignore[misc]  # names that mypy does not know
+# mypy reads the names of an enum from a literal alone, and these are those that there are.
+Target = StrEnum("Target", [form.name for form in FORMATS])  # type: ignore[misc]
 Precision = StrEnum("Precision", list(PRECISIONS))  # type: ignore[misc]
 
 

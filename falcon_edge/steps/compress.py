@@ -85,8 +85,7 @@ def compress(
     with the original as the teacher; without data it is the bare closed form. options: what else its step is to say.
     checkpoint: where the fine-tuning keeps its state, to go on if it is killed.
     """
-    if recipe is not None and recipe.epochs > 0 and dataset is None:
-        raise BadInput("fine-tuning needs `data`")
+    tunes = _tunes(recipe, dataset)
     made, statistics = plan_compression(network, dataset, rank=rank, plan=plan, cap_rank=cap_rank, init=init)
     module = surgery.apply(network.module, made.replaced, statistics=statistics)
     answer(f"{network}, compressed,", module, network.input.shape)  # it may ask a layer for what is no more
@@ -97,7 +96,7 @@ def compress(
     training: bytes | None = None
     if dataset is not None:
         reestimate_batchnorm(module, _inputs(_calibration(dataset, network), BATCHNORM_IMAGES))
-        if recipe is not None and recipe.epochs > 0:
+        if tunes and recipe is not None:
             history, recorded = tune(
                 compressed, dataset, recipe, teacher=network.module, checkpoint=checkpoint, progress=progress
             )
@@ -148,9 +147,7 @@ def compress_bundle(
     A killed run goes on from its last epoch when started again. class_map: which class of DATA is which of the network,
     where their names do not say so. force: an earlier bundle at `output` is replaced.
     """
-    tunes = recipe is not None and recipe.epochs > 0
-    if tunes and data is None:
-        raise BadInput("fine-tuning needs `data`")
+    tunes = _tunes(recipe, data)
     if os.path.realpath(bundle_path(output)) == os.path.realpath(choice.model):
         raise BadInput(f"{choice.model}: is the standard network, which is still needed; choose another output")
     with hold(output, force=force, goes_on=tunes) as place:
@@ -185,6 +182,15 @@ def _opened(
     if choice.weights is not None and network.guessed is not None:
         notice(f"{choice.model}: {network.guessed}")
     return network, dataset, wanted
+
+
+def _tunes(recipe: Recipe | None, data: object) -> bool:
+    """Whether a recipe fine-tunes. Raises BadInput if there is no data for it."""
+    if recipe is None or recipe.epochs <= 0:
+        return False
+    if data is None:
+        raise BadInput("fine-tuning needs `data`")
+    return True
 
 
 def _check_choice(rank: int | None, plan: object, cap_rank: bool) -> None:

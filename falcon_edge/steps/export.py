@@ -197,15 +197,15 @@ class _Exporter:
         file, beside = self._file(form, precision), None
         if form is not ONNX:
             beside = form.write(made.source(self.ledger.card(about)), file)
-        reference = ONNX.run(source, self._int8_inputs(ONNX, about, options))
-        outputs = form.run(file, self._int8_inputs(form, about, options))
+        given = made.inputs(ONNX, self.samples)
+        reference = ONNX.run(source, given)
+        outputs = reference if form is ONNX else form.run(file, made.inputs(form, self.samples))
         notes: tuple[str, ...] = ()
         exact, real = real_outputs(reference, about.output), real_outputs(outputs, about.output)
         if form.unsigned and options.activations == "uint8" and host_saturates():
             notes = (SATURATING_NOTE,)
             if form.source != form.suffix:  # no twin, so that it is held against what the .onnx itself answers here
-                inputs = self._int8_inputs(ONNX, about, options)
-                outputs, exact = reference, real_outputs(ONNX.run(source, inputs, exact=False), about.output)
+                outputs, exact = reference, real_outputs(ONNX.run(source, given, exact=False), about.output)
         loss = measure(self._float_answers, exact)
         parity = loss if form is ONNX else measure(exact, real)
         warnings = () if form is ONNX or parity.snr_db >= loss.snr_db else (self._differing(form, file, parity, loss),)
@@ -291,13 +291,6 @@ class _Exporter:
             ONNX.write(self._integer.source(self.ledger.card(about)), path)
         return self._integer
 
-    def _int8_inputs(self, form: Format, about: Quantization, options: Int8) -> np.ndarray:
-        """The golden inputs in the type of an int8 file's input."""
-        if not options.integer_io:
-            return self.samples
-        stored = TensorQuantization(about.input.scale, about.input.zero_point).quantize(self.samples)
-        return as_unsigned(stored) if form.unsigned and options.activations == "uint8" else stored
-
     def _advise(self, form: Format, file: Path) -> None:
         made = self._int8_onnx()
         quantizer, top1, fp32 = made.quantizer, made.top1, self._file(form, "fp32")
@@ -347,6 +340,14 @@ class _Integer:
             integer_io=options.integer_io,
             activations=options.activations,
         )
+
+    def inputs(self, form: Format, samples: np.ndarray) -> np.ndarray:
+        """Float inputs in the type of the file's input."""
+        options, meaning = self.quantizer.options, self.about.input
+        if not options.integer_io:
+            return samples
+        stored = TensorQuantization(meaning.scale, meaning.zero_point).quantize(samples)
+        return as_unsigned(stored) if form.unsigned and options.activations == "uint8" else stored
 
 
 def _int8_tolerance(options: Int8, about: Quantization, exact: np.ndarray) -> Tolerance:
