@@ -47,7 +47,7 @@ def main() -> None:
             emit_tflite(onnx_path, path)
             seconds.append(time.perf_counter() - started)
         reference = network(inputs).numpy()
-        snr = snr_db(reference, run_tflite(path, np.asarray(inputs)))
+        snr = snr_db(reference, run_tflite(path, np.asarray(inputs))[0])
         described = describe(path)
     size, operators = described.bytes / 1e6, len(described.operators)
     print(f"{options.network}, rank {options.rank}: {size:.1f} MB, {operators} operators")

@@ -55,7 +55,9 @@ def row(bundle: Path, int8: Int8, inputs: np.ndarray, labels: np.ndarray) -> str
         manifest = export_bundle(copy, ("onnx", "tflite"), ("fp32", "int8"), int8=int8)
         exact = run_onnx(made / "model.fp32.onnx", inputs)[0]
         onnx = run_onnx(made / "model.int8.onnx", inputs)[0]
-        lite, plain = (run_tflite(made / "model.int8.tflite", inputs, delegate=delegate) for delegate in (True, False))
+        lite, plain = (
+            run_tflite(made / "model.int8.tflite", inputs, delegate=delegate)[0] for delegate in (True, False)
+        )
     kept = len(manifest.quantization.kept)
 
     def top1(logits: np.ndarray) -> float:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,20 +34,20 @@ def export_onnx(
     path: Path,
     *,
     input_name: str = "input",
-    output_name: str = "logits",
+    output_names: Sequence[str] = ("logits",),
     dynamic_batch: bool = False,
     card: dict[str, Any] | None = None,
     simplify: bool = True,
 ) -> OnnxExport:
     """Write `model` in eval mode as ONNX (opset 17), batch normalisation folded, for inputs like `sample` (1, C, H, W).
 
-    The batch is 1, or free with `dynamic_batch`. `card` goes into the metadata as JSON under "falcon_edge.card".
-    The model is left as it was; the same model gives the same bytes. Raises ConversionError if torch cannot export it,
-    or it is larger than an ONNX file can be.
+    It gives a tensor, or a row of them, under `output_names`. The batch is 1, or free with `dynamic_batch`. `card` goes
+    into the metadata as JSON under "falcon_edge.card". The model is left as it was; the same model gives the same
+    bytes. Raises ConversionError if torch cannot export it, or it is larger than an ONNX file can be.
     """
     weights = (*model.parameters(), *model.buffers())
     onnx_graph.refuse_large(sum(weight.numel() * weight.element_size() for weight in weights), "the network")
-    exported = tidy(_trace(model, sample, input_name, output_name, dynamic_batch))
+    exported = tidy(_trace(model, sample, input_name, output_names, dynamic_batch))
     notes: tuple[str, ...] = ()
     if simplify:
         result = run_simplifier(exported)
@@ -61,11 +62,13 @@ def export_onnx(
     return OnnxExport(path, notes)
 
 
-def _trace(model: nn.Module, sample: Tensor, input_name: str, output_name: str, dynamic_batch: bool) -> ModelProto:
+def _trace(
+    model: nn.Module, sample: Tensor, input_name: str, output_names: Sequence[str], dynamic_batch: bool
+) -> ModelProto:
     """torch's own exporter, silenced; every module's mode is put back."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
-    axes = {input_name: {0: "batch"}, output_name: {0: "batch"}} if dynamic_batch else None
+    axes = {name: {0: "batch"} for name in (input_name, *output_names)} if dynamic_batch else None
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -80,7 +83,7 @@ def _trace(model: nn.Module, sample: Tensor, input_name: str, output_name: str, 
                 dynamo=False,
                 opset_version=onnx_graph.OPSET,
                 input_names=[input_name],
-                output_names=[output_name],
+                output_names=list(output_names),
                 dynamic_axes=axes,
             )
     except Exception as error:  # torch raises nearly anything for a module that it cannot trace

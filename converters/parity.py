@@ -1,6 +1,7 @@
-"""Whether an exported file computes what its source computes, and the first layer that does not."""
+"""Whether an exported file computes what its source computes, output by output, and the first layer that does not."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +13,49 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from converters import onnx_graph
 from converters.errors import ParityError
-from converters.formats import format_for
-from converters.runtimes import run_onnx
+from converters.formats import Format, Layout, format_for
+from converters.runtimes import run_onnx, stacked
 
 SAME_VALUE_DB = 60.0
+EQUAL_SHARE = 0.99  # of the whole numbers that two runtimes decide on: of two that are nearly equal, each may take one
 
 
 @dataclass(frozen=True)
 class Parity:
-    """Differences over all samples: max_relative is max |difference| / max |output|; snr_db is inf if there is none."""
+    """Differences of an output over all samples: max_relative is max |difference| / max |output|.
+
+    snr_db is inf if there is none. unequal: of whole numbers, the share that are others.
+    """
 
     samples: int
     max_abs: float
     max_relative: float
     snr_db: float
+    unequal: float | None = None
+
+    def within(self, max_relative: float, min_snr_db: float) -> bool:
+        """Whether no more is off than that; of whole numbers that decide, whether nearly all are equal."""
+        if self.unequal is not None:
+            return self.unequal <= 1 - EQUAL_SHARE
+        return self.max_relative <= max_relative and self.snr_db >= min_snr_db
+
+
+def measure_all(reference: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> tuple[Parity, ...]:
+    """Compare all outputs of two networks. Those that only one of them has are infinitely bad."""
+    nothing = np.zeros((0,), np.float32)
+    return tuple(measure(one, other[place] if place < len(other) else nothing) for place, one in enumerate(reference))
 
 
 def measure(reference: np.ndarray, other: np.ndarray) -> Parity:
     """Compare two outputs (N, ...). Values that are not finite make every figure infinitely bad."""
+    if reference.dtype.kind in "biu" and other.dtype.kind in "biu" and reference.shape == other.shape:
+        unequal = float((reference != other).mean()) if reference.size else 0.0
+        parity = measure(reference.astype(np.float64), other.astype(np.float64))
+        return replace(parity, unequal=unequal)
     if reference.shape != other.shape or not (np.isfinite(reference).all() and np.isfinite(other).all()):
         return Parity(len(reference), np.inf, np.inf, -np.inf)
-    difference = np.abs(reference.astype(np.float64) - other).max()
-    largest = np.abs(reference).max()
+    difference = np.abs(reference.astype(np.float64) - other).max(initial=0)
+    largest = np.abs(reference).max(initial=0)
     relative = 0.0 if difference == 0 else float(difference / largest) if largest > 0 else np.inf
     return Parity(len(reference), float(difference), relative, snr_db(reference, other))
 
@@ -47,41 +69,63 @@ def snr_db(reference: np.ndarray, other: np.ndarray) -> float:
     return float(10 * np.log10(signal / noise)) if signal > 0 else -np.inf
 
 
+def usual(outputs: Sequence[np.ndarray], layout: Layout) -> list[np.ndarray]:
+    """Outputs (N, ...) with maps as (N, C, H, W), whatever the layout of the format is."""
+    turns = layout == "NHWC"
+    return [values.transpose(0, 3, 1, 2) if turns and values.ndim == 4 else values for values in outputs]
+
+
+def run(
+    made: Format, path: Path, samples: Sequence[np.ndarray] | np.ndarray, *, exact: bool = True
+) -> list[np.ndarray]:
+    """Outputs of a file for samples (N, C, H, W), each stacked, as the file has them."""
+    return stacked(made.each(path, samples, exact=exact))
+
+
 def check_onnx(
     model: nn.Module, samples: np.ndarray, path: Path, *, max_relative: float = 1e-4, min_snr_db: float = 90.0
-) -> Parity:
-    """ONNX Runtime on an exported file against torch, for samples (N, C, H, W) float32.
+) -> tuple[Parity, ...]:
+    """ONNX Runtime on an exported file against torch, for samples (N, C, H, W) float32; of every output.
 
-    Raises ParityError, naming the first layer that differs, if the difference is larger than asked.
+    `model` gives a tensor, or a row of them as the file does. Raises ParityError, naming the first layer that differs,
+    if the difference is larger than asked.
     """
     with torch.no_grad():
-        reference = np.concatenate([model(torch.from_numpy(sample[None])).numpy() for sample in samples])
-    parity = measure(reference, run_onnx(path, samples)[0])
-    if parity.max_relative > max_relative or parity.snr_db < min_snr_db:
+        rows = [model(torch.from_numpy(sample[None])) for sample in samples]
+    reference = stacked([value.numpy() for value in ([row] if isinstance(row, Tensor) else row)] for row in rows)
+    found = measure_all(reference, run_onnx(path, samples))
+    if not all(parity.within(max_relative, min_snr_db) for parity in found):
         layer = first_difference(model, samples[:1], path)
         raise ParityError(
-            f"{path.name} differs from torch by {parity.max_relative:.1e} of its largest output "
-            f"(SNR {parity.snr_db:.0f} dB); the first layer that differs is {layer}"
+            f"{path.name} differs from torch by {_worst(found, path)}; the first layer that differs is {layer}"
         )
-    return parity
+    return found
 
 
 def check_same(
     reference: Path, samples: np.ndarray, path: Path, *, max_relative: float = 1e-4, min_snr_db: float = 90.0
-) -> Parity:
-    """A file against ONNX Runtime on the .onnx that it was made from. Raises ParityError.
+) -> tuple[Parity, ...]:
+    """A file against ONNX Runtime on the .onnx that it was made from; of every output. Raises ParityError.
 
     One with the same kernels is held against what this host makes of the .onnx itself, right or not.
     """
     made = format_for(path.suffix)
-    outputs = made.run(path, samples, exact=False)
-    parity = measure(run_onnx(reference, samples, exact=not made.unsigned)[0], outputs)
-    if parity.max_relative > max_relative or parity.snr_db < min_snr_db:
-        raise ParityError(
-            f"{path.name} differs from {reference.name} by {parity.max_relative:.1e} of its largest output "
-            f"(SNR {parity.snr_db:.0f} dB)"
-        )
-    return parity
+    outputs = usual(run(made, path, samples, exact=False), made.layout)
+    found = measure_all(run_onnx(reference, samples, exact=not made.unsigned), outputs)
+    if not all(parity.within(max_relative, min_snr_db) for parity in found):
+        raise ParityError(f"{path.name} differs from {reference.name} by {_worst(found, reference)}")
+    return found
+
+
+def _worst(found: Sequence[Parity], path: Path) -> str:
+    """The output that is furthest off, in words; the file has the names."""
+    place = min(range(len(found)), key=lambda each: (found[each].unequal is not None, found[each].snr_db))
+    name = onnx_graph.load(path).graph.output[place].name
+    which = "" if len(found) == 1 else f" in its output {name}"
+    parity = found[place]
+    if parity.unequal is not None:
+        return f"{parity.unequal:.1%} of its whole numbers{which}"
+    return f"{parity.max_relative:.1e} of its largest output (SNR {parity.snr_db:.0f} dB){which}"
 
 
 class _Recorder(TorchDispatchMode):

@@ -1,7 +1,7 @@
 """Both runtimes on this host, for parity and golden outputs: one thread, one image at a time."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -68,7 +68,18 @@ def run_onnx(
     outputs: list[str] | None = None,
     exact: bool = True,
 ) -> list[np.ndarray]:
-    """Outputs of ONNX Runtime for samples (N, C, H, W), each stacked over the samples, which are asked for one by one.
+    """Outputs of ONNX Runtime for samples (N, C, H, W), each stacked over the samples; arguments as of `each_onnx`."""
+    return stacked(each_onnx(source, samples, outputs=outputs, exact=exact))
+
+
+def each_onnx(
+    source: Path | ModelProto,
+    samples: Iterable[np.ndarray],
+    *,
+    outputs: list[str] | None = None,
+    exact: bool = True,
+) -> Iterator[list[np.ndarray]]:
+    """Outputs of ONNX Runtime for samples (N, C, H, W), which are asked for one by one.
 
     `outputs` names the values to fetch; by default all outputs of the graph. exact: on a host that saturates, a graph
     with uint8 activations is run as its int8-activation twin, which an .ort file does not have. Raises ConversionError
@@ -77,14 +88,18 @@ def run_onnx(
     twin = exact_twin(source) if exact else None
     session = onnx_session(source) if twin is None else onnx_session(twin, signed=True)
     name = session.get_inputs()[0].name
-    rows = []
     for sample in samples:
         feed = {name: np.asarray(sample)[None]}
         try:
-            rows.append(session.run(outputs, feed))
+            found = session.run(outputs, feed)
         except Exception as error:  # it has a kind for each status, and none that they share
             what = source if isinstance(source, Path) else "the graph"
             raise ConversionError(f"{what}: ONNX Runtime cannot run it: {first_line(error)}") from error
+        yield found
+
+
+def stacked(rows: Iterator[list[np.ndarray]]) -> list[np.ndarray]:
+    """Every output over all samples."""
     return [np.concatenate([np.atleast_1d(value) for value in column]) for column in zip(*rows, strict=True)]
 
 
@@ -105,8 +120,13 @@ def host_saturates() -> bool:
     return not np.array_equal(found, expected)
 
 
-def run_tflite(path: Path, samples: Sequence[np.ndarray] | np.ndarray, *, delegate: bool = True) -> np.ndarray:
-    """First output of the TFLite runtime for samples (N, C, H, W), which are turned to the file's NHWC.
+def run_tflite(path: Path, samples: Sequence[np.ndarray] | np.ndarray, *, delegate: bool = True) -> list[np.ndarray]:
+    """Outputs of the TFLite runtime, as the file has them, each stacked over the samples; see `each_tflite`."""
+    return stacked(each_tflite(path, samples, delegate=delegate))
+
+
+def each_tflite(path: Path, samples: Iterable[np.ndarray], *, delegate: bool = True) -> Iterator[list[np.ndarray]]:
+    """Outputs of the TFLite runtime for samples (N, C, H, W), which are turned to the file's NHWC.
 
     delegate: let XNNPACK take over, as applications do; otherwise its own built-in kernels run.
     """
@@ -117,13 +137,11 @@ def run_tflite(path: Path, samples: Sequence[np.ndarray] | np.ndarray, *, delega
             interpreter.allocate_tensors()
         except RuntimeError as error:
             raise ConversionError(f"{path}: LiteRT cannot load it: {first_line(error)}") from error
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    rows = []
+    source, targets = interpreter.get_input_details()[0], interpreter.get_output_details()
     for sample in samples:
-        interpreter.set_tensor(source["index"], np.ascontiguousarray(sample[None].transpose(0, 2, 3, 1)))
+        interpreter.set_tensor(source["index"], np.ascontiguousarray(np.asarray(sample)[None].transpose(0, 2, 3, 1)))
         interpreter.invoke()
-        rows.append(interpreter.get_tensor(target["index"]))
-    return np.concatenate(rows)
+        yield [interpreter.get_tensor(target["index"]) for target in targets]
 
 
 def tflite_interpreter(data: bytes, *, delegate: bool = True) -> Any:

@@ -1,11 +1,11 @@
 """What a manifest says of a network, and the card that an exported file carries (docs/formats.md)."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from falcon_edge.documents import Document
+from falcon_edge.documents import VERSION, Document, Upgrades
 from falcon_edge.preprocessing import InputSpec
 
 # The name of a format; those of today are in converters/formats.
@@ -60,10 +60,14 @@ class Lineage(Document):
 
 
 class Output(Document):
-    """The network's output: (num_classes,) logits per image."""
+    """An output of the network, its shape without that of the batch: in exported files one image is the batch.
 
-    name: str = "logits"
+    kind: classes (a score for each), map (channels, height, width), or values (all else).
+    """
+
+    name: str
     shape: tuple[int, ...]
+    kind: Literal["classes", "map", "values"]
 
 
 class IntegerValue(Document):
@@ -81,7 +85,7 @@ class Quantization(Document):
     data_sha256: str = Field(description="of the calibration images and labels")
     samples: int
     input: IntegerValue
-    output: IntegerValue
+    outputs: dict[str, IntegerValue] = Field(description="by name; those that are left out stay in float")
     kept: dict[str, str] = Field(default={}, description="nodes left in float, by the name of their output: why")
     islands: tuple[str, ...] = Field(default=(), description="nodes that ONNX Runtime computes in float")
 
@@ -95,10 +99,22 @@ class LayerLosses(Document):
     warnings: tuple[str, ...] = Field(default=(), description="layers that lose more than their operands explain: why")
 
 
+def _card_from_version_1(card: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 knew one output, a row of classes."""
+    for output in card["outputs"]:
+        output["kind"] = "classes"
+    quantization = card.get("quantization")
+    if quantization is not None:
+        quantization["outputs"] = {card["outputs"][0]["name"]: quantization.pop("output")}
+    return card | {VERSION: 2}
+
+
 class Card(Document):
     """What is frozen into an exported file: everything that a program needs to use it, nothing that was measured."""
 
-    schema_version: Literal[1] = 1
+    UPGRADES: ClassVar[Upgrades] = {1: _card_from_version_1}
+
+    schema_version: Literal[2] = 2
     name: str
     input: InputSpec
     labels: tuple[str, ...]
@@ -108,8 +124,9 @@ class Card(Document):
 
 
 class MeasuredParity(Document):
-    """How an exported file's outputs differ from those of `against`, over `samples` inputs."""
+    """How an output of an exported file differs from that of `against`, over `samples` inputs."""
 
+    output: str
     against: str
     samples: int
     max_abs: float
@@ -123,8 +140,11 @@ class Export(Document):
     file: BundlePath
     target: Target
     precision: Precision
-    parity: MeasuredParity = Field(description="that the file is right")
-    loss: MeasuredParity | None = Field(default=None, description="what its precision loses against float32")
+    parity: tuple[MeasuredParity, ...] = Field(description="that the file is right, of every output")
+    loss: tuple[MeasuredParity, ...] = Field(default=(), description="what its precision loses against float32")
+    layouts: dict[str, Literal["NCHW", "NHWC"]] = Field(
+        default={}, description="of outputs with four axes, the batch among them, by name"
+    )
     macs: int
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = Field(default=(), description="what a strict export refuses")
@@ -139,36 +159,57 @@ class Speed(Document):
     int8_ns: float
 
 
+class Quality(Document):
+    """A metric's value on so many images, with its 95% interval (null where there is none).
+
+    unit: share (in 0..1), dB, or none.
+    """
+
+    metric: str
+    value: float
+    interval: tuple[float, float] | None = None
+    samples: int
+    higher_is_better: bool = True
+    unit: Literal["share", "dB", ""] = ""
+
+
 class Advice(Document):
     """What int8 costs and brings one file, and a word on it.
 
-    Top-1 is in 0..1 on `samples` validation images, beside float32; speed is null where it was not measured.
+    Its quality on validation images, beside that of float32; speed is null where it was not measured.
     """
 
     file: str
-    samples: int
-    top1_float: float
-    top1: float
+    quality: Quality | None
+    quality_float: Quality | None
     speed: Speed | None = None
     text: str
 
 
 class Tolerance(Document):
-    """How far a file's outputs may be from the golden ones: a share of the largest output, or int8 steps."""
+    """How far an output of a file may be from the golden one: a share of the largest value, or int8 steps.
 
+    runtime: on which, where it has a tolerance of its own; null: on every other. differing: the share of its values
+    that may be others at all, of an output of whole numbers.
+    """
+
+    file: BundlePath
+    output: str
+    runtime: str | None = None
     rtol: float | None = None
     max_lsb: int | None = None
-    top1: bool = Field(default=True, description="the first class must be the same")
+    differing: float | None = None
+    classes: bool = Field(default=False, description="the highest class must be the same")
 
 
 class GoldenVector(Document):
-    """One input (float32 little-endian, NCHW, normalised), the image it was made of, the output of every file."""
+    """One input (float32 little-endian, NCHW, normalised), the image it was made of, the outputs of every file."""
 
     input: BundlePath
     pixels: BundlePath | None = Field(default=None, description="raw uint8 image, height x width x channels")
     pixels_shape: tuple[int, int, int] | None = None
     outputs: dict[BundlePath, BundlePath] = Field(
-        default={}, description="exported file -> its output, in its own dtype and layout"
+        default={}, description="exported file -> its outputs, one after the other, in their own dtypes and layouts"
     )
 
 
@@ -176,22 +217,62 @@ class Golden(Document):
     """Inputs and the outputs that every exported file must reproduce on any device."""
 
     vectors: tuple[GoldenVector, ...] = ()
-    tolerances: dict[BundlePath, Tolerance] = Field(default={})
+    tolerances: tuple[Tolerance, ...] = ()
+
+    def of(self, file: str, runtime: str) -> tuple[Tolerance, ...]:
+        """The tolerances of a file's outputs on a runtime, in the order of the outputs."""
+        chosen: dict[str, Tolerance] = {}
+        for each in self.tolerances:
+            own = each.runtime == runtime
+            if each.file == file and (own or (each.runtime is None and each.output not in chosen)):
+                chosen[each.output] = each
+        return tuple(chosen.values())
 
 
-class MeasuredAccuracy(Document):
-    """Top-1 in 0..1 of the torch model on one split of a data set."""
+class MeasuredQuality(Quality):
+    """Of the torch model, on one split of a data set."""
 
     data: str
     split: str
-    samples: int
-    top1: float
+
+
+def _from_version_1(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 knew one output, a row of classes, and top-1 alone."""
+    card = {name: manifest.get(name) for name in ("outputs", "quantization")}
+    upgraded = manifest | _card_from_version_1(card) | {VERSION: 2}
+    output = upgraded["outputs"][0]["name"]
+
+    def top1(value: float, samples: int) -> dict[str, Any]:
+        return {"metric": "top1", "value": value, "samples": samples, "unit": "share"}
+
+    upgraded["quality"] = [
+        top1(each["top1"], each["samples"]) | {"data": each["data"], "split": each["split"]}
+        for each in upgraded.pop("accuracy", [])
+    ]
+    upgraded["advice"] = [
+        {name: each[name] for name in ("file", "speed", "text") if name in each}
+        | {"quality": top1(each["top1"], each["samples"]), "quality_float": top1(each["top1_float"], each["samples"])}
+        for each in upgraded.get("advice", [])
+    ]
+    for export in upgraded.get("exports", []):
+        export["parity"] = [export["parity"] | {"output": output}]
+        export["loss"] = [] if export.get("loss") is None else [export["loss"] | {"output": output}]
+    golden = upgraded.get("golden")
+    if golden is not None:
+        golden["tolerances"] = [
+            {name: value for name, value in each.items() if name != "top1"}
+            | {"file": file, "output": output, "classes": each.get("top1", True)}
+            for file, each in golden.get("tolerances", {}).items()
+        ]
+    return upgraded
 
 
 class Manifest(Document):
     """manifest.json."""
 
-    schema_version: Literal[1] = 1
+    UPGRADES: ClassVar[Upgrades] = {1: _from_version_1}
+
+    schema_version: Literal[2] = 2
     name: str
     architecture: Architecture
     input: InputSpec
@@ -200,7 +281,7 @@ class Manifest(Document):
     lineage: Lineage
     parameters: int
     macs: int
-    accuracy: tuple[MeasuredAccuracy, ...] = ()
+    quality: tuple[MeasuredQuality, ...] = ()
     quantization: Quantization | None = None
     layer_losses: LayerLosses | None = None
     advice: tuple[Advice, ...] = ()

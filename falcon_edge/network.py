@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from falcon_edge.errors import BadInput
 from falcon_edge.falcon.plan import Plan
-from falcon_edge.manifest import Architecture, Lineage, MeasuredAccuracy, Parent, Step
+from falcon_edge.manifest import Architecture, Lineage, MeasuredQuality, Output, Parent, Step
 from falcon_edge.preprocessing import InputSpec
 
 
@@ -19,7 +20,7 @@ class Network:
     if it came from a bundle. images: raw ones, of the golden vectors of that bundle. guessed: a word on its
     normalisation, where nobody said which one it was trained with. called: its bundle's path, for errors.
 
-    step, parent, accuracy, training: of what was done to it since: the step, the model that it was made from, what was
+    step, parent, quality, training: of what was done to it since: the step, the model that it was made from, what was
     measured then, and every epoch as a line of JSON.
     """
 
@@ -28,6 +29,7 @@ class Network:
     architecture: Architecture
     input: InputSpec
     labels: tuple[str, ...]
+    outputs: tuple[Output, ...]
     plan: Plan | None = None
     lineage: Lineage | None = None
     images: tuple[np.ndarray, ...] = ()
@@ -35,11 +37,22 @@ class Network:
     called: str | None = None
     step: Step | None = None
     parent: Parent | None = None
-    accuracy: tuple[MeasuredAccuracy, ...] = ()
+    quality: tuple[MeasuredQuality, ...] = ()
     training: bytes | None = None
 
     def __str__(self) -> str:
         return self.called or self.name
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether it answers with one row of classes."""
+        return len(self.outputs) == 1 and self.outputs[0].kind == "classes"
+
+    def require_classifier(self, what: str) -> None:
+        """Raise BadInput, saying `what` this is needed for, unless it is one."""
+        if not self.is_classifier:
+            given = ", ".join(f"{each.name} {each.shape}" for each in self.outputs)
+            raise BadInput(f"{self}: gives {given}; {what} is for one row of classes: use a loop of your own")
 
     @property
     def compressed(self) -> bool:

@@ -139,6 +139,20 @@ def to_pixels(image: np.ndarray, spec: InputSpec) -> np.ndarray:
     return image
 
 
+def to_mask(mask: np.ndarray, spec: InputSpec, ignored: int) -> np.ndarray:
+    """uint8 (H, W) of an image's mask (height, width): moved as `to_pixels` moves the image, to the nearest pixel.
+
+    What lies beside the image is `ignored`. Raises ValueError if the steps do not lead to the size of the input.
+    """
+    mask = mask[:, :, None]
+    for step in spec.steps:
+        if not isinstance(step, Channels):
+            mask = _apply(mask, step, ignored)
+    if mask.shape[:2] != spec.shape[1:]:
+        raise ValueError(f"a mask came out of its steps as {mask.shape[:2]}, not as {spec.shape[1:]}")
+    return mask[:, :, 0]
+
+
 def batch_pixels(images: Sequence[np.ndarray] | np.ndarray, spec: InputSpec) -> np.ndarray:
     """uint8 (N, H, W, C) of N images."""
     channels, height, width = spec.shape
@@ -158,8 +172,12 @@ def normalise(pixels: np.ndarray, spec: InputSpec) -> np.ndarray:
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
 
 
-def _apply(image: np.ndarray, step: Channels | Pad | Resize | ResizeShorter | Crop) -> np.ndarray:
+def _apply(
+    image: np.ndarray, step: Channels | Pad | Resize | ResizeShorter | Crop, ignored: int | None = None
+) -> np.ndarray:
+    """A step of an image; ignored: of a mask, whose values are never mixed, and what it has where no image is."""
     height, width, channels = image.shape
+    nearest = ignored is not None
     match step:
         case Channels(to=to):
             if to == channels:
@@ -170,29 +188,30 @@ def _apply(image: np.ndarray, step: Channels | Pad | Resize | ResizeShorter | Cr
             return ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)[:, :, None]
         case Pad():
             border = ((step.top, step.bottom), (step.left, step.right), (0, 0))
-            return np.pad(image, border, constant_values=step.value)
+            return np.pad(image, border, constant_values=step.value if ignored is None else ignored)
         case Resize():
-            return _resize(image, step.height, step.width)
+            return _resize(image, step.height, step.width, nearest)
         case ResizeShorter(size=size):
             if height <= width:
-                return _resize(image, size, size * width // height)
-            return _resize(image, size * height // width, size)
+                return _resize(image, size, size * width // height, nearest)
+            return _resize(image, size * height // width, size, nearest)
         case Crop():
             missing_y, missing_x = max(step.height - height, 0), max(step.width - width, 0)
             before = (missing_y // 2, missing_x // 2)
             border = ((before[0], missing_y - before[0]), (before[1], missing_x - before[1]), (0, 0))
-            image = np.pad(image, border)
+            image = np.pad(image, border, constant_values=0 if ignored is None else ignored)
             # Half of an odd remainder goes to the even neighbour, as Python's round() and so torchvision do.
             top = round((image.shape[0] - step.height) / 2)
             left = round((image.shape[1] - step.width) / 2)
             return image[top : top + step.height, left : left + step.width]
 
 
-def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Pillow's 8-bit BILINEAR: a triangle filter, widened when reducing, in 22-bit integer coefficients."""
+def _resize(image: np.ndarray, height: int, width: int, nearest: bool) -> np.ndarray:
+    """Pillow's 8-bit BILINEAR: a triangle filter, widened when reducing, in 22-bit integer coefficients; or NEAREST."""
     if image.shape[:2] == (height, width):
         return image
     grey = image.shape[2] == 1
     picture = Image.fromarray(np.ascontiguousarray(image[:, :, 0] if grey else image))
-    resized = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+    how = Image.Resampling.NEAREST if nearest else Image.Resampling.BILINEAR
+    resized = np.asarray(picture.resize((width, height), how))
     return resized[:, :, None] if grey else resized

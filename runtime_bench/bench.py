@@ -42,7 +42,7 @@ def bench(
 ) -> Results:
     """Measure every candidate and return the results; a model that fails is an entry with its reason.
 
-    While one worker measures, the others and this process sleep. Accuracy and golden vectors come after the timing:
+    While one worker measures, the others and this process sleep. Golden vectors and quality come after the timing:
     on a device that misses the golden outputs of `probe`, those of a candidate with a twin are the twin's. What
     `earlier` results have in whole of a file, measured in the same way, is taken over; `notice` hears what differs. On
     an emulated device no time is taken: its answers are compared with this host's, and what one inference does is
@@ -165,7 +165,7 @@ def _measure(measurement: Measurement, process: int, number: int) -> None:
 
 
 def _check(measurement: Measurement, host: Device) -> None:
-    """Memory, golden vectors and accuracy."""
+    """Memory, golden vectors and quality."""
     if measurement.model is not None:
         measurement.model.check()
     measurement.weigh()
@@ -174,7 +174,7 @@ def _check(measurement: Measurement, host: Device) -> None:
             measurement.check_answers()
         return
     twin = measurement.on_host(measurement.device)
-    measurement.agreement, measurement.accuracy, measurement.failure = twin.agreement, twin.accuracy, twin.failure
+    measurement.agreement, measurement.quality, measurement.failure = twin.agreement, twin.quality, twin.failure
 
 
 def _saturates(device: Device, protocol: Protocol, probe: Candidate, cpus: tuple[int, ...] | None) -> bool:
@@ -183,7 +183,7 @@ def _saturates(device: Device, protocol: Protocol, probe: Candidate, cpus: tuple
         info = describe(probe, private_copy(probe.path, Path(folder)))
     measurement = Measurement(probe, info, device, protocol, -1, 1, cpus)
     measurement.attempt(measurement.check_apart)
-    return measurement.agreement is not None and not measurement.agreement.within_tolerance
+    return not all(each.within_tolerance for each in measurement.agreement)
 
 
 def _environment_after(device: Device, before: Environment) -> Environment:

@@ -102,7 +102,9 @@ def _kind(finding: Finding) -> str | None:
 
 
 def _row(entry: Entry) -> dict[str, Any]:
-    model, runtime, summary, accuracy = entry.model, entry.runtime, entry.summary, entry.accuracy
+    model, runtime, summary = entry.model, entry.runtime, entry.summary
+    judged = entry.quality[0] if entry.quality else None
+    worst, best = (None, None) if judged is None or judged.interval is None else judged.interval
     low, high = (None, None) if entry.intervals is None else entry.intervals.p50_ns
     return {
         **model.model_dump(include={"name", "file", "target", "precision"}),
@@ -119,8 +121,11 @@ def _row(entry: Entry) -> dict[str, Any]:
         "peak_memory": None if entry.memory is None else entry.memory.peak,
         "energy_j": entry.energy_j,
         **model.model_dump(include={"bytes", "parameters", "macs"}),
-        "top1": None if accuracy is None else accuracy.top1,
-        "images": None if accuracy is None else accuracy.samples,
+        "metric": None if judged is None else judged.metric,
+        "quality": None if judged is None else judged.value,
+        "quality_low": worst,
+        "quality_high": best,
+        "images": None if judged is None else judged.samples,
         "flags": " ".join(flag.flag for flag in entry.flags),
         "failure": None if entry.failure is None else entry.failure.message,
     }

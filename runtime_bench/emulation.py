@@ -1,6 +1,7 @@
 """Models on an emulated device: whether they answer as on this host, and what an inference does. No time is taken."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 
 from runtime_bench.devices.device import CountingDevice, Device
 from runtime_bench.errors import CannotCount
-from runtime_bench.golden import GoldenVector, Tolerance, agreement_of
+from runtime_bench.golden import GoldenVector, Tolerance, agreements
 from runtime_bench.measurement import Measurement, Protocol, wrong_outputs
 from runtime_bench.replies import Input
 from runtime_bench.results import Counts, Failure
@@ -17,7 +18,7 @@ from runtime_bench.results import Counts, Failure
 WARM_UP_RUNS, COUNTED_RUNS = 1, 3
 # How far an emulated CPU may be off this one: it adds the same numbers in another order.
 EMULATED_TOLERANCE = Tolerance(rtol=1e-5)
-EXACT = Tolerance(rtol=0.0, top1=False)
+EXACT = Tolerance(rtol=0.0)
 
 
 def protocol(asked: Protocol) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def protocol(asked: Protocol) -> dict[str, Any]:
 
 
 def prove(measurement: Measurement, host: Device) -> None:
-    """Memory, golden vectors and accuracy; outputs and classes must be those of this host.
+    """Memory, golden vectors and quality; outputs and answers must be those of this host.
 
     A file without golden vectors answers noise.
     """
@@ -76,15 +77,30 @@ def _noise(source: Input, folder: Path) -> tuple[GoldenVector, ...]:
 
 def _difference(measurement: Measurement, here: Measurement) -> Failure | None:
     """How answers differ from those that were given here, or None."""
-    candidate, tolerance = measurement.candidate, EMULATED_TOLERANCE
-    if candidate.precision == "int8":
-        tolerance = candidate.tolerance if candidate.mixed and candidate.tolerance is not None else EXACT
-    if here.outputs:
-        found = agreement_of(here.outputs, measurement.outputs, tolerance)
-        if not found.within_tolerance:
-            return wrong_outputs(found, "those of this host")
-    different = [index for index, one in enumerate(measurement.classes) if one != here.classes[index]]
-    if not different:
+    candidate, count = measurement.candidate, max(map(len, [*here.outputs, here.answers]), default=0)
+    tolerances = candidate.tolerances or (Tolerance(),) * count
+    if candidate.precision != "int8":
+        tolerances = tuple(
+            each if each.differing is not None else replace(each, rtol=EMULATED_TOLERANCE.rtol, max_lsb=None)
+            for each in tolerances
+        )
+    elif not (candidate.mixed and candidate.tolerances):
+        tolerances = tuple(replace(EXACT, output=each.output) for each in tolerances)
+    found = agreements(here.outputs, measurement.outputs, tolerances) if here.outputs else ()
+    failure = wrong_outputs(found, "those of this host")
+    if failure is not None or candidate.evaluation is None:
+        return failure
+    if not candidate.evaluation.only_classes:
+        loose = [replace(each, classes=False) for each in tolerances]
+        found = agreements([_flat(here.answers)], [_flat(measurement.answers)], loose)
+        return wrong_outputs(found, "those of this host")
+    (there,), (ours,) = measurement.answers, here.answers
+    different = np.flatnonzero((there != ours).reshape(len(ours), -1).any(axis=1))
+    if not different.size:
         return None
-    many, first = f"{len(different)} of {len(here.classes)} images", f"image {different[0]} first"
+    many, first = f"{len(different)} of {len(ours)} images", f"image {different[0]} first"
     return Failure(kind="wrong-outputs", message=f"{many} have another class on this host, {first}")
+
+
+def _flat(answers: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [values.reshape(-1) for values in answers]

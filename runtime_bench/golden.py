@@ -11,7 +11,7 @@ from runtime_bench.results import Agreement
 
 @dataclass(frozen=True)
 class GoldenVector:
-    """An input file (float32 little-endian, NCHW) and the file of the output that must come (its own dtype)."""
+    """An input file (float32 little-endian, NCHW), and that of the outputs that must come (runtime_bench.outputs)."""
 
     input: Path
     output: Path
@@ -19,40 +19,69 @@ class GoldenVector:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far outputs may be off: a share of the largest output, or integer steps; and whether the class may change."""
+    """How far an output may be off: a share of the largest value, or integer steps.
 
+    output: its name. differing: the share of its values that may be others at all, of whole numbers that a network
+    decides on. classes: the highest of a row of classes has to be the same one.
+    """
+
+    output: str | None = None
     rtol: float | None = None
     max_lsb: int | None = None
-    top1: bool = True
+    differing: float | None = None
+    classes: bool = False
 
 
-def agreement(vectors: Sequence[GoldenVector], found: Sequence[np.ndarray], tolerance: Tolerance) -> Agreement:
-    """Compare the outputs found for each vector (flat arrays, at least one) with the golden ones."""
-    expected = [np.fromfile(vector.output, output.dtype) for vector, output in zip(vectors, found, strict=True)]
-    return agreement_of(expected, found, tolerance)
+def agreements(
+    expected: Sequence[Sequence[np.ndarray]], found: Sequence[Sequence[np.ndarray]], tolerances: Sequence[Tolerance]
+) -> tuple[Agreement, ...]:
+    """Compare what was found for each vector (at least one) with what must come: outputs, flat arrays, of each.
+
+    There is an agreement for every tolerance.
+    """
+    return tuple(
+        _agreement([_at(row, place) for row in expected], [_at(row, place) for row in found], tolerance)
+        for place, tolerance in enumerate(tolerances)
+    )
 
 
-def agreement_of(expected: Sequence[np.ndarray], found: Sequence[np.ndarray], tolerance: Tolerance) -> Agreement:
-    """Compare outputs with those that must come (flat arrays, at least one of each)."""
-    if not all(
-        one.shape == other.shape and np.isfinite(one).all() and np.isfinite(other).all()
+def _at(outputs: Sequence[np.ndarray], place: int) -> np.ndarray | None:
+    return outputs[place] if place < len(outputs) else None
+
+
+def _agreement(
+    expected: Sequence[np.ndarray | None], found: Sequence[np.ndarray | None], tolerance: Tolerance
+) -> Agreement:
+    pairs = [
+        (one, other)
         for one, other in zip(expected, found, strict=True)
-    ):
+        if one is not None and other is not None and one.shape == other.shape
+        if np.isfinite(one).all() and np.isfinite(other).all()
+    ]
+    if len(pairs) < len(found):
         return Agreement(
-            vectors=len(found), max_abs=None, max_relative=None, snr_db=None, top1_equal=0, within_tolerance=False
+            output=tolerance.output,
+            vectors=len(found),
+            max_abs=None,
+            max_relative=None,
+            snr_db=None,
+            classes_equal=0 if tolerance.classes else None,
+            within_tolerance=False,
         )
-    reference, outputs = np.stack(expected).astype(np.float64), np.stack(list(found)).astype(np.float64)
+    reference, outputs = (np.stack(side).astype(np.float64) for side in zip(*pairs, strict=True))
     signal, noise = np.square(reference).sum(), np.square(outputs - reference).sum()
     max_abs, largest = float(np.abs(outputs - reference).max()), float(np.abs(reference).max())
     relative = 0.0 if max_abs == 0 else max_abs / largest if largest > 0 else None
-    equal = int((outputs.argmax(1) == reference.argmax(1)).sum())
+    equal = int((outputs.argmax(1) == reference.argmax(1)).sum()) if tolerance.classes else None
     return Agreement(
+        output=tolerance.output,
         vectors=len(found),
         max_abs=max_abs,
         max_relative=relative,
         snr_db=None if noise == 0 or signal == 0 else float(10 * np.log10(signal / noise)),
-        top1_equal=equal,
+        classes_equal=equal,
         within_tolerance=(tolerance.rtol is None or (relative is not None and relative <= tolerance.rtol))
         and (tolerance.max_lsb is None or max_abs <= tolerance.max_lsb)
-        and (not tolerance.top1 or equal == len(found)),
+        and (tolerance.differing is None or float((outputs != reference).mean()) <= tolerance.differing)
+        and (equal is None or equal == len(found)),
     )

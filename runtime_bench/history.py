@@ -6,6 +6,7 @@ is compared with its best by a rank test, which single outliers do not move.
 """
 
 import fcntl
+import json
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -36,10 +37,10 @@ class Line(Part):
 
     machine: the fingerprint of where it was measured. p50_ns: null for an emulated time. ratio: of its latency to that
     of the file `baseline` (its SHA-256) where both were measured in turns. memory: the peak; memory and bytes in bytes.
-    top1: on `images` images of `data`.
+    quality: by a metric, on `images` images of `data`; see runtime_bench.results.Quality.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     created: str
     commit: str | None = None
     machine: str
@@ -59,7 +60,10 @@ class Line(Part):
     bytes: Annotated[Count, Field(gt=0)]
     macs: Count | None = None
     parameters: Count | None = None
-    top1: Annotated[float, Field(ge=0, le=1)] | None = None
+    metric: str | None = None
+    quality: float | None = None
+    unit: Literal["share", "dB", ""] = ""
+    higher_is_better: bool = True
     data: str | None = None
     images: Count | None = None
 
@@ -78,6 +82,8 @@ def lines(results: Results, new: Sequence[Entry], old: Sequence[Entry], commit: 
             continue
         baseline = baselines.get(id(entry))
         paired = None if baseline is None else paired_ratio(entry.bursts, baseline.bursts)
+        judged = entry.quality[0] if entry.quality else None
+        quality = {} if judged is None else judged.model_dump(include={"metric", "unit", "higher_is_better", "data"})
         found.append(
             Line(
                 created=results.created,
@@ -95,9 +101,9 @@ def lines(results: Results, new: Sequence[Entry], old: Sequence[Entry], commit: 
                 baseline=None if baseline is None or paired is None else baseline.model.sha256,
                 ratio=None if paired is None else paired[0],
                 memory=None if entry.memory is None else entry.memory.peak,
-                top1=None if entry.accuracy is None else entry.accuracy.top1,
-                data=None if entry.accuracy is None else entry.accuracy.data,
-                images=None if entry.accuracy is None else entry.accuracy.samples,
+                quality=None if judged is None else judged.value,
+                images=None if judged is None else judged.samples,
+                **quality,
             )
         )
     return found
@@ -146,13 +152,26 @@ def _parsed(path: Path) -> list[tuple[Line, bytes]]:
     found = []
     for number, text in enumerate(data.splitlines(), 1):
         try:
-            found.append((Line.model_validate_json(text), text))
+            found.append((Line.model_validate_json(_upgraded(text)), text))
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
             what = f"{place}: {first['msg']}" if place else first["msg"]
             raise BenchInputError(f"{path}: line {number} is not of a history: {what}; remove it") from error
     return found
+
+
+def _upgraded(text: bytes) -> bytes:
+    """A line in the present version; one that is damaged as it is, for what validates it to say so."""
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(line, dict) or line.get("schema_version") != 1:
+        return text
+    top1 = line.pop("top1", None)  # version 1 knew no other metric
+    judged = {} if top1 is None else {"metric": "top1", "quality": top1, "unit": "share"}
+    return json.dumps(line | judged | {"schema_version": 2}).encode()
 
 
 # -- drift --
@@ -170,26 +189,46 @@ def drifts(history: Sequence[Line], newest: Line, tolerances: Tolerances) -> lis
     if newest.ratio is not None and len(paired) >= 2 * SHORTEST:
         pace = float(np.median([line.p50_ns / line.ratio for line in paired if line.p50_ns and line.ratio]))
         latency = [(line, pace * line.ratio) for line in paired if line.ratio]
-    tested = [line for line in alike if (line.data, line.images) == (newest.data, newest.images)]
+    tested = [line for line in alike if _judged_by(line) == _judged_by(newest)]
     found = (
         _drift("latency", latency, tolerances.latency),
         _drift("memory", [(line, line.memory) for line in alike], tolerances.memory),
         _drift("size", [(line, line.bytes) for line in alike], tolerances.size),
         _drift("macs", [(line, line.macs or None) for line in alike], tolerances.counts),
         _drift("parameters", [(line, line.parameters or None) for line in alike], tolerances.counts),
-        _drift("accuracy", [(line, line.top1) for line in tested], tolerances.accuracy),
+        _drift(
+            newest.metric or "quality",
+            [(line, line.quality) for line in tested],
+            tolerances.accuracy if newest.unit == "share" else tolerances.quality,
+            judged=newest,
+        ),
     )
     return [finding for finding in found if finding is not None]
 
 
-def _drift(figure: str, points: Sequence[tuple[Line, float | None]], tolerance: float) -> Finding | None:
-    """The newest level beside the best earlier one, if it is worse than that by more than the tolerance for certain."""
+def _judged_by(line: Line) -> tuple[object, ...]:
+    return line.data, line.images, line.metric, line.unit
+
+
+def _drift(
+    figure: str, points: Sequence[tuple[Line, float | None]], tolerance: float, *, judged: Line | None = None
+) -> Finding | None:
+    """The newest level beside the best earlier one, if it is worse than that by more than the tolerance for certain.
+
+    judged: a line with the metric that the figure is of, if it is of one.
+    """
     from scipy.stats import mannwhitneyu
 
     known = [(line, value) for line, value in points if value is not None]
     values = np.array([value for _, value in known])
+    if not len(values):
+        return None
     # On this scale larger is worse, and the same step is as bad everywhere.
-    scale, allowed = (-values, tolerance) if figure == "accuracy" else (np.log(values), math.log1p(tolerance))
+    if judged is None:
+        scale, allowed, whole = np.log(values), math.log1p(tolerance), 1.0
+    else:
+        whole = 1.0 if judged.unit == "share" else float(np.abs(np.median(values))) or 1.0
+        scale, allowed = values * (-1 if judged.higher_is_better else 1), tolerance * whole
     levels = _levels(scale)
     if len(levels) < 2:
         return None
@@ -204,13 +243,14 @@ def _drift(figure: str, points: Sequence[tuple[Line, float | None]], tolerance: 
         figure=f"{figure} over {len(commits)} {many}",
         old=old,
         new=new,
-        change=old - new if figure == "accuracy" else new / old - 1,
+        change=new / old - 1 if judged is None else (old - new) * (1 if judged.higher_is_better else -1) / whole,
         interval=None,
         tolerance=tolerance,
         verdict=Verdict.regression,
         reason=f"since {last.created if last.commit is None else last.commit[:12]}",
         baseline="its history",
         place=f"{last.runtime}, {units.count(last.threads, 'thread')}, {last.device}",
+        unit=None if judged is None else judged.unit or "number",
     )
 
 

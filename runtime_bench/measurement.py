@@ -15,10 +15,10 @@ from runtime_bench.devices.device import Device, WorkerHandle
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError, DeviceError, WorkerError
 from runtime_bench.files import PrivateModel, readable
-from runtime_bench.golden import GoldenVector, Tolerance, agreement
-from runtime_bench.replies import REQUESTS, Evaluated, Kind, Loaded, Replayed, Weighed, checked
+from runtime_bench.golden import GoldenVector, Tolerance, agreements
+from runtime_bench.outputs import Meaning, Reduction, as_meant, reduced, split, stacked
+from runtime_bench.replies import REQUESTS, Evaluated, Kind, Loaded, Output, Replayed, Weighed, checked
 from runtime_bench.results import (
-    Accuracy,
     Agreement,
     Burst,
     Counts,
@@ -27,6 +27,7 @@ from runtime_bench.results import (
     Flag,
     Memory,
     ModelInfo,
+    Quality,
     RuntimeInfo,
     summarise,
 )
@@ -35,27 +36,40 @@ from runtime_bench.validity import SATURATING, flags, no_cycles, not_counted
 
 IMAGES_PER_REQUEST = 200
 EMULATED_IMAGES_PER_REQUEST = 10
+BYTES_PER_REQUEST = 64 << 20  # of outputs: a worker may write four times as much to a file
+LARGE = 1 << 16  # bytes of an inference's outputs that are sent as float16
 FASTEST: Literal["fastest"] = "fastest"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Images for accuracy: a .npy file of uint8 (N, H, W, C) at the model's input size, and their classes."""
+    """Images, and what says how good the answers to them are.
+
+    pixels: a .npy file of `samples` of them, uint8 (N, H, W, C) at the model's input size. metrics: the names of the
+    qualities that `score` finds in the outputs of all of them: arrays (N, ...) as in runtime_bench.outputs, in the
+    order of the file. What it raises is no failure of the device. only_classes: `score` asks for the classes of the
+    first output alone. exact: large outputs are not to be halved.
+    """
 
     data: str
     pixels: Path
-    labels: np.ndarray
+    samples: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    metrics: tuple[str, ...]
+    score: Callable[[Sequence[np.ndarray]], Sequence[Quality]]
+    only_classes: bool = False
+    exact: bool = False
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A model file to measure, and what its results should say of it.
 
-    twin: the same quantization with int8 activations, for devices that saturate uint8 x int8. rounded: a twin that
-    answers on this machine what the file has to answer on a device that rounds otherwise. mixed: parts of an int8 file
-    are in float, so that two CPUs may differ by a step.
+    outputs: what they mean, in the order of the file; tolerances: of each. twin: the same quantization with int8
+    activations, for devices that saturate uint8 x int8. rounded: a twin that answers on this machine what the file has
+    to answer on a device that rounds otherwise. mixed: parts of an int8 file are in float, so that two CPUs may differ
+    by a step.
     """
 
     path: Path
@@ -69,8 +83,9 @@ class Candidate:
     parameters: int | None = None
     macs: int | None = None
     operators: dict[str, int] | None = None
+    outputs: tuple[Meaning, ...] = ()
     golden: tuple[GoldenVector, ...] = ()
-    tolerance: Tolerance | None = None
+    tolerances: tuple[Tolerance, ...] = ()
     evaluation: Evaluation | None = None
     twin: Path | None = None
     rounded: Path | None = None
@@ -138,11 +153,11 @@ class Measurement:
     bursts: list[Burst] = field(default_factory=list)
     joules: list[float | None] = field(default_factory=list)
     memory: Memory | None = None
-    accuracy: Accuracy | None = None
-    agreement: Agreement | None = None
+    quality: tuple[Quality, ...] = ()
+    agreement: tuple[Agreement, ...] = ()
     failure: Failure | None = None
-    outputs: list[np.ndarray] = field(default_factory=list)
-    classes: list[int] = field(default_factory=list)
+    outputs: list[list[np.ndarray]] = field(default_factory=list)  # of every golden input
+    answers: list[np.ndarray] = field(default_factory=list)  # to all images
     counts: Counts | None = None
     uncounted: str | None = None
     lacking_cycles: tuple[str, str] | None = None
@@ -220,11 +235,11 @@ class Measurement:
             yield
             return
         with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
-            there = self.stand_in(replace(candidate, tolerance=None, evaluation=None)).on_host(host)
+            there = self.stand_in(replace(candidate, tolerances=(), evaluation=None)).on_host(host)
             vectors = []
-            for index, (vector, output) in enumerate(zip(candidate.golden, there.outputs, strict=True)):
+            for index, (vector, outputs) in enumerate(zip(candidate.golden, there.outputs, strict=True)):
                 path = Path(folder, f"{index}.bin")
-                output.tofile(path)
+                path.write_bytes(b"".join(output.tobytes() for output in outputs))
                 vectors.append(replace(vector, output=path))
             self.candidate = replace(candidate, golden=tuple(vectors))
             yield
@@ -241,17 +256,19 @@ class Measurement:
         )
 
     def check_answers(self) -> None:
-        """Golden vectors, and accuracy if these agree."""
+        """Golden vectors, and how good the answers are if these agree."""
         candidate = self.candidate
         if candidate.golden:
             self.outputs = self._replay([vector.input for vector in candidate.golden])
-        if candidate.golden and candidate.tolerance is not None:
-            self.agreement = agreement(candidate.golden, self.outputs, candidate.tolerance)
-            if not self.agreement.within_tolerance:
-                self.failure = wrong_outputs(self.agreement, "the golden ones")
+        if candidate.golden and candidate.tolerances:
+            assert self.loaded is not None
+            expected = [split(vector.output.read_bytes(), self.loaded.outputs) for vector in candidate.golden]
+            self.agreement = agreements(expected, self.outputs, candidate.tolerances)
+            self.failure = wrong_outputs(self.agreement, "the golden ones")
+            if self.failure is not None:
                 return
         if candidate.evaluation is not None:
-            self.accuracy = self._evaluate(candidate.evaluation)
+            self.quality = self._evaluate(candidate.evaluation)
 
     def check_apart(self, *, signed: bool = False) -> None:
         """The same in a worker that is there for nothing else."""
@@ -288,47 +305,57 @@ class Measurement:
             intervals=None if summary is None else intervals(bursts),
             energy_j=self._energy(),
             memory=self.memory,
-            accuracy=self.accuracy,
+            quality=self.quality,
             agreement=self.agreement,
             counts=self.counts,
             flags=tuple(doubts),
             failure=self.failure,
         )
 
-    def _replay(self, inputs: Sequence[Path]) -> list[np.ndarray]:
-        """The outputs (flat) of input files."""
+    def _replay(self, inputs: Sequence[Path]) -> list[list[np.ndarray]]:
+        """The outputs (flat) of each of several input files."""
         assert self.loaded is not None
         outputs = [f"{self.device.scratch()}/{self.number}.{index}.bin" for index in range(len(inputs))]
         for path, output in zip(inputs, outputs, strict=True):  # so that the time limit is for one
             self.ask(Replayed, inputs=[self.device.push(path)], outputs=[output])
-        found = []
-        with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
-            for remote in outputs:
-                local = Path(folder, "output.bin")
-                self.device.fetch(remote, local)
-                found.append(np.fromfile(local, self.loaded.output.dtype))
-        return found
+        return [split(self._fetched(remote), self.loaded.outputs) for remote in outputs]
 
-    def _evaluate(self, evaluation: Evaluation) -> Accuracy:
-        from scipy.stats import binomtest
-
-        pixels, samples = self.device.push(evaluation.pixels), len(evaluation.labels)
+    def _evaluate(self, evaluation: Evaluation) -> tuple[Quality, ...]:
+        loaded, samples = self.loaded, evaluation.samples
+        assert loaded is not None
+        reduction: Reduction = "classes" if evaluation.only_classes else "none"
+        if reduction == "none" and not evaluation.exact and _bytes_of(loaded.outputs) > LARGE:
+            reduction = "half"
+        pixels, remote = self.device.push(evaluation.pixels), f"{self.device.scratch()}/{self.number}.answers.bin"
+        told = reduced(loaded, reduction)
         size = EMULATED_IMAGES_PER_REQUEST if self.device.emulated else IMAGES_PER_REQUEST
+        size = max(1, min(size, BYTES_PER_REQUEST // max(1, _bytes_of(told))))
+        meanings = (*self.candidate.outputs, *[None] * len(told))
+        pieces: list[list[np.ndarray]] = []
         for start in range(0, samples, size):  # so that the time limit is for a piece, whatever DATA holds
             stop = min(start + size, samples)
             piece = {"pixels": pixels, "mean": evaluation.mean, "std": evaluation.std, "start": start, "stop": stop}
-            self.classes += self.ask(Evaluated, **piece).classes
+            self.ask(Evaluated, **piece, outputs=remote, reduction=reduction)
+            values = stacked(self._fetched(remote), told, stop - start)
+            if values is None:
+                raise WorkerError("the worker's outputs are not of the shapes that it told of", kind="protocol")
+            pieces.append(
+                [
+                    as_meant(each, meaning, loaded.input.layout, reduction)
+                    for each, meaning in zip(values, meanings, strict=False)
+                ]
+            )
             if 10 * stop // samples > 10 * start // samples:  # ten times a model, however many pieces
-                self.tell(f"accuracy of {self.info.name}: {stop:,} of {samples:,} images")
-        correct = int((np.array(self.classes) == evaluation.labels).sum())
-        interval = binomtest(correct, samples).proportion_ci(0.95, method="wilson")
-        return Accuracy(
-            data=evaluation.data,
-            samples=samples,
-            correct=correct,
-            top1=correct / samples,
-            interval=(float(interval.low), float(interval.high)),
-        )
+                self.tell(f"answers of {self.info.name}: {stop:,} of {samples:,} images")
+        self.answers = [np.concatenate(column) for column in zip(*pieces, strict=True)]
+        return tuple(evaluation.score(self.answers))
+
+    def _fetched(self, remote: str) -> bytes:
+        """What a file on the device holds."""
+        with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+            local = Path(folder, "output.bin")
+            self.device.fetch(remote, local)
+            return local.read_bytes()
 
     def _energy(self) -> float | None:
         """Joules of an inference, of all bursts together: a sensor has no time for a single one."""
@@ -345,13 +372,13 @@ def check_files(candidate: Candidate) -> None:
             if not path.is_file():
                 raise BenchInputError(f"{path}: there is no such golden vector")
     if candidate.evaluation is not None:
-        path, count = candidate.evaluation.pixels, len(candidate.evaluation.labels)
+        path, count = candidate.evaluation.pixels, candidate.evaluation.samples
         try:
             images = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise BenchInputError(f"{path}: not a .npy file of images") from error
         if images.dtype != np.uint8 or images.ndim != 4 or count == 0 or len(images) != count:
-            raise BenchInputError(f"{path}: {images.dtype} {images.shape} are not uint8 images for {count} labels")
+            raise BenchInputError(f"{path}: {images.dtype} {images.shape} are not {count} images of uint8")
 
 
 def describe(candidate: Candidate, model: PrivateModel) -> ModelInfo:
@@ -377,14 +404,25 @@ def describe(candidate: Candidate, model: PrivateModel) -> ModelInfo:
         raise BenchInputError(f"{candidate.path}: cannot be measured: {place}: {first['msg']}") from error
 
 
-def wrong_outputs(found: Agreement, others: str) -> Failure:
-    """The failure of a model whose outputs are not the `others`."""
+def wrong_outputs(agreements: Sequence[Agreement], others: str) -> Failure | None:
+    """The failure of a model of which an output is not like the `others`; None where all are."""
+    found = next((each for each in agreements if not each.within_tolerance), None)
+    if found is None:
+        return None
+    which = "its outputs are" if len(agreements) == 1 or found.output is None else f"its output {found.output} is"
     if found.max_abs is None:
-        message = f"its outputs cannot be compared with {others}: more or fewer numbers, or some not finite"
+        which = which.rpartition(" ")[0]
+        message = f"{which} cannot be compared with {others}: more or fewer numbers, or some not finite"
         return Failure(kind="wrong-outputs", message=message)
     off = f"{found.max_abs:.1e}" if found.max_relative is None else f"{found.max_relative:.1e} of the largest"
-    classes = f"{found.top1_equal} of {found.vectors} classes are the same"
-    return Failure(kind="wrong-outputs", message=f"its outputs are up to {off} off {others}; {classes}")
+    message = f"{which} up to {off} off {others}"
+    if found.classes_equal is not None:
+        message += f"; {found.classes_equal} of {found.vectors} classes are the same"
+    return Failure(kind="wrong-outputs", message=message)
+
+
+def _bytes_of(outputs: Sequence[Output]) -> int:
+    return sum(math.prod(output.shape) * np.dtype(output.dtype).itemsize for output in outputs)
 
 
 def _median(values: Iterable[int]) -> int | None:

@@ -1,4 +1,4 @@
-"""Whether a model became worse than its baseline: in latency, memory, size, accuracy and counts.
+"""Whether a model became worse than its baseline: in latency, memory, size, quality and counts.
 
 A regression is only what lies beyond the tolerance with its whole interval, a pass only what lies within it with its
 whole interval; all else is inconclusive. Nothing passes that was not compared: each entry of the baseline has findings,
@@ -18,7 +18,7 @@ from runtime_bench.errors import BenchInputError
 from runtime_bench.files import read_document
 from runtime_bench.measurement import wrong_outputs
 from runtime_bench.pairs import pairs, place, said, title
-from runtime_bench.results import Accuracy, Entry, Failure, ModelInfo, Results
+from runtime_bench.results import Entry, Failure, ModelInfo, Quality, Results
 from runtime_bench.stats import CONFIDENCE, Interval, paired_ratio, ratio_interval
 
 MAXIMUM_BYTES = 1024**2
@@ -42,9 +42,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Tolerances:
-    """How much worse each figure may be: shares of the baseline; accuracy in 0..1 of top-1. Raises BenchInputError.
+    """How much worse each figure may be, as shares of the baseline. Raises BenchInputError.
 
-    counts: of MACs, parameters, operators, and the instructions of an emulated CPU, which repeat almost exactly.
+    accuracy: of metrics that are shares, such as top-1 and mean IoU, in 0..1; quality: of all other metrics. counts: of
+    MACs, parameters, operators, and the instructions of an emulated CPU, which repeat almost exactly.
     """
 
     latency: float = 0.05
@@ -52,6 +53,7 @@ class Tolerances:
     size: float = 0.05
     counts: float = 0.005
     accuracy: float = 0.01
+    quality: float = 0.02
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -63,10 +65,11 @@ class Tolerances:
                 raise BenchInputError(f"the tolerance of {field.name} is a number of at least 0, not {value!r}")
 
     def __str__(self) -> str:
-        """'latency 5%, memory 5%, size 5%, counts 0.5%, accuracy 1 point'."""
-        shares = [f"{name} {100 * value:g}%" for name, value in asdict(self).items() if name != "accuracy"]
+        """'latency 5%, memory 5%, size 5%, counts 0.5%, accuracy 1 point, quality 2%'."""
         points = 100 * self.accuracy
-        return ", ".join([*shares, f"accuracy {points:g} point{'' if points == 1 else 's'}"])
+        said = {name: f"{100 * value:g}%" for name, value in asdict(self).items()}
+        said["accuracy"] = f"{points:g} point{'' if points == 1 else 's'}"
+        return ", ".join(f"{name} {value}" for name, value in said.items())
 
     @classmethod
     def read(cls, path: Path) -> "Tolerances":
@@ -91,9 +94,10 @@ class Tolerances:
 class Finding:
     """One figure of one file beside the baseline's. `change` is a share of the baseline, above 0 where it is worse.
 
-    For accuracy it is the top-1 that was lost, in 0..1. `interval` is its interval where it has one. `baseline` is
-    what `model` was compared with, `place` where both were measured. Where there is no figure FAILURE, MISSING or NEW
-    stands for it (of MISSING, `model` is the baseline's). A verdict of None decides nothing, unless it `failed`.
+    Of a metric, `figure` is its name and `unit` its unit; of one that is a share the change is what was lost, in 0..1.
+    `interval` is that of the change where it has one. `baseline` is what `model` was compared with, `place` where both
+    were measured. Where there is no figure FAILURE, MISSING or NEW stands for it (of MISSING, `model` is the
+    baseline's). A verdict of None decides nothing, unless it `failed`.
     """
 
     model: str
@@ -107,6 +111,7 @@ class Finding:
     reason: str | None = None
     baseline: str | None = None
     place: str | None = None
+    unit: str | None = None
 
     @property
     def failed(self) -> bool:
@@ -129,7 +134,7 @@ class Finding:
         """The change in words."""
         if self.change is None or self.tolerance is None:
             return self.reason or "not measured"
-        unit = " points" if self.figure == "accuracy" else "%"
+        unit = " points" if self.unit == "share" else "%"
         text = f"{100 * self.change:+.1f}{unit}"
         if self.interval is not None:
             text += f" ({100 * self.interval[0]:+.1f}..{100 * self.interval[1]:+.1f})"
@@ -178,9 +183,7 @@ def check(
 
 def failure_of(entry: Entry) -> Failure | None:
     """How an entry failed: golden outputs that it missed are a failure, whoever wrote its results."""
-    if entry.failure is None and entry.agreement is not None and not entry.agreement.within_tolerance:
-        return wrong_outputs(entry.agreement, "the golden ones")
-    return entry.failure
+    return entry.failure or wrong_outputs(entry.agreement, "the golden ones")
 
 
 def worst(findings: Sequence[Finding]) -> Verdict | None:
@@ -256,11 +259,12 @@ def _measured(
         found = [_latency(name, new, old, tolerances.latency, shaken, interleaved, confidence)]
     peak, former = (None if entry.memory is None else entry.memory.peak for entry in (new, old))
     found += _exact(name, "memory", peak, former, tolerances.memory, doubt)
-    if old.agreement is not None and new.agreement is None:
+    if old.agreement and not new.agreement:
         why = "its golden outputs were not compared, and the baseline's were"
         found.append(_row(new, "outputs", Verdict.inconclusive, why))
-    if old.accuracy is not None:
-        found.append(_accuracy(name, new.accuracy, old.accuracy, tolerances.accuracy))
+    for before in old.quality:
+        same = next((each for each in new.quality if each.metric == before.metric), None)
+        found.append(_quality(name, same, before, tolerances))
     return found
 
 
@@ -326,20 +330,37 @@ def _operators(name: str, new: ModelInfo, old: ModelInfo, tolerance: float) -> l
     return [replace(finding, reason=more or None) for finding in found]
 
 
-def _accuracy(name: str, new: Accuracy | None, old: Accuracy, tolerance: float) -> Finding:
-    """The loss of top-1, with Newcombe's interval of a difference from two Wilson intervals (1998, method 10).
+def _quality(name: str, new: Quality | None, old: Quality, tolerances: Tolerances) -> Finding:
+    """What was lost of a metric, with the interval of a difference from two intervals.
 
-    The images are the same, so that the true interval is narrower: what lost no more than allowed has passed.
+    Newcombe's of two Wilson intervals (1998, method 10), which holds for any two (Zou and Donner 2008, MOVER). The
+    images are the same, so that the true interval is narrower: what lost no more than allowed has passed.
     """
-    if new is None or new.data != old.data or new.samples != old.samples:
-        why = "it was not measured on the same images"
-        found = None if new is None else new.top1
-        return Finding(name, "accuracy", old.top1, found, None, None, tolerance, Verdict.inconclusive, why)
-    lost = old.top1 - new.top1
-    low = lost - math.hypot(old.top1 - old.interval[0], new.interval[1] - new.top1)
-    high = lost + math.hypot(old.interval[1] - old.top1, new.top1 - new.interval[0])
+    share = old.unit == "share"
+    tolerance = tolerances.accuracy if share else tolerances.quality
+    found = Finding(
+        name, old.metric, old.value, None, None, None, tolerance, Verdict.inconclusive, unit=old.unit or "number"
+    )
+    if new is None or (new.data, new.samples, new.unit) != (old.data, old.samples, old.unit):
+        return replace(found, new=None if new is None else new.value, reason="it was not measured on the same images")
+    scale = 1.0 if share else abs(old.value)
+    if scale == 0:
+        return replace(found, new=new.value, reason="it is 0 of the baseline")
+    sign = 1 if old.higher_is_better else -1
+    lost = sign * (old.value - new.value) / scale
+    found = replace(found, new=new.value, change=lost)
+    if old.interval is None or new.interval is None:
+        why = "it has no interval on so few images"
+        return replace(found, reason=why) if lost > tolerance + ROUNDING else replace(found, verdict=Verdict.passed)
+    best, worst = (1, 0) if old.higher_is_better else (0, 1)
+
+    def off(each: Quality, end: int) -> float:
+        return 0.0 if each.interval is None else (each.interval[end] - each.value) / scale
+
+    low = lost - math.hypot(off(old, worst), off(new, best))
+    high = lost + math.hypot(off(old, best), off(new, worst))
     verdict = Verdict.passed if lost <= tolerance + ROUNDING else _verdict((low, high), tolerance)
-    return Finding(name, "accuracy", old.top1, new.top1, lost, (low, high), tolerance, verdict)
+    return replace(found, interval=(low, high), verdict=verdict)
 
 
 def _verdict(interval: Interval, tolerance: float) -> Verdict:

@@ -17,6 +17,7 @@ from runtime_bench.results import Counts
 Kind = TypeVar("Kind", bound=BaseModel)
 KINDS_OF_ERROR = ("runtime", "missing-runtime", "memory", "contract")
 MOST_DIMENSIONS = 32
+MOST_OUTPUTS = 10_000
 LONGEST_REASON = 500
 Shape = Annotated[list[Count], Field(max_length=MOST_DIMENSIONS)]
 Dtype = Literal[
@@ -48,7 +49,7 @@ class Input(Reply):
 
 
 class Output(Reply):
-    """What a file answered its first input with."""
+    """An output of what a file answered its first input with."""
 
     shape: Shape
     dtype: Dtype
@@ -61,7 +62,7 @@ class Loaded(Reply):
     load_ns: Duration
     first_inference_ns: Duration
     input: Input
-    output: Output
+    outputs: Annotated[list[Output], Field(min_length=1, max_length=MOST_OUTPUTS)]
     memory_bare: Count | None = None
     memory_before_load: Count | None
     memory_after_load: Count | None
@@ -121,13 +122,13 @@ class Copied(Reply):
 
 
 class Evaluated(Reply):
-    """To `evaluate`: a class for every image."""
+    """To `evaluate`: how many images were."""
 
-    classes: list[Count]
+    images: Count
 
 
 class Replayed(Reply):
-    """To `replay`: an output for every input."""
+    """To `replay`: how many inputs were."""
 
     vectors: Count
 
@@ -166,11 +167,12 @@ REQUESTS: Mapping[type[BaseModel], str] = {
 }
 
 
-# How many a reply has to tell, by what was asked.
+# How many a reply has to tell (or tell of), by what was asked.
 AS_MANY: Mapping[type[BaseModel], tuple[str, Callable[[Mapping[str, Any]], int]]] = {
     Measured: ("samples_ns", lambda request: request["runs"]),
     Invoked: ("samples_ns", lambda request: request["runs"]),
-    Evaluated: ("classes", lambda request: request["stop"] - request["start"]),
+    Evaluated: ("images", lambda request: request["stop"] - request["start"]),
+    Replayed: ("vectors", lambda request: len(request["inputs"])),
 }
 
 
@@ -183,7 +185,8 @@ def checked(kind: type[Kind], reply: Mapping[str, Any], request: Mapping[str, An
         raise _wrong(kind, ".".join(map(str, first["loc"])) or "it", first["msg"]) from None
     if kind in AS_MANY:
         field, wanted = AS_MANY[kind]
-        told = len(getattr(found, field))
+        told = getattr(found, field)
+        told = told if isinstance(told, int) else len(told)
         if told != wanted(request):
             raise _wrong(kind, field, f"{told} of {wanted(request)}")
     return found

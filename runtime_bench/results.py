@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
 from runtime_bench.files import read_document, write
-from runtime_bench.ranges import Amount, Count, Cpu, Difference, Duration, Interval, Positive, Several, Share, Shares
+from runtime_bench.ranges import Amount, Count, Cpu, Difference, Duration, Ends, Interval, Positive, Several, Share
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MAXIMUM_BYTES = 256 * 1024**2  # ten million samples
 
 
@@ -99,40 +99,49 @@ class Memory(Part):
         return None if self.bare is None or self.before_load is None else self.before_load - self.bare
 
 
-class Accuracy(Part):
-    """Top-1 in 0..1 on `samples` images, with its 95% Wilson interval."""
+class Quality(Part):
+    """How good the answers to `samples` images of a data set are, by a metric, with its 95% interval.
 
+    unit: share (in 0..1), dB, or none. interval null: there is none.
+    """
+
+    metric: str
+    value: float
+    interval: Ends | None
     data: str
     samples: Several
-    correct: Count
-    top1: Share
-    interval: Shares
+    higher_is_better: bool = True
+    unit: Literal["share", "dB", ""] = ""
 
     @model_validator(mode="after")
-    def _is_of_its_images(self) -> "Accuracy":
-        if self.correct > self.samples:
-            raise ValueError(f"{self.correct} right classes of {self.samples} images")
+    def _is_of_its_unit(self) -> "Quality":
+        ends = () if self.interval is None else self.interval
+        if self.unit == "share" and not all(0 <= end <= 1 for end in (self.value, *ends)):
+            raise ValueError(f"{self.metric} is a share, and lies in 0..1")
         return self
 
 
 class Agreement(Part):
-    """How the outputs for the golden inputs agree with the golden ones.
+    """How an output agrees with the golden ones, over the golden inputs.
 
-    max_abs null: they cannot be compared, being more or fewer numbers or not finite. max_relative is a share of the
-    largest golden output; null too where all of these are 0. snr_db null: no difference, or nothing to compare it with.
+    output: its name, null where none is known. max_abs null: they cannot be compared, being more or fewer numbers or
+    not finite. max_relative is a share of the largest golden value; null too where all of these are 0. snr_db null: no
+    difference, or nothing to compare it with. classes_equal: of how many the highest class is the same; null where the
+    output is no row of classes.
     """
 
+    output: str | None
     vectors: Several
     max_abs: Annotated[float, Field(ge=0)] | None
     max_relative: Annotated[float, Field(ge=0)] | None
     snr_db: float | None
-    top1_equal: Count
+    classes_equal: Count | None
     within_tolerance: bool
 
     @model_validator(mode="after")
     def _is_of_its_vectors(self) -> "Agreement":
-        if self.top1_equal > self.vectors:
-            raise ValueError(f"{self.top1_equal} equal classes of {self.vectors} vectors")
+        if self.classes_equal is not None and self.classes_equal > self.vectors:
+            raise ValueError(f"{self.classes_equal} equal classes of {self.vectors} vectors")
         return self
 
 
@@ -258,7 +267,10 @@ class Failure(Part):
 
 
 class Entry(Part):
-    """One model file on one runtime on one device."""
+    """One model file on one runtime on one device.
+
+    quality: the first is what it is judged by. agreement: of every output.
+    """
 
     model: ModelInfo
     runtime: RuntimeInfo | None = None
@@ -272,8 +284,8 @@ class Entry(Part):
     intervals: Intervals | None = None
     energy_j: Amount | None = Field(default=None, description="an inference's, where the device has a sensor")
     memory: Memory | None = None
-    accuracy: Accuracy | None = None
-    agreement: Agreement | None = None
+    quality: tuple[Quality, ...] = ()
+    agreement: tuple[Agreement, ...] = ()
     counts: Counts | None = None
     profile: Profile | None = None
     flags: tuple[Flag, ...] = ()
@@ -298,7 +310,7 @@ class Entry(Part):
 class Results(Part):
     """A results file: the machine before and after, how it was measured, and an entry per model file."""
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     created: str
     options: dict[str, Any]
     before: Environment
@@ -367,8 +379,27 @@ def _from_version_2(document: dict[str, Any]) -> dict[str, Any]:
     return document | {"schema_version": 3}
 
 
+def _from_version_3(document: dict[str, Any]) -> dict[str, Any]:
+    """Version 3 knew one output, and top-1 alone."""
+    for entry in document["entries"]:
+        accuracy, agreement = entry.pop("accuracy", None), entry.pop("agreement", None)
+        if accuracy is not None:
+            if not 0 <= accuracy["correct"] <= accuracy["samples"]:
+                raise ValueError("more right classes than images")
+            kept = {name: accuracy[name] for name in ("data", "samples", "interval")}
+            entry["quality"] = [kept | {"metric": "top1", "value": accuracy["top1"], "unit": "share"}]
+        if agreement is not None:
+            equal = agreement.pop("top1_equal")
+            entry["agreement"] = [agreement | {"output": None, "classes_equal": equal}]
+    return document | {"schema_version": 4}
+
+
 # Version n -> a function that turns a document of version n into one of n + 1.
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_version_1, 2: _from_version_2}
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: _from_version_1,
+    2: _from_version_2,
+    3: _from_version_3,
+}
 
 
 def _integer(text: str) -> int:

@@ -85,8 +85,8 @@ def _is_whole(entry: Entry, measurement: Measurement) -> bool:
         and (
             entry.counts is not None or (entry.summary is not None and entry.summary.count >= measurement.protocol.runs)
         )
-        and (entry.agreement is not None or not candidate.golden)
-        and (entry.accuracy is not None or candidate.evaluation is None)
+        and (bool(entry.agreement) or not candidate.golden)
+        and (bool(entry.quality) or candidate.evaluation is None)
     )
 
 
@@ -98,8 +98,10 @@ def _of_the_entry(entry: Entry, measurement: Measurement) -> Iterator[str]:
         yield f"runtime ({'none' if entry.runtime is None else entry.runtime.version})"
     if entry.cpus != tuple(loaded.cpus):
         yield "CPUs"
-    if evaluation is not None and entry.accuracy is not None:
-        if entry.accuracy.data != evaluation.data:
+    if evaluation is not None and entry.quality:
+        if entry.quality[0].data != evaluation.data:
             yield "data set"
-        if entry.accuracy.samples != len(evaluation.labels):
+        if entry.quality[0].samples != evaluation.samples:
             yield "number of images"
+        if tuple(each.metric for each in entry.quality) != evaluation.metrics:
+            yield "metric"

@@ -9,8 +9,16 @@ if TYPE_CHECKING:  # numpy and pydantic are not needed for texts, and --help mus
     from collections.abc import Sequence
 
     from runtime_bench.compare import Row
-    from runtime_bench.results import Entry, Estimate
+    from runtime_bench.results import Entry, Estimate, Quality
 
+METRICS = {
+    "top1": "top-1",
+    "top5": "top-5",
+    "miou": "mean IoU",
+    "pixel-accuracy": "pixel accuracy",
+    "psnr": "PSNR",
+    "mae": "mean absolute error",
+}
 BY_NAME = {runtime.name: runtime for runtime in RUNTIMES}
 
 
@@ -62,11 +70,40 @@ def speedup(row: "Row") -> str:
     return f"{ratio(row.speedup)} {bounds(row.speedup_interval, 1, 2)}"
 
 
-def accuracy(entry: "Entry") -> str:
-    """Top-1 with its interval, as in '94.70% (93.6..95.6)'."""
-    if entry.accuracy is None:
+def metric(name: str) -> str:
+    """A metric's name in words, as in 'mean IoU'; that of a user as it is."""
+    return METRICS.get(name, name)
+
+
+def metrics(entries: "Sequence[Entry]") -> str:
+    """What entries are judged by, in words: 'quality' where that is not the same for all that are."""
+    names = list(dict.fromkeys(entry.quality[0].metric for entry in entries if entry.quality))
+    return metric(names[0]) if len(names) == 1 else "quality"
+
+
+def measure(value: float, unit: str, digits: int = 2) -> str:
+    """A metric's value, as in '94.70%', '31.20 dB' and '0.0123'."""
+    if unit == "share":
+        return f"{100 * value:.{digits}f}%"
+    return f"{value:.{digits}f} dB" if unit == "dB" else f"{value:.{digits + 2}g}"
+
+
+def spread(found: "Quality") -> str:
+    """A metric's interval, as in '(93.6..95.6)'; empty where it has none."""
+    if found.interval is None:
         return ""
-    return f"{100 * entry.accuracy.top1:.2f}% {bounds(entry.accuracy.interval, 100, 1)}"
+    if found.unit == "":
+        low, high = (f"{end:.3g}" for end in found.interval)
+        return f"({low}..{high})"
+    return bounds(found.interval, 100 if found.unit == "share" else 1, 1)
+
+
+def quality(entry: "Entry") -> str:
+    """What an entry is judged by, with its interval, as in '94.70% (93.6..95.6)'."""
+    if not entry.quality:
+        return ""
+    found = entry.quality[0]
+    return f"{measure(found.value, found.unit)} {spread(found)}".rstrip()
 
 
 def runtime(entry: "Entry") -> str:

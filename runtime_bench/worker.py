@@ -15,8 +15,11 @@ JSON lines: a request on stdin, its reply on stdout; {"error": ...} where it fai
   invoke    runs                                          as measure, the runtime alone: no input set, no output read
   bandwidth size, times                                   the fastest of so many copies of so many bytes, in ns
   count                                                   one run between two marks, for an emulator that counts
-  evaluate  pixels, mean, std, start, stop                classes of these images of a .npy file, uint8 (N, H, W, C)
-  replay    inputs, outputs                               runs files of float32 NCHW, writes outputs as they come
+  evaluate  pixels, mean, std, start, stop,               these images of a .npy file, uint8 (N, H, W, C); writes a
+            outputs, reduction                            file of what is made of their outputs, one after the other
+                                                          (reduction: none, half for float16, classes: see `reduced`)
+  replay    inputs, outputs                               runs files of float32 NCHW; writes for each a file of all
+                                                          its outputs, one after the other, as they come
   memory                                                  resident set and its peak, in bytes
   quit
 Any of them may say cpu_seconds: what it may take of the CPUs before the kernel ends this process.
@@ -84,7 +87,7 @@ class Worker:
             limits = numpy.iinfo(self.model.dtype)
             self.input = random.randint(limits.min, limits.max + 1, self.model.shape).astype(self.model.dtype)
         started_first = time.perf_counter_ns()
-        output = self.model.run(self.input)
+        outputs = self.model.run(self.input)
         first = time.perf_counter_ns() - started_first
         affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         return {
@@ -92,7 +95,7 @@ class Worker:
             "load_ns": loaded - started,
             "first_inference_ns": first,
             "input": {"shape": self.model.shape, "dtype": self.model.dtype, "layout": self.model.layout},
-            "output": {"shape": list(output.shape), "dtype": str(output.dtype)},
+            "outputs": [{"shape": list(output.shape), "dtype": str(output.dtype)} for output in outputs],
             "memory_bare": bare,
             "memory_before_load": before,
             "memory_after_load": after,
@@ -161,16 +164,17 @@ class Worker:
             durations.append(time.perf_counter_ns() - started)
         return {"ns": min(durations)}
 
-    def evaluate(self, pixels, mean, std, start, stop):
-        """Classes of images [start, stop), one at a time."""
+    def evaluate(self, pixels, mean, std, start, stop, outputs, reduction="none"):
+        """Outputs of images [start, stop), one at a time."""
         import numpy
 
-        images = numpy.load(pixels, allow_pickle=False, mmap_mode="r")
-        classes = []
-        for image in images[start:stop]:
-            output = self.model.run(self.network_input(normalised(image, mean, std)))
-            classes.append(int(numpy.argmax(output)))
-        return {"classes": classes}
+        images = numpy.load(pixels, allow_pickle=False, mmap_mode="r")[start:stop]
+        with open(outputs, "wb") as file:
+            for image in images:
+                found = self.model.run(self.network_input(normalised(image, mean, std)))
+                for output in reduced(found, reduction, self.model.layout):
+                    file.write(output.tobytes())
+        return {"images": len(images)}
 
     def replay(self, inputs, outputs):
         """Outputs of input files, as they come."""
@@ -181,9 +185,10 @@ class Worker:
             shape = [shape[0], shape[3], shape[1], shape[2]]
         for source, target in zip(inputs, outputs):
             x = numpy.fromfile(source, "<f4").reshape(shape)
-            output = self.model.run(self.network_input(x))
+            found = self.model.run(self.network_input(x))
             with open(target, "wb") as file:  # NumPy's tofile keeps to itself that the end could not be written
-                file.write(output.tobytes())
+                for output in found:
+                    file.write(output.tobytes())
         return {"vectors": len(inputs)}
 
     def network_input(self, x):
@@ -212,6 +217,26 @@ def session_of(driver):
     with open(driver) as file:
         exec(compile(file.read(), driver, "exec"), module.__dict__)
     return module.Session
+
+
+def reduced(outputs, reduction, layout):
+    """What is told of outputs: all of them, floats as float16 where they are to be halved, or classes of the first.
+
+    A class is the highest of a row or, at each place, of a map; in the smallest of uint8, uint16 and int32.
+    """
+    import numpy
+
+    if reduction == "none":
+        return outputs
+    if reduction == "half":
+        return [output.astype("float16") if output.dtype.kind == "f" else output for output in outputs]
+    if reduction != "classes":
+        raise ValueError(f"no such reduction: {reduction}")
+    first = outputs[0]
+    axis = first.ndim - 1 if first.ndim == 4 and layout == "NHWC" else min(1, max(first.ndim - 1, 0))
+    count = first.shape[axis] if first.ndim else 1
+    kind = "uint8" if count <= 1 << 8 else "uint16" if count <= 1 << 16 else "int32"
+    return [numpy.argmax(first.reshape(first.shape or 1), axis).astype(kind)]
 
 
 def stable(samples):

@@ -98,7 +98,7 @@ def compare(name: str, rank: int, found: list[Route], runs: int, seconds: float)
             for route in random.sample(found, len(found)):
                 route.convert(sources, targets[id(route)], name, rank)
         files = {route.converter: targets[id(route)] for route in reversed(found) if route.failure is None}
-        parity = {key: snr_db(expected, run_tflite(path, np.asarray(inputs))) for key, path in files.items()}
+        parity = {key: snr_db(expected, run_tflite(path, np.asarray(inputs))[0]) for key, path in files.items()}
         measured = latencies(files, seconds)
         print(f"\n{name}, {'standard' if rank == 0 else f'FALCON rank {rank}'}, medians of {runs}\n")
         print(

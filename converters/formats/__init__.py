@@ -1,12 +1,12 @@
 """The formats: one object each. No runtime and no writer is loaded before it is used."""
 
 from converters.errors import ConversionError
-from converters.formats.format import Format, Source
+from converters.formats.format import Format, Layout, Source
 from converters.formats.onnx import Onnx
 from converters.formats.ort import Ort
 from converters.formats.tflite import Tflite
 
-__all__ = ["FORMATS", "ONNX", "PRECISIONS", "Format", "Source", "format_for", "format_named"]
+__all__ = ["FORMATS", "ONNX", "PRECISIONS", "Format", "Layout", "Source", "format_for", "format_named"]
 
 ONNX = Onnx()
 FORMATS: tuple[Format, ...] = (ONNX, Ort(), Tflite())

@@ -1,9 +1,9 @@
 """What a format is: how files of it are written, run and looked into."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:  # the command line lists the formats, and --help must answer at once
     import numpy as np
@@ -12,6 +12,9 @@ if TYPE_CHECKING:  # the command line lists the formats, and --help must answer 
     from converters.description import Description
     from converters.quantization.qdq import ActivationType
     from converters.quantization.spec import QuantizationSpec
+
+
+Layout = Literal["NCHW", "NHWC"]
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,16 @@ class Format(Protocol):
     """A format of model files.
 
     precisions: in which it can be written. source: suffix of the format that it is made from and read in the place of,
-    its own if there is none. describes: whether a file of it can be looked into. unsigned: whether its int8 form may
-    have uint8 activations, whose products with int8 some x86 kernels cut off (converters.quantization.twin).
+    its own if there is none. layout: of images and maps, all values with four axes. describes: whether a file of it can
+    be looked into. unsigned: whether its int8 form may have uint8 activations, whose products with int8 some x86
+    kernels cut off (converters.quantization.twin).
     """
 
     name: str
     suffix: str
     precisions: tuple[str, ...]
     source: str
+    layout: Layout
     describes: bool
     unsigned: bool
 
@@ -56,8 +61,8 @@ class Format(Protocol):
         files. Raises ConversionError for a format without float16.
         """
 
-    def run(self, path: Path, samples: "Sequence[np.ndarray] | np.ndarray", *, exact: bool = True) -> "np.ndarray":
-        """First output on this host for samples (N, C, H, W), stacked. exact: as kernels that cut nothing off answer.
+    def each(self, path: Path, samples: "Iterable[np.ndarray]", *, exact: bool = True) -> "Iterator[list[np.ndarray]]":
+        """Outputs on this host for samples (N, C, H, W), one by one. exact: as kernels that cut nothing off answer.
 
         Raises ConversionError for a file that the runtime does not take.
         """

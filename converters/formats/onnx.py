@@ -1,12 +1,12 @@
 """ONNX: what all other formats are made from."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converters.errors import ConversionError
-from converters.formats.format import Source
+from converters.formats.format import Layout, Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +20,7 @@ class Onnx:
     name = "onnx"
     suffix = source = ".onnx"
     precisions: tuple[str, ...] = ("fp32", "int8")
+    layout: Layout = "NCHW"
     describes = unsigned = True
 
     def write(self, source: Source, path: Path) -> dict[str, bytes]:
@@ -41,11 +42,11 @@ class Onnx:
         """It has no float16."""
         raise ConversionError(f"{path}: {self.name} has no float16")
 
-    def run(self, path: Path, samples: "Sequence[np.ndarray] | np.ndarray", *, exact: bool = True) -> "np.ndarray":
-        """See Format.run."""
-        from converters.runtimes import run_onnx
+    def each(self, path: Path, samples: "Iterable[np.ndarray]", *, exact: bool = True) -> "Iterator[list[np.ndarray]]":
+        """See Format.each."""
+        from converters.runtimes import each_onnx
 
-        return run_onnx(path, samples, exact=exact)[0]
+        return each_onnx(path, samples, exact=exact)
 
     def describe(self, path: Path) -> "Description":
         """See Format.describe."""

@@ -1,7 +1,7 @@
 """ONNX Runtime's own format: a graph that it has optimised beforehand, loaded without a protobuf parser."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ class Ort:
 
     name, suffix = "ort", ".ort"
     source = Onnx.suffix
-    precisions = Onnx.precisions
+    precisions, layout = Onnx.precisions, Onnx.layout
     describes = False
     unsigned = True
 
@@ -38,11 +38,11 @@ class Ort:
         """It has no float16."""
         raise ConversionError(f"{path}: {self.name} has no float16")
 
-    def run(self, path: Path, samples: "Sequence[np.ndarray] | np.ndarray", *, exact: bool = True) -> "np.ndarray":
-        """See Format.run. It has no exact twin."""
-        from converters.runtimes import run_onnx
+    def each(self, path: Path, samples: "Iterable[np.ndarray]", *, exact: bool = True) -> "Iterator[list[np.ndarray]]":
+        """See Format.each. There is no twin of it, so that it is run as it is."""
+        from converters.runtimes import each_onnx
 
-        return run_onnx(path, samples, exact=False)[0]
+        return each_onnx(path, samples, exact=False)
 
     def describe(self, path: Path) -> "Description":
         """Its layout is ONNX Runtime's own."""

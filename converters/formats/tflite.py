@@ -1,10 +1,10 @@
 """TFLite: images are NHWC throughout."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converters.formats.format import Source
+from converters.formats.format import Layout, Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,7 @@ class Tflite:
     name = "tflite"
     suffix = source = ".tflite"
     precisions: tuple[str, ...] = ("fp32", "fp16", "int8")
+    layout: Layout = "NHWC"
     describes = True
     unsigned = False
 
@@ -42,11 +43,11 @@ class Tflite:
 
         return write_rounded(source, path, by_channel=by_channel)
 
-    def run(self, path: Path, samples: "Sequence[np.ndarray] | np.ndarray", *, exact: bool = True) -> "np.ndarray":
-        """See Format.run. Its kernels cut nothing off."""
-        from converters.runtimes import run_tflite
+    def each(self, path: Path, samples: "Iterable[np.ndarray]", *, exact: bool = True) -> "Iterator[list[np.ndarray]]":
+        """See Format.each. Its kernels cut nothing off."""
+        from converters.runtimes import each_tflite
 
-        return run_tflite(path, samples)
+        return each_tflite(path, samples)
 
     def describe(self, path: Path) -> "Description":
         """See Format.describe."""

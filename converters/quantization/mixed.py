@@ -49,13 +49,21 @@ def quantize_within(
 
 
 def by_noise(quantized: Quantized, samples: np.ndarray) -> list[str]:
-    """The quantized Conv and Gemm nodes (by their first output), the one that alone makes the most noise first."""
+    """The quantized Conv and Gemm nodes (by their first output), the one that alone makes the most noise first.
+
+    Of several outputs each counts by its noise beside its signal: a score is not less than a box.
+    """
     graph, spec = OnnxGraph(quantized.model), quantized.spec
     nodes = [node.output[0] for node in graph.nodes if node.op_type in LINEAR and node.output[0] not in spec.kept]
     others = [node.output[0] for node in graph.nodes if node.op_type != "Constant"]
-    reference = run_onnx(quantized.model, samples)[0]
+    reference = run_onnx(quantized.model, samples)
+    signals = [float(np.square(exact, dtype=np.float64).sum()) or 1.0 for exact in reference]
     noise = {}
     for name in nodes:
         alone = quantized.with_kept(dict.fromkeys((other for other in others if other != name), "measured apart"))
-        noise[name] = float(np.square(run_onnx(write_qdq(alone.model, alone.spec), samples)[0] - reference).sum())
+        found = run_onnx(write_qdq(alone.model, alone.spec), samples)
+        noise[name] = sum(
+            float(np.square(rounded.astype(np.float64) - exact).sum()) / signal
+            for rounded, exact, signal in zip(found, reference, signals, strict=True)
+        )
     return sorted(nodes, key=lambda name: -noise[name])

@@ -31,11 +31,22 @@ def write_qdq(
     """The graph with the quantization of `spec`, as a new model; its values keep their names.
 
     activations: ONNX Runtime's x86 kernels multiply uint8 by int8; "int8" is the twin with the same scales.
-    quantized_io: input and output are integers instead of float32. Raises QuantizationError for a broken rule.
+    quantized_io: input and `integer_outputs` are integers instead of float32. Raises QuantizationError for a broken
+    rule.
     """
     graph = OnnxGraph(model)
     check(graph, spec)
     return _Writer(graph, spec, activations, quantized_io).write()
+
+
+def integer_outputs(graph: OnnxGraph, spec: QuantizationSpec) -> list[str]:
+    """The outputs that integers stand for: all but those of nodes that stay in float."""
+    producers = {value.name: graph.producer.get(value.name) for value in graph.outputs}
+    return [
+        name
+        for name, node in producers.items()
+        if name in spec.activations and node is not None and node.output[0] not in spec.kept
+    ]
 
 
 class _Writer:
@@ -208,8 +219,10 @@ class _Writer:
         )
         if self.quantized_io:
             kind = TensorProto.INT8 if self.signed else TensorProto.UINT8
+            integers = {self.graph.inputs[0].name, *integer_outputs(self.graph, self.spec)}
             for value in (*model.graph.input, *model.graph.output):
-                value.type.tensor_type.elem_type = kind
+                if value.name in integers:
+                    value.type.tensor_type.elem_type = kind
         drop_unused(model)
         return spelled_out(model)
 

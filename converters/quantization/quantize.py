@@ -16,6 +16,7 @@ from converters.passes.equalise import equalise, pairs
 from converters.passes.fold_gemm import fold_gemm
 from converters.passes.own_functions import own_functions
 from converters.quantization.bias import correct_biases
+from converters.quantization.decoding import decoding
 from converters.quantization.observe import Observation, observe
 from converters.quantization.ranges import METHODS
 from converters.quantization.rules import LINEAR, check, computed_inputs, fused_activation, weight_axis, why_float
@@ -115,6 +116,10 @@ def _constrained(
         if reason is not None:
             leave_in_float(graph, node, reason, floats)
     ranges = {name: METHODS[method](observation) for name, observation in observed.values.items()}
+    decoded = decoding(graph, ranges)
+    for node in graph.nodes:
+        if node.output[0] in decoded:
+            leave_in_float(graph, node, decoded[node.output[0]], floats)
     activations = choose_scales(graph, observed.values, ranges, floats)
     spec = QuantizationSpec(activations, _weights(graph, activations, floats), method, observed.samples, floats)
     check(graph, spec)

@@ -17,6 +17,7 @@ from converters.passes import tidy
 from converters.passes.fold_gemm import fold_gemm
 from converters.passes.name_functions import name_functions
 from converters.passes.one_image import one_image
+from converters.quantization.qdq import integer_outputs
 from converters.quantization.rules import check
 from converters.quantization.spec import QuantizationSpec
 from converters.tflite import operators  # noqa: F401  # registers the emitters
@@ -153,7 +154,8 @@ def _built(
         for key, data in entries(card, [name], list(results)).items():
             builder.metadata(key, data)
     if quantization is not None:
-        results = quantize_operators(builder, quantization, {name: image}, results, integer_io=integer_io)
+        integers = integer_outputs(OnnxGraph(model), quantization)
+        results = quantize_operators(builder, quantization, {name: image}, results, integers, integer_io=integer_io)
     elif half:
         halve_constants(builder)
     return context, {name: image}, results

@@ -5,6 +5,7 @@ between a DEQUANTIZE and a QUANTIZE; all others become int8 with the scales of t
 (pads, reshapes, transposes) keeps the scale of where it came from.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -58,15 +59,17 @@ def quantize_operators(
     spec: QuantizationSpec,
     inputs: dict[str, int],
     outputs: dict[str, int],
+    integers: Collection[str],
     *,
     integer_io: bool = False,
 ) -> dict[str, int]:
     """Make the builder's graph int8 where the spec says so; returns the output tensors.
 
-    inputs, outputs: tensors by the names of the signature. With `integer_io` they become int8, otherwise they stay
-    float32 behind a QUANTIZE and before a DEQUANTIZE. Raises NoInt8Form for nodes that are to be int8 and cannot.
+    inputs, outputs: tensors by the names of the signature; integers: the outputs that integers stand for. With
+    `integer_io` input and these become int8, otherwise they stay float32 behind a QUANTIZE and before a DEQUANTIZE.
+    Raises NoInt8Form for nodes that are to be int8 and cannot.
     """
-    return _Quantizer(builder, spec).run(integer_io, inputs, outputs)
+    return _Quantizer(builder, spec).run(integer_io, inputs, outputs, integers)
 
 
 class _Quantizer:
@@ -77,7 +80,9 @@ class _Quantizer:
         self.requantized: dict[tuple[int, TensorQuantization], int] = {}
         self.problems: dict[str, str] = {}
 
-    def run(self, integer_io: bool, inputs: dict[str, int], outputs: dict[str, int]) -> dict[str, int]:
+    def run(
+        self, integer_io: bool, inputs: dict[str, int], outputs: dict[str, int], integers: Collection[str]
+    ) -> dict[str, int]:
         if integer_io:
             for name, tensor in inputs.items():
                 self._mark(tensor, self.spec.activations[name])
@@ -89,13 +94,12 @@ class _Quantizer:
                 self._quantize(operator, origin)
         if self.problems:
             raise NoInt8Form(self.problems)
-        if integer_io:
-            return {name: self._as_int8(tensor, name) for name, tensor in outputs.items()}
-        return {name: self._as_float(self._stored(tensor, name)) for name, tensor in outputs.items()}
-
-    def _stored(self, tensor: int, name: str) -> int:
-        """An output as the spec has it: int8, though its node emitted nothing that would have made it so (a view)."""
-        return self._as_int8(tensor, name) if name in self.spec.activations and name not in self.spec.kept else tensor
+        # Integers, though a node may have emitted nothing that would have made it so (a view).
+        stored = {name: self._as_int8(tensor, name) if name in integers else tensor for name, tensor in outputs.items()}
+        return {
+            name: tensor if integer_io and name in integers else self._as_float(tensor)
+            for name, tensor in stored.items()
+        }
 
     def _quantize(self, operator: Any, origin: str) -> None:
         code, version = self.builder.code_of(operator)

@@ -36,8 +36,9 @@ def bench(
     ] = "fastest",
     data: options.Data = None,
     class_map: options.ClassMap = None,
+    metric: options.Metric = None,
     samples: Annotated[
-        int | None, typer.Option("--samples", min=1, help="Images for accuracy; by default all, 200 if emulated.")
+        int | None, typer.Option("--samples", min=1, help="Images for quality; by default all, 200 if emulated.")
     ] = None,
     runs: Annotated[int, typer.Option("--runs", min=1, help="Samples a model, at least.")] = 50,
     seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="Of samples a model, at least.")] = 5.0,
@@ -69,7 +70,7 @@ def bench(
     debug: Debug = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure latency, memory and accuracy, every model in a process of its own, interleaved."""
+    """Measure latency, memory and quality, every model in a process of its own, interleaved."""
     with session(as_json, debug, quiet) as out:
         from falcon_edge.bundle import find_bundle
         from falcon_edge.steps.bench import BenchRequest, Selection
@@ -96,6 +97,7 @@ def bench(
             raise BadInput("--resume goes on with one device: name that alone")
         if samples is not None and data is None:
             raise BadInput("--samples: how many images of --data DATA; without that there are none")
+        options.check_metric(metric, data)
         chosen = models or [find_bundle(None)]
         several, made = len(names) > 1, ((output, save), (csv, _write_csv), (benchmark_json, _write_benchmark))
         outputs = [file_of(file, name) if several else file for file, _ in made if file is not None for name in names]
@@ -105,6 +107,7 @@ def bench(
             selection=Selection(runtime or (), target or (), precision or ()),
             data=data,
             class_map=options.class_map(class_map, data),
+            metric=metric,
             samples=samples,
             earlier=None if resume is None else load(resume),
             profile=profile,

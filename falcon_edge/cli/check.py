@@ -50,6 +50,7 @@ def check(
     precision: Annotated[list[str] | None, typer.Option("--precision", help="Only these precisions.")] = None,
     data: options.Data = None,
     class_map: options.ClassMap = None,
+    metric: options.Metric = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="What was measured.")] = None,
     markdown: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="The findings as a job summary.")
@@ -74,9 +75,10 @@ def check(
         if tolerance is not None:
             share = _share(tolerance)
             allowed = Tolerances(latency=share, memory=share, size=share, counts=share)
-        measuring: dict[str, object] = {"device": device, "data": data, "class_map": class_map, "output": output}
-        measuring |= {"confirm": confirm, "patience": patience}
+        measuring: dict[str, object] = {"device": device, "data": data, "class_map": class_map, "metric": metric}
+        measuring |= {"output": output, "confirm": confirm, "patience": patience}
         refuse_for_results(new, baseline, measuring)
+        options.check_metric(metric, data)
         seconds = None if patience is None else _seconds(patience)
         check_outputs((history, output, markdown, junit), [new, baseline, *filter(None, (tolerances,))])
         with out.progress() as progress:
@@ -88,6 +90,7 @@ def check(
                 selection=Selection(runtime or (), target or (), precision or ()),
                 data=data,
                 class_map=options.class_map(class_map, data),
+                metric=metric,
                 confirm=confirm,
                 patience=seconds,
                 allow_missing=allow_missing,

@@ -21,6 +21,7 @@ def compress(
     ] = None,
     data: options.Data = None,
     class_map: options.ClassMap = None,
+    metric: options.Metric = None,
     rank: Annotated[int | None, typer.Option("--rank", metavar="K", help="The same rank for every layer.")] = None,
     cap_rank: Annotated[
         bool, typer.Option("--cap-rank", help="Lower the rank of layers that would cost more MACs than before.")
@@ -58,6 +59,7 @@ def compress(
         from falcon_edge.steps.compress import plan_of
         from falcon_edge.training.fit import Recipe
 
+        options.check_metric(metric, data)
         classes = options.class_map(class_map, data)
         choice = options.choice(
             model, weights, input_shape, num_classes, width, mean, std, seed, weights_key, trust_code=trust_code
@@ -91,6 +93,7 @@ def compress(
                 cap_rank=cap_rank,
                 init=init,
                 recipe=recipe,
+                metric=metric,
                 force=force,
                 progress=progress,
             )

@@ -55,6 +55,7 @@ def export(
     ] = None,
     data: options.Data = None,
     class_map: options.ClassMap = None,
+    metric: options.Metric = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Images of DATA that int8 is calibrated on.")] = 512,
     calibration: Annotated[Calibration, typer.Option("--calibration", help="Of the int8 ranges.")] = Calibration.minmax,
     io: Annotated[InputOutput, typer.Option("--io", help="Input and output of int8 files.")] = InputOutput.float,
@@ -63,13 +64,20 @@ def export(
     ] = Activations.uint8,
     keep_accuracy: Annotated[
         float | None,
-        typer.Option("--keep-accuracy", metavar="POINTS", min=0.0, help="Keep layers in float until no more is lost."),
+        typer.Option(
+            "--keep-accuracy",
+            metavar="POINTS",
+            min=0.0,
+            help="Keep layers in float until no more of the metric is lost: points of a share, else its unit.",
+        ),
     ] = None,
     max_drop: Annotated[
         float,
-        typer.Option("--max-drop", metavar="POINTS", min=0.0, help="Top-1 that int8 may lose on validation images."),
+        typer.Option(
+            "--max-drop", metavar="POINTS", min=0.0, help="What int8 may lose of the metric on validation images."
+        ),
     ] = 1.0,
-    accept_loss: Annotated[bool, typer.Option("--accept-loss", help="Export int8 whatever top-1 it loses.")] = False,
+    accept_loss: Annotated[bool, typer.Option("--accept-loss", help="Export int8 whatever it loses.")] = False,
     measure: Annotated[
         bool, typer.Option("--measure", help="Time int8 against fp32 on this machine, for the advice.")
     ] = False,
@@ -89,6 +97,7 @@ def export(
         from falcon_edge.steps.export import export_bundle as run
         from falcon_edge.steps.quantize import Int8
 
+        options.check_metric(metric, data)
         classes = options.class_map(class_map, data)
         targets = [chosen.value for chosen in dict.fromkeys(target or map(Target, DEFAULT_TARGETS))]
         int8 = None
@@ -104,6 +113,7 @@ def export(
                 accept_loss=accept_loss,
                 measure=measure,
                 class_map=classes,
+                metric=metric,
             )
         with out.progress() as progress:
             manifest = run(

@@ -27,6 +27,14 @@ ClassMap = Annotated[
         "--class-map", metavar="FILE", help="JSON: class of DATA -> the model's (name or number; null: left out)."
     ),
 ]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="top1, top5, miou, pixel-accuracy, psnr, mae, or your module:function; by default what DATA is for.",
+    ),
+]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The bundle to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the bundle that is there.")]
 Weights = Annotated[
@@ -87,6 +95,12 @@ def class_map(path: Path | None, data: str | None) -> "dict[str, str | int | Non
     from falcon_edge.data.classes import read_class_map
 
     return read_class_map(path)
+
+
+def check_metric(metric: str | None, data: str | None) -> None:
+    """Raise BadInput for a --metric of no data."""
+    if metric is not None and data is None:
+        raise BadInput(f"--metric {metric}: is measured on --data DATA, which is not there")
 
 
 def numbers(text: str | None, option: str) -> tuple[float, ...] | None:

@@ -10,6 +10,7 @@ def pack(
     output: options.Output,
     data: options.Data = None,
     class_map: options.ClassMap = None,
+    metric: options.Metric = None,
     weights: options.Weights = None,
     weights_key: options.WeightsKey = None,
     input_shape: options.Input = None,
@@ -28,5 +29,7 @@ def pack(
         from falcon_edge.steps.pack import pack_bundle as run
 
         choice = options.choice(model, weights, input_shape, num_classes, width, mean, std, seed, weights_key)
-        manifest = run(choice, output, data=data, class_map=options.class_map(class_map, data), force=force)
+        options.check_metric(metric, data)
+        classes = options.class_map(class_map, data)
+        manifest = run(choice, output, data=data, class_map=classes, metric=metric, force=force)
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))

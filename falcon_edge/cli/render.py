@@ -31,17 +31,24 @@ def manifest_table(manifest: "Manifest") -> "Table":
     steps = (step.verb + (f" on {step.data}" if step.data else "") for step in lineage.steps)
     table.add_row("made by", ", ".join(steps))
     table.add_row("input", "x".join(map(str, manifest.input.shape)))
-    table.add_row("classes", str(len(manifest.labels)))
+    outputs = (f"{each.name} {'x'.join(map(str, each.shape)) or 'a number'}" for each in manifest.outputs)
+    table.add_row("outputs", ", ".join(outputs))
+    if manifest.labels:
+        table.add_row("classes", str(len(manifest.labels)))
     table.add_row("parameters", f"{manifest.parameters:,}")
     table.add_row("MACs", f"{manifest.macs:,}")
-    for measured in manifest.accuracy:
+    for measured in manifest.quality:
         place = f"{measured.samples:,} {measured.split} images of {measured.data}"
-        table.add_row("top-1", f"{100 * measured.top1:.2f}% on {place}")
+        table.add_row(units.metric(measured.metric), f"{units.measure(measured.value, measured.unit)} on {place}")
     for export in manifest.exports:
-        said = f"{_differs(export.parity)} over {export.parity.samples} inputs"
-        if export.loss is not None and export.loss.against != export.parity.against:
-            said += f"; {_differs(export.loss)}"
-        table.add_row(export.file, said)
+        several = len(export.parity) > 1
+        for number, parity in enumerate(export.parity):
+            said = f"{parity.output} " if several else ""
+            said += f"{_differs(parity)} over {parity.samples} inputs"
+            loss = export.loss[number] if export.loss else None
+            if loss is not None and loss.against != parity.against:
+                said += f"; {_differs(loss)}"
+            table.add_row("" if number else export.file, said)
         for warning in export.warnings:
             table.add_row("", f"warning: {warning}")
     return table
@@ -115,20 +122,20 @@ def findings_table(
     for compared, found in groupby(findings, key=lambda finding: finding.compared):
         table = Table("figure", "baseline", "new", "worse by", "verdict")
         for finding in found:
-            old, new = (_figure(finding.figure, value) for value in (finding.old, finding.new))
+            old, new = (_figure(finding, value) for value in (finding.old, finding.new))
             table.add_row(finding.figure, old, new, finding.says, finding.word)
         parts += [compared, table]
     return Group(*parts, verdict or "no verdict")
 
 
-def _figure(name: str, value: float | None) -> str:
-    kind = name.partition(" over ")[0]  # as in "latency over 30 commits"
+def _figure(finding: "Finding", value: float | None) -> str:
+    kind = finding.figure.partition(" over ")[0]  # as in "latency over 30 commits"
     if value is None:
         return ""
+    if finding.unit is not None:
+        return units.measure(value, finding.unit)
     if kind == "latency":
         return units.milliseconds(value)
-    if kind == "accuracy":
-        return f"{100 * value:.2f}%"
     return units.megabytes(int(value)) if kind in ("memory", "size") else f"{value:,.0f}"
 
 

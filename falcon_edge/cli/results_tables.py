@@ -23,12 +23,12 @@ def results_table(results: "Results") -> "Group":
     """Every entry's figures; of an emulated device the counts, for it has no times."""
     entries = [entry for entry in results.entries if entry.failure is None]
     emulated = any(entry.emulated for entry in entries)
-    agreements = [entry.agreement for entry in entries if entry.agreement is not None]
-    agreed = all(each.top1_equal == each.vectors and each.within_tolerance for each in agreements)
+    agreements = [each for entry in entries for each in entry.agreement]
+    agreed = all(each.classes_equal in (None, each.vectors) and each.within_tolerance for each in agreements)
     rows = [
         _identity(entry, entries)
         | (_counts(entry) if emulated else {"size": units.megabytes(entry.model.bytes)} | _times(entry))
-        | {"top-1": units.accuracy(entry), "golden": "" if agreed else _golden(entry)}
+        | {units.metrics(entries): units.quality(entry), "golden": "" if agreed else _golden(entry)}
         for entry in entries
     ]
     notes = [
@@ -53,7 +53,7 @@ def comparison_table(rows: "Sequence[Row]") -> "Group":
         | {
             "size": units.megabytes(row.entry.model.bytes),
             "memory": _memory(row.entry),
-            "top-1": units.accuracy(row.entry),
+            units.metrics(entries): units.quality(row.entry),
             "p50": _p50(row.entry),
             "speedup": _speedup(row),
             "instructions ratio": units.ratio(row.instructions_ratio),
@@ -193,10 +193,14 @@ def _runtime(entry: "Entry") -> str:
 
 
 def _golden(entry: "Entry") -> str:
-    found = entry.agreement
-    if found is None:
+    if not entry.agreement:
         return ""
-    return f"{found.top1_equal}/{found.vectors}{'' if found.within_tolerance else ', inexact'}"
+    equal = [each.classes_equal for each in entry.agreement if each.classes_equal is not None]
+    inexact = [each.output for each in entry.agreement if not each.within_tolerance]
+    words = [f"{min(equal)}/{entry.agreement[0].vectors}"] if equal else []
+    if inexact:
+        words.append("inexact" if len(entry.agreement) == 1 else f"inexact: {', '.join(map(str, inexact))}")
+    return ", ".join(words) or f"{entry.agreement[0].vectors} exact"
 
 
 def _millions(count: int | None) -> str:

@@ -4,13 +4,16 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from falcon_edge.data.classes import ClassMap, NoMatch, listed, match, numbered
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import notice
+
+IGNORED = 255  # in masks, by the custom of PASCAL VOC and Cityscapes: no class is asked for there
+Kind = Literal["classes", "masks", "values"]
 
 
 def spread(size: int, count: int) -> np.ndarray:
@@ -20,13 +23,48 @@ def spread(size: int, count: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Split:
-    """Labelled images: uint8, an array (N, H, W, C) or a sequence of arrays (H, W, C); labels int64 (N,)."""
+    """Images and what is asked of them: uint8, an array (N, H, W, C) or a sequence of arrays (H, W, C).
+
+    targets (N, ...): a class for each image (int64), a mask of classes (an array, or a sequence of arrays (H, W)), or
+    whatever a metric takes; None without any.
+    """
 
     images: Sequence[np.ndarray] | np.ndarray
-    labels: np.ndarray
+    targets: np.ndarray | Sequence[np.ndarray] | None = None
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
+
+    @property
+    def kind(self) -> Kind | None:
+        """What the targets are: whole numbers are classes, of an image or of its pixels."""
+        if self.targets is None:
+            return None
+        if not isinstance(self.targets, np.ndarray):
+            return "masks"
+        if self.targets.dtype.kind not in "iu" or self.targets.ndim not in (1, 3):
+            return "values"
+        return "classes" if self.targets.ndim == 1 else "masks"
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The class of each image, int64 (N,). Raises BadInput where the targets are no such thing."""
+        if not isinstance(self.targets, np.ndarray) or self.kind != "classes":
+            has = "has no targets" if self.targets is None else f"has {self.kind} for targets"
+            raise BadInput(f"the data {has}; a class for each image is what this needs")
+        return self.targets
+
+    def all_targets(self) -> np.ndarray:
+        """The targets as one array (N, ...). Raises BadInput for masks of different sizes, or without targets."""
+        if self.targets is None:
+            raise BadInput("the data has no targets")
+        if isinstance(self.targets, np.ndarray):
+            return self.targets
+        masks = [self.targets[index] for index in range(len(self))]
+        shapes = sorted({mask.shape for mask in masks})
+        if len(shapes) > 1:
+            raise BadInput(f"masks differ in size ({shapes[0]} and {shapes[1]}): make them those of the outputs")
+        return np.stack(masks)
 
     def spread(self, count: int) -> "Split":
         """At most `count` images, spread evenly over all: they may be sorted by classes."""
@@ -34,9 +72,12 @@ class Split:
 
     def subset(self, indices: np.ndarray) -> "Split":
         """The images at `indices`, in that order."""
-        if isinstance(self.images, np.ndarray):
-            return Split(self.images[indices], self.labels[indices])
-        return Split(_Chosen(self.images, indices), self.labels[indices])
+        images, targets = (
+            values[indices] if isinstance(values, np.ndarray) else None if values is None else _Chosen(values, indices)
+            for values in (self.images, self.targets)
+        )
+        assert images is not None
+        return Split(images, targets)
 
     @property
     def image_shape(self) -> tuple[int, int, int] | None:
@@ -46,16 +87,19 @@ class Split:
         return getattr(self.images, "image_shape", None)
 
     def sha256(self) -> str:
-        """Digest of shapes, pixels and labels: what a calibration set is known by."""
-        digest = hashlib.sha256(self.labels.astype("<i8").tobytes())
+        """Digest of shapes, pixels and targets: what a calibration set is known by."""
+        digest = hashlib.sha256(self.labels.astype("<i8").tobytes() if self.kind == "classes" else b"")
         for index in range(len(self)):
+            if self.targets is not None and self.kind != "classes":
+                target = np.ascontiguousarray(self.targets[index])
+                digest.update(f"{target.dtype.str}{target.shape}".encode() + target.tobytes())
             image = np.ascontiguousarray(self.images[index])
             digest.update(repr(image.shape).encode() + image.tobytes())
         return digest.hexdigest()
 
 
 class _Chosen(Sequence[np.ndarray]):
-    """Some images of a lazily decoded sequence."""
+    """Some images or masks of a lazily decoded sequence."""
 
     def __init__(self, images: Sequence[np.ndarray], indices: np.ndarray):
         self._images, self._indices = images, indices
@@ -89,18 +133,28 @@ class Dataset:
         for name, split in self.splits.items():
             if split is None:
                 continue
-            if len(split.images) != len(split.labels) or len(split) == 0:
-                raise BadInput(f"{self.source}: {name} has {len(split.images)} images and {len(split.labels)} labels")
-            if split.labels.min() < 0 or split.labels.max() >= len(self.class_names):
+            many = "none" if split.targets is None else len(split.targets)
+            if len(split) == 0 or many not in ("none", len(split)):
+                raise BadInput(f"{self.source}: {name} has {len(split)} images and {many} labels or other targets")
+            if split.kind == "classes" and (split.labels.min() < 0 or split.labels.max() >= len(self.class_names)):
                 raise BadInput(
                     f"{self.source}: {name} has labels {split.labels.min()} to {split.labels.max()}, "
                     f"but there are {len(self.class_names)} classes"
                 )
+        kinds = {split.kind for split in self.splits.values() if split is not None}
+        if len(kinds) > 1:
+            said = " and ".join(sorted(str(kind or "no targets") for kind in kinds))
+            raise BadInput(f"{self.source}: its splits have {said}; they must be alike")
 
     @property
     def splits(self) -> dict[str, Split | None]:
         """The splits by name."""
         return {"train": self.train, "val": self.val, "test": self.test}
+
+    @property
+    def kind(self) -> Kind | None:
+        """What its targets are."""
+        return self._any().kind
 
     @property
     def image_shape(self) -> tuple[int, int, int] | None:
@@ -126,10 +180,16 @@ class Dataset:
             )
         return split
 
+    def require_classes(self, what: str) -> None:
+        """Raise BadInput, saying `what` they are for, unless there is a class for each image."""
+        if self.kind != "classes":
+            has = "no targets" if self.kind is None else f"{self.kind} for targets"
+            raise BadInput(f"{self.source}: has {has}; {what} needs a class for each image")
+
     def train_and_val(self, *, fraction: float = 0.1, maximum: int = 5000, seed: int = 0) -> tuple[Split, Split]:
         """Training and validation images; where there is no validation split, a seeded share of every class is cut off.
 
-        The test split is never touched.
+        Without classes it is a share of all. The test split is never touched.
         """
         train = self.require("train")
         if self.val is not None:
@@ -137,8 +197,9 @@ class Dataset:
         share = min(fraction, maximum / len(train))
         random = np.random.default_rng(seed)
         held_out = np.zeros(len(train), bool)
-        for label in np.unique(train.labels):
-            members = random.permutation(np.flatnonzero(train.labels == label))
+        groups = train.labels if train.kind == "classes" else np.zeros(len(train), np.int64)
+        for label in np.unique(groups):
+            members = random.permutation(np.flatnonzero(groups == label))
             held_out[members[: int(len(members) * share)]] = True
         if not held_out.any():
             raise BadInput(f"{self.source}: too few training images to hold some out for validation")
@@ -147,9 +208,14 @@ class Dataset:
     def of_classes(self, names: Sequence[str], model: str, class_map: ClassMap | None = None) -> "Dataset":
         """The same with the classes of a model: their names, their order (see `classes.match`).
 
-        Images of classes that `class_map` leaves out are gone. What is not certain is said. Raises BadInput, naming
-        `model`, for classes that cannot be matched.
+        Images of classes that `class_map` leaves out are gone, and pixels of masks IGNORED. What is not certain is
+        said. Data without classes, or for a model without any, stays as it is. Raises BadInput, naming `model`, for
+        classes that cannot be matched.
         """
+        if not self.class_names or self.kind not in ("classes", "masks") or not names:
+            if class_map is not None:
+                raise BadInput(f"{self.source}: a class map is for data and models with classes; leave it out")
+            return self
         try:
             matching = match(self.class_names, names, class_map)
         except NoMatch as error:
@@ -176,6 +242,10 @@ def _renumbered(split: Split | None, numbers: np.ndarray) -> Split | None:
     """A split with numbers[label] for each label; without the images for which that is -1."""
     if split is None or np.array_equal(numbers, np.arange(len(numbers))):
         return split
+    if split.kind == "masks":
+        table = np.full(IGNORED + 1, IGNORED, np.uint8)
+        table[: len(numbers)] = np.where(numbers < 0, IGNORED, numbers)
+        return Split(split.images, table[split.all_targets().astype(np.uint8)])
     made = Split(split.images, numbers[split.labels])
     kept = np.flatnonzero(made.labels >= 0)
     return made if len(kept) == len(made) else made.subset(kept) if len(kept) else None

@@ -118,6 +118,20 @@ def decode(path: Path) -> np.ndarray:
     return np.ascontiguousarray(pixels if pixels.ndim == 3 else pixels[:, :, None])
 
 
+def decode_mask(path: Path) -> np.ndarray:
+    """uint8 (height, width) of a mask: the numbers of a PNG of grey or with a palette, whose colours say nothing.
+
+    Raises BadInput, naming the file, for one that is damaged or has colours for classes.
+    """
+    with _opened(path) as image:
+        if image.format != "PNG" or image.mode not in ("L", "P", "1"):
+            raise BadInput(
+                f"{path}: a mask is a PNG of class numbers, grey or with a palette, not {image.format} {image.mode}"
+            )
+        image.load()
+        return np.asarray(image).astype(np.uint8)
+
+
 def read_header(path: Path) -> Header:
     """The same without decoding, where the file tells it. Raises BadInput as `decode` does."""
     with _opened(path) as image:
@@ -146,6 +160,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             _check(image)
             yield image
+    except BadInput:
+        raise
     except _Refused as error:
         raise BadInput(f"{path}: its pixels are {error}; convert it to 8 bits of grey or RGB") from error
     except Exception as error:  # Pillow raises nearly anything for a damaged file

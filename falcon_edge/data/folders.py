@@ -49,7 +49,7 @@ class ImageFiles(Sequence[np.ndarray]):
 
 def visible_folders(folder: Path) -> list[Path]:
     """The folders in it that hold data, sorted: neither hidden ones nor what systems leave behind."""
-    return sorted(child for child in folder.iterdir() if child.is_dir() and _visible(child.name))
+    return sorted(child for child in folder.iterdir() if child.is_dir() and visible(child.name))
 
 
 def recognise(folder: Path) -> bool:
@@ -79,7 +79,7 @@ def load(folder: Path) -> Dataset:
         paths = list(chain(*members.values()))
         labels = np.repeat(np.array(numbers, np.int64), [len(files) for files in members.values()])
         splits[split] = paths, labels
-    channels, size = _look_through(chain(*(paths for paths, _ in splits.values())))
+    channels, size = look_through(chain(*(paths for paths, _ in splits.values())))
     made = {split: Split(ImageFiles(paths, channels, size), labels) for split, (paths, labels) in splits.items()}
     return Dataset(folder.name, classes, folder, **made)
 
@@ -102,13 +102,13 @@ def _flat(folder: Path) -> bool:
     children = visible_folders(folder)
     taken = {name for names in SPLITS.values() for name in names}
     return not any(child.name.lower() in taken for child in children) and any(
-        path.suffix.lower() in ENDINGS and _visible(path.name) for child in children for path in child.iterdir()
+        path.suffix.lower() in ENDINGS and visible(path.name) for child in children for path in child.iterdir()
     )
 
 
 def _classes(folder: Path, *, may_lack: bool = False) -> dict[str, list[Path]]:
     """The image files of every class folder, by the name of the class."""
-    found = {child.name: sorted(_images(child)) for child in visible_folders(folder)}
+    found = {child.name: sorted(images_in(child)) for child in visible_folders(folder)}
     if may_lack:
         found = {name: paths for name, paths in found.items() if paths}
     names = Counter(map(composed, found))
@@ -122,16 +122,16 @@ def _classes(folder: Path, *, may_lack: bool = False) -> dict[str, list[Path]]:
     return found
 
 
-def _images(folder: Path) -> Iterator[Path]:
+def images_in(folder: Path) -> Iterator[Path]:
     """The image files in a folder and in those within it, as torchvision's ImageFolder finds them."""
     seen = set()
     for place, inner, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
-        inner[:] = [] if real in seen else filter(_visible, inner)
+        inner[:] = [] if real in seen else filter(visible, inner)
         if real in seen:  # a link to a folder around it
             continue
         seen.add(real)
-        for name in filter(_visible, files):
+        for name in filter(visible, files):
             path = Path(place, name)
             if path.suffix.lower() in UNREAD:
                 raise BadInput(f"{path}: images of this kind are not read; convert it to PNG or JPEG")
@@ -139,7 +139,8 @@ def _images(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _visible(name: str) -> bool:
+def visible(name: str) -> bool:
+    """Whether a file or folder is the user's: neither hidden nor what systems leave behind."""
     return not name.startswith(".") and name not in SYSTEMS
 
 
@@ -169,7 +170,7 @@ def _cut(folder: Path) -> dict[str, dict[str, list[Path]]]:
     return {"train": train, "test": {name: paths for name, paths in test.items() if paths}}
 
 
-def _look_through(paths: Iterator[Path]) -> tuple[int, tuple[int, int] | None]:
+def look_through(paths: Iterator[Path]) -> tuple[int, tuple[int, int] | None]:
     """Channels of the images (1: all are grey) and the size that they share, if they do; ends when both are known."""
     channels, size, differ = 1, None, False
     for path in paths:

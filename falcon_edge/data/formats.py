@@ -6,7 +6,7 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-from falcon_edge.data import cifar, folders, idx, npz, svhn
+from falcon_edge.data import cifar, folders, idx, masks, npz, svhn
 from falcon_edge.data.classes import listed
 from falcon_edge.data.dataset import Dataset
 from falcon_edge.errors import BadInput
@@ -17,6 +17,7 @@ FOLDER_FORMATS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Dataset]], 
     (idx.recognise, idx.load),
     (cifar.recognise, cifar.load),
     (svhn.recognise, svhn.load),
+    (masks.recognise, masks.load),
     (folders.recognise, folders.load),
 )
 SAMPLE = "sample"
@@ -29,7 +30,7 @@ def open_dataset(data: str | Path) -> Dataset:
     """
     dataset = _open(data)
     for name, split in dataset.splits.items():
-        if split is not None:
+        if split is not None and split.kind == "classes":
             lacking = sorted(set(range(len(dataset.class_names))) - set(split.labels.tolist()))
             if lacking:
                 names = listed([dataset.class_names[number] for number in lacking])
@@ -60,7 +61,8 @@ def _open(data: str | Path) -> Dataset:
         return load(folder)
     raise BadInput(
         f"{path}: no data set found; known are IDX (train-images-idx3-ubyte...), CIFAR-10/100, SVHN (train_32x32.mat), "
-        "image folders (train/CLASS/*.jpg, with test/ or val/, or CLASS/*.jpg alone) and .npz"
+        "image folders (train/CLASS/*.jpg, with test/ or val/, or CLASS/*.jpg alone), images/ with masks/, images "
+        "alone, and .npz"
     )
 
 

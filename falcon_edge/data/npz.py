@@ -1,6 +1,7 @@
 """A NumPy archive: x_train, y_train[, x_val, y_val][, x_test, y_test][, labels]; x and y alone are a test set.
 
-`labels` (or `class_names`) are the names of the classes 0, 1, 2, ...
+y has a class for each image, a mask of classes (N, H, W), or numbers of any other shape for a metric of the user's; it
+may be left out. `labels` (or `class_names`) are the names of the classes 0, 1, 2, ...
 """
 
 import zipfile
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from falcon_edge.data.dataset import Dataset, Split
+from falcon_edge.data.dataset import IGNORED, Dataset, Split
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import notice
 
@@ -20,7 +21,7 @@ NAMES = ("labels", "class_names")
 
 
 def load(path: Path) -> Dataset:
-    """Open an archive. x: uint8 (N, H, W) or (N, H, W, C) with 1 or 3 channels; y: integers (N,)."""
+    """Open an archive. x: uint8 (N, H, W) or (N, H, W, C) with 1 or 3 channels; y: numbers (N, ...)."""
     arrays = _read(path)
     splits = {}
     for name, suffix in SPLITS:
@@ -43,6 +44,8 @@ def _names(path: Path, arrays: dict[str, np.ndarray], splits: dict[str, Split]) 
     """The names of the classes; their numbers where there are none."""
     given = [name for name in NAMES if name in arrays]
     if not given:
+        if any(split.kind != "classes" for split in splits.values()):
+            return ()  # a network says how many there are
         count = max(int(split.labels.max()) for split in splits.values()) + 1
         if count > MAXIMUM_CLASSES:
             raise BadInput(f"{path}: has labels up to {count - 1}; classes are numbered from 0")
@@ -80,19 +83,38 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _split(path: Path, arrays: dict[str, np.ndarray], suffix: str) -> Split:
-    names = f"x{suffix}", f"y{suffix}"
-    for name in names:
-        if name not in arrays:
-            raise BadInput(f"{path}: {name} is missing beside {names[0] if name == names[1] else names[1]}")
-    images, labels = arrays[names[0]], arrays[names[1]]
+    x, y = f"x{suffix}", f"y{suffix}"
+    if x not in arrays:
+        raise BadInput(f"{path}: {x} is missing beside {y}")
+    images, targets = arrays[x], arrays.get(y)
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
-        raise BadInput(f"{path}: {names[0]} is {images.dtype} {images.shape}; it must be uint8 (N, H, W[, C])")
+        raise BadInput(f"{path}: {x} is {images.dtype} {images.shape}; it must be uint8 (N, H, W[, C])")
     if images.ndim == 3:
         images = images[:, :, :, None]
     if images.shape[3] not in (1, 3) or 0 in images.shape:
-        raise BadInput(f"{path}: {names[0]} has shape {images.shape}; images have 1 or 3 channels, the last axis")
+        raise BadInput(f"{path}: {x} has shape {images.shape}; images have 1 or 3 channels, the last axis")
     if images.max() == 1:
-        notice(f"{path}: {names[0]} goes from 0 to 1, which is nearly black; white is 255")
-    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
-        raise BadInput(f"{path}: {names[1]} is {labels.dtype} {labels.shape}; it must be {len(images)} integers")
-    return Split(images, labels.astype(np.int64))
+        notice(f"{path}: {x} goes from 0 to 1, which is nearly black; white is 255")
+    if targets is None:
+        return Split(images)
+    if targets.dtype.kind not in "iufb" or targets.shape[:1] != (len(images),):
+        raise BadInput(
+            f"{path}: {y} is {targets.dtype} {targets.shape}; it must be {len(images)} numbers, or arrays of numbers"
+        )
+    if targets.dtype.kind == "f" and not np.isfinite(targets).all():
+        raise BadInput(f"{path}: {y} has values that are not finite")
+    made = Split(images, targets.astype(np.int64) if targets.ndim == 1 and targets.dtype.kind in "iu" else targets)
+    if made.kind == "masks":
+        return Split(images, _masks(path, y, targets))
+    return made
+
+
+def _masks(path: Path, name: str, masks: np.ndarray) -> np.ndarray:
+    """uint8 (N, H, W). Raises BadInput for classes that are none."""
+    low, high = (int(masks.min()), int(masks.max())) if masks.size else (-1, -1)
+    if low < 0 or high > IGNORED:
+        raise BadInput(
+            f"{path}: {name} has masks of {low} to {high}; classes are 0 to {IGNORED - 1}, and {IGNORED} where none is "
+            "asked for"
+        )
+    return masks.astype(np.uint8)

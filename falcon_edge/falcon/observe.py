@@ -7,7 +7,7 @@ exported, and what no answer depends on is left out then.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -279,6 +279,8 @@ def _shared(model: nn.Module, names: dict[nn.Module, str]) -> dict[str, str]:
 
 
 def _tensors(tree: Any) -> list[Tensor]:
+    if is_dataclass(tree) and not isinstance(tree, type):
+        tree = [getattr(tree, field.name) for field in fields(tree)]
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 

@@ -1,6 +1,7 @@
 """How true a model is to the one that it came from, which needs no labels: SNR of every output, and equal decisions."""
 
 import math
+from collections.abc import Collection
 
 import numpy as np
 
@@ -11,11 +12,12 @@ from falcon_edge.metrics.quality import Quality, over_images, share
 EQUAL_DB = 200.0  # what stands for no difference at all: beyond what float64 resolves of a sum of squares
 
 
-def fidelity(reference: Outputs, found: Outputs) -> tuple[Quality, ...]:
+def fidelity(reference: Outputs, found: Outputs, classes: Collection[str] | None = None) -> tuple[Quality, ...]:
     """For every output its SNR against the reference's in dB, and of outputs with classes the share of equal decisions.
 
-    Outputs by name, (N, ...) each; those with classes have at least two along axis 1. A decision is the highest of
-    these: of an image, or of every place of a map. Raises BadInput for outputs that are not alike.
+    Outputs by name, (N, ...) each. classes: which have some, at least two along axis 1; by default all that can. A
+    decision is the highest of these: of an image, or of every place of a map. Raises BadInput for outputs that are not
+    alike.
     """
     qualities = []
     for name, exact in reference.items():
@@ -24,7 +26,7 @@ def fidelity(reference: Outputs, found: Outputs) -> tuple[Quality, ...]:
             shape = "nothing" if other is None else other.shape
             raise BadInput(f"fidelity: {name} is {exact.shape} in the reference and {shape} here")
         qualities.append(_signal(name, exact.astype(np.float64), other.astype(np.float64)))
-        if exact.ndim >= 2 and exact.shape[1] > 1:
+        if exact.ndim >= 2 and exact.shape[1] > 1 and (classes is None or name in classes):
             qualities.append(_decisions(name, exact.argmax(axis=1), other.argmax(axis=1)))
     return tuple(qualities)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ import numpy as np
 from falcon_edge.errors import BadInput
 from falcon_edge.metrics.quality import OWN_RESAMPLES, Quality, Unit, over_images, share
 
+PART = 1 << 24  # numbers that are computed with at a time
 Outputs = Mapping[str, np.ndarray]
 OwnFunction = Callable[[np.ndarray | Outputs, np.ndarray], float]
 
@@ -31,6 +32,10 @@ class Metric(Protocol):
     def unit(self) -> Unit:
         """What it is counted in."""
 
+    @property
+    def only_classes(self) -> bool:
+        """Whether it asks for the classes of the first output alone: these may come as whole numbers (N, ...)."""
+
     def quality(self, outputs: Outputs, targets: np.ndarray) -> Quality:
         """The figure on images: outputs by name, (N, ...) each, and targets (N, ...).
 
@@ -42,9 +47,9 @@ class Metric(Protocol):
 class PerImage:
     """A metric of the first output that is made of what each image adds.
 
-    parts: (outputs (N, ...), targets (N, ...)) -> (N, K), or ValueError for what it cannot take; together: the sum of
-    the parts (K,) of so many images -> the figure. Without it the figure is the mean of single parts: a share where
-    the unit is one.
+    only_classes: see Metric. parts: (outputs (N, ...), targets (N, ...)) -> (N, K), or ValueError for what it cannot
+    take; together: the sum of the parts (K,) of so many images -> the figure. Without it the figure is the mean of
+    single parts: a share where the unit is one.
     """
 
     name: str
@@ -52,6 +57,7 @@ class PerImage:
     unit: Unit
     together: Callable[[np.ndarray, int], float] | None = None
     higher_is_better: bool = True
+    only_classes: bool = False
 
     def quality(self, outputs: Outputs, targets: np.ndarray) -> Quality:
         """See Metric.quality."""
@@ -59,7 +65,7 @@ class PerImage:
         if len(first) != len(targets) or not len(targets):
             raise BadInput(f"{self.name}: {name} has {len(first)} images, the targets {len(targets)}")
         try:
-            parts = self.parts(first, targets)
+            parts = self._parts(first, targets)
         except ValueError as error:
             raise BadInput(f"{self.name}: {error}") from error
         if self.together is None and parts.dtype == bool:
@@ -73,6 +79,12 @@ class PerImage:
         value = _finite(self.name, figure(np.arange(len(targets))))
         return self._quality(value, over_images(figure, len(targets)), len(targets))
 
+    def _parts(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Of some images at a time: in float64 all of them may be many times as large."""
+        size = max(1, PART // max(1, outputs[0].size))
+        pieces = (slice(start, start + size) for start in range(0, len(outputs), size))
+        return _joined([self.parts(outputs[piece], targets[piece]) for piece in pieces])
+
     def _quality(self, value: float, interval: tuple[float, float] | None, samples: int) -> Quality:
         return Quality(self.name, value, interval, samples, self.higher_is_better, self.unit)
 
@@ -85,6 +97,7 @@ class Own:
     function: OwnFunction
     higher_is_better: bool = True
     unit: Unit = ""
+    only_classes: bool = False
 
     def quality(self, outputs: Outputs, targets: np.ndarray) -> Quality:
         """See Metric.quality. The interval is by bootstrap, for which the function is called again and again."""
@@ -110,6 +123,15 @@ class Own:
             return float(found)
         except (TypeError, ValueError) as error:
             raise BadInput(f"{self.name}: the metric gives a {type(found).__name__}, not a number") from error
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Parts of all images; those of more classes in the one than in the other with zeros for these."""
+    if parts[0].ndim < 3:
+        return np.concatenate(parts)
+    most = max(part.shape[2] for part in parts)
+    widened = [np.pad(part, ((0, 0), (0, 0), (0, most - part.shape[2]))) for part in parts]
+    return np.concatenate(widened)
 
 
 def _mean(total: np.ndarray, count: int) -> float:

@@ -4,17 +4,21 @@ import math
 
 import numpy as np
 
+from falcon_edge.data.dataset import IGNORED
 from falcon_edge.metrics.metric import PerImage
 
-IGNORED = 255  # in masks, by the custom of PASCAL VOC and Cityscapes: no class is asked for there
 PEAK = 1.0  # of targets that are images: 8-bit ones are divided by 255
 TINY = 1e-10
 
 
 def top(k: int, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """(N,) whether the class is among the k highest of (N, classes); of equal ones the first is higher."""
-    scores = outputs.reshape(len(outputs), -1)
     labels = _integers(targets)
+    if _are_classes(outputs) and k == 1:
+        if outputs.shape != labels.shape:
+            raise ValueError(f"targets {outputs.shape} are asked for, these are {targets.shape}")
+        return np.asarray(outputs == labels)
+    scores = outputs.reshape(len(outputs), -1)
     if outputs.ndim > 2 and scores.shape[1] != outputs.shape[1]:
         raise ValueError(f"outputs (N, classes) are asked for, these are {outputs.shape}")
     if labels.ndim != 1:
@@ -36,20 +40,20 @@ def pixel_parts(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def overlap_parts(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(N, 2 C): for every class the pixels in both map and mask, and those in either."""
+    """(N, 2, C): for every class the pixels in both map and mask, and those in either."""
     found, masks = _decided(outputs, targets)
     asked = masks != IGNORED
     both, either = [], []
-    for number in range(outputs.shape[1]):
+    for number in range(1 + max(int(found.max(initial=0)), int(masks[asked].max(initial=0)))):
         one, other = (found == number) & asked, (masks == number) & asked
         both.append((one & other).sum(axis=(1, 2)))
         either.append((one | other).sum(axis=(1, 2)))
-    return np.stack([*both, *either], axis=1).astype(np.float64)
+    return np.stack([np.stack(both, axis=1), np.stack(either, axis=1)], axis=1).astype(np.float64)
 
 
 def mean_overlap(total: np.ndarray, count: int) -> float:
     """Mean over the classes that occur of intersection over union, pixels of all images together (PASCAL VOC 2012)."""
-    both, either = np.split(total, 2)
+    both, either = total
     occurs = either > 0
     return float(np.mean(both[occurs] / either[occurs])) if occurs.any() else math.nan
 
@@ -81,7 +85,12 @@ def _differences(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def _decided(outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The class of every pixel (N, H, W) by the highest of (N, C, H, W), and the masks."""
+    """The class of every pixel (N, H, W) by the highest of (N, C, H, W), or given as such, and the masks."""
+    if _are_classes(outputs):
+        masks = _integers(targets)
+        if masks.shape != outputs.shape:
+            raise ValueError(f"masks are {masks.shape}, maps {outputs.shape}: height and width must be the same")
+        return outputs, masks
     if outputs.ndim != 4 or outputs.shape[1] < 2:
         raise ValueError(f"outputs (N, classes, H, W) of at least two classes are asked for, these are {outputs.shape}")
     masks = _integers(targets)
@@ -89,6 +98,10 @@ def _decided(outputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.n
         raise ValueError(f"masks are {masks.shape}, maps {outputs.shape}: height and width must be the same")
     _within(masks[masks != IGNORED], outputs.shape[1])
     return outputs.argmax(axis=1), masks
+
+
+def _are_classes(outputs: np.ndarray) -> bool:
+    return outputs.dtype.kind in "iu"
 
 
 def _integers(targets: np.ndarray) -> np.ndarray:
@@ -105,10 +118,10 @@ def _within(labels: np.ndarray, classes: int) -> None:
 METRICS = {
     metric.name: metric
     for metric in (
-        PerImage("top1", lambda outputs, targets: top(1, outputs, targets), "share"),
+        PerImage("top1", lambda outputs, targets: top(1, outputs, targets), "share", only_classes=True),
         PerImage("top5", lambda outputs, targets: top(5, outputs, targets), "share"),
-        PerImage("miou", overlap_parts, "share", mean_overlap),
-        PerImage("pixel-accuracy", pixel_parts, "share", ratio),
+        PerImage("miou", overlap_parts, "share", mean_overlap, only_classes=True),
+        PerImage("pixel-accuracy", pixel_parts, "share", ratio, only_classes=True),
         PerImage("psnr", signal_to_noise, "dB"),
         PerImage("mae", absolute, "", higher_is_better=False),
     )

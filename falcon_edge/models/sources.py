@@ -123,13 +123,18 @@ def _torchvision(name: str) -> Callable[..., Any]:
     return lambda **choices: models.get_model(name, weights=None, **choices)
 
 
-def _function(module: str, name: str) -> Callable[..., Any]:
-    code_of(f"{module}:{name}")
+def imported(module: str, name: str, instead: str) -> Any:
+    """What a module of the user's has under a name. Raises BadInput, which says what to use `instead`."""
     _see_working_folder()
     try:
-        function = getattr(importlib.import_module(module), name)
+        return getattr(importlib.import_module(module), name)
     except (Exception, SystemExit) as error:  # a script without a guard may parse its arguments and end
-        raise BadInput(f"{module}:{name} cannot be imported: {_line(error)}; use {KNOWN}") from error
+        raise BadInput(f"{module}:{name} cannot be imported: {_line(error)}; use {instead}") from error
+
+
+def _function(module: str, name: str) -> Callable[..., Any]:
+    code_of(f"{module}:{name}")
+    function = imported(module, name, KNOWN)
     try:
         accepted = inspect.signature(function).parameters
     except (TypeError, ValueError) as error:

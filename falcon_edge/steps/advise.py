@@ -1,27 +1,41 @@
-"""The adviser: what int8 costs in accuracy and brings in speed, in figures and in words."""
+"""The adviser: what int8 costs in quality and brings in speed, in figures and in words."""
 
 from contextlib import closing
 from pathlib import Path
 
 from falcon_edge.bundle import EXPORTS
 from falcon_edge.manifest import Advice, Speed
+from falcon_edge.manifest import Quality as Said
+from falcon_edge.metrics import Quality
+from falcon_edge.steps.quantize import loss_of, said_loss
 from runtime_bench.bench import Candidate, Protocol, bench
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.runtimes import runtime_for
 
-WORTH_A_WORD = 0.1  # points of top-1
+WORTH_A_WORD = 0.1  # points of a share, or dB
 PROTOCOL = Protocol(runs=100, seconds=1.0, processes=3, rounds=3, warm_up_runs=5, warm_up_seconds=0.3)
 
 
 def advise(
-    file: Path, *, samples: int, top1_float: float, top1: float, wanted: float | None, speed: Speed | None
+    file: Path, *, quality_float: Quality | None, quality: Quality | None, wanted: float | None, speed: Speed | None
 ) -> Advice:
-    """Advice on an int8 file whose top-1 (0..1) on `samples` images is `top1`; wanted: points that may be lost."""
-    text = _accuracy(100 * (top1_float - top1), wanted)
+    """Advice on an int8 file of this quality, beside that of float32; wanted: how much of it may be lost."""
+    if quality_float is None or quality is None:
+        text = "what int8 costs, a metric would tell"
+    else:
+        text = _quality(quality_float, loss_of(quality_float, quality), wanted)
     text += "; whether it is faster, measuring tells" if speed is None else _speed(speed)
     return Advice(
-        file=f"{EXPORTS}/{file.name}", samples=samples, top1_float=top1_float, top1=top1, speed=speed, text=text
+        file=f"{EXPORTS}/{file.name}",
+        quality=_said(quality),
+        quality_float=_said(quality_float),
+        speed=speed,
+        text=text,
     )
+
+
+def _said(quality: Quality | None) -> Said | None:
+    return None if quality is None else Said(**vars(quality))
 
 
 def measured_speed(fp32: Path, int8: Path) -> Speed | None:
@@ -45,11 +59,12 @@ def measured_speed(fp32: Path, int8: Path) -> Speed | None:
     )
 
 
-def _accuracy(lost: float, wanted: float | None) -> str:
+def _quality(best: Quality, lost: float, wanted: float | None) -> str:
     if wanted is not None and lost > wanted:
-        return f"int8 loses {lost:.2f} points, more than the {wanted:g} that were asked for: fine-tune, or keep float"
-    if lost > WORTH_A_WORD:
-        return f"int8 loses {lost:.2f} points; `keep_accuracy` leaves the layers that cost most in float"
+        loses = f"int8 loses {said_loss(best, lost)}, more than the {wanted:g} that were asked for"
+        return f"{loses}: fine-tune, or keep float"
+    if lost > (WORTH_A_WORD if best.unit else WORTH_A_WORD * abs(best.value)):
+        return f"int8 loses {said_loss(best, lost)}; `keep_accuracy` leaves the layers that cost most in float"
     return "int8 loses nothing that shows" if lost > 0 else "int8 loses nothing"
 
 

@@ -1,6 +1,5 @@
 """bench: exported files of bundles, or bare model files, measured on a device."""
 
-import json
 import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -8,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 from onnx import ModelProto
 
 from converters import onnx_graph
@@ -19,13 +17,14 @@ from converters.inspect_apart import describe_apart
 from converters.quantization.arm_rounding import with_arm_rounding
 from converters.quantization.twin import probe, signed_twin
 from falcon_edge.bundle import Bundle, is_bundle, open_bundle
-from falcon_edge.data import ClassMap, open_dataset
+from falcon_edge.data import ClassMap
 from falcon_edge.errors import BadInput
-from falcon_edge.manifest import Export
+from falcon_edge.manifest import Export, Lineage, Output, Quantization
 from falcon_edge.notices import notice
-from falcon_edge.preprocessing import InputSpec, batch_pixels
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.cards import read_card
+from falcon_edge.steps.evaluations import Evaluations
+from falcon_edge.steps.judging import MetricChoice
 from falcon_edge.steps.profile import graphs, peak_models
 from runtime_bench.bench import Candidate, Evaluation, Protocol
 from runtime_bench.bench import bench as measure
@@ -36,6 +35,7 @@ from runtime_bench.errors import DeviceError
 from runtime_bench.estimates import check_cpu, with_estimates
 from runtime_bench.golden import GoldenVector, Tolerance
 from runtime_bench.interrupts import released
+from runtime_bench.outputs import Meaning
 from runtime_bench.profile import add_profiles
 from runtime_bench.results import Entry, Results
 from runtime_bench.runtimes import RUNTIMES, runtime_for, runtime_named, runtimes_for
@@ -78,16 +78,18 @@ class Selection:
 class BenchRequest:
     """What is measured of models, and how.
 
-    data: accuracy on its test split (`samples` images spread over it; by default all, EMULATED_SAMPLES on an emulated
-    device), its classes made those of each model by name or by `class_map`. earlier: results of which what they have of
-    a file is taken over. profile: the time of every layer and the device's peak, too. calibration: of the emulated CPU,
-    whose milliseconds are estimated by it.
+    data: quality on its test split (`samples` images spread over it; by default all, EMULATED_SAMPLES on an emulated
+    device), its classes made those of each model by name or by `class_map`. metric: what it is measured by, else what
+    the targets are for; without targets it is fidelity to the standard network. earlier: results of which what they
+    have of a file is taken over. profile: the time of every layer and the device's peak, too. calibration: of the
+    emulated CPU, whose milliseconds are estimated by it.
     """
 
     protocol: Protocol
     selection: Selection = Selection()  # it is frozen
     data: str | None = None
     class_map: ClassMap | None = None
+    metric: MetricChoice = None
     samples: int | None = None
     earlier: Results | None = None
     profile: bool = False
@@ -122,7 +124,9 @@ def bench_groups(
         folder = Path(scratch)
         with released():  # so far nothing was measured that could be lost
             evaluations = (
-                None if request.data is None else _Evaluations(request.data, request.class_map, samples, folder)
+                None
+                if request.data is None
+                else Evaluations(request.data, request.class_map, request.metric, samples, folder)
             )
             found: list[tuple[Candidate, Path | None]] = []
             ends = [0]
@@ -130,6 +134,8 @@ def bench_groups(
                 for path in paths:
                     found += _candidates(path, request.selection, evaluations)
                 ends.append(len(found))
+            if evaluations is not None:
+                evaluations.check()
             on_arm = chosen.environment().is_arm
             candidates = [
                 _with_twins(candidate, source, folder / f"twins-{number}", on_arm=on_arm)
@@ -176,19 +182,14 @@ def _check_calibration(calibration: Calibration, device: Device) -> None:
 
 
 def _candidates(
-    path: Path, selection: Selection, evaluations: "_Evaluations | None"
+    path: Path, selection: Selection, evaluations: "Evaluations | None"
 ) -> list[tuple[Candidate, Path | None]]:
     """The selected files of a bundle, or a bare file, each with the .onnx that its twin is made from."""
     if not is_bundle(path):
         candidate = _of_file(path, evaluations)
         found = [replace(candidate, runtime=runtime) for runtime in selection.runtimes_of(path)]
         return [(each, _twin_source(each, in_bundle=False)) for each in found if selection.takes(each)]
-    found = [
-        replace(candidate, runtime=runtime)
-        for candidate in _of_bundle(path, evaluations)
-        for runtime in selection.runtimes_of(candidate.path)
-    ]
-    found = [candidate for candidate in found if selection.takes(candidate)]
+    found = [candidate for candidate in _of_bundle(path, selection, evaluations) if selection.takes(candidate)]
     sources = [_twin_source(candidate, in_bundle=True) for candidate in found]
     # A bundle may come from anywhere, too: no runtime sees a file that was not checked.
     files = dict.fromkeys([*(candidate.path for candidate in found), *filter(None, sources)])
@@ -205,9 +206,9 @@ def _probe(folder: Path) -> Candidate:
     onnx_graph.save(model, path)
     image.tofile(vector.input)
     output.tofile(vector.output)
-    exact = Tolerance(rtol=0.0, top1=False)
+    exact = (Tolerance(rtol=0.0),)
     runtime = runtime_for(path.suffix).name
-    return Candidate(path, runtime, path.stem, ONNX.name, "int8", golden=(vector,), tolerance=exact)
+    return Candidate(path, runtime, path.stem, ONNX.name, "int8", golden=(vector,), tolerances=exact)
 
 
 def _twin_source(candidate: Candidate, in_bundle: bool) -> Path | None:
@@ -241,47 +242,42 @@ def _saved(model: ModelProto | None, path: Path) -> Path | None:
     return path
 
 
-class _Evaluations:
-    """The test images of DATA, prepared once for every kind of input."""
-
-    def __init__(self, data: str, class_map: ClassMap | None, samples: int | None, folder: Path):
-        dataset = open_dataset(data)
-        if samples is not None and samples < 1:
-            raise BadInput(f"{samples} images: accuracy needs at least 1")
-        self._test, self._samples = replace(dataset, train=None, val=None, test=dataset.require("test")), samples
-        self._name, self._folder, self._class_map = dataset.name, folder, class_map
-        self._files: dict[str, Path] = {}
-
-    def for_input(self, spec: InputSpec, labels: Sequence[str], path: Path) -> Evaluation:
-        """What the worker needs to measure accuracy of a network with this input and these classes."""
-        split = self._test.of_classes(labels, str(path), self._class_map).require("test")
-        # Spread, not the first ones: image folders are sorted by class. A map leaves out the same images for all.
-        split = split if self._samples is None else split.spread(self._samples)
-        key = json.dumps([spec.shape, [step.model_dump() for step in spec.steps]])
-        if key not in self._files:
-            file = self._folder / f"pixels-{len(self._files)}.npy"
-            try:
-                np.save(file, batch_pixels(split.images, spec))
-            except ValueError as error:
-                raise BadInput(f"{path}: the data does not fit its input: {error}") from error
-            self._files[key] = file
-        return Evaluation(self._name, self._files[key], split.labels, spec.mean, spec.std)
-
-
-def _of_bundle(path: Path, evaluations: _Evaluations | None) -> list[Candidate]:
+def _of_bundle(path: Path, selection: Selection, evaluations: Evaluations | None) -> list[Candidate]:
     bundle = open_bundle(path)
-    if not bundle.manifest.exports:
+    manifest = bundle.manifest
+    if not manifest.exports:
         raise BadInput(f"{path}: has no exported files; run falcon-edge export {path} first")
-    return [_exported(bundle, export, evaluations) for export in bundle.manifest.exports]
+    floats = [bundle.file(export.file) for export in manifest.exports if export.precision == "fp32"]
+    onnx = next((file for file in floats if file.suffix == ONNX.suffix), None)
+    evaluation = None
+    if evaluations is not None:
+        if manifest.lineage.role == "standard" and onnx is not None:
+            evaluations.standard(manifest.lineage.identity, onnx)
+        evaluation = evaluations.evaluation(
+            manifest.input,
+            manifest.labels,
+            manifest.outputs,
+            bundle.path,
+            _identities(manifest.lineage),
+            onnx or next(iter(floats), None),
+        )
+    return [
+        _exported(bundle, export, runtime, evaluation)
+        for export in manifest.exports
+        for runtime in selection.runtimes_of(bundle.file(export.file))
+    ]
 
 
-def _exported(bundle: Bundle, export: Export, evaluations: _Evaluations | None) -> Candidate:
+def _identities(lineage: Lineage) -> tuple[str, ...]:
+    return (lineage.identity, *([] if lineage.parent is None else [lineage.parent.identity]))
+
+
+def _exported(bundle: Bundle, export: Export, runtime: str, evaluation: Evaluation | None) -> Candidate:
     manifest = bundle.manifest
     path, lineage = bundle.file(export.file), manifest.lineage
-    tolerance = manifest.golden.tolerances.get(export.file)
     return Candidate(
         path=path,
-        runtime=runtime_for(path.suffix).name,
+        runtime=runtime,
         name=manifest.name,
         target=export.target,
         precision=export.precision,
@@ -290,41 +286,60 @@ def _exported(bundle: Bundle, export: Export, evaluations: _Evaluations | None) 
         parent=None if lineage.parent is None else lineage.parent.identity,
         parameters=manifest.parameters,
         macs=manifest.macs,
+        outputs=_meanings(manifest.outputs, manifest.quantization),
         golden=tuple(
             GoldenVector(bundle.file(vector.input), bundle.file(vector.outputs[export.file]))
             for vector in manifest.golden.vectors
             if export.file in vector.outputs
         ),
-        tolerance=None
-        if tolerance is None
-        else Tolerance(rtol=tolerance.rtol, max_lsb=tolerance.max_lsb, top1=tolerance.top1),
-        evaluation=None if evaluations is None else evaluations.for_input(manifest.input, manifest.labels, bundle.path),
+        tolerances=tuple(
+            Tolerance(**each.model_dump(include={"output", "rtol", "max_lsb", "differing", "classes"}))
+            for each in manifest.golden.of(export.file, runtime)
+        ),
+        evaluation=evaluation,
         mixed=manifest.quantization is not None and bool(manifest.quantization.kept or manifest.quantization.islands),
     )
 
 
-def _of_file(path: Path, evaluations: _Evaluations | None) -> Candidate:
+def _meanings(outputs: Sequence[Output], quantization: Quantization | None) -> tuple[Meaning, ...]:
+    known = {} if quantization is None else quantization.outputs
+    return tuple(
+        Meaning(output.name, known[output.name].scale, known[output.name].zero_point)
+        if output.name in known
+        else Meaning(output.name)
+        for output in outputs
+    )
+
+
+def _of_file(path: Path, evaluations: Evaluations | None) -> Candidate:
     """A bare file: what its card says, where it has one."""
     (description,) = describe_apart([path])
-    card = read_card(path, description)
+    card, precision = read_card(path, description), _precision(description)
     lineage = None if card is None else card.lineage
-    if evaluations is not None and card is None:
-        raise BadInput(f"{path}: carries no card that says how images become its input; measure it without `data`")
+    evaluation = None
+    if evaluations is not None:
+        if card is None:
+            raise BadInput(f"{path}: carries no card that says how images become its input; measure it without `data`")
+        is_float = precision == "fp32"
+        if card.lineage.role == "standard" and is_float and path.suffix == ONNX.suffix:
+            evaluations.standard(card.lineage.identity, path)
+        evaluation = evaluations.evaluation(
+            card.input, card.labels, card.outputs, path, _identities(card.lineage), path if is_float else None
+        )
     return Candidate(
         path=path,
         runtime=runtime_for(path.suffix).name,
         name=path.stem if card is None else card.name,
         target=description.format,
-        precision=_precision(description),
+        precision=precision,
         role=None if lineage is None else lineage.role,
         identity=None if lineage is None else lineage.identity,
         parent=None if lineage is None or lineage.parent is None else lineage.parent.identity,
         parameters=description.parameters,
         macs=description.macs,
         operators=description.counts,
-        evaluation=None
-        if evaluations is None or card is None
-        else evaluations.for_input(card.input, card.labels, path),
+        outputs=() if card is None else _meanings(card.outputs, card.quantization),
+        evaluation=evaluation,
     )
 
 

@@ -10,6 +10,7 @@ from falcon_edge.data import ClassMap
 from falcon_edge.errors import BadInput
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.bench import BenchRequest, Selection, bench_groups
+from falcon_edge.steps.judging import MetricChoice
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.device import Device
 from runtime_bench.history import append, drifts, lines, read
@@ -64,6 +65,7 @@ def check_models(
     selection: Selection | None = None,
     data: str | None = None,
     class_map: ClassMap | None = None,
+    metric: MetricChoice = None,
     confirm: bool | None = None,
     patience: float | None = None,
     allow_missing: bool = False,
@@ -81,7 +83,8 @@ def check_models(
     the one has a baseline in the other, KeyboardInterrupt if the measurement was interrupted.
     """
     chosen = selection or Selection()
-    measuring = {"device": device, "data": data, "class_map": class_map, "confirm": confirm, "patience": patience}
+    measuring: dict[str, object] = {"device": device, "data": data, "class_map": class_map, "metric": metric}
+    measuring |= {"confirm": confirm, "patience": patience}
     refuse_for_results(new, baseline, measuring)
     if patience is not None and not 0 <= patience < math.inf:
         raise BadInput(f"`patience` {patience}: is a number of seconds, at least 0")
@@ -98,7 +101,7 @@ def check_models(
     def measured() -> Run:
         results, (one, other) = bench_groups(
             [[new], [baseline]],
-            BenchRequest(protocol, selection=chosen, data=data, class_map=class_map),
+            BenchRequest(protocol, selection=chosen, data=data, class_map=class_map, metric=metric),
             device="local" if device is None else device,
             progress=progress,
         )

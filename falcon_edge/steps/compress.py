@@ -15,12 +15,12 @@ from falcon_edge.falcon import surgery
 from falcon_edge.falcon.calibration import has_batchnorm, patch_statistics, reestimate_batchnorm
 from falcon_edge.falcon.gep import PatchStatistics
 from falcon_edge.falcon.plan import Plan, largest_saving_rank, make_plan, uniform_plan
-from falcon_edge.manifest import Manifest, MeasuredAccuracy, Parent, Step
+from falcon_edge.manifest import Manifest, MeasuredQuality, Parent, Step
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.place import bundle_path, hold
 from falcon_edge.progress import Progress, silent
-from falcon_edge.steps.accuracy import measured_accuracy
+from falcon_edge.steps.judging import MetricChoice, measured_quality
 from falcon_edge.steps.opening import Choice, answer, open_with_data
 from falcon_edge.steps.tuning import met, tune
 from falcon_edge.steps.writing import identity, write_network
@@ -75,6 +75,7 @@ def compress(
     cap_rank: bool = False,
     init: Init = "svd",
     recipe: Recipe | None = None,
+    metric: MetricChoice = None,
     options: Mapping[str, Any] | None = None,
     checkpoint: Path | None = None,
     progress: Progress = silent,
@@ -82,17 +83,22 @@ def compress(
     """Compress a standard network by `rank` or `plan` (see `plan_compression`); its own module stays as it is.
 
     With data, which has the network's classes, its BN statistics are re-estimated, and with a recipe it is fine-tuned
-    with the original as the teacher; without data it is the bare closed form. options: what else its step is to say.
+    with the original as the teacher; without data it is the bare closed form. metric: what its quality on the test
+    split is measured by; without targets there it is compared with the original. options: what else its step is to say.
     checkpoint: where the fine-tuning keeps its state, to go on if it is killed.
     """
     tunes = _tunes(recipe, dataset)
     made, statistics = plan_compression(network, dataset, rank=rank, plan=plan, cap_rank=cap_rank, init=init)
     module = surgery.apply(network.module, made.replaced, statistics=statistics)
+    if tunes:
+        assert dataset is not None
+        network.require_classifier("our fine-tuning")
+        dataset.require_classes("our fine-tuning")
     answer(f"{network}, compressed,", module, network.input.shape)  # it may ask a layer for what is no more
     compressed = replace(network, module=module, plan=made)
     said: dict[str, Any] = {"rank": rank, "plan": None, "init": init, **(options or {}), **met(dataset)}
     said |= {"cap_rank": True} if cap_rank else {}
-    accuracy: tuple[MeasuredAccuracy, ...] = ()
+    quality: tuple[MeasuredQuality, ...] = ()
     training: bytes | None = None
     if dataset is not None:
         reestimate_batchnorm(module, _inputs(_calibration(dataset, network), BATCHNORM_IMAGES))
@@ -102,7 +108,8 @@ def compress(
             )
             said |= recorded
             training = history.lines()
-        accuracy = measured_accuracy(compressed, dataset)
+        if dataset.test is not None:
+            quality = measured_quality(compressed, dataset, "test", dataset.test, metric, reference=network)
     elif has_batchnorm(module):
         notice(
             "without data the statistics of batch normalisation stay those of the standard network, and the "
@@ -110,7 +117,7 @@ def compress(
         )
     step = Step(verb="compress", options=said, data=None if dataset is None else dataset.name)
     parent = network.as_parent or Parent(name=network.name, identity=identity(network.module))
-    return compressed.after(step, parent=parent, accuracy=accuracy, training=training)
+    return compressed.after(step, parent=parent, quality=quality, training=training)
 
 
 def plan_of(
@@ -139,6 +146,7 @@ def compress_bundle(
     cap_rank: bool = False,
     init: Init = "svd",
     recipe: Recipe | None = None,
+    metric: MetricChoice = None,
     force: bool = False,
     progress: Progress = silent,
 ) -> Manifest:
@@ -160,6 +168,7 @@ def compress_bundle(
             cap_rank=cap_rank,
             init=init,
             recipe=recipe,
+            metric=metric,
             options={} if plan_file is None else {"plan": plan_file.name},
             checkpoint=place.checkpoint,
             progress=progress,
@@ -247,4 +256,4 @@ def _calibration(dataset: Dataset, network: Network) -> Images:
 
 
 def _inputs(images: Images, limit: int) -> Iterator[Tensor]:
-    return (inputs for inputs, _ in images.batches(BATCH, limit))
+    return images.unlabelled(BATCH, limit)

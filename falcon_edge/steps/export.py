@@ -16,7 +16,7 @@ from converters.errors import ConversionError, ParityError
 from converters.formats import FORMATS, ONNX, Format, Source
 from converters.inspect import describe
 from converters.onnx_export import export_onnx
-from converters.parity import Parity, check_onnx, check_same, measure
+from converters.parity import Parity, check_onnx, check_same, measure_all, run, usual
 from converters.quantization.qdq import as_signed, as_unsigned, write_qdq
 from converters.quantization.quantize import Quantized
 from converters.quantization.spec import TensorQuantization
@@ -24,8 +24,10 @@ from converters.runtimes import host_saturates
 from falcon_edge.bundle import Bundle, edit_bundle
 from falcon_edge.data import Dataset, open_dataset
 from falcon_edge.errors import BadInput
-from falcon_edge.manifest import IntegerValue, LayerLosses, Manifest, Precision, Quantization, Tolerance
+from falcon_edge.manifest import LayerLosses, Manifest, Output, Precision, Quantization, Tolerance
+from falcon_edge.metrics import Quality
 from falcon_edge.notices import notice
+from falcon_edge.outputs import flattened
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.advise import advise, measured_speed
 from falcon_edge.steps.ledger import Ledger, Made
@@ -37,7 +39,9 @@ FORMS: tuple[tuple[Format, Precision], ...] = tuple(
     (form, precision) for precision in get_args(Precision) for form in FORMATS if precision in form.precisions
 )
 # What a device may differ from this host's runtime: other kernels add up in another order.
-FLOAT_TOLERANCE, HALF_TOLERANCE = Tolerance(rtol=1e-4), Tolerance(rtol=1e-2)
+FLOAT_RTOL, HALF_RTOL = 1e-4, 1e-2
+# Of whole numbers that a network decides on, the share that may be others: of two that are nearly equal.
+DIFFERING = 0.01
 # float16 costs a trained network 45 dB and more: below this, every channel of the weights is looked at by itself.
 LOW_HALF_DB = 40.0
 INT8_STEPS = 2
@@ -68,7 +72,7 @@ def export_bundle(
     is a notice and stands in its `warnings`; strict refuses it. trust_code: see falcon_edge.steps.trust.
 
     Nothing is written if anything fails. Raises ParityError (converters) where answers differ by more than is allowed,
-    BelowAsked where int8 loses more top-1 than `int8.max_drop`, BadInput for a bundle that cannot be opened or
+    BelowAsked where int8 loses more than `int8.max_drop`, BadInput for a bundle that cannot be opened or
     combinations that do not exist, ConversionError for a network that cannot be exported.
     """
     forms = _chosen(targets, precisions)
@@ -131,8 +135,9 @@ class _Exporter:
     ):
         self.ledger, self.samples, self.folder = ledger, samples, folder
         self.int8, self.dataset, self.dynamic_batch = int8, dataset, dynamic_batch
-        self._module: torch.nn.Module | None = module  # until the float graph is made of it
-        self._float: tuple[Path, Parity, tuple[str, ...]] | None = None
+        self.outputs = ledger.manifest.outputs
+        self._module: torch.nn.Module | None = flattened(module, self.outputs)  # until the float graph is made of it
+        self._float: tuple[Path, Sequence[Parity], tuple[str, ...]] | None = None
         self._integer: _Integer | None = None
 
     def export(self, form: Format, precision: Precision) -> None:
@@ -154,8 +159,9 @@ class _Exporter:
                 parity,
                 against,
                 describe(self._described(form, precision)).macs,
-                FLOAT_TOLERANCE,
-                form.run(file, self.samples),
+                self._tolerances(FLOAT_RTOL),
+                run(form, file, self.samples),
+                form.layout,
                 notes=notes,
                 beside=beside,
             )
@@ -166,13 +172,14 @@ class _Exporter:
         file, rounded = self._file(form, precision), self.folder / f"model.fp32.rounded{ONNX.suffix}"
         for by_channel in (False, True):
             beside = form.write(Source(source, card=self.ledger.card(), half=True, by_channel=by_channel), file)
-            outputs = form.run(file, self.samples)
-            loss = measure(self._float_answers, outputs)
-            if loss.snr_db >= LOW_HALF_DB:
+            outputs = run(form, file, self.samples)
+            loss = measure_all(self._float_answers, usual(outputs, form.layout))
+            lowest = min(each.snr_db for each in loss)
+            if lowest >= LOW_HALF_DB:
                 break
         left = form.write_rounded(source, rounded, by_channel=by_channel)
         notes += tuple(f"{name} stays float32, for float16 cannot hold it" for name in left)
-        low = f"{file.name} differs from {source.name} (SNR {loss.snr_db:.0f} dB): float16 loses much of this network"
+        low = f"{file.name} differs from {source.name} (SNR {lowest:.0f} dB): float16 loses much of this network"
         self.ledger.add(
             Made(
                 file,
@@ -181,12 +188,13 @@ class _Exporter:
                 check_same(rounded, self.samples, file),
                 rounded.name,
                 describe(file).macs,
-                HALF_TOLERANCE,
+                self._tolerances(HALF_RTOL),
                 outputs,
+                form.layout,
                 loss=loss,
                 lost_against=source.name,
                 notes=notes,
-                warnings=() if loss.snr_db >= LOW_HALF_DB else (low,),
+                warnings=() if lowest >= LOW_HALF_DB else (low,),
                 beside=beside,
             )
         )
@@ -198,17 +206,19 @@ class _Exporter:
         if form is not ONNX:
             beside = form.write(made.source(self.ledger.card(about)), file)
         given = made.inputs(ONNX, self.samples)
-        reference = ONNX.run(source, given)
-        outputs = reference if form is ONNX else form.run(file, made.inputs(form, self.samples))
+        reference = run(ONNX, source, given)
+        outputs = reference if form is ONNX else run(form, file, made.inputs(form, self.samples))
         notes: tuple[str, ...] = ()
-        exact, real = real_outputs(reference, about.output), real_outputs(outputs, about.output)
+        exact, real = self._real(reference, about), self._real(usual(outputs, form.layout), about)
         if form.unsigned and options.activations == "uint8" and host_saturates():
             notes = (SATURATING_NOTE,)
             if form.source != form.suffix:  # no twin, so that it is held against what the .onnx itself answers here
-                outputs, exact = reference, real_outputs(ONNX.run(source, given, exact=False), about.output)
-        loss = measure(self._float_answers, exact)
-        parity = loss if form is ONNX else measure(exact, real)
-        warnings = () if form is ONNX or parity.snr_db >= loss.snr_db else (self._differing(form, file, parity, loss),)
+                outputs, exact = reference, self._real(run(ONNX, source, given, exact=False), about)
+        loss = measure_all(self._float_answers, exact)
+        parity = loss if form is ONNX else measure_all(exact, real)
+        # The output that differs most, beside what int8 loses of it.
+        one, other = min(zip(parity, loss, strict=True), key=lambda both: _beyond(*both))
+        warnings = () if form is ONNX or _beyond(one, other) >= 0 else (self._differing(form, file, one, other),)
         self.ledger.add(
             Made(
                 file,
@@ -217,9 +227,10 @@ class _Exporter:
                 parity,
                 (fp32 if form is ONNX else source).name,
                 describe(self._described(form, precision)).macs,
-                _int8_tolerance(options, about, exact),
+                self._int8_tolerances(options, about, exact, loss),
                 outputs,
-                loss=measure(self._float_answers, real_outputs(outputs, about.output)),
+                form.layout,
+                loss=measure_all(self._float_answers, self._real(usual(outputs, form.layout), about)),
                 lost_against=fp32.name,
                 notes=notes,
                 warnings=warnings,
@@ -246,7 +257,39 @@ class _Exporter:
             raise ParityError(problem)
         return problem
 
-    def _float_onnx(self) -> tuple[Path, Parity, tuple[str, ...]]:
+    def _tolerances(self, rtol: float) -> list[Tolerance]:
+        """Of every output, in float: a share of the largest value, and the class of a row of them."""
+        return [
+            Tolerance(file="file", output=output.name, differing=DIFFERING)
+            if exact.dtype.kind in "biu"
+            else _tolerance(output, rtol)
+            for output, exact in zip(self.outputs, self._float_answers, strict=True)
+        ]
+
+    def _int8_tolerances(
+        self, options: Int8, about: Quantization, exact: Sequence[np.ndarray], loss: Sequence[Parity]
+    ) -> list[Tolerance]:
+        """INT8_STEPS of outputs that integers stand for; of others what int8 itself is off, if that is more."""
+        found = self._tolerances(FLOAT_RTOL)
+        for place, (output, values) in enumerate(zip(self.outputs, exact, strict=True)):
+            meaning = about.outputs.get(output.name)
+            if values.dtype.kind in "biu":
+                found[place] = found[place].model_copy(update={"differing": max(DIFFERING, loss[place].unequal or 0)})
+            elif meaning is None:
+                off = loss[place].max_relative
+                found[place] = _tolerance(output, max(FLOAT_RTOL, off if np.isfinite(off) else 0.0))
+            elif options.integer_io:
+                found[place] = _tolerance(output, None, INT8_STEPS)
+            else:
+                largest = float(np.abs(values).max())
+                found[place] = _tolerance(output, INT8_STEPS * meaning.scale / largest if largest > 0 else 0.0)
+        return found
+
+    def _real(self, found: Sequence[np.ndarray], about: Quantization) -> list[np.ndarray]:
+        """float32 of outputs that may be int8 or uint8."""
+        return [real_output(values, about, output.name) for output, values in zip(self.outputs, found, strict=True)]
+
+    def _float_onnx(self) -> tuple[Path, Sequence[Parity], tuple[str, ...]]:
         """model.fp32.onnx, from which all others are made."""
         if self._float is None:
             module, self._module, manifest = self._module, None, self.ledger.manifest
@@ -257,7 +300,7 @@ class _Exporter:
                 torch.from_numpy(self.samples[:1]),
                 path,
                 input_name=manifest.input.name,
-                output_name=manifest.outputs[0].name,
+                output_names=[output.name for output in self.outputs],
                 dynamic_batch=self.dynamic_batch,
                 card=self.ledger.card(),
             )
@@ -267,9 +310,9 @@ class _Exporter:
         return self._float
 
     @cached_property
-    def _float_answers(self) -> np.ndarray:
+    def _float_answers(self) -> list[np.ndarray]:
         """What model.fp32.onnx makes of the golden inputs."""
-        return ONNX.run(self._float_onnx()[0], self.samples)
+        return run(ONNX, self._float_onnx()[0], self.samples)
 
     def _int8_onnx(self) -> "_Integer":
         """model.int8.onnx and the quantization behind it, which the others share."""
@@ -278,35 +321,34 @@ class _Exporter:
             assert self.dataset is not None
             source = self._float_onnx()[0]
             _ = self._float_answers  # now, as long as no graph is held
-            quantizer = Quantizer(self.int8, self.dataset, source, self.ledger.manifest.input)
+            quantizer = Quantizer(self.int8, self.dataset, source, self.ledger.manifest.input, self.outputs)
             quantized, about = quantizer.quantize()
             self.ledger.quantize(about)
             lost = quantizer.losses(quantized)
             decibels = {name: None if np.isinf(each) else round(each, 2) for name, each in lost.layers.items()}
             self.ledger.lose(LayerLosses(snr_db=decibels, warnings=lost.warnings))
-            top1 = quantizer.top1(write_qdq(quantized.model, quantized.spec))
+            quality = quantizer.quality(write_qdq(quantized.model, quantized.spec))
             path = self._file(ONNX, "int8")
-            quantizer.check_top1(path.name, top1)
-            self._integer = _Integer(path, quantized, about, quantizer, top1)
+            quantizer.check_quality(path.name, quality)
+            self._integer = _Integer(path, quantized, about, quantizer, quality)
             ONNX.write(self._integer.source(self.ledger.card(about)), path)
         return self._integer
 
     def _advise(self, form: Format, file: Path) -> None:
         made = self._int8_onnx()
-        quantizer, top1, fp32 = made.quantizer, made.top1, self._file(form, "fp32")
+        quantizer, quality, fp32 = made.quantizer, made.quality, self._file(form, "fp32")
         if form is not ONNX:
             plain = self.folder / f"float-io{form.suffix}"
             form.write(Source(made.quantized.model, made.quantized.spec), plain)
-            top1 = quantizer.top1(plain)
-            quantizer.check_top1(file.name, top1)
+            quality = quantizer.quality(plain)
+            quantizer.check_quality(file.name, quality)
             if quantizer.options.measure and not fp32.exists():
                 form.write(Source(self._float_onnx()[0]), fp32)
         self.ledger.advise(
             advise(
                 file,
-                samples=quantizer.validation_images,
-                top1_float=quantizer.float_top1,
-                top1=top1,
+                quality_float=quantizer.float_quality,
+                quality=quality,
                 wanted=quantizer.options.keep_accuracy,
                 speed=measured_speed(fp32, file) if quantizer.options.measure else None,
             )
@@ -328,7 +370,7 @@ class _Integer:
     quantized: Quantized
     about: Quantization
     quantizer: Quantizer
-    top1: float
+    quality: Quality | None
 
     def source(self, card: dict[str, Any]) -> Source:
         """What a file is written from."""
@@ -350,18 +392,25 @@ class _Integer:
         return as_unsigned(stored) if form.unsigned and options.activations == "uint8" else stored
 
 
-def _int8_tolerance(options: Int8, about: Quantization, exact: np.ndarray) -> Tolerance:
-    if options.integer_io:
-        return Tolerance(max_lsb=INT8_STEPS)
-    largest = float(np.abs(exact).max())
-    return Tolerance(rtol=INT8_STEPS * about.output.scale / largest if largest > 0 else 0.0)
+def _tolerance(output: Output, rtol: float | None, max_lsb: int | None = None) -> Tolerance:
+    """Of an output of a file that the ledger names."""
+    classes = output.kind == "classes"
+    return Tolerance(file="file", output=output.name, rtol=rtol, max_lsb=max_lsb, classes=classes)
 
 
-def real_outputs(outputs: np.ndarray, meaning: IntegerValue) -> np.ndarray:
-    """float32 of a file's outputs, which may be int8 or uint8."""
-    if outputs.dtype == np.float32:
-        return outputs
-    signed = outputs if outputs.dtype == np.int8 else as_signed(outputs)
+def _beyond(parity: Parity, loss: Parity) -> float:
+    """How many dB two int8 files of one network are nearer to each other than to float32."""
+    if np.isinf(parity.snr_db):
+        return float(parity.snr_db)
+    return float(parity.snr_db - loss.snr_db)
+
+
+def real_output(values: np.ndarray, about: Quantization, name: str) -> np.ndarray:
+    """float32 of an output that may be int8 or uint8; one that no scale is known of as it is."""
+    meaning = about.outputs.get(name)
+    if values.dtype not in (np.int8, np.uint8) or meaning is None:
+        return values
+    signed = values if values.dtype == np.int8 else as_signed(values)
     return TensorQuantization(meaning.scale, meaning.zero_point).dequantize(signed)
 
 

@@ -1,6 +1,6 @@
 """What is in a bundle while files are added to it: every file with its proofs and golden outputs, and what int8 is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from converters.errors import ParityError
+from converters.formats import Layout
 from converters.parity import Parity
 from falcon_edge.bundle import EXPORTS, GOLDEN, Draft
 from falcon_edge.manifest import (
@@ -28,19 +29,21 @@ from falcon_edge.notices import notice
 class Made:
     """A file that was made and proved.
 
-    parity: how far it is from what it has to equal, the file `against`. loss: how far from float32, the file
-    `lost_against`, for other precisions. beside: what belongs beside it, by name.
+    outputs: what it answers the golden inputs, as it has them. parity: how far each is from what it has to equal, the
+    file `against`. loss: how far from float32, the file `lost_against`, for other precisions. tolerances: of every
+    output. beside: what belongs beside it, by name.
     """
 
     file: Path
     target: str
     precision: Precision
-    parity: Parity
+    parity: Sequence[Parity]
     against: str
     macs: int
-    tolerance: Tolerance
-    outputs: np.ndarray
-    loss: Parity | None = None
+    tolerances: Sequence[Tolerance]
+    outputs: Sequence[np.ndarray]
+    layout: Layout
+    loss: Sequence[Parity] = ()
     lost_against: str = ""
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -105,14 +108,20 @@ class Ledger:
         vectors = []
         for index, vector in enumerate(golden.vectors):
             output = f"{GOLDEN}/{index:02d}.{made.file.name}.output.bin"
-            self._draft.write(output, np.ascontiguousarray(made.outputs[index]).tobytes())
+            record = b"".join(np.ascontiguousarray(values[index]).tobytes() for values in made.outputs)
+            self._draft.write(output, record)
             vectors.append(vector.model_copy(update={"outputs": vector.outputs | {name: output}}))
         entry = Export(
             file=name,
             target=made.target,
             precision=made.precision,
-            parity=_measured(made.parity, made.against),
-            loss=None if made.loss is None else _measured(made.loss, made.lost_against),
+            parity=self._measured(made.parity, made.against),
+            loss=self._measured(made.loss, made.lost_against),
+            layouts={
+                output.name: made.layout
+                for output, values in zip(self.manifest.outputs, made.outputs, strict=True)
+                if values.ndim == 4
+            },
             macs=made.macs,
             notes=made.notes,
             warnings=made.warnings,
@@ -120,7 +129,18 @@ class Ledger:
         others = (export for export in self.manifest.exports if export.file != name)
         self._update(
             exports=tuple(sorted((*others, entry), key=lambda export: export.file)),
-            golden=Golden(vectors=tuple(vectors), tolerances=golden.tolerances | {name: made.tolerance}),
+            golden=Golden(
+                vectors=tuple(vectors),
+                tolerances=tuple(
+                    sorted(
+                        (
+                            *(each for each in golden.tolerances if each.file != name),
+                            *(each.model_copy(update={"file": name}) for each in made.tolerances),
+                        ),
+                        key=lambda each: each.file,
+                    )
+                ),
+            ),
         )
 
     def _drop_int8(self) -> None:
@@ -138,20 +158,23 @@ class Ledger:
             exports=tuple(made for made in self.manifest.exports if made.file not in former),
             golden=Golden(
                 vectors=tuple(vectors),
-                tolerances={file: one for file, one in golden.tolerances.items() if file not in former},
+                tolerances=tuple(each for each in golden.tolerances if each.file not in former),
             ),
             advice=(),
         )
 
+    def _measured(self, parities: Sequence[Parity], against: str) -> tuple[MeasuredParity, ...]:
+        return tuple(
+            MeasuredParity(
+                output=output.name,
+                against=against,
+                samples=parity.samples,
+                max_abs=parity.max_abs,
+                max_relative=parity.max_relative,
+                snr_db=None if np.isinf(parity.snr_db) else parity.snr_db,
+            )
+            for output, parity in zip(self.manifest.outputs, parities, strict=bool(parities))
+        )
+
     def _update(self, **changes: Any) -> None:
         self._draft.manifest = self.manifest.model_copy(update=changes)
-
-
-def _measured(parity: Parity, against: str) -> MeasuredParity:
-    return MeasuredParity(
-        against=against,
-        samples=parity.samples,
-        max_abs=parity.max_abs,
-        max_relative=parity.max_relative,
-        snr_db=None if np.isinf(parity.snr_db) else parity.snr_db,
-    )

@@ -12,15 +12,16 @@ from falcon_edge.data.classes import labels_of, mapped_names, numbered
 from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.observe import forward_zeros
+from falcon_edge.falcon.observe import evaluating, zeros_for
 from falcon_edge.falcon.plan import Plan
-from falcon_edge.manifest import Architecture
+from falcon_edge.manifest import Architecture, Output
 from falcon_edge.models.ordinary import ordinary
 from falcon_edge.models.sources import BUILTIN, build
 from falcon_edge.models.weight_files import read_state
 from falcon_edge.models.weights import largest_file, load_weights
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
+from falcon_edge.outputs import check_one_input, outputs_of
 from falcon_edge.preprocessing import input_spec_for
 from falcon_edge.steps.golden import raw_images
 from falcon_edge.steps.normalisation import PHOTO_SIZE, guess, normalisation
@@ -117,6 +118,7 @@ def network_of(
         architecture,
         manifest.input,
         manifest.labels,
+        manifest.outputs,
         plan,
         manifest.lineage,
         raw_images(bundle),
@@ -127,7 +129,7 @@ def network_of(
 
 def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | None) -> tuple[Network, Dataset | None]:
     shape = _input_shape(choice, dataset)
-    names = () if dataset is None else mapped_names(dataset.class_names, class_map)
+    names = () if dataset is None or not dataset.class_names else mapped_names(dataset.class_names, class_map)
     num_classes = choice.num_classes if choice.num_classes is not None else len(names) or None
     torch.manual_seed(choice.seed)
     network, done = _built(choice.model, shape, num_classes=num_classes, in_channels=shape[0], width=choice.width)
@@ -138,14 +140,8 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
     elif choice.weights_key is not None:
         raise BadInput("`weights_key` chooses among the weights of a file: give it with `weights`")
     advice = "" if choice.input_shape is not None else "; if it takes another one, say so with `input_shape`"
-    classes = answer(choice.model, network, shape, advice).shape
-    if len(classes) != 2:
-        raise BadInput(
-            f"{choice.model} gives an output of shape {tuple(classes)}; a classifier gives (images, classes)"
-        )
-    labels = tuple(map(str, range(classes[1])))
-    if dataset is not None:
-        labels, dataset = _labelled(choice.model, classes[1], names, dataset, class_map)
+    outputs = answer(choice.model, network, shape, advice)
+    labels, dataset = _labelled(choice.model, outputs[0], names, dataset, class_map)
     chosen = normalisation(choice.mean, choice.std, shape, dataset)
     channels = shape[0] if dataset is None else dataset.channels
     try:
@@ -155,7 +151,8 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
         raise BadInput(f"{choice.model} and the data do not fit: {error}") from error
     architecture = Architecture(source=choice.model, num_classes=num_classes, in_channels=shape[0], width=choice.width)
     name = choice.model.replace(":", "-").replace("/", "-")
-    return Network(network, name, architecture, spec, labels, guessed=guess(chosen) if chosen.whose else None), dataset
+    guessed = guess(chosen) if chosen.whose else None
+    return Network(network, name, architecture, spec, labels, outputs, guessed=guessed), dataset
 
 
 def _input_shape(choice: Choice, dataset: Dataset | None) -> tuple[int, int, int]:
@@ -180,13 +177,23 @@ def _input_shape(choice: Choice, dataset: Dataset | None) -> tuple[int, int, int
 
 
 def _labelled(
-    model: str, count: int, names: tuple[str, ...], dataset: Dataset, class_map: ClassMap | None
-) -> tuple[tuple[str, ...], Dataset]:
-    """The labels of a network without names, and the data with its classes.
+    model: str, first: Output, names: tuple[str, ...], dataset: Dataset | None, class_map: ClassMap | None
+) -> tuple[tuple[str, ...], Dataset | None]:
+    """The labels of a network without names by its first output, and the data with its classes.
 
     `names`, of the data, are the labels where they are as many as the network's classes; else a class map, or labels
-    that are numbers, say which class is which.
+    that are numbers, say which class is which. Where neither has classes there are no labels, but for a row of numbers.
     """
+    kinds = {"classes": "classes", "map": "masks", "values": None}
+    count = first.shape[0] if first.shape else 0
+    if dataset is None or dataset.kind is None or dataset.kind != kinds[first.kind]:
+        if class_map is not None and dataset is not None:
+            dataset.of_classes((), model, class_map)
+        return names if first.kind == "values" else tuple(map(str, range(count))) if first.kind == "classes" else (), (
+            dataset
+        )
+    if not dataset.class_names:
+        return tuple(map(str, range(count))), dataset
     if len(names) == count:
         return names, dataset.of_classes(names, model, class_map)
     if names and not (numbered(names) and len(names) < count):
@@ -211,20 +218,26 @@ def _built(
     except BadInput as error:
         raise BadInput(str(error) if str(error).startswith(source) else f"{source}: {error}") from error
     if any(isinstance(parameter, nn.UninitializedParameter) for parameter in network.parameters()):
-        answer(source, network, shape)  # lazy modules take their shapes from the first input
+        _forward_zeros(source, network, shape)  # lazy modules take their shapes from the first input
     return network, done
 
 
-def answer(source: str, network: nn.Module, shape: tuple[int, int, int], advice: str = "") -> torch.Tensor:
-    """The output for an image of zeros. Raises BadInput if there is none, or none of numbers."""
-    words = "x".join(map(str, shape))
+def answer(source: str, network: nn.Module, shape: tuple[int, int, int], advice: str = "") -> tuple[Output, ...]:
+    """The outputs for an image. Raises BadInput if there are none, or none of numbers: see `outputs_of`."""
+    images = _forward_zeros(source, network, shape, advice)
+    with evaluating(network):
+        return outputs_of(source, network, images)
+
+
+def _forward_zeros(source: str, network: nn.Module, shape: tuple[int, int, int], advice: str = "") -> torch.Tensor:
+    """An image of zeros that a network takes. Raises BadInput if it takes none."""
+    check_one_input(source, network)
+    images = zeros_for(network, shape)
     try:
-        output = forward_zeros(network, shape)
+        with evaluating(network), torch.no_grad():
+            network(images)
     except (Exception, SystemExit) as error:
+        words = "x".join(map(str, shape))
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"{source} does not take an input of {words}: {text}{advice}") from error
-    if not isinstance(output, torch.Tensor):
-        raise BadInput(f"{source} gives a {type(output).__name__}; a classifier gives a tensor (images, classes)")
-    if not torch.isfinite(output).all():
-        raise BadInput(f"{source} answers an image of zeros with values that are not finite; look at its weights")
-    return output
+    return images

@@ -9,30 +9,35 @@ from scipy.stats import binomtest
 from falcon_edge.bundle import is_bundle
 from falcon_edge.data import ClassMap, Dataset
 from falcon_edge.errors import BadInput
-from falcon_edge.manifest import Manifest, MeasuredAccuracy, Step
+from falcon_edge.manifest import Manifest, MeasuredQuality, Step
 from falcon_edge.models.sources import BUILTIN
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.place import hold
+from falcon_edge.steps.judging import MetricChoice, measured_quality
 from falcon_edge.steps.normalisation import better
 from falcon_edge.steps.opening import PHOTO_SOURCES, Choice, open_with_data
 from falcon_edge.steps.tuning import met
 from falcon_edge.steps.writing import write_network
-from falcon_edge.training.fit import accuracy
-from falcon_edge.training.images import Images
 
-MEASURED, TRIED = 2000, 250  # images, for top-1 and for every other normalisation
+MEASURED, TRIED = 2000, 250  # images, for its quality and for every other normalisation
 NO_BETTER = 0.01
 
 
-def pack(network: Network, dataset: Dataset | None = None, *, options: Mapping[str, Any] | None = None) -> Network:
-    """The network as it is, its top-1 measured on data with its classes; `options`: how it came to its weights.
+def pack(
+    network: Network,
+    dataset: Dataset | None = None,
+    *,
+    metric: MetricChoice = None,
+    options: Mapping[str, Any] | None = None,
+) -> Network:
+    """The network as it is, its quality measured on data with its classes; `options`: how it came to its weights.
 
     Says what makes doubt that it is the one that was trained.
     """
     return network.after(
         Step(verb="pack", options={**(options or {}), **met(dataset)}, data=None if dataset is None else dataset.name),
-        accuracy=() if dataset is None else (_measured(network, dataset),),
+        quality=() if dataset is None else _measured(network, dataset, metric),
     )
 
 
@@ -42,9 +47,10 @@ def pack_bundle(
     *,
     data: str | None = None,
     class_map: ClassMap | None = None,
+    metric: MetricChoice = None,
     force: bool = False,
 ) -> Manifest:
-    """Write the network of `choice` as a bundle at `output`; DATA gives labels, normalisation, golden images and top-1.
+    """Write the network of `choice` as a bundle; DATA gives labels, normalisation, golden images and its quality.
 
     Says what it had to guess; see `pack`. class_map: which class of DATA is which of the network, where they are not in
     one order. force: an earlier bundle there is replaced.
@@ -61,14 +67,23 @@ def pack_bundle(
             notice(f"{choice.model}: no weights were given, so that it has fresh random ones")
         elif network.guessed is not None:
             notice(f"{choice.model}: {network.guessed}")
-        return write_network(place, pack(network, dataset, options=options), dataset)
+        return write_network(place, pack(network, dataset, metric=metric, options=options), dataset)
 
 
-def _measured(network: Network, dataset: Dataset) -> MeasuredAccuracy:
-    """Top-1 on images that are spread over the test split or another one, and a word on it where it may be better."""
+def _measured(network: Network, dataset: Dataset, metric: MetricChoice) -> tuple[MeasuredQuality, ...]:
+    """On images that are spread over the test split or another one, and a word on it where it may be better."""
     name, split = dataset.first("test", "val", "train")
-    images, source = split.spread(MEASURED), network.architecture.source
-    top1 = accuracy(network.module, Images(images, network.input))
+    images = split.spread(MEASURED)
+    found = measured_quality(network, dataset, name, images, metric)
+    if network.is_classifier and split.kind == "classes" and found[0].metric == "top1":
+        _doubt(network, dataset, name, len(images), found[0].value)
+    return found
+
+
+def _doubt(network: Network, dataset: Dataset, name: str, count: int, top1: float) -> None:
+    """Say where another normalisation would be better, or top-1 is what guessing gives."""
+    split, source = dataset.splits[name], network.architecture.source
+    assert split is not None
     found = better(network.module, network.input, split.spread(TRIED), dataset)
     if found is not None:
         other, then, now = found
@@ -76,11 +91,10 @@ def _measured(network: Network, dataset: Dataset) -> MeasuredAccuracy:
             f"{source}: top-1 is {100 * now:.1f}% on {min(TRIED, len(split))} {name} images, and {100 * then:.1f}% "
             f"with another normalisation, {other.whose}: {other}"
         )
-    else:
-        guessing = binomtest(round(top1 * len(images)), len(images), 1 / len(network.labels), alternative="greater")
-        if guessing.pvalue > NO_BETTER:
-            notice(
-                f"{source}: top-1 is {100 * top1:.1f}% on {len(images)} {name} images, no better than guessing; look "
-                "at its weights, and at the order of its classes"
-            )
-    return MeasuredAccuracy(data=dataset.name, split=name, samples=len(images), top1=top1)
+        return
+    guessing = binomtest(round(top1 * count), count, 1 / len(network.labels), alternative="greater")
+    if guessing.pvalue > NO_BETTER:
+        notice(
+            f"{source}: top-1 is {100 * top1:.1f}% on {count} {name} images, no better than guessing; look at its "
+            "weights, and at the order of its classes"
+        )

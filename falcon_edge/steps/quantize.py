@@ -1,4 +1,4 @@
-"""int8 within export: calibration images, one quantization for both runtimes, and what it costs in accuracy."""
+"""int8 within export: calibration images, one quantization for both runtimes, and what it costs in quality."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,21 +12,25 @@ from onnx import ModelProto
 from converters.errors import ConversionError
 from converters.formats import format_for
 from converters.onnx_graph import OnnxGraph
+from converters.parity import usual
 from converters.quantization.islands import float_islands
 from converters.quantization.losses import Losses, losses
 from converters.quantization.mixed import quantize_within
-from converters.quantization.qdq import ActivationType, write_qdq
+from converters.quantization.qdq import ActivationType, integer_outputs, write_qdq
 from converters.quantization.quantize import DEFAULT_METHOD, Quantized
 from converters.quantization.quantize import quantize as quantize_graph
 from converters.quantization.ranges import METHODS
-from converters.runtimes import run_onnx
+from converters.runtimes import each_onnx
 from converters.tflite.emit import pack_tflite
 from converters.tflite.int8 import NoInt8Form
 from falcon_edge.data import ClassMap, Dataset, spread
 from falcon_edge.errors import BadInput, BelowAsked
-from falcon_edge.manifest import IntegerValue, Quantization
+from falcon_edge.manifest import IntegerValue, Output, Quantization
+from falcon_edge.metrics import Outputs, Quality
 from falcon_edge.preprocessing import InputSpec
+from falcon_edge.steps.judging import Judge, MetricChoice, judge_for, named
 from falcon_edge.training.images import Images
+from runtime_bench.units import measure, metric
 
 VALIDATION_IMAGES = 2000
 MAX_DROP = 1.0
@@ -38,8 +42,10 @@ class Int8:
 
     data, samples: the images that ranges are taken from. calibration: a method of converters.quantization.ranges.
     integer_io: input and output are integers too. activations: of the .onnx, "uint8" or its twin "int8".
-    keep_accuracy: points of top-1 that may be lost on validation images before layers are left in float (None: any).
-    max_drop: points of top-1 that may be lost there at all, unless there is accept_loss.
+    metric: what quality is measured by, on validation images; by default what their targets are for, and without
+    any the share of decisions that are those of float32. keep_accuracy: how much of it may be lost before layers are
+    left in float (None: any); max_drop: how much at all, unless there is accept_loss: points of a share (percent), else
+    in the metric's unit.
     measure: time int8 against float32 on this machine, for the advice.
     class_map: which class of the data is which of the network, where their names do not say so.
     """
@@ -54,6 +60,7 @@ class Int8:
     accept_loss: bool = False
     measure: bool = False
     class_map: ClassMap | None = None
+    metric: MetricChoice = None
 
     def __post_init__(self) -> None:
         if self.calibration not in METHODS:
@@ -92,8 +99,8 @@ class Inputs(Sequence[np.ndarray]):
 class Quantizer:
     """The images of one network's quantization: some to calibrate with, others to see what it costs."""
 
-    def __init__(self, options: Int8, dataset: Dataset, float_path: Path, spec: InputSpec):
-        """dataset: that of `options`, with the network's classes; float_path: the float32 .onnx.
+    def __init__(self, options: Int8, dataset: Dataset, float_path: Path, spec: InputSpec, outputs: tuple[Output, ...]):
+        """dataset: that of `options`, with the network's classes; float_path: the float32 .onnx, with these outputs.
 
         Raises BadInput for data that do not fit its input.
         """
@@ -105,22 +112,27 @@ class Quantizer:
         split = dataset.first("val", "test", "train")[1]
         validation = split.spread(VALIDATION_IMAGES)
         self._calibration_inputs = Inputs(Images(self._calibration, spec))
-        self._inputs, self._labels = Inputs(Images(validation, spec)), np.asarray(validation.labels)
-
-    @property
-    def validation_images(self) -> int:
-        """How many images top-1 is measured on."""
-        return len(self._labels)
+        self._inputs = Inputs(Images(validation, spec))
+        self._judge: Judge = judge_for(validation, spec, outputs, options.metric, where=str(dataset.source))
 
     @cached_property
-    def float_top1(self) -> float:
-        """Top-1 of the float32 .onnx on the validation images."""
-        return self.top1(self._float_path)
+    def _float_answers(self) -> Outputs:
+        return self._answers(self._float_path)
+
+    @cached_property
+    def float_quality(self) -> Quality | None:
+        """How good the float32 .onnx is on the validation images; None where nothing can be lost."""
+        return self._judged(self._float_answers)
 
     def quantize(self) -> tuple[Quantized, Quantization]:
         """Quantize the float32 .onnx so that both runtimes can follow, and what the manifest says of it."""
-        options, float_top1 = self.options, self.float_top1  # measured before there is a graph to hold
-        limit = None if options.keep_accuracy is None else float_top1 - options.keep_accuracy / 100
+        options, best = self.options, self.float_quality  # measured before there is a graph to hold
+        limit = options.keep_accuracy
+        if best is None and limit is not None:
+            raise BadInput(
+                f"`keep_accuracy` {limit:g}: nothing is decided by these outputs, and the data has no targets; give a "
+                "`metric` and data with targets"
+            )
         kept: dict[str, str] = {}
         while True:
             done = self._quantized(kept, limit)
@@ -129,18 +141,21 @@ class Quantizer:
                 break
             except NoInt8Form as error:
                 kept |= error.nodes  # at least one node more in every round
-        names = OnnxGraph(done.model)
-        without = [v.name for v in (*names.inputs, *names.outputs) if v.name not in done.spec.activations]
-        if without:
-            raise ConversionError(f"{without[0]} is not of float32, so that int8 has no scale for it")
-        source, target = (done.spec.activations[value.name] for value in (*names.inputs, *names.outputs))
+        graph, scales = OnnxGraph(done.model), done.spec.activations
+        image = graph.inputs[0].name
+        if image not in scales:
+            raise ConversionError(f"{image} is not of float32, so that int8 has no scale for it")
+
+        def integers(name: str) -> IntegerValue:
+            return IntegerValue(scale=scales[name].scale, zero_point=scales[name].zero_point)
+
         return done, Quantization(
             calibration=options.calibration,
             data=self._data,
             data_sha256=self._calibration.sha256(),
             samples=len(self._calibration),
-            input=IntegerValue(scale=source.scale, zero_point=source.zero_point),
-            output=IntegerValue(scale=target.scale, zero_point=target.zero_point),
+            input=integers(image),
+            outputs={name: integers(name) for name in integer_outputs(graph, done.spec)},
             kept=dict(done.spec.kept),
             islands=float_islands(write_qdq(done.model, done.spec, activations=options.activations)),
         )
@@ -149,30 +164,64 @@ class Quantizer:
         """What int8 costs layer by layer on calibration images."""
         return losses(quantized, self._calibration_inputs, self._names)
 
-    def check_top1(self, file: str, top1: float) -> None:
-        """Raise BelowAsked if an int8 file's top-1 on the validation images is worse than `max_drop` allows."""
-        limit, lost = self.options.max_drop, 100 * (self.float_top1 - top1)
-        if not self.options.accept_loss and lost > limit + 1e-9:
+    def check_quality(self, file: str, found: Quality | None) -> None:
+        """Raise BelowAsked if an int8 file's quality on the validation images is worse than `max_drop` allows."""
+        limit, best = self.options.max_drop, self.float_quality
+        if best is None or found is None or self.options.accept_loss:
+            return
+        lost = loss_of(best, found)
+        if lost > limit + 1e-9:
             raise BelowAsked(
-                f"{file}: int8 loses {lost:.2f} points of top-1 ({100 * self.float_top1:.2f}% to {100 * top1:.2f}% on "
-                f"{self.validation_images} validation images) and `max_drop` allows {limit:g}: `keep_accuracy` leaves "
-                "layers in float, `accept_loss` exports it as it is"
+                f"{file}: int8 loses {said_loss(best, lost)} ({measure(best.value, best.unit)} to "
+                f"{measure(found.value, found.unit)} on {found.samples} validation images) and `max_drop` allows "
+                f"{limit:g}: `keep_accuracy` leaves layers in float, `accept_loss` exports it as it is"
             )
 
-    def top1(self, source: Path | ModelProto) -> float:
-        """Top-1 of a file or a graph, with float input and output, on the validation images."""
+    def quality(self, source: Path | ModelProto) -> Quality | None:
+        """How good a file or a graph, with float input and outputs, is on the validation images."""
+        return self._judged(self._answers(source))
+
+    def _judged(self, found: Outputs) -> Quality | None:
+        """By the metric; without targets, by the share of decisions that are those of float32, if there are any."""
+        reference = None if self._judge.metric is not None else self._float_answers
+        each = self._judge.judged(found, reference)
+        if self._judge.metric is not None:
+            return each[0]
+        same = [quality for quality in each if quality.unit == "share"]
+        return min(same, key=lambda quality: quality.value, default=None)
+
+    def _answers(self, source: Path | ModelProto) -> Outputs:
+        outputs = self._judge.outputs
         if isinstance(source, Path):
-            logits = format_for(source.suffix).run(source, self._inputs)
+            form = format_for(source.suffix)
+            rows = (usual(row, form.layout) for row in form.each(source, self._inputs))
         else:
-            logits = run_onnx(source, self._inputs)[0]
-        return float((logits.argmax(1) == self._labels).mean())
+            rows = (list(row) for row in each_onnx(source, self._inputs))
+        return self._judge.collected(named(outputs, row) for row in rows)
 
     def _quantized(self, kept: dict[str, str], limit: float | None) -> Quantized:
         method, images = self.options.calibration, self._calibration_inputs
         if limit is None:
             return quantize_graph(self._float_path, images, method=method, kept=kept)
+        best = self.float_quality
+        assert best is not None
 
         def good_enough(tried: Quantized) -> bool:
-            return self.top1(write_qdq(tried.model, tried.spec)) >= limit
+            found = self.quality(write_qdq(tried.model, tried.spec))
+            return found is not None and loss_of(best, found) <= limit + 1e-9
 
         return quantize_within(self._float_path, images, good_enough, method=method, kept=kept)
+
+
+def loss_of(best: Quality, found: Quality) -> float:
+    """What was lost of a metric: points of a share (percent), else in its unit; below 0 where it was gained."""
+    lost = best.value - found.value if best.higher_is_better else found.value - best.value
+    return 100 * lost if best.unit == "share" else lost
+
+
+def said_loss(best: Quality, lost: float) -> str:
+    """As in '1.20 points of top-1' and '0.31 dB of PSNR'."""
+    name = "equal decisions" if best.metric.startswith("same:") else metric(best.metric)
+    if best.unit == "share":
+        return f"{lost:.2f} points of {name}"
+    return f"{lost:.2f} dB of {name}" if best.unit == "dB" else f"{lost:.3g} of {name}"

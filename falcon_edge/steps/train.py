@@ -8,7 +8,7 @@ from falcon_edge.manifest import Manifest, Step
 from falcon_edge.network import Network
 from falcon_edge.place import hold
 from falcon_edge.progress import Progress, silent
-from falcon_edge.steps.accuracy import measured_accuracy
+from falcon_edge.steps.judging import measured_quality
 from falcon_edge.steps.opening import Choice, open_with_data
 from falcon_edge.steps.tuning import met, tune
 from falcon_edge.steps.writing import write_network
@@ -25,12 +25,14 @@ def train(
     data without a training split.
     """
     dataset.require("train")
+    dataset.require_classes("our training")
+    network.require_classifier("our training")
     if network.compressed:
         raise BadInput(f"{network}: is compressed; train a standard network")
     history, options = tune(network, dataset, recipe, checkpoint=checkpoint, progress=progress)
     return network.after(
         Step(verb="train", options=options | met(dataset), data=dataset.name),
-        accuracy=measured_accuracy(network, dataset),
+        quality=() if dataset.test is None else measured_quality(network, dataset, "test", dataset.test, None),
         training=history.lines(),
     )
 

@@ -11,7 +11,7 @@ from falcon_edge.data import Dataset
 from falcon_edge.documents import canonical_json
 from falcon_edge.falcon.cost import Cost, cost
 from falcon_edge.falcon.plan import Plan, make_plan
-from falcon_edge.manifest import Golden, Lineage, Manifest, Output
+from falcon_edge.manifest import Golden, Lineage, Manifest
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.place import Place
@@ -41,7 +41,7 @@ def write_network(place: Place, network: Network, dataset: Dataset | None) -> Ma
             architecture=network.architecture,
             input=spec,
             labels=network.labels,
-            outputs=(Output(shape=(len(network.labels),)),),
+            outputs=network.outputs,
             lineage=Lineage(
                 identity=hashlib.sha256(weights).hexdigest(),
                 role="compressed" if plan.replaced else "standard",
@@ -50,7 +50,7 @@ def write_network(place: Place, network: Network, dataset: Dataset | None) -> Ma
             ),
             parameters=total.parameters,
             macs=total.macs,
-            accuracy=network.accuracy,
+            quality=network.quality,
             golden=Golden(vectors=vectors),
             tools=tool_versions(),
         )

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ DIGEST_IMAGES = 256
 
 
 class Images:
-    """Labelled images under one input specification: pixels uint8 (N, H, W, C), inputs float32 (N, C, H, W).
+    """Images under one input specification: pixels uint8 (N, H, W, C), inputs float32 (N, C, H, W).
 
     The pixels of a split that fits in PIXEL_CACHE_BYTES are prepared once; a larger one is decoded batch by batch.
     Raises BadInput, at once or when they are read, for images that do not fit the specification.
@@ -24,13 +25,17 @@ class Images:
 
     def __init__(self, split: Split, spec: InputSpec):
         self.split, self.spec = split, spec
-        self.labels = torch.from_numpy(np.asarray(split.labels, dtype=np.int64))
         channels, height, width = spec.shape
         fits = len(split) * channels * height * width <= PIXEL_CACHE_BYTES
         self._pixels = self._prepare(split.images) if fits else None
 
     def __len__(self) -> int:
         return len(self.split)
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """The class of every image, int64 (N,). Raises BadInput for data without them."""
+        return torch.from_numpy(np.asarray(self.split.labels, dtype=np.int64))
 
     def pixels(self, indices: np.ndarray) -> np.ndarray:
         """uint8 (n, H, W, C) of the images at `indices`."""
@@ -44,10 +49,14 @@ class Images:
 
     def batches(self, batch_size: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """(inputs, labels) in order, of the first `limit` images or all."""
+        for start, inputs in zip(range(0, len(self), batch_size), self.unlabelled(batch_size, limit), strict=False):
+            yield inputs, self.labels[start : start + len(inputs)]
+
+    def unlabelled(self, batch_size: int, limit: int | None = None) -> Iterator[Tensor]:
+        """Inputs in order, of the first `limit` images or all."""
         count = len(self) if limit is None else min(limit, len(self))
         for start in range(0, count, batch_size):
-            indices = np.arange(start, min(start + batch_size, count))
-            yield self.inputs(self.pixels(indices)), self.labels[indices]
+            yield self.inputs(self.pixels(np.arange(start, min(start + batch_size, count))))
 
     def digest(self) -> str:
         """SHA-256 of the specification, the labels and up to DIGEST_IMAGES images spread over the split."""

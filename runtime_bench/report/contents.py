@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from runtime_bench import units
@@ -11,7 +12,7 @@ from runtime_bench.report.entries import ShownEntry, shown_entries
 from runtime_bench.report.figures import Figure
 from runtime_bench.report.headline import Headline, headlines
 from runtime_bench.report.tables import Cell, Column, Table, field, headers, identity, of_entries
-from runtime_bench.results import Flag, Peaks, Results
+from runtime_bench.results import Flag, Peaks, Quality, Results
 from runtime_bench.why import counted_peaks, hindrances, peak_share
 
 Part = TypeVar("Part")
@@ -50,7 +51,7 @@ def contents(results: Sequence[Results], *, baseline: str | None = None) -> Repo
         _comparison(working),
         _latency([each for each in working if not each.entry.emulated]),
         _layers(results, [each for each in working if each.entry.profile is not None]),
-        _accuracy(working),
+        _quality(working),
         _memory(working),
         _emulation([each for each in working if each.entry.counts is not None]),
         _validity(found),
@@ -82,7 +83,7 @@ def _comparison(found: Sequence[ShownEntry]) -> Section:
         Column("parameters", field("model.parameters")),
         Column("MACs", field("model.macs")),
         Column("size", field("model.bytes"), units.megabytes),
-        Column("top-1", _top1),
+        Column(_metrics(found), _judged),
         Column("p50", _p50),
         Column("speedup", _speedup),
         Column("instructions", field("counts.instructions")),
@@ -199,21 +200,23 @@ def _layer_table(profiled: Sequence[ShownEntry], peaks: Mapping[int, Peaks]) -> 
     return Table("All layers", (*headers(profiled), *titles), tuple(rows), folded=True)
 
 
-def _accuracy(found: Sequence[ShownEntry]) -> Section:
+def _quality(found: Sequence[ShownEntry]) -> Section:
+    names = dict.fromkeys(each.metric for shown in found for each in shown.entry.quality)
     columns = (
-        Column("top-1", _top1),
-        Column("images", field("accuracy.samples")),
-        Column("data", field("accuracy.data")),
+        *(Column(units.metric(name), partial(_by, name)) for name in names),
+        Column("images", lambda each: each.entry.quality[0].samples if each.entry.quality else None),
+        Column("data", lambda each: each.entry.quality[0].data if each.entry.quality else None),
         Column("golden outputs", _agreement),
-        Column("largest difference", field("agreement.max_abs"), "{:.2g}".format),
+        Column("largest difference", _largest_difference, "{:.2g}".format),
     )
     says = (
-        "Top-1 on the test images, one at a time as on a device, with its 95% Wilson interval; and for how many golden "
-        "inputs the first class is the one that it was when the file was exported."
+        "How good the answers to the test images are, one at a time as on a device, with 95% intervals (Wilson's of "
+        "shares of images, else by bootstrap over images); and how the golden inputs are answered beside what was "
+        "answered when the file was exported."
     )
-    tables = _known(of_entries("Accuracy and agreement", found, columns))
-    title = "Accuracy" if _only_emulated(found) else "Accuracy against latency"
-    return Section("accuracy", title, says, _known(figures.trade(found)), tables)
+    tables = _known(of_entries("Quality and agreement", found, columns))
+    title = "Quality" if _only_emulated(found) else "Quality against latency"
+    return Section("quality", title, says, figures.trades(found), tables)
 
 
 def _memory(found: Sequence[ShownEntry]) -> Section:
@@ -336,19 +339,37 @@ def _spread(each: ShownEntry) -> float | None:
     return None if summary is None else summary.iqr_ns / summary.p50_ns
 
 
-def _top1(each: ShownEntry) -> Cell | None:
-    found = each.entry.accuracy
-    if found is None:
-        return None
-    return Cell(f"{100 * found.top1:.2f}%", found.top1, units.bounds(found.interval, 100, 1))
+def _metrics(found: Sequence[ShownEntry]) -> str:
+    return units.metrics([each.entry for each in found])
+
+
+def _judged(each: ShownEntry) -> Cell | None:
+    """By its first metric, which is named where others have another one."""
+    return None if not each.entry.quality else _cell(each.entry.quality[0])
+
+
+def _by(metric: str, each: ShownEntry) -> Cell | None:
+    return next((_cell(found) for found in each.entry.quality if found.metric == metric), None)
+
+
+def _cell(found: Quality) -> Cell:
+    return Cell(units.measure(found.value, found.unit), found.value, units.spread(found))
 
 
 def _agreement(each: ShownEntry) -> Cell | None:
     found = each.entry.agreement
-    if found is None:
+    if not found:
         return None
-    words = "" if found.within_tolerance else ", beyond the tolerance"
-    return Cell(f"{found.top1_equal} of {found.vectors} agree{words}", found.top1_equal)
+    words = "" if all(one.within_tolerance for one in found) else ", beyond the tolerance"
+    equal = [one.classes_equal for one in found if one.classes_equal is not None]
+    if not equal:
+        return Cell(f"{found[0].vectors} compared{words}", found[0].vectors)
+    return Cell(f"{min(equal)} of {found[0].vectors} agree{words}", min(equal))
+
+
+def _largest_difference(each: ShownEntry) -> float | None:
+    known = [found.max_abs for found in each.entry.agreement if found.max_abs is not None]
+    return max(known, default=None)
 
 
 def _moment(title: str, name: str) -> Column:

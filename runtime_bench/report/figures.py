@@ -110,11 +110,16 @@ def distributions(entries: Sequence[ShownEntry]) -> Figure | None:
     return Figure("distributions", says, EDGES + ROW * len(shown), data, layout)
 
 
-def trade(entries: Sequence[ShownEntry]) -> Figure | None:
-    """Accuracy against latency."""
-    shown = [each for each in entries if not each.entry.emulated and each.entry.summary and each.entry.accuracy]
-    if not shown:
-        return None
+def trades(entries: Sequence[ShownEntry]) -> tuple[Figure, ...]:
+    """Quality against latency, for every metric that entries are judged by."""
+    shown = [each for each in entries if not each.entry.emulated and each.entry.summary and each.entry.quality]
+    metrics = dict.fromkeys(each.entry.quality[0].metric for each in shown)
+    groups = ([each for each in shown if each.entry.quality[0].metric == metric] for metric in metrics)
+    return tuple(_trade(group, f"trade-{number}" if number else "trade") for number, group in enumerate(groups))
+
+
+def _trade(shown: Sequence[ShownEntry], name: str) -> Figure:
+    judged = shown[0].entry.quality[0]
     kinds = list(dict.fromkeys(_kind(each) for each in shown))
     known = {id(each.entry) for each in shown}
     data: list[Mark] = []
@@ -129,9 +134,11 @@ def trade(entries: Sequence[ShownEntry]) -> Figure | None:
                 data.append(_cloud(group, kind, symbol, GREY if standard else ACCENT))
     latencies = [_cost_and_worth(each.entry)[0] for each in shown]
     cost = logarithmic(min(latencies), max(latencies), " ms", "p50 latency")
-    layout = BESIDE | {"xaxis": cost, "yaxis": axis("%", "top-1")}
-    says = "Up and to the left is better. Bars are 95% intervals; lines lead from a standard to what was made of it."
-    return Figure("trade", says, CLOUD, data, layout)
+    unit = {"share": "%", "dB": " dB"}.get(judged.unit, "")
+    layout = BESIDE | {"xaxis": cost, "yaxis": axis(unit, units.metric(judged.metric))}
+    up = "Up" if judged.higher_is_better else "Down"
+    says = f"{up} and to the left is better. Bars are 95% intervals; lines lead from a standard to what was made of it."
+    return Figure(name, says, CLOUD, data, layout)
 
 
 def memory(entries: Sequence[ShownEntry]) -> Figure | None:
@@ -254,26 +261,30 @@ def _cloud(group: Sequence[ShownEntry], kind: str, symbol: str, colour: str) -> 
     names = list(dict.fromkeys(each.entry.model.name for each in group))
     name = ", ".join(filter(None, (names[0] if len(names) == 1 else f"{len(names)} models", kind)))
     x, y = zip(*(_cost_and_worth(each.entry) for each in group), strict=True)
-    latencies, accuracies = [], []
+    latencies, qualities = [], []
     for each, latency in zip(group, x, strict=True):
         entry = each.entry
         latencies.append((latency, latency) if entry.intervals is None else _scaled(entry.intervals.p50_ns, 1e-6))
-        accuracies.append((0.0, 0.0) if entry.accuracy is None else _scaled(entry.accuracy.interval, 100))
+        judged = entry.quality[0]
+        qualities.append(_scaled(judged.interval or (judged.value, judged.value), _scale(entry)))
     words = [
-        (each.label, f"p50 {latency:.3f} ms", f"top-1 {units.accuracy(each.entry)}")
+        (each.label, f"p50 {latency:.3f} ms", f"{units.metrics([each.entry])} {units.quality(each.entry)}")
         for each, latency in zip(group, x, strict=True)
     ]
     return points(name, x, y, words, size=10, symbol=symbol, color=colour) | {
         "error_x": interval(x, latencies, colour, 1),
-        "error_y": interval(y, accuracies, colour, 1),
+        "error_y": interval(y, qualities, colour, 1),
     }
 
 
 def _cost_and_worth(entry: Entry) -> tuple[float, float]:
-    """p50 in milliseconds, and top-1 in percent."""
+    """p50 in milliseconds, and what it is judged by, in percent if that is a share."""
     assert entry.summary is not None
-    assert entry.accuracy is not None
-    return entry.summary.p50_ns / 1e6, 100 * entry.accuracy.top1
+    return entry.summary.p50_ns / 1e6, _scale(entry) * entry.quality[0].value
+
+
+def _scale(entry: Entry) -> float:
+    return 100 if entry.quality[0].unit == "share" else 1
 
 
 def _scaled(bounds: tuple[float, float], factor: float) -> tuple[float, float]:

@@ -1,11 +1,11 @@
 """The headline of a report in words: how much faster, how much smaller, how accurate, and how sure that is."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from runtime_bench import units
 from runtime_bench.report.entries import ShownEntry
-from runtime_bench.results import Entry
+from runtime_bench.results import Entry, Quality
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def _headline(place: str, entries: Sequence[ShownEntry]) -> Headline:
         for each in entries
         if each.standard is not None and each.entry.failure is None
     ]
-    facts = (_speed(pairs), _instructions(pairs), _size(pairs), _accuracy(pairs, entries), _certainty(entries))
+    facts = (_speed(pairs), _instructions(pairs), _size(pairs), *_quality(pairs, entries), _certainty(entries))
     return Headline(place, _says(pairs, entries), tuple(fact for fact in facts if fact is not None))
 
 
@@ -112,24 +112,41 @@ def _size(pairs: Sequence[_Pair]) -> Fact | None:
     return _fact("Smaller file", [other / own for own, other in sizes], "{:.2f}x", f"{ours}; the standard {theirs}")
 
 
-def _accuracy(pairs: Sequence[_Pair], entries: Sequence[ShownEntry]) -> Fact:
+def _quality(pairs: Sequence[_Pair], entries: Sequence[ShownEntry]) -> Iterator[Fact]:
+    """One for every metric that entries are judged by."""
     measured = [pair.entry for pair in pairs] or [each.entry for each in entries]
-    found = [entry.accuracy for entry in measured if entry.accuracy is not None]
-    if not found:
-        return Fact("Top-1", "not measured", "no labelled images were given")
-    says = _intervals([(100 * low, 100 * high) for low, high in (each.interval for each in found)], "{:.1f}%")
-    both = [
-        (pair.entry.accuracy, pair.standard.accuracy)
-        for pair in pairs
-        if pair.entry.accuracy is not None and pair.standard.accuracy is not None
-    ]
+    judged = [entry.quality[0] for entry in measured if entry.quality]
+    if not judged:
+        yield Fact("Quality", "not measured", "no images were given")
+    for metric in dict.fromkeys(each.metric for each in judged):
+        both = [
+            (pair.entry.quality[0], pair.standard.quality[0])
+            for pair in pairs
+            if pair.entry.quality and pair.standard.quality
+            if {pair.entry.quality[0].metric, pair.standard.quality[0].metric} == {metric}
+        ]
+        yield _judged(metric, [each for each in judged if each.metric == metric], both)
+
+
+def _judged(metric: str, found: Sequence[Quality], both: Sequence[tuple[Quality, Quality]]) -> Fact:
+    unit = found[0].unit
+    scale, digits, ends = (100, "{:.2f}%", "{:.1f}%") if unit == "share" else (1, "{:.4g}", "{:.3g}")
+    if unit == "dB":
+        digits, ends = "{:.2f} dB", "{:.1f} dB"
+    intervals = [each.interval for each in found if each.interval is not None]
+    says = [_intervals([(scale * low, scale * high) for low, high in intervals], ends)] if intervals else []
     if both:
-        lower = sum(ours.interval[1] < theirs.interval[0] for ours, theirs in both)
-        says += f"; the standard {units.span([100 * theirs.top1 for _, theirs in both], '{:.2f}%')}, "
-        says += "and the intervals overlap" if not lower else "and the intervals do not overlap"
-        says += f" in {lower} of {len(both)}" if 0 < lower < len(both) else ""
-    says += f"; {', '.join(dict.fromkeys(f'{each.samples:,} images of {each.data}' for each in found))}"
-    return _fact("Top-1", [100 * each.top1 for each in found], "{:.2f}%", says)
+        pairs = [(ours, theirs, ours.interval, theirs.interval) for ours, theirs in both]
+        worse = sum(
+            mine is not None and its is not None and (mine[1] < its[0] if ours.higher_is_better else its[1] < mine[0])
+            for ours, _, mine, its in pairs
+        )
+        overlap = "and the intervals overlap" if not worse else "and the intervals do not overlap"
+        overlap += f" in {worse} of {len(both)}" if 0 < worse < len(both) else ""
+        says.append(f"the standard {units.span([scale * theirs.value for _, theirs in both], digits)}, {overlap}")
+    says.append(", ".join(dict.fromkeys(f"{each.samples:,} images of {each.data}" for each in found)))
+    title = units.metric(metric)
+    return _fact(title[0].upper() + title[1:], [scale * each.value for each in found], digits, "; ".join(says))
 
 
 def _certainty(entries: Sequence[ShownEntry]) -> Fact:

@@ -113,7 +113,7 @@ def axis(unit: str = "", title: str = "") -> Mark:
         "fixedrange": True,
         "automargin": True,
         "ticksuffix": unit,
-        "title": {"text": title, "font": {"size": 12, "color": MUTED}, "standoff": 12},
+        "title": {"text": text.plot(title), "font": {"size": 12, "color": MUTED}, "standoff": 12},
     }
 
 

@@ -52,7 +52,7 @@ class Column:
 
 
 def field(path: str) -> Callable[[ShownEntry], Any]:
-    """Reads a field of the entry, as in 'accuracy.samples'; None where something on the way to it is."""
+    """Reads a field of the entry, as in 'memory.peak'; None where something on the way to it is."""
 
     def value(shown: ShownEntry) -> Any:
         found: Any = shown.entry

@@ -34,8 +34,9 @@ class Session:
         self.interpreter = self.library.Interpreter(model_content=self.data, num_threads=threads)
         self.interpreter.allocate_tensors()
         self.invoke = self.interpreter.invoke
-        source, target = self.interpreter.get_input_details()[0], self.interpreter.get_output_details()[0]
-        self.source_index, self.target_index = source["index"], target["index"]
+        source = self.interpreter.get_input_details()[0]
+        self.source_index = source["index"]
+        self.target_indices = [target["index"] for target in self.interpreter.get_output_details()]
         self.shape = [int(size) for size in source["shape"]]
         self.layout = "NHWC"
         self.dtype = source["dtype"].__name__
@@ -49,10 +50,10 @@ class Session:
         }
 
     def run(self, value):
-        """A copy of the first output for one input."""
+        """Copies of the outputs for one input."""
         self.interpreter.set_tensor(self.source_index, value)
         self.interpreter.invoke()
-        return self.interpreter.get_tensor(self.target_index)
+        return [self.interpreter.get_tensor(index) for index in self.target_indices]
 
     def profile(self, value, runs, folder):
         """First outputs of the operators that a delegate took over: all between its outputs and its inputs."""

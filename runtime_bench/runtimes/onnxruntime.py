@@ -11,6 +11,7 @@ PACKAGES = (("onnxruntime", "onnxruntime"),)
 BY_DEFAULT = True
 SATURATES = True
 INPUT_TYPES = {"tensor(float)": "float32", "tensor(int8)": "int8", "tensor(uint8)": "uint8"}
+TENSOR, TEXTS = "tensor(", "tensor(string)"
 KERNEL_EVENT = "_kernel_time"  # how its profile ends the names of nodes
 
 
@@ -31,8 +32,12 @@ class Session:
             options.add_session_config_entry("session.qdqisint8allowed", "1")
         self.path, self.options = path, options
         self.session = self.open()
-        source, target = self.session.get_inputs()[0], self.session.get_outputs()[0]
-        self.source_name, self.output_names = source.name, [target.name]
+        source = self.session.get_inputs()[0]
+        self.source_name = source.name
+        kinds = {target.name: target.type for target in self.session.get_outputs()}
+        self.output_names = [name for name, kind in kinds.items() if kind.startswith(TENSOR) and kind != TEXTS]
+        if not self.output_names:
+            raise ValueError(f"none of its outputs is a tensor of numbers ({', '.join(kinds.values())})")
         if source.type not in INPUT_TYPES:
             raise ValueError(f"its input is {source.type}; known are {', '.join(INPUT_TYPES)}")
         self.dtype = INPUT_TYPES[source.type]
@@ -92,5 +97,5 @@ class Session:
         return known["input"]["scale"], known["input"]["zero_point"] + shift
 
     def run(self, value):
-        """The first output for one input."""
-        return self.session.run(self.output_names, {self.source_name: value})[0]
+        """The outputs for one input."""
+        return self.session.run(self.output_names, {self.source_name: value})

@@ -36,7 +36,7 @@ def test_networks_keep_their_answers(tmp_path, make, rank):
     network = make(rank)
     path = exported(network, tmp_path, card=CARD).path
     inputs = samples(network.shape)
-    parity = check_onnx(network, inputs, path)
+    (parity,) = check_onnx(network, inputs, path)
     assert parity.max_relative <= 1e-5
     assert parity.snr_db >= 100
     kinds = describe(path).counts
@@ -44,7 +44,7 @@ def test_networks_keep_their_answers(tmp_path, make, rank):
     assert "Identity" not in kinds
     lite = tmp_path / "model.tflite"
     emit_tflite(path, lite, card=CARD)
-    assert check_same(path, inputs, lite).snr_db >= 100
+    assert check_same(path, inputs, lite)[0].snr_db >= 100
     described = describe(lite)
     assert "TRANSPOSE" not in described.counts
     assert "RELU" not in described.counts
@@ -96,7 +96,7 @@ def test_signature_has_the_names_of_the_graph(tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
     network = vgg(1)
-    path = exported(network, tmp_path, input_name="image", output_name="scores").path
+    path = exported(network, tmp_path, input_name="image", output_names=["scores"]).path
     emit_tflite(path, tmp_path / "a.tflite")
     interpreter = Interpreter(model_path=str(tmp_path / "a.tflite"))
     assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["image"], "outputs": ["scores"]}}
@@ -222,4 +222,4 @@ def test_tflite_alone_runs(tmp_path):
     inputs = samples(network.shape)
     with torch.no_grad():
         expected = network(torch.from_numpy(inputs)).numpy()
-    assert snr_db(expected, run_tflite(tmp_path / "a.tflite", inputs)) > 100
+    assert snr_db(expected, run_tflite(tmp_path / "a.tflite", inputs)[0]) > 100

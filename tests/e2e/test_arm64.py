@@ -50,8 +50,8 @@ def test_bench_shows_counts_and_no_times(counted):
         assert entry.emulated
         assert f"{entry.counts.instructions / 1e6:.2f} M" in done.words
         assert (entry.summary, entry.load_ns) == (None, None)
-        assert entry.agreement.within_tolerance
-        assert entry.accuracy.samples == 20
+        assert entry.agreement[0].within_tolerance
+        assert entry.quality[0].samples == 20
 
 
 def test_compare_puts_instructions_beside_each_other(counted, warm):
@@ -125,7 +125,7 @@ def test_every_file_of_the_sample_answers_there_as_here(sample, cpu):
     entries = done.document["entries"]
     assert [entry["model"]["file"] for entry in entries] == [f"model.{kind}" for kind in KINDS]
     for entry in entries:
-        assert entry["agreement"]["max_relative"] <= (0 if entry["model"]["precision"] == "int8" else 1e-5)
+        assert entry["agreement"][0]["max_relative"] <= (0 if entry["model"]["precision"] == "int8" else 1e-5)
         assert entry["accuracy"]["samples"] == 50
     instructions = {entry["model"]["file"]: entry["counts"]["instructions"] for entry in entries}
     for kind in ("onnx", "tflite"):

@@ -25,7 +25,7 @@ def made(folder):
     assert sorted(found) == sorted(product(names, ("fp32", "int8"), runtimes))
     for entry in results.entries:
         assert entry.failure is None
-        assert entry.agreement.within_tolerance
+        assert entry.agreement[0].within_tolerance
     return results
 
 
@@ -36,9 +36,9 @@ def test_demo(tmp_path):
     results = made(tmp_path)
     assert done.document == results.model_dump(mode="json")
     for entry in results.entries:
-        assert entry.accuracy.samples == 2000
+        assert entry.quality[0].samples == 2000
         assert entry.profile is not None
-    top1 = {entry.model.role: entry.accuracy.top1 for entry in results.entries}
+    top1 = {entry.model.role: entry.quality[0].value for entry in results.entries}
     assert top1["standard"] >= 0.92
     assert top1["compressed"] >= top1["standard"] - 0.05  # a brief fine-tuning on a small sample
 
@@ -54,7 +54,7 @@ def test_demo_emulated(tmp_path):
     for entry in made(tmp_path).entries:
         assert (entry.emulated, entry.summary, entry.load_ns) == (True, None, None)
         assert entry.counts.instructions > 0
-        assert entry.accuracy.samples == 200
+        assert entry.quality[0].samples == 200
     body = (tmp_path / "out/report.html").read_text().partition("<body")[2]
     words = " ".join(re.sub(r"<script.*?</script>|<style.*?</style>|<[^>]+>", " ", body, flags=re.DOTALL).split())
     assert "times the instructions of falcon, emulated" in words

@@ -100,4 +100,4 @@ def test_does_the_first_step_of_the_demo(installed, tmp_path):
     standard, compressed = (open_bundle(tmp_path / f"{name}.falcon").manifest for name in ("standard", "falcon"))
     assert compressed.lineage.parent.identity == standard.lineage.identity
     assert standard.macs / compressed.macs >= 6
-    assert compressed.accuracy[0].data == "sample"
+    assert compressed.quality[0].data == "sample"

@@ -49,18 +49,18 @@ def manifest(name="net"):
         pixels_shape=(4, 4, 1),
         outputs={MODEL: "golden/00.model.fp32.onnx.output.bin"},
     )
-    parity = MeasuredParity(against="torch", samples=1, max_abs=0.0, max_relative=0.0, snr_db=None)
+    parity = MeasuredParity(output="logits", against="torch", samples=1, max_abs=0.0, max_relative=0.0, snr_db=None)
     return Manifest(
         name=name,
         architecture=Architecture(source="vgg8"),
         input=InputSpec(shape=(1, 4, 4), mean=(0.5,), std=(0.5,)),
         labels=("a", "b", "ü"),
-        outputs=(Output(shape=(3,)),),
+        outputs=(Output(name="logits", shape=(3,), kind="classes"),),
         lineage=Lineage(identity="0" * 64, role="standard"),
         parameters=3,
         macs=5,
-        exports=(Export(file=MODEL, target="onnx", precision="fp32", parity=parity, macs=5),),
-        golden=Golden(vectors=(vector,), tolerances={MODEL: Tolerance(rtol=1e-4)}),
+        exports=(Export(file=MODEL, target="onnx", precision="fp32", parity=(parity,), macs=5),),
+        golden=Golden(vectors=(vector,), tolerances=(Tolerance(file=MODEL, output="logits", rtol=1e-4),)),
     )
 
 
@@ -354,8 +354,8 @@ def test_links_and_pipes_are_refused(bundle, tmp_path, kind):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda document: document | {"schema_version": 2}, "a manifest of version 2; this program reads 1"),
-        (lambda document: document | {"schema_version": 2, "hue": 1, "macs": {}}, "a manifest of version 2"),
+        (lambda document: document | {"schema_version": 3}, "a manifest of version 3; this program reads 1 to 2"),
+        (lambda document: document | {"schema_version": 3, "hue": 1, "macs": {}}, "a manifest of version 3"),
         (lambda document: document | {"hue": 1}, "hue: Extra inputs are not permitted"),
         (lambda document: document | {"lineage": document["lineage"] | {"hue": 1}}, r"lineage\.hue: Extra inputs"),
         (lambda document: {key: document[key] for key in document if key != "labels"}, "labels: Field required"),
@@ -412,7 +412,7 @@ def test_a_manifest_that_names_files_outside_is_refused(bundle, name, place):
         case "output of":
             golden["vectors"][0]["outputs"] = {name: INPUT}
         case "tolerance":
-            golden["tolerances"] = {name: golden["tolerances"][MODEL]}
+            golden["tolerances"][0]["file"] = name
         case _:
             golden["vectors"][0][place] = name
     reseal(bundle, document)
@@ -528,3 +528,31 @@ def test_documents_are_canonical(bundle):
 def test_the_card_has_no_measurements():
     card = manifest().card().model_dump()
     assert set(card) == {"schema_version", "name", "input", "labels", "outputs", "quantization", "lineage"}
+
+
+# -- older versions --
+
+
+def test_a_manifest_of_version_1_is_read():
+    path = Path(__file__).with_name("manifest_version_1.json")
+    old = json.loads(path.read_text())
+    assert old["schema_version"] == 1
+    found = read_document(path, Manifest)
+    assert [(each.name, each.kind) for each in found.outputs] == [("logits", "classes")]
+    assert found.quality[0].value == old["accuracy"][0]["top1"]
+    assert [made.parity[0].max_abs for made in found.exports] == [made["parity"]["max_abs"] for made in old["exports"]]
+    for file, tolerance in old["golden"]["tolerances"].items():
+        (one,) = found.golden.of(file, "onnxruntime")
+        assert (one.rtol, one.max_lsb, one.classes) == (tolerance["rtol"], tolerance["max_lsb"], tolerance["top1"])
+
+
+def test_a_tolerance_of_a_runtimes_own_goes_before_that_of_all():
+    loose, tight, other = (
+        Tolerance(file=MODEL, output="logits", rtol=rtol, runtime=runtime)
+        for rtol, runtime in ((0.1, "openvino"), (0.01, None), (0.2, "litert"))
+    )
+    for order in ((loose, tight, other), (other, tight, loose)):
+        golden = Golden(tolerances=order)
+        assert golden.of(MODEL, "openvino") == (loose,)
+        assert golden.of(MODEL, "onnxruntime") == (tight,)
+    assert Golden().of(MODEL, "litert") == ()

@@ -25,7 +25,7 @@ def manifest(name):
         architecture=Architecture(source="vgg8"),
         input=InputSpec(shape=(1, 4, 4), mean=(0.5,), std=(0.5,)),
         labels=("a",),
-        outputs=(Output(shape=(1,)),),
+        outputs=(Output(name="logits", shape=(1,), kind="classes"),),
         lineage=Lineage(identity="0" * 64, role="standard"),
         parameters=3,
         macs=5,

@@ -188,11 +188,11 @@ def test_no_runtime_sees_an_export_that_was_not_checked(sample, tmp_path):
     """Whoever made the bundle made its hashes, too."""
     path = tmp_path / "b.falcon"
     shutil.copytree(sample, path)
-    parity = MeasuredParity(against="onnx", samples=1, max_abs=0, max_relative=0, snr_db=None)
+    parity = MeasuredParity(output="logits", against="onnx", samples=1, max_abs=0, max_relative=0, snr_db=None)
     file = "exports/model.fp32.tflite"
     with edit_bundle(path) as draft:
         draft.write(file, b"\x1c\x00\x00\x00TFL3" + b"\xff" * 100)
-        export = Export(file=file, target="tflite", precision="fp32", parity=parity, macs=1)
+        export = Export(file=file, target="tflite", precision="fp32", parity=(parity,), macs=1)
         draft.manifest = draft.manifest.model_copy(update={"exports": (export,)})
     with pytest.raises(ConversionError, match=r"exports/model\.fp32\.tflite: a damaged TFLite model"):
         bench([path], BenchRequest(Protocol(runs=1, processes=1, seconds=0, rounds=1)))

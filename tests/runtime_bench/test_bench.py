@@ -14,11 +14,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from judged import by_top1
 from networks import samples
 
 from converters.runtimes import run_onnx, run_tflite
 from falcon_edge.preprocessing import InputSpec, normalise
-from runtime_bench.bench import Candidate, Evaluation, Protocol, bench
+from runtime_bench.bench import Candidate, Protocol, bench
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.errors import BenchInputError
 from runtime_bench.golden import GoldenVector, Tolerance
@@ -49,7 +50,7 @@ def candidate(path, **options):
 
 
 def directly(path, inputs):
-    return run_onnx(path, inputs)[0] if path.suffix == ".onnx" else run_tflite(path, inputs)
+    return run_onnx(path, inputs)[0] if path.suffix == ".onnx" else run_tflite(path, inputs)[0]
 
 
 class Watched(LocalDevice):
@@ -273,16 +274,15 @@ def test_what_was_measured_otherwise_is_measured_anew_and_it_says_why(files, pro
 def test_earlier_results_without_golden_vectors_or_with_other_images(files, golden, images, pixels):
     one, said = candidate(files["vgg.onnx"]), []
     earlier = bench([one], LocalDevice(), quick())
-    checked = replace(one, golden=golden("vgg.onnx"), tolerance=Tolerance(rtol=1e-4))
-    assert (
-        bench([checked], LocalDevice(), quick(), earlier=earlier, notice=said.append).entries[0].agreement is not None
-    )
+    checked = replace(one, golden=golden("vgg.onnx"), tolerances=(Tolerance(rtol=1e-4),))
+    assert bench([checked], LocalDevice(), quick(), earlier=earlier, notice=said.append).entries[0].agreement
     labels = np.zeros(len(images), int)
-    with_images = replace(one, evaluation=Evaluation("images", pixels, labels, MEAN, STD))
+    with_images = replace(one, evaluation=by_top1("images", pixels, labels, MEAN, STD))
     whole = bench([with_images], LocalDevice(), quick())
-    others = replace(with_images, evaluation=Evaluation("others", pixels, labels, MEAN, STD))
+    others = replace(with_images, evaluation=by_top1("others", pixels, labels, MEAN, STD))
     assert (
-        bench([others], LocalDevice(), quick(), earlier=whole, notice=said.append).entries[0].accuracy.data == "others"
+        bench([others], LocalDevice(), quick(), earlier=whole, notice=said.append).entries[0].quality[0].data
+        == "others"
     )
     assert ["all of it" in said[0], "data set" in said[1], len(said)] == [True, True, 2]
 
@@ -335,28 +335,33 @@ def test_a_file_that_is_changed_meanwhile_costs_its_entry_and_samples_are_of_one
 
 @pytest.mark.parametrize("name", ["vgg.onnx", "falcon.tflite"])
 def test_golden_vectors_agree(files, golden, name):
-    file = candidate(files[name], golden=golden(name), tolerance=Tolerance(rtol=1e-5, top1=True))
+    file = candidate(files[name], golden=golden(name), tolerances=(Tolerance(rtol=1e-5, classes=True),))
     with closing(Watched()) as device:
         entry = bench([file], device, quick()).entries[0]
     assert entry.failure is None
     outputs = [path for _, action, request in device.requests if action == "replay" for path in request["outputs"]]
     assert len(outputs) == 4
     assert not any(map(os.path.exists, (*outputs, os.path.dirname(outputs[0]))))
-    assert entry.agreement.model_dump() == {
-        "vectors": 4, "max_abs": 0.0, "max_relative": 0.0, "snr_db": None, "top1_equal": 4, "within_tolerance": True,
-    }  # fmt: skip
+    assert [each.model_dump() for each in entry.agreement] == [{
+        "output": None, "vectors": 4, "max_abs": 0.0, "max_relative": 0.0, "snr_db": None, "classes_equal": 4,
+        "within_tolerance": True,
+    }]  # fmt: skip
 
 
 def test_wrong_outputs_fail_their_model_and_keep_its_samples(tmp_path, files, golden):
     planted = [
-        (lambda output: output * np.float32(1.01), Tolerance(rtol=1e-3), "of the largest off the golden ones; 4 of 4"),
-        (lambda output: -output, Tolerance(), "of the largest off the golden ones; 0 of 4"),
-        (lambda output: 0 * output, Tolerance(rtol=1.0, top1=False), "off the golden ones"),
-        (lambda output: output[:-1], Tolerance(rtol=1.0, top1=False), "cannot be compared"),
-        (lambda output: output * np.float32(np.nan), Tolerance(rtol=1.0, top1=False), "cannot be compared"),
+        (
+            lambda output: output * np.float32(1.01),
+            Tolerance(rtol=1e-3, classes=True),
+            "of the largest off the golden ones; 4 of 4",
+        ),
+        (lambda output: -output, Tolerance(classes=True), "of the largest off the golden ones; 0 of 4"),
+        (lambda output: 0 * output, Tolerance(rtol=1.0, classes=False), "off the golden ones"),
+        (lambda output: output[:-1], Tolerance(rtol=1.0, classes=False), "cannot be compared"),
+        (lambda output: output * np.float32(np.nan), Tolerance(rtol=1.0, classes=False), "cannot be compared"),
     ]
     wrong = [
-        candidate(files["vgg.onnx"], golden=golden("vgg.onnx", spoil), tolerance=tolerance)
+        candidate(files["vgg.onnx"], golden=golden("vgg.onnx", spoil), tolerances=(tolerance,))
         for spoil, tolerance, _ in planted
     ]
     results = bench([*wrong, candidate(files["falcon.onnx"])], LocalDevice(), quick())
@@ -364,7 +369,7 @@ def test_wrong_outputs_fail_their_model_and_keep_its_samples(tmp_path, files, go
     for entry, (_, _, said) in zip(failed, planted, strict=True):
         assert entry.failure.kind == "wrong-outputs"
         assert said in entry.failure.message
-        assert not entry.agreement.within_tolerance
+        assert not entry.agreement[0].within_tolerance
         assert entry.summary.count == 12
     assert other.failure is None
     path = tmp_path / "results.json"
@@ -378,28 +383,28 @@ def test_accuracy_is_that_of_the_runtime_itself(files, images, pixels, name):
     expected = directly(files[name], normalise(images, InputSpec(shape=(3, 24, 24), mean=MEAN, std=STD))).argmax(1)
     labels = expected.copy()
     labels[::3] = (labels[::3] + 1) % 5
-    evaluation = Evaluation("data", pixels, labels, MEAN, STD)
-    accuracy = bench([candidate(files[name], evaluation=evaluation)], LocalDevice(), quick()).entries[0].accuracy
+    evaluation = by_top1("data", pixels, labels, MEAN, STD)
+    (found,) = bench([candidate(files[name], evaluation=evaluation)], LocalDevice(), quick()).entries[0].quality
     correct = len(images) - len(labels[::3])
-    assert (accuracy.data, accuracy.samples, accuracy.correct) == ("data", len(images), correct)
-    assert accuracy.top1 == correct / len(images)
+    assert (found.metric, found.data, found.samples) == ("top1", "data", len(images))
+    assert found.value == correct / len(images)
     # Wilson, Probable inference (1927), at 95%.
     z, n, p = 1.959963984540054, len(images), correct / len(images)
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    assert accuracy.interval == pytest.approx((middle - half, middle + half), rel=1e-9)
+    assert found.interval == pytest.approx((middle - half, middle + half), rel=1e-9)
 
 
 @pytest.mark.parametrize(("piece", "lines"), [(7, 10), (100, 3)])
 def test_accuracy_says_how_far_it_is_ten_times_at_most(monkeypatch, files, pixels, piece, lines):
     monkeypatch.setattr("runtime_bench.measurement.IMAGES_PER_REQUEST", piece)
-    evaluation, told = Evaluation("data", pixels, np.zeros(230, int), MEAN, STD), []
+    evaluation, told = by_top1("data", pixels, np.zeros(230, int), MEAN, STD), []
     subject = candidate(files["vgg.onnx"], evaluation=evaluation)
     bench([subject], LocalDevice(), quick(), progress=lambda *step: told.append(step))
-    said = [(done, text) for done, _, text in told if text.startswith("accuracy")]
+    said = [(done, text) for done, _, text in told if text.startswith("answers")]
     assert len(said) == lines
-    assert said[-1] == (5, "accuracy of vgg: 230 of 230 images")
-    assert said[0][1] in ("accuracy of vgg: 28 of 230 images", "accuracy of vgg: 100 of 230 images")
+    assert said[-1] == (5, "answers of vgg: 230 of 230 images")
+    assert said[0][1] in ("answers of vgg: 28 of 230 images", "answers of vgg: 100 of 230 images")
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
 
 
@@ -540,11 +545,11 @@ def test_files_that_are_missing_are_said_before_anything_is_measured(tmp_path, f
     missing[2].output.unlink()
     labels = np.zeros(230, int)
     for options, said in (
-        ({"golden": missing, "tolerance": Tolerance()}, "2.output.bin: there is no such golden vector"),
-        ({"evaluation": Evaluation("data", tmp_path / "none.npy", labels, MEAN, STD)}, "none.npy: not a .npy file"),
-        ({"evaluation": Evaluation("data", tmp_path / "empty.npy", labels, MEAN, STD)}, "empty.npy: not a .npy file"),
-        ({"evaluation": Evaluation("data", tmp_path / "floats.npy", labels, MEAN, STD)}, "float64"),
-        ({"evaluation": Evaluation("data", pixels, labels[:7], MEAN, STD)}, "for 7 labels"),
+        ({"golden": missing, "tolerances": (Tolerance(),)}, "2.output.bin: there is no such golden vector"),
+        ({"evaluation": by_top1("data", tmp_path / "none.npy", labels, MEAN, STD)}, "none.npy: not a .npy file"),
+        ({"evaluation": by_top1("data", tmp_path / "empty.npy", labels, MEAN, STD)}, "empty.npy: not a .npy file"),
+        ({"evaluation": by_top1("data", tmp_path / "floats.npy", labels, MEAN, STD)}, "float64"),
+        ({"evaluation": by_top1("data", pixels, labels[:7], MEAN, STD)}, "not 7 images"),
     ):
         with pytest.raises(BenchInputError, match=said):
             bench([candidate(files["vgg.onnx"], **options)], device, quick())
@@ -566,13 +571,13 @@ def test_results_are_plain_json(files, tmp_path):
 @pytest.fixture
 def with_twin(files, golden):
     """A candidate whose golden outputs are those of another file, which stands for its twin."""
-    exact = {"golden": golden("falcon.onnx"), "tolerance": Tolerance(rtol=1e-4)}
+    exact = {"golden": golden("falcon.onnx"), "tolerances": (Tolerance(rtol=1e-4),)}
     return candidate(files["vgg.onnx"], twin=files["falcon.onnx"], **exact)
 
 
 def probe(files, golden, *, exact):
     vectors = golden("vgg.onnx") if exact else golden("vgg.onnx", lambda output: output + 1)
-    return candidate(files["vgg.onnx"], golden=vectors, tolerance=Tolerance(rtol=1e-4))
+    return candidate(files["vgg.onnx"], golden=vectors, tolerances=(Tolerance(rtol=1e-4),))
 
 
 def test_where_the_probe_is_missed_the_twin_is_checked_and_the_entry_says_so(files, golden, with_twin):
@@ -580,7 +585,7 @@ def test_where_the_probe_is_missed_the_twin_is_checked_and_the_entry_says_so(fil
     results = bench([with_twin], device, quick(), probe=probe(files, golden, exact=False))
     (entry,) = results.entries
     assert entry.failure is None
-    assert entry.agreement.within_tolerance
+    assert entry.agreement[0].within_tolerance
     assert [flag.flag for flag in entry.flags][-1] == "saturating-host"
     assert [request["signed"] for _, action, request in device.requests if action == "load"] == [False, False, True]
     assert entry.summary.count == 12
@@ -603,7 +608,7 @@ def test_a_device_that_cannot_run_the_probe_is_not_accused(files, golden, with_t
     broken.write_bytes(b"no model")
     vectors = golden("vgg.onnx")
     (entry,) = bench(
-        [with_twin], LocalDevice(), quick(), probe=candidate(broken, golden=vectors, tolerance=Tolerance(rtol=1e-4))
+        [with_twin], LocalDevice(), quick(), probe=candidate(broken, golden=vectors, tolerances=(Tolerance(rtol=1e-4),))
     ).entries
     assert "saturating-host" not in {flag.flag for flag in entry.flags}
 
@@ -612,7 +617,7 @@ def test_a_device_that_cannot_run_the_probe_is_not_accused(files, golden, with_t
 def test_golden_outputs_of_a_device_that_rounds_otherwise_are_those_of_the_twin_that_rounds_so(
     files, golden, rounded, agrees
 ):
-    given = {"golden": golden("vgg.onnx"), "tolerance": Tolerance(rtol=1e-4), "rounded": files[rounded]}
+    given = {"golden": golden("vgg.onnx"), "tolerances": (Tolerance(rtol=1e-4),), "rounded": files[rounded]}
     (entry,) = bench([candidate(files["falcon.onnx"], **given)], LocalDevice(), quick()).entries
-    assert entry.agreement.within_tolerance == agrees
+    assert entry.agreement[0].within_tolerance == agrees
     assert (entry.failure is None) == agrees

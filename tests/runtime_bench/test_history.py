@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from runtime_bench.errors import BenchInputError
 from runtime_bench.history import SHORTEST, Line, append, drifts, lines, read
 from runtime_bench.regression import Tolerances, Verdict
-from runtime_bench.results import Accuracy, Burst, Failure, Memory, summarise
+from runtime_bench.results import Burst, Failure, Memory, Quality, summarise
 
 TOLERANCES = Tolerances(latency=0.05)
 STEP = 0.003  # a commit
@@ -154,9 +155,10 @@ def test_what_has_no_noise_drifts_too(figure, field):
 
 def test_accuracy_drifts_in_points_and_on_the_same_images_only():
     lost = [0.9 - 0.001 * max(n - 10, 0) for n in range(40)]
-    made = [line(n, top1=top1, data="d", images=1000) for n, top1 in enumerate(lost)]
+    judged = {"metric": "top1", "unit": "share", "data": "d", "images": 1000}
+    made = [line(n, quality=top1, **judged) for n, top1 in enumerate(lost)]
     (finding,) = found(made)
-    assert finding.figure.startswith("accuracy over ")
+    assert finding.figure.startswith("top1 over ")
     assert finding.old == pytest.approx(0.9)
     assert 0.01 < finding.change < 0.03
     for index, each in enumerate(made[:25]):
@@ -180,14 +182,14 @@ def test_a_line_holds_what_was_measured(measured, results):
     new = measured("new", 1200, bytes=7, parameters=50).model_copy(
         update={
             "memory": Memory(before_load=1, after_load=2, peak=3),
-            "accuracy": Accuracy(data="d", samples=4, correct=3, top1=0.75, interval=(0.2, 0.9)),
+            "quality": (Quality(metric="top1", value=0.75, interval=(0.2, 0.9), data="d", samples=4, unit="share"),),
         }
     )
     old = measured("old", 1000, sha256="1" * 64)
     (made,) = lines(results(new, old), [new], [old], "c" * 40)
     assert (made.p50_ns, made.ratio, made.baseline, made.commit) == (1200, 1.2, "1" * 64, "c" * 40)
     assert (made.memory, made.bytes, made.macs, made.parameters) == (3, 7, 1000, 50)
-    assert (made.top1, made.data, made.images) == (0.75, "d", 4)
+    assert (made.metric, made.quality, made.unit, made.data, made.images) == ("top1", 0.75, "share", "d", 4)
     assert (made.runtime, made.threads, made.model, made.file) == ("onnxruntime", 1, "new", "new.onnx")
     assert "a CPU" in made.machine
 
@@ -255,7 +257,7 @@ WHOLE = line(1).model_dump_json()
         ("", "Invalid JSON"),
         ("[" * 10_000, "Invalid JSON"),
         ("[]", "object"),
-        (WHOLE.replace('"schema_version":1', '"schema_version":2'), "schema_version: Input should be 1"),
+        (WHOLE.replace('"schema_version":2', '"schema_version":3'), "schema_version: Input should be 2"),
         (WHOLE.replace('"p50_ns":1000000.0', '"p50_ns":NaN'), "p50_ns"),
         (WHOLE.replace('"p50_ns":1000000.0', '"p50_ns":1e999'), "p50_ns"),
         (WHOLE.replace('"p50_ns":1000000.0', '"p50_ns":0'), "p50_ns"),
@@ -263,7 +265,7 @@ WHOLE = line(1).model_dump_json()
         (WHOLE.replace('"bytes":1000', '"bytes":0'), "bytes"),
         (WHOLE.replace('"macs":null', '"macs":-1'), "macs"),
         (WHOLE.replace('"bytes":1000', '"bytes":1000,"speed":1'), "speed"),
-        (WHOLE.replace('"top1":null', '"top1":1.5'), "top1"),
+        (WHOLE.replace('"quality":null', '"quality":"good"'), "quality"),
         ("\udcff\udcfe", "JSON"),
     ],
 )
@@ -305,3 +307,12 @@ def test_who_appends_at_the_same_time_loses_nothing_and_who_reads_sees_whole_lin
         assert process.exitcode == 0
     assert counts == sorted(counts)
     assert len({each.commit for each in read(path)}) == 40
+
+
+def test_version_1_is_read_and_its_lines_stay_as_they_are(tmp_path):
+    path = tmp_path / "history.jsonl"
+    path.write_bytes(Path(__file__).with_name("history_version_1.jsonl").read_bytes())
+    before, known = path.read_bytes(), read(path)
+    assert [(each.metric, each.quality is None) for each in known] == [("top1", False), (None, True)]
+    append(path, [line(2)])
+    assert path.read_bytes().startswith(before)

@@ -5,7 +5,7 @@ import pytest
 
 from runtime_bench.errors import BenchInputError
 from runtime_bench.regression import Tolerances, Verdict, check, incomparable, worst
-from runtime_bench.results import Accuracy, Agreement, Burst, Counts, Failure, Memory, summarise
+from runtime_bench.results import Agreement, Burst, Counts, Failure, Memory, Quality, summarise
 
 
 @pytest.fixture
@@ -148,10 +148,9 @@ def accurate(entry, correct, samples=2000, data="data"):
     from scipy.stats import binomtest
 
     interval = binomtest(correct, samples).proportion_ci(0.95, method="wilson")
-    found = Accuracy(
-        data=data, samples=samples, correct=correct, top1=correct / samples, interval=(interval.low, interval.high)
-    )
-    return entry.model_copy(update={"accuracy": found})
+    ends = (interval.low, interval.high)
+    found = Quality(metric="top1", value=correct / samples, interval=ends, data=data, samples=samples, unit="share")
+    return entry.model_copy(update={"quality": (found,)})
 
 
 @pytest.mark.parametrize(
@@ -160,13 +159,13 @@ def accurate(entry, correct, samples=2000, data="data"):
 )
 def test_accuracy(made, correct, verdict):
     findings = check([accurate(made(), correct)], [accurate(made(), 1800)], Tolerances(accuracy=0.01))
-    assert verdicts(findings)["accuracy"] == verdict
+    assert verdicts(findings)["top1"] == verdict
 
 
 def test_accuracy_on_other_images(made):
     old = accurate(made(), 1800)
     for new in (made(), accurate(made(), 1800, data="other"), accurate(made(), 900, samples=1000)):
-        assert verdicts(check([new], [old], Tolerances()))["accuracy"] == "inconclusive"
+        assert verdicts(check([new], [old], Tolerances()))["top1"] == "inconclusive"
 
 
 # -- what is compared with what --
@@ -265,15 +264,19 @@ def test_what_failed_in_the_baseline_is_inconclusive(made, failure):
 
 
 def test_golden_outputs_that_were_missed_are_a_failure_whatever_the_results_say_of_it(made):
-    missed = Agreement(vectors=8, max_abs=9.0, max_relative=1.0, snr_db=0.0, top1_equal=0, within_tolerance=False)
-    findings = check([made().model_copy(update={"agreement": missed})], [made()], Tolerances())
+    missed = Agreement(
+        output="logits", vectors=8, max_abs=9.0, max_relative=1.0, snr_db=0.0, classes_equal=0, within_tolerance=False
+    )
+    findings = check([made().model_copy(update={"agreement": (missed,)})], [made()], Tolerances())
     assert worst(findings) is Verdict.regression
     assert "0 of 8 classes are the same" in findings[0].says
 
 
 def test_golden_outputs_that_only_the_baseline_was_compared_with_are_no_pass(made):
-    agreed = Agreement(vectors=8, max_abs=0.0, max_relative=0.0, snr_db=None, top1_equal=8, within_tolerance=True)
-    proven = made().model_copy(update={"agreement": agreed})
+    agreed = Agreement(
+        output="logits", vectors=8, max_abs=0.0, max_relative=0.0, snr_db=None, classes_equal=8, within_tolerance=True
+    )
+    proven = made().model_copy(update={"agreement": (agreed,)})
     assert worst(check([proven], [proven], Tolerances())) is Verdict.passed
     assert worst(check([proven], [made()], Tolerances())) is Verdict.passed
     assert verdicts(check([made()], [proven], Tolerances()))["outputs"] == "inconclusive"
@@ -295,7 +298,7 @@ def test_the_worst_verdict_counts(made):
 
 
 def test_tolerances_in_words():
-    assert str(Tolerances()) == "latency 5%, memory 5%, size 5%, counts 0.5%, accuracy 1 point"
+    assert str(Tolerances()) == "latency 5%, memory 5%, size 5%, counts 0.5%, accuracy 1 point, quality 2%"
     assert str(Tolerances(latency=5, accuracy=0.005)).startswith("latency 500%,")
 
 

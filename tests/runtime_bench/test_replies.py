@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from judged import by_top1
 
-from runtime_bench.bench import Candidate, Evaluation, Protocol, bench
+from runtime_bench.bench import Candidate, Protocol, bench
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.errors import WorkerError
 from runtime_bench.replies import REQUESTS, Loaded, Measured, Profiled, checked
 from runtime_bench.results import load, save
 
 QUICK = Protocol(runs=3, seconds=0.0, processes=1, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, timeout=20)
-# Stands in for worker.py: what it answers to each request, and as many durations and classes as are asked for.
+# Stands in for worker.py: what it answers to each request, and as many durations and answers as are asked for.
 SCRIPT = """
 import json, sys
 answers = json.loads(ANSWERS)
@@ -26,9 +27,11 @@ for line in sys.stdin:
     if action == "quit":
         break
     reply = answers[action]
-    for field, count in (("samples_ns", request.get("runs")), ("classes", request.get("stop", 0))):
-        if isinstance(reply, dict) and isinstance(reply.get(field), list) and len(reply[field]) == 1:
-            reply = dict(reply, **{field: reply[field] * (count - request.get("start", 0))})
+    if isinstance(reply, dict) and isinstance(reply.get("samples_ns"), list) and len(reply["samples_ns"]) == 1:
+        reply = dict(reply, samples_ns=reply["samples_ns"] * request.get("runs"))
+    if action == "evaluate":
+        with open(request["outputs"], "wb") as file:
+            file.write(bytes([1]) * (request["stop"] - request["start"]))
     sys.stdout.write(json.dumps(reply) + chr(10))
     sys.stdout.flush()
 """
@@ -38,7 +41,7 @@ ANSWERS = {
         "load_ns": 5,
         "first_inference_ns": 6,
         "input": {"shape": [1, 3, 2, 2], "dtype": "float32", "layout": "NCHW"},
-        "output": {"shape": [1, 3], "dtype": "float32"},
+        "outputs": [{"shape": [1, 3], "dtype": "float32"}],
         "memory_bare": 1,
         "memory_before_load": 2,
         "memory_after_load": 3,
@@ -48,7 +51,7 @@ ANSWERS = {
     },
     "warm_up": {"runs": 1, "stable": True},
     "measure": {"samples_ns": [7], "energy_j": 0.5},
-    "evaluate": {"classes": [1]},
+    "evaluate": {"images": 2},
     "memory": {"resident": 4, "peak": 5},
 }
 NUMBERS = st.one_of(
@@ -103,7 +106,7 @@ def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("replies")
     (folder / "model.onnx").write_bytes(b"model")
     np.save(folder / "pixels.npy", np.zeros((2, 2, 2, 3), np.uint8))
-    evaluation = Evaluation("data", folder / "pixels.npy", np.array([0, 1]), (0.5,) * 3, (0.5,) * 3)
+    evaluation = by_top1("data", folder / "pixels.npy", np.array([0, 1]), (0.5,) * 3, (0.5,) * 3)
     candidate = Candidate(folder / "model.onnx", "onnxruntime", "model", "onnx", "fp32", evaluation=evaluation)
 
     def measured(answers):
@@ -121,7 +124,8 @@ def measured(tmp_path_factory):
 def test_answers_as_they_should_be(measured):
     entry = measured(ANSWERS)
     assert entry.failure is None
-    assert (entry.summary.count, 3 * entry.energy_j, entry.memory.peak, entry.accuracy.correct) == (3, 0.5, 5, 1)
+    assert (entry.summary.count, 3 * entry.energy_j, entry.memory.peak) == (3, 0.5, 5)
+    assert entry.quality[0].value == 0.5
 
 
 @settings(max_examples=25)
@@ -144,7 +148,7 @@ def test_an_odd_answer_costs_its_entry_at_most_and_can_be_read_again(measured, d
         ("load", ("first_inference_ns",), 2**63, "first_inference_ns"),
         ("load", ("memory_after_load",), -1, "memory_after_load"),
         ("load", ("cpus", 0), -1, "cpus.0"),
-        ("load", ("output", "dtype"), "object", "output.dtype"),
+        ("load", ("outputs", 0, "dtype"), "object", "outputs.0.dtype"),
         ("load", ("runtime", "version"), 1, "runtime.version"),
         ("load", ("runtime", "version"), ..., "runtime.version"),
         ("measure", ("samples_ns", 0), 0, "samples_ns.0"),
@@ -153,7 +157,7 @@ def test_an_odd_answer_costs_its_entry_at_most_and_can_be_read_again(measured, d
         ("measure", ("samples_ns",), [1, 2], "samples_ns: 2 of 5"),
         ("measure", ("energy_j",), -0.5, "energy_j"),
         ("measure", ("energy_j",), math.nan, "energy_j"),
-        ("evaluate", ("classes",), [1, 1, 1], "classes: 3 of 2"),
+        ("evaluate", ("images",), 3, "images: 3 of 2"),
         ("memory", ("peak",), "much", "peak"),
     ],
 )

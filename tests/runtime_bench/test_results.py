@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from runtime_bench import results as results_module
 from runtime_bench.errors import BenchInputError
 from runtime_bench.files import check_outputs
-from runtime_bench.results import Accuracy, Agreement, Burst, Failure, Flag, Memory, load, save, summarise
+from runtime_bench.results import Agreement, Burst, Failure, Flag, Memory, Quality, load, save, summarise
 
 durations = st.integers(1, 10**13)
 
@@ -30,9 +30,17 @@ def full(entry, results):
         load_ns=5,
         first_inference_ns=6,
         memory=Memory(before_load=1, after_load=2, peak=None),
-        accuracy=Accuracy(data="d", samples=3, correct=2, top1=2 / 3, interval=(0.2, 0.9)),
-        agreement=Agreement(
-            vectors=1, max_abs=0.1, max_relative=None, snr_db=91.5, top1_equal=1, within_tolerance=True
+        quality=(Quality(metric="top1", value=2 / 3, interval=(0.2, 0.9), data="d", samples=3, unit="share"),),
+        agreement=(
+            Agreement(
+                output="logits",
+                vectors=1,
+                max_abs=0.1,
+                max_relative=None,
+                snr_db=91.5,
+                classes_equal=1,
+                within_tolerance=True,
+            ),
         ),
         flags=(Flag(flag="load", reason="a reason", remedy="a remedy"),),
     )
@@ -162,11 +170,11 @@ def test_truncated_json_at_any_place(tmp_path, full):
             load(written(text[:length], tmp_path))
 
 
-@pytest.mark.parametrize("version", [0, 4, "1", None, True, 1.5, [1]])
+@pytest.mark.parametrize("version", [0, 5, "1", None, True, 1.5, [1]])
 def test_another_version(tmp_path, document, version):
     with pytest.raises(BenchInputError) as caught:
         load(written(document | {"schema_version": version}, tmp_path))
-    assert f"results of version {version}; this program reads up to 3" in str(caught.value)
+    assert f"results of version {version}; this program reads up to 4" in str(caught.value)
 
 
 def test_an_older_version_is_brought_up(tmp_path, monkeypatch, full, document):
@@ -177,8 +185,36 @@ def test_an_older_version_is_brought_up(tmp_path, monkeypatch, full, document):
         return renamed | {"schema_version": 1}
 
     monkeypatch.setitem(results_module.UPGRADES, 0, upgrade)
-    monkeypatch.setitem(results_module.UPGRADES, 1, lambda document: document | {"schema_version": 3})
+    monkeypatch.setitem(results_module.UPGRADES, 1, lambda document: document | {"schema_version": 4})
     assert load(written(old, tmp_path)) == full
+
+
+@pytest.mark.parametrize("correct", [2, 4])
+def test_version_3_knew_top1_and_one_output(tmp_path, full, document, correct):
+    entry = document["entries"][0]
+    del entry["quality"]
+    (agreed,) = entry["agreement"]
+    entry["agreement"] = {name: agreed[name] for name in agreed if name not in ("output", "classes_equal")}
+    entry["agreement"]["top1_equal"] = 1
+    entry["accuracy"] = {"data": "d", "samples": 3, "correct": correct, "top1": 2 / 3, "interval": [0.2, 0.9]}
+    document["entries"][1] |= {"accuracy": None, "agreement": None}
+    for name in ("quality",):
+        document["entries"][1].pop(name)
+    path = written(document | {"schema_version": 3}, tmp_path)
+    if correct > 3:
+        with pytest.raises(BenchInputError, match="not a valid results file of version 3"):
+            load(path)
+        return
+    found = load(path).entries
+    assert found[0].quality == full.entries[0].quality
+    assert found[0].agreement[0] == full.entries[0].agreement[0].model_copy(update={"output": None})
+    assert (found[1].quality, found[1].agreement) == ((), ())
+
+
+def test_version_3_is_read():
+    found = load(Path(__file__).with_name("results_version_3.json"))
+    assert [entry.quality[0].metric for entry in found.entries] == ["top1"] * 4
+    assert all(each.within_tolerance for entry in found.entries for each in entry.agreement)
 
 
 def test_version_1_is_read():
@@ -199,8 +235,8 @@ def test_a_damaged_version_1(tmp_path, entries):
 @pytest.mark.parametrize(
     "path",
     [
-        ("entries", 0, "accuracy", "top1"),
-        ("entries", 0, "agreement", "snr_db"),
+        ("entries", 0, "quality", 0, "value"),
+        ("entries", 0, "agreement", 0, "snr_db"),
         ("entries", 0, "summary", "p50_ns"),
         ("before", "load_1min"),
     ],
@@ -241,12 +277,12 @@ def test_entries_that_cannot_be(tmp_path, document, change, said):
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        (("accuracy", "top1"), 5.0),
-        (("accuracy", "top1"), -0.1),
-        (("accuracy", "correct"), 4),
-        (("accuracy", "samples"), 0),
-        (("accuracy", "interval"), [0.9, 0.2]),
-        (("accuracy", "interval"), [0.2, 1.5]),
+        (("quality", 0, "value"), 5.0),
+        (("quality", 0, "value"), -0.1),
+        (("quality", 0, "samples"), 0),
+        (("quality", 0, "interval"), [0.9, 0.2]),
+        (("quality", 0, "interval"), [0.2, 1.5]),
+        (("quality", 0, "unit"), "furlong"),
         (("memory", "peak"), -1),
         (("memory", "after_load"), 10**30),
         (("energy_j",), -0.5),
@@ -254,8 +290,8 @@ def test_entries_that_cannot_be(tmp_path, document, change, said):
         (("first_inference_ns",), -1),
         (("cpus",), [-1]),
         (("runtime", "threads"), 0),
-        (("agreement", "max_abs"), -1.0),
-        (("agreement", "top1_equal"), 2),
+        (("agreement", 0, "max_abs"), -1.0),
+        (("agreement", 0, "classes_equal"), 2),
         (("intervals",), {"p50_ns": [2, 1], "p90_ns": [1, 2], "p95_ns": [1, 2], "p99_ns": [1, 2]}),
         (("intervals",), {"p50_ns": [1, 2], "p90_ns": [1, 2], "p95_ns": [1, 2], "p99_ns": [-1, 2]}),
         (("bursts", 0, "process"), -1),
@@ -284,7 +320,7 @@ def test_machines_that_cannot_be(tmp_path, document, name, value):
 
 def test_figures_that_are_no_numbers_are_not_made_either():
     with pytest.raises(ValidationError):
-        Accuracy(data="d", samples=1, correct=1, top1=math.nan, interval=(0.0, 1.0))
+        Quality(metric="top1", value=math.nan, interval=(0.0, 1.0), data="d", samples=1)
 
 
 # -- summary --

@@ -68,7 +68,13 @@ def test_it_is_measured_and_named_for_what_it_is(tmp_path, files, old):
         worker.ask("load", timeout=60, path=str(files["vgg.tflite"]), runtime="litert", threads=1)
         worker.ask("replay", timeout=60, inputs=[str(vector.input)], outputs=[str(vector.output)])
     file = Candidate(
-        Path(files["vgg.tflite"]), "litert", "vgg", "tflite", "fp32", golden=(vector,), tolerance=Tolerance(rtol=1e-4)
+        Path(files["vgg.tflite"]),
+        "litert",
+        "vgg",
+        "tflite",
+        "fp32",
+        golden=(vector,),
+        tolerances=(Tolerance(rtol=1e-4),),
     )
     protocol = Protocol(runs=10, processes=1, seconds=0, rounds=2, warm_up_runs=1, warm_up_seconds=0)
     entry = bench([file], old, protocol).entries[0]
@@ -77,7 +83,7 @@ def test_it_is_measured_and_named_for_what_it_is(tmp_path, files, old):
         name="litert", package="tflite-runtime", version="2.14.0", kernels="xnnpack", threads=1
     )
     assert entry.summary.count == 10
-    assert entry.agreement.within_tolerance
+    assert entry.agreement[0].within_tolerance
 
 
 def test_it_runs_with_numpy_1(files, load, old):

@@ -23,8 +23,10 @@ from onnx import TensorProto, helper
 from converters.runtimes import run_onnx, run_tflite
 from converters.tflite.emit import emit_tflite
 from falcon_edge.preprocessing import InputSpec, normalise
+from runtime_bench import outputs
 from runtime_bench import worker as worker_module
 from runtime_bench.errors import WorkerError
+from runtime_bench.replies import Loaded
 from runtime_bench.runtimes import RUNTIMES
 
 WORKER = Path(worker_module.__file__)
@@ -36,7 +38,7 @@ RUN = "import runpy, sys; {before}; runpy.run_path(sys.argv[1], run_name='__main
 
 
 def directly(path, inputs):
-    return (run_onnx(path, inputs)[0]) if path.suffix == ".onnx" else run_tflite(path, inputs)
+    return (run_onnx(path, inputs)[0]) if path.suffix == ".onnx" else run_tflite(path, inputs)[0]
 
 
 def saved(model, folder):
@@ -64,7 +66,7 @@ def test_load_says_what_was_loaded_and_by_what(files, load, name):
         "dtype": "float32",
         "layout": "NHWC" if lite else "NCHW",
     }
-    assert reply["output"] == {"shape": [1, 5], "dtype": "float32"}
+    assert reply["outputs"] == [{"shape": [1, 5], "dtype": "float32"}]
     assert reply["runtime"] == (
         {
             "name": "litert",
@@ -123,18 +125,33 @@ def test_replay_is_bit_for_bit_what_the_runtime_answers(tmp_path, files, load, n
     assert np.array_equal(found, directly(files[name], inputs))
 
 
+@pytest.mark.parametrize("reduction", ["none", "half", "classes"])
 @pytest.mark.parametrize("name", ONE_OF_EACH)
-def test_evaluate_gives_the_classes_of_the_runtime_itself(tmp_path, files, images, load, name):
+def test_evaluate_writes_what_the_runtime_itself_answers(tmp_path, files, images, load, name, reduction):
     pixels = tmp_path / "pixels.npy"
     np.save(pixels, images)
     spec = InputSpec(shape=(3, 24, 24), mean=MEAN, std=STD)
-    expected = directly(files[name], normalise(images, spec)).argmax(1)
-    assert len(set(expected)) > 1
-    worker, _ = load(files[name])
-    request = {"pixels": str(pixels), "mean": MEAN, "std": STD}
-    first = worker.ask("evaluate", timeout=60, start=0, stop=100, **request)["classes"]
-    rest = worker.ask("evaluate", timeout=60, start=100, stop=len(images), **request)["classes"]
-    assert first + rest == expected.tolist()
+    answers = directly(files[name], normalise(images, spec))
+    assert len(set(answers.argmax(1))) > 1
+    made = {"none": answers, "half": answers.astype(np.float16), "classes": answers.argmax(1).astype(np.uint8)}
+    worker, reply = load(files[name])
+    assert outputs.reduced(Loaded.model_validate(reply), reduction)[0].dtype == made[reduction].dtype
+    path, found = tmp_path / "answers.bin", b""
+    request = {"pixels": str(pixels), "mean": MEAN, "std": STD, "outputs": str(path), "reduction": reduction}
+    for start, stop in ((0, 100), (100, len(images))):
+        asked = worker.ask("evaluate", timeout=60, start=start, stop=stop, **request)
+        assert asked == {"images": stop - start}
+        found += path.read_bytes()
+    assert found == made[reduction].tobytes()
+
+
+def test_an_unknown_reduction(tmp_path, files, images, load):
+    np.save(tmp_path / "pixels.npy", images[:1])
+    request = {"pixels": str(tmp_path / "pixels.npy"), "mean": MEAN, "std": STD, "start": 0, "stop": 1}
+    with pytest.raises(WorkerError, match="no such reduction: most"):
+        load(files["vgg.onnx"])[0].ask(
+            "evaluate", timeout=60, outputs=str(tmp_path / "out"), reduction="most", **request
+        )
 
 
 def test_images_are_normalised_bit_for_bit_as_everywhere_else(images):
@@ -246,7 +263,7 @@ def test_inputs_of_open_size_and_unknown_type_are_refused(tmp_path, load):
 def test_an_open_batch_is_one_image(tmp_path, load):
     value = (TensorProto.FLOAT, ["n", 3, 8, 8])
     reply = load(saved(graph([helper.make_node("Relu", ["x"], ["y"])], value, value), tmp_path))[1]
-    assert reply["input"]["shape"] == reply["output"]["shape"] == [1, 3, 8, 8]
+    assert reply["input"]["shape"] == reply["outputs"][0]["shape"] == [1, 3, 8, 8]
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
@@ -268,7 +285,7 @@ def test_a_memory_limit_fails_only_the_file_that_needs_more(tmp_path, files, loa
     # LiteRT says only that its delegate could not be prepared.
     assert caught.value.kind == ("memory" if suffix == ".onnx" else "runtime")
     assert len(str(caught.value).splitlines()) == 1
-    assert load(files[f"vgg{suffix}"], **limits)[1]["output"]["shape"] == [1, 5]
+    assert load(files[f"vgg{suffix}"], **limits)[1]["outputs"][0]["shape"] == [1, 5]
 
 
 def test_a_cpu_that_the_process_may_not_use(files, load):
@@ -328,8 +345,9 @@ def test_an_integer_input_without_a_scale_runs_but_takes_no_images(tmp_path, loa
     assert len(worker.ask("measure", timeout=60, runs=2)["samples_ns"]) == 2
     pixels = tmp_path / "pixels.npy"
     np.save(pixels, np.zeros((1, 8, 8, 3), np.uint8))
+    request = {"pixels": str(pixels), "mean": MEAN, "std": STD, "outputs": str(tmp_path / "out")}
     with pytest.raises(WorkerError, match="int8 without a scale"):
-        worker.ask("evaluate", timeout=60, pixels=str(pixels), mean=MEAN, std=STD, start=0, stop=1)
+        worker.ask("evaluate", timeout=60, start=0, stop=1, **request)
 
 
 # -- the file --

@@ -263,8 +263,8 @@ def halve(side, folder):
     left = write_rounded(source, rounded)
     images = _images(side, TRIED)
     return Halved(
-        check_same(rounded, images, lite).snr_db,
-        snr_db(run_onnx(source, images)[0], run_tflite(lite, images)),
+        check_same(rounded, images, lite)[0].snr_db,
+        snr_db(run_onnx(source, images)[0], run_tflite(lite, images)[0]),
         lite.stat().st_size / Path(folder, "model.tflite").stat().st_size,
         len(left),
     )
@@ -289,7 +289,7 @@ def quantize(side, folder):
     return Quantized(
         snr_db(reference, integers),
         snr_db(reference, run_alone(model, calibration, images)),
-        snr_db(integers, run_tflite(lite, images)),
+        snr_db(integers, run_tflite(lite, images)[0]),
         dict(Counter(node.op_type for node in nodes if node.output[0] in done.spec.kept)),
         len(nodes),
     )
@@ -331,7 +331,7 @@ def _exported(network, side, path, lite):
     with torch.no_grad():
         logits = network(torch.from_numpy(images)).numpy()
     assert np.isfinite(logits).all()
-    return snr_db(logits, run_onnx(path, images)[0]), snr_db(logits, run_tflite(lite, images))
+    return snr_db(logits, run_onnx(path, images)[0]), snr_db(logits, run_tflite(lite, images)[0])
 
 
 def _images(side, count, seed=0):

@@ -61,7 +61,7 @@ def both(model, folder, shape=SHAPE, rescaled=False, **options):
         write_qdq(quantized.model, quantized.spec, quantized_io=True), (inputs.astype(np.int16) + 128).astype(np.uint8)
     )[0]
     one = (one.astype(np.int16) - 128).astype(np.int8)
-    other = run_tflite(path, inputs)
+    other = run_tflite(path, inputs)[0]
     return one, other.transpose(0, 3, 1, 2) if other.ndim == 4 else other
 
 
@@ -172,7 +172,7 @@ def test_what_is_kept_is_an_island_in_both_runtimes(residual, tmp_path):
     path = tmp_path / "model.tflite"
     emit_tflite(quantized.model, path, quantization=quantized.spec)
     assert [operator.dtype for operator in describe(path).operators if operator.macs].count("float32") == 1
-    one, other = run_onnx(written, inputs)[0], run_tflite(path, inputs)
+    one, other = run_onnx(written, inputs)[0], run_tflite(path, inputs)[0]
     assert snr_db(one, other) >= 40
 
 

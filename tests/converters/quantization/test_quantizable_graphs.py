@@ -39,7 +39,7 @@ def quantized_files(model, folder, stretch=1.0):
 
 def in_both(graph, path, inputs):
     """What ONNX Runtime and LiteRT answer."""
-    return run_onnx(graph, inputs)[0], run_tflite(path, inputs).transpose(0, 3, 1, 2)
+    return run_onnx(graph, inputs)[0], run_tflite(path, inputs)[0].transpose(0, 3, 1, 2)
 
 
 def losses(model, folder, stretches):

@@ -53,7 +53,7 @@ def answers(model, folder):
     made, path = quantize(model, INPUTS), folder / "model.tflite"
     emit_tflite(made.model, path, quantization=made.spec)
     exact, one, other = run_onnx(model, INPUTS)[0], run_onnx(write_qdq(made.model, made.spec), INPUTS)[0], None
-    other = run_tflite(path, INPUTS)
+    other = run_tflite(path, INPUTS)[0]
     other = other.transpose(0, 3, 1, 2) if other.ndim == 4 else other
     alone = run_alone(model, INPUTS, INPUTS)
     step = made.spec.activations[model.graph.output[0].name].scale
@@ -109,7 +109,7 @@ def test_what_is_requantized_gives_the_same_integers(tmp_path):
     inputs = np.random.default_rng(0).integers(-128, 128, (8, *SHAPE)).astype(np.int8)
     unsigned = (inputs.astype(np.int16) + 128).astype(np.uint8)
     one = run_onnx(write_qdq(made.model, made.spec, quantized_io=True), unsigned)[0].astype(int) - 128
-    other = run_tflite(path, inputs).transpose(0, 3, 1, 2)
+    other = run_tflite(path, inputs)[0].transpose(0, 3, 1, 2)
     assert np.abs(one - other).max() <= 1
     assert (one == other).mean() >= 0.99
     assert describe(path).counts["QUANTIZE"] == 1
@@ -220,7 +220,7 @@ def assert_bias_holds(folder, kind, gamma, bias):
     assert made.spec.kept == {}
     emit_tflite(made.model, path, quantization=made.spec)
     exact, one = run_onnx(model, INPUTS)[0], run_onnx(write_qdq(made.model, made.spec), INPUTS)[0]
-    other = run_tflite(path, INPUTS)
+    other = run_tflite(path, INPUTS)[0]
     other = other.transpose(0, 3, 1, 2) if other.ndim == 4 else other
     first = next(node.output[0] for node in model.graph.node if node.op_type in ("Conv", "Gemm"))
     alone = snr_db(exact, run_alone(model, INPUTS, INPUTS, exact_channels={first: [2]}))

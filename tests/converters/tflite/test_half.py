@@ -32,7 +32,7 @@ def test_constants_are_halved_and_the_answers_stay(tmp_path, make, rank):
     emit_tflite(source, whole)
     inputs = samples(network.shape, 16)
     check_same(rounded, inputs, half)
-    expected, found = run_onnx(source, inputs)[0], run_tflite(half, inputs)
+    expected, found = run_onnx(source, inputs)[0], run_tflite(half, inputs)[0]
     assert 55 <= snr_db(expected, found) <= 90
     assert np.array_equal(expected.argmax(1), found.argmax(1))
     assert left == ()
@@ -64,8 +64,8 @@ class Difference(nn.Module):
 def test_a_file_is_right_however_much_float16_loses(tmp_path):
     source, rounded, half, _ = halved(Difference(), (3, 8, 8), tmp_path)
     inputs = samples((3, 8, 8), 8)
-    assert check_same(rounded, inputs, half).snr_db >= 90
-    assert snr_db(run_onnx(source, inputs)[0], run_tflite(half, inputs)) < 50
+    assert check_same(rounded, inputs, half)[0].snr_db >= 90
+    assert snr_db(run_onnx(source, inputs)[0], run_tflite(half, inputs)[0]) < 50
 
 
 @pytest.mark.parametrize("factor", [1e6, 1e-6])
@@ -82,7 +82,7 @@ def test_what_float16_cannot_hold_stays_float32(tmp_path, factor):
     assert set(left) == {"0.weight", "2.weight"}
     inputs = samples((3, 8, 8), 8)
     check_same(rounded, inputs, half)
-    assert snr_db(run_onnx(source, inputs)[0], run_tflite(half, inputs)) >= 60
+    assert snr_db(run_onnx(source, inputs)[0], run_tflite(half, inputs)[0]) >= 60
     assert [operator.dtype for operator in describe(half).operators if operator.macs] == ["float32"] * 2 + ["float16"]
 
 
@@ -101,7 +101,7 @@ def test_by_channel_no_channel_is_lost_that_others_make_up_for(tmp_path, factor)
         left = write_rounded(source, tmp_path / "rounded.onnx", by_channel=by_channel)
         emit_tflite(source, half, half=True, by_channel=by_channel)
         check_same(tmp_path / "rounded.onnx", inputs, half)
-        lost.append(snr_db(run_onnx(source, inputs)[0], run_tflite(half, inputs)))
+        lost.append(snr_db(run_onnx(source, inputs)[0], run_tflite(half, inputs)[0]))
     assert set(left) == {"0.weight", "2.weight"}
     assert lost[0] < 30
     assert lost[1] >= 60
@@ -161,6 +161,6 @@ def test_a_padded_maximum_stays_that_of_the_image(tmp_path):
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.MaxPool2d(3, 2, 1))
     source, _, path, _ = halved(network, (3, 9, 8), tmp_path)
     inputs = samples((3, 9, 8)) - 5  # negative: a maximum that is padded with anything above would show
-    expected, found = run_onnx(source, inputs)[0], run_tflite(path, inputs).transpose(0, 3, 1, 2)
+    expected, found = run_onnx(source, inputs)[0], run_tflite(path, inputs)[0].transpose(0, 3, 1, 2)
     assert np.isfinite(found).all()
     assert snr_db(expected, found) >= 55

@@ -54,9 +54,10 @@ def examples():
     for entry in document["entries"]:
         entry["flags"] = [{"flag": "noisy", "reason": "it spreads", "remedy": "stop other work"}]
         entry["profile"] = {"method": "runtime", "layers": [LAYER | {"kernel": "k", "flags": ["fallback"]}] * 2}
-        entry["agreement"] = dict.fromkeys(("max_abs", "max_relative", "snr_db"))
-        entry["agreement"] |= {"vectors": 8, "top1_equal": 7, "within_tolerance": False}
-        entry["accuracy"] = {"data": "sample", "samples": 9, "correct": 5, "top1": 0.5, "interval": [0.4, 0.6]}
+        missed = dict.fromkeys(("max_abs", "max_relative", "snr_db")) | {"vectors": 8, "within_tolerance": False}
+        entry["agreement"] = [missed | {"output": "logits", "classes_equal": 7}]
+        judged = {"metric": "top1", "value": 0.5, "interval": [0.4, 0.6], "unit": "share"}
+        entry["quality"] = [judged | {"data": "sample", "samples": 9}]
     failed = document["entries"][0] | {"bursts": [], "summary": None, "intervals": None, "profile": None}
     failed |= {"failure": {"kind": "signal", "message": "it was killed", "signal": "SIGKILL"}}
     emulated = document["entries"][0] | {"emulated": True, "device": "arm64", "counts": COUNTS}

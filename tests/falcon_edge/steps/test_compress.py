@@ -73,7 +73,7 @@ def test_every_layer_is_the_best_of_its_rank(standard, tmp_path, rank):
         assert error == pytest.approx(best_error(original[name], rank), abs=1e-6)
         assert errors[name] == pytest.approx(error, abs=1e-6)
     assert (manifest.parameters, manifest.macs) == (plan.planned_parameters, plan.planned_macs)
-    assert manifest.accuracy == ()
+    assert manifest.quality == ()
 
 
 def test_the_lineage_leads_back_to_the_standard_network(standard, compressed):
@@ -134,9 +134,9 @@ def test_batchnorm_statistics_are_those_of_the_data(standard, compressed, tmp_pa
 
 def test_accuracy_is_measured_on_the_test_images(compressed, stripes):
     opened = open_network(Choice(str(compressed)))
-    (measured,) = open_bundle(compressed).manifest.accuracy
+    (measured,) = open_bundle(compressed).manifest.quality
     assert measured.samples == 90
-    assert measured.top1 == accuracy(opened.module, Images(open_dataset(stripes).test, opened.input))
+    assert measured.value == accuracy(opened.module, Images(open_dataset(stripes).test, opened.input))
 
 
 def test_whitened_fits_the_outputs_on_the_data(standard, tmp_path, stripes):
@@ -167,7 +167,7 @@ def test_whitened_fits_the_outputs_on_the_data(standard, tmp_path, stripes):
 def test_fine_tuning_helps_and_is_recorded(standard, tmp_path, stripes):
     bare = compress_bundle(Choice(str(standard)), tmp_path / "bare", data=str(stripes), rank=1)
     tuned = compress_bundle(Choice(str(standard)), tmp_path / "tuned", data=str(stripes), rank=1, recipe=RECIPE)
-    assert tuned.accuracy[0].top1 > bare.accuracy[0].top1
+    assert tuned.quality[0].value > bare.quality[0].value
     assert (tuned.parameters, tuned.macs) == (bare.parameters, bare.macs)
     options = tuned.lineage.steps[-1].options
     best = options.pop("best_epoch")
@@ -292,7 +292,7 @@ def test_the_test_images_decide_nothing(standard, tmp_path, stripes):
         for name, data in (("one", stripes), ("other", tmp_path / "stripes.npz"))
     ]
     assert made[0].lineage == made[1].lineage
-    assert made[0].accuracy != made[1].accuracy
+    assert made[0].quality != made[1].quality
 
 
 class Stopped(Exception):

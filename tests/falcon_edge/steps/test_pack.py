@@ -42,7 +42,7 @@ def test_data_gives_labels_normalisation_and_images(tmp_path, choice, stripes):
     assert manifest.input.mean != (0.5,)
     assert manifest.golden.vectors[0].pixels_shape == (12, 12, 1)
     assert manifest.lineage.steps[0].data == "stripes.npz"
-    (measured,) = manifest.accuracy
+    (measured,) = manifest.quality
     assert (measured.data, measured.split, measured.samples) == ("stripes.npz", "test", 90)
 
 
@@ -113,8 +113,8 @@ def notices(call, *arguments, **choices):
 
 def test_top1_is_measured_and_a_guessed_normalisation_is_said(tmp_path, trained, standard, stripes):
     manifest, said = notices(pack_bundle, trained, tmp_path / "net", data=str(stripes))
-    (before,) = open_bundle(standard).manifest.accuracy
-    assert manifest.accuracy == (before,)
+    (before,) = open_bundle(standard).manifest.quality
+    assert manifest.quality == (before,)
     (guessed,) = said
     mean = ",".join(f"{number:.6g}" for number in manifest.input.mean)
     assert guessed.startswith(f"vgg8: its normalisation is a guess, the data's own (`mean` {mean} `std` ")
@@ -131,10 +131,10 @@ def test_a_normalisation_that_is_clearly_better_is_said(tmp_path, trained, strip
         said[0],
     )
     assert found is not None, said
-    assert float(found[1]) == pytest.approx(100 * manifest.accuracy[0].top1, abs=0.05)
+    assert float(found[1]) == pytest.approx(100 * manifest.quality[0].value, abs=0.05)
     right = replace(trained, mean=(float(found[4]),), std=(float(found[5]),))
     manifest, said = notices(pack_bundle, right, tmp_path / "right", data=str(stripes))
-    assert float(found[2]) == pytest.approx(100 * manifest.accuracy[0].top1, abs=0.05)
+    assert float(found[2]) == pytest.approx(100 * manifest.quality[0].value, abs=0.05)
     assert said == []
 
 

@@ -50,7 +50,7 @@ def test_two_phones_are_measured_at_once(two, exported):
     for results, device, phone in zip(found, devices, plugged, strict=True):
         assert results.options["device"] == device.name
         assert [entry.failure for entry in results.entries] == [None, None]
-        assert all(entry.agreement.within_tolerance for entry in results.entries)
+        assert all(entry.agreement[0].within_tolerance for entry in results.entries)
         assert list((phone.folder / "data/falcon-edge").glob("*.onnx"))  # what it ran was sent to it
         assert any("worker" in command for command in phone.commands)
         assert not phone.workers()

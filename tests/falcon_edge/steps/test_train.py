@@ -31,10 +31,10 @@ def right_answers(bundle, split):
 
 
 def test_it_learns_and_says_how_well(standard, stripes):
-    (measured,) = open_bundle(standard).manifest.accuracy
+    (measured,) = open_bundle(standard).manifest.quality
     assert (measured.data, measured.split, measured.samples) == ("stripes.npz", "test", 90)
-    assert measured.top1 == pytest.approx(right_answers(standard, open_dataset(stripes).test))
-    assert measured.top1 > 0.8
+    assert measured.value == pytest.approx(right_answers(standard, open_dataset(stripes).test))
+    assert measured.value > 0.8
 
 
 def test_the_lineage_is_the_recipe_and_the_epoch_that_was_kept(standard, recipe):
@@ -60,14 +60,14 @@ def test_the_test_images_decide_nothing(standard, tmp_path, stripes, choice, rec
     manifest = train_bundle(choice, str(tmp_path / "stripes.npz"), tmp_path / "standard", recipe)
     expected = open_bundle(standard).manifest
     assert manifest.lineage == expected.lineage
-    assert manifest.accuracy[0].top1 < expected.accuracy[0].top1
+    assert manifest.quality[0].value < expected.quality[0].value
 
 
 def test_without_test_images_there_is_no_accuracy(tmp_path, stripes, choice, recipe):
     arrays = {name: array for name, array in np.load(stripes).items() if "test" not in name}
     np.savez(tmp_path / "two.npz", **arrays)
     manifest = train_bundle(choice, str(tmp_path / "two.npz"), tmp_path / "net", replace(recipe, epochs=1))
-    assert manifest.accuracy == ()
+    assert manifest.quality == ()
 
 
 def test_without_validation_images_some_are_held_out(tmp_path, stripes, choice, recipe):
@@ -154,7 +154,7 @@ def test_a_packed_network_is_trained_on(tmp_path, stripes, choice, recipe):
     assert manifest.lineage.parent.name == "fresh"
     assert manifest.lineage.parent.identity == before.lineage.identity != manifest.lineage.identity
     assert manifest.lineage.role == "standard"
-    assert manifest.accuracy[0].top1 > 0.8
+    assert manifest.quality[0].value > 0.8
 
 
 def test_what_cannot_be_trained(compressed, standard, tmp_path, stripes, choice, recipe):

@@ -4,12 +4,13 @@ import sys
 
 import numpy as np
 import pytest
+from judged import by_top1
 from phone import Phone
 
 from converters import onnx_graph
 from converters.quantization.twin import probe as saturating
 from converters.runtimes import exact_twin
-from runtime_bench.bench import Candidate, Evaluation
+from runtime_bench.bench import Candidate
 from runtime_bench.devices.adb import AdbDevice
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.golden import GoldenVector, Tolerance
@@ -20,7 +21,7 @@ from runtime_bench.runtimes import runtime_for
 def candidate(images, tmp_path):
     """Makes candidates: a file with golden outputs of this machine, or of its twin where it saturates, and images."""
     np.save(tmp_path / "pixels.npy", images[:40])
-    evaluation = Evaluation("images", tmp_path / "pixels.npy", np.arange(40) % 5, (0.5,) * 3, (0.25,) * 3)
+    evaluation = by_top1("images", tmp_path / "pixels.npy", np.arange(40) % 5, (0.5,) * 3, (0.25,) * 3)
 
     def candidate(path, precision="fp32"):
         runtime, target = runtime_for(path.suffix).name, path.suffix[1:]
@@ -35,7 +36,7 @@ def candidate(images, tmp_path):
             worker.ask("load", timeout=60, path=source, runtime=runtime, threads=1, signed=signed)
             worker.ask("replay", timeout=60, inputs=[str(vector.input)], outputs=[str(vector.output)])
         same = Tolerance(rtol=0.0)
-        known = {"golden": (vector,), "tolerance": same, "evaluation": evaluation, "twin": twin}
+        known = {"golden": (vector,), "tolerances": (same,), "evaluation": evaluation, "twin": twin}
         return Candidate(path, runtime, path.stem, target, precision, **known)
 
     return candidate
@@ -50,7 +51,7 @@ def probe(tmp_path):
     image.tofile(vector.input)
     output.tofile(vector.output)
     return Candidate(
-        path, "onnxruntime", "probe", "onnx", "int8", golden=(vector,), tolerance=Tolerance(rtol=0.0, top1=False)
+        path, "onnxruntime", "probe", "onnx", "int8", golden=(vector,), tolerances=(Tolerance(rtol=0.0, classes=False),)
     )
 
 

@@ -51,7 +51,7 @@ def test_a_phone_gives_what_this_machine_gives(phone, candidates):
     for one, other in zip(there.entries, here.entries, strict=True):
         assert (one.failure, one.device) == (None, "adb:emulator-9999")
         assert one.summary.count >= 6
-        assert (one.accuracy, one.agreement, one.runtime) == (other.accuracy, other.agreement, other.runtime)
+        assert (one.quality, one.agreement, one.runtime) == (other.quality, other.agreement, other.runtime)
     assert there.before.kernel == here.before.kernel
     assert gone(phone.workers)
 

@@ -54,7 +54,7 @@ def test_a_phone_with_the_app_gives_what_this_machine_gives(phone, candidates):
     for one, other in zip(there.entries, here.entries, strict=True):
         assert (one.failure, one.device) == (None, "adb")
         assert {(burst.process, burst.round) for burst in one.bursts} == {(0, 0), (0, 1), (1, 0), (1, 1)}
-        assert (one.accuracy, one.agreement) == (other.accuracy, other.agreement)
+        assert (one.quality, one.agreement) == (other.quality, other.agreement)
     assert (there.before.battery, there.before.thermal_status) == ("87%, discharging", 1)
     starts = [command for command in phone.commands if "force-stop" in command]
     assert len(starts) >= 4  # a fresh process for every model and process

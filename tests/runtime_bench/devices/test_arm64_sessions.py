@@ -94,7 +94,7 @@ def app(phone, machine):
 @pytest.fixture
 def close(candidates):
     """fp32 in both formats: ARM adds the same numbers in another order."""
-    return [replace(candidate, tolerance=Tolerance(rtol=1e-5)) for candidate in candidates]
+    return [replace(candidate, tolerances=(Tolerance(rtol=1e-5),)) for candidate in candidates]
 
 
 @pytest.fixture
@@ -117,9 +117,9 @@ def checked(probe, there, candidates):
     here = bench(candidates, LocalDevice(), QUICK, probe=probe)
     for one, other in zip(there.entries, here.entries, strict=True):
         assert (one.failure, one.emulated) == (None, False)
-        assert one.agreement.within_tolerance
-        assert (one.accuracy, one.runtime) == (other.accuracy, other.runtime)
-        assert one.accuracy.samples == 40
+        assert one.agreement[0].within_tolerance
+        assert (one.quality, one.runtime) == (other.quality, other.runtime)
+        assert one.quality[0].samples == 40
         assert one.summary.count >= QUICK.runs
     for state in (there.before, there.after):
         assert (state.machine, state.cores, state.governor) == ("aarch64", CORES, GOVERNOR)
@@ -176,7 +176,7 @@ def test_int8_on_a_board_has_the_same_bits_and_clean_leaves_nothing(board, int8,
     with closing(SshDevice("ssh://board", clean=True)) as device:
         there = bench(int8, device, QUICK)
     check(there, int8)
-    assert all(entry.agreement.max_abs == 0 for entry in there.entries)
+    assert all(entry.agreement[0].max_abs == 0 for entry in there.entries)
     assert not (board.home / ".cache/falcon-edge").exists()
 
 
@@ -192,7 +192,7 @@ def test_additions_in_int8_round_on_a_board_as_arm_does(ssh, candidate, tmp_path
     onnx_graph.save(with_arm_rounding(signed_twin(quantized)), rounded)
     plain = replace(candidate(path, "int8"), evaluation=None)
     found = bench([replace(plain, rounded=rounded), plain], ssh, QUICK).entries
-    assert (found[0].failure, found[0].agreement.max_abs) == (None, 0)
+    assert (found[0].failure, found[0].agreement[0].max_abs) == (None, 0)
     assert found[1].failure.kind == "wrong-outputs"
 
 
@@ -248,7 +248,7 @@ def test_int8_by_the_app_has_the_same_bits_and_clean_removes_it(app, int8, check
     with closing(AdbDevice("adb", clean=True)) as device:
         there = bench(int8, device, QUICK)
     check(there, int8)
-    assert all(entry.agreement.max_abs == 0 for entry in there.entries)
+    assert all(entry.agreement[0].max_abs == 0 for entry in there.entries)
     assert not AdbDevice("adb").has_app
     assert not (app.folder / "data/falcon-edge").exists()
 
@@ -258,7 +258,7 @@ def test_a_phone_with_python_answers_as_this_machine(phone, close, int8, check):
     with closing(AdbDevice("adb", clean=True)) as device:
         there = bench([*close, *int8], device, QUICK)
     check(there, [*close, *int8])
-    assert all(entry.agreement.max_abs == 0 for entry in there.entries[len(close) :])
+    assert all(entry.agreement[0].max_abs == 0 for entry in there.entries[len(close) :])
     assert gone(phone.workers)
     assert not (phone.folder / "data/falcon-edge").exists()
 

@@ -55,8 +55,8 @@ def test_a_board_gives_what_this_machine_gives(board, device, candidates):
         assert (one.failure, one.device, one.emulated) == (None, "ssh://board", False)
         assert one.summary.count >= 6
         assert {burst.process for burst in one.bursts} == {0, 1}
-        assert (one.accuracy, one.agreement, one.runtime) == (other.accuracy, other.agreement, other.runtime)
-        assert one.agreement.max_abs == 0
+        assert (one.quality, one.agreement, one.runtime) == (other.quality, other.agreement, other.runtime)
+        assert one.agreement[0].max_abs == 0
         assert one.memory.peak > one.memory.after_load // 2
         assert one.cpus == other.cpus
     assert there.before.cpu == local_environment().cpu
@@ -263,11 +263,11 @@ def test_a_full_disk(board, device, files):
 def test_the_oldest_python_with_the_last_runtimes_for_it(board, files, candidates, request):
     python = environment("python-3.8", request.config.cache, OLDEST_PYTHON).folder / "bin/python"
     board.answer_by(f'exec {python} "$@"')
-    close = [replace(candidate, tolerance=Tolerance(rtol=1e-5)) for candidate in candidates]
+    close = [replace(candidate, tolerances=(Tolerance(rtol=1e-5),)) for candidate in candidates]
     with closing(SshDevice("ssh://board")) as device:
         there = bench(close, device, QUICK)
     assert there.before.python.startswith("3.8.")
-    assert [(entry.failure, entry.agreement.within_tolerance) for entry in there.entries] == [(None, True)] * 2
+    assert [(entry.failure, entry.agreement[0].within_tolerance) for entry in there.entries] == [(None, True)] * 2
     found = [(entry.runtime.package, entry.runtime.version) for entry in there.entries]
     assert found == [("onnxruntime", "1.19.2"), ("tflite-runtime", "2.14.0")]
-    assert all(entry.summary.count >= 6 and entry.accuracy.samples == 40 for entry in there.entries)
+    assert all(entry.summary.count >= 6 and entry.quality[0].samples == 40 for entry in there.entries)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runtime_bench.results import Accuracy, Agreement, Counts, Flag, Layer, Memory, Peaks, Profile
+from runtime_bench.results import Agreement, Counts, Flag, Layer, Memory, Peaks, Profile, Quality
 from runtime_bench.stats import intervals
 
 
@@ -41,11 +41,26 @@ def full(entry, compressed, results):
                 name,
                 samples,
                 memory=Memory(bare=10**7, before_load=2 * 10**7, after_load=3 * 10**7, peak=4 * 10**7),
-                accuracy=Accuracy(
-                    data="sample", samples=100, correct=90, top1=share, interval=(share - 0.1, share + 0.05)
+                quality=(
+                    Quality(
+                        metric="top1",
+                        value=share,
+                        interval=(share - 0.1, share + 0.05),
+                        data="sample",
+                        samples=100,
+                        unit="share",
+                    ),
                 ),
-                agreement=Agreement(
-                    vectors=8, max_abs=0.0, max_relative=0.0, snr_db=None, top1_equal=8, within_tolerance=True
+                agreement=(
+                    Agreement(
+                        output="logits",
+                        vectors=8,
+                        max_abs=0.0,
+                        max_relative=0.0,
+                        snr_db=None,
+                        classes_equal=8,
+                        within_tolerance=True,
+                    ),
                 ),
                 flags=(Flag(flag="noisy", reason="it spreads", remedy="stop other work"),),
                 profile=Profile(method="runtime", layers=tuple(layers), remainder_ns=1.0),

@@ -106,7 +106,7 @@ def test_two_runs_on_one_machine_are_told_apart(full):
 def test_everything_has_its_section(full):
     found = sections(contents([full()]))
     assert list(found) == [
-        "comparison", "latency", "layers", "accuracy", "memory", "validity", "environment", "lineage",
+        "comparison", "latency", "layers", "quality", "memory", "validity", "environment", "lineage",
     ]  # fmt: skip
     plots = [figure.name for section in found.values() for figure in section.figures]
     assert plots == ["speedups", "distributions", "layers-1", "roofline-1", "trade", "memory"]
@@ -123,7 +123,7 @@ def test_what_was_not_measured_is_left_out_or_said(entry, compressed, results):
     assert {"layers", "accuracy", "emulation"}.isdisjoint(found)
     assert found["validity"].says == "No figure was flagged as doubtful."
     assert "Energy was not measured" in found["latency"].says
-    assert facts(report.headlines[0])["Top-1"].figure == "not measured"
+    assert facts(report.headlines[0])["Quality"].figure == "not measured"
     assert [table.title for table in found["memory"].tables] == ["File and resident memory"]
 
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from arm64 import emulated, userland
+from judged import by_top1
 from networks import samples
 
-from runtime_bench.bench import Candidate, Evaluation, Protocol, bench
+from runtime_bench.bench import Candidate, Protocol, bench
 from runtime_bench.devices.arm64.cpus import DEFAULT
 from runtime_bench.devices.arm64.device import EmulatedArm64
 from runtime_bench.devices.local import LocalDevice
@@ -42,7 +43,7 @@ class Mistaken(EmulatedArm64):
 def evaluation(tmp_path_factory, images):
     path = tmp_path_factory.mktemp("pixels") / "pixels.npy"
     np.save(path, images[:25])
-    return Evaluation("images", path, np.arange(25) % 5, (0.4, 0.5, 0.3), (0.2, 0.25, 0.3))
+    return by_top1("images", path, np.arange(25) % 5, (0.4, 0.5, 0.3), (0.2, 0.25, 0.3))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def scratch(tmp_path_factory):
 @pytest.fixture(scope="module")
 def measured(files, golden, evaluation, scratch):
     """vgg.onnx with golden vectors and images, vgg.tflite with nothing; and both natively."""
-    known = candidate(files["vgg.onnx"], golden=golden, tolerance=Tolerance(rtol=1e-4), evaluation=evaluation)
+    known = candidate(files["vgg.onnx"], golden=golden, tolerances=(Tolerance(rtol=1e-4),), evaluation=evaluation)
     candidates = [known, candidate(files["vgg.tflite"])]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tempfile.tempdir", str(scratch))
@@ -92,10 +93,10 @@ def test_nothing_emulated_is_a_latency(measured):
 
 def test_answers_are_those_of_this_host(measured):
     there, here = (results.entries[0] for results in measured)
-    assert there.agreement.within_tolerance
-    assert there.agreement.max_relative < 1e-5
-    assert there.accuracy == here.accuracy
-    assert there.accuracy.samples == 25
+    assert there.agreement[0].within_tolerance
+    assert there.agreement[0].max_relative < 1e-5
+    assert there.quality == here.quality
+    assert there.quality[0].samples == 25
 
 
 def test_one_inference_is_counted(measured):
@@ -156,7 +157,7 @@ def test_what_was_counted_is_taken_over(measured, files):
 def test_outputs_that_differ_from_this_hosts_fail(files):
     entry = bench([candidate(files["vgg.tflite"])], Mistaken(files["falcon.tflite"]), QUICK).entries[0]
     assert entry.failure.kind == "wrong-outputs"
-    assert "of the largest off those of this host; " in entry.failure.message
+    assert "of the largest off those of this host" in entry.failure.message
     assert entry.counts is None
 
 
@@ -165,7 +166,7 @@ def test_classes_that_differ_from_this_hosts_fail(files, golden, evaluation, tmp
     other = replace(evaluation, pixels=tmp_path / "mirrored.npy")
     np.save(other.pixels, np.load(evaluation.pixels)[::-1])
     device = Mistaken(other.pixels)
-    known = candidate(files["vgg.onnx"], golden=golden, tolerance=Tolerance(rtol=1e-4), evaluation=evaluation)
+    known = candidate(files["vgg.onnx"], golden=golden, tolerances=(Tolerance(rtol=1e-4),), evaluation=evaluation)
     failure = bench([known], device, QUICK).entries[0].failure
     assert failure.kind == "wrong-outputs"
     assert "of 25 images have another class on this host, image " in failure.message
