@@ -1,3 +1,49 @@
 """Compress a trained CNN with FALCON, export it, and prove on the device that it got faster."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from falcon_edge.data import Dataset, Split, open_dataset
+    from falcon_edge.network import Network
+    from falcon_edge.steps.bench import BenchRequest, Selection, bench
+    from falcon_edge.steps.check import check_models
+    from falcon_edge.steps.compress import compress, compress_bundle
+    from falcon_edge.steps.export import export_bundle
+    from falcon_edge.steps.opening import Choice, open_network
+    from falcon_edge.steps.pack import pack, pack_bundle
+    from falcon_edge.steps.quantize import Int8
+    from falcon_edge.steps.train import train, train_bundle
+    from falcon_edge.steps.tuning import tuned
+    from falcon_edge.steps.writing import save
+
 __version__ = "0.1.0"
+
+# What there is for Python, and where: torch is imported when it is asked for, not before.
+PLACES = {
+    "data": ("Dataset", "Split", "open_dataset"),
+    "network": ("Network",),
+    "steps.bench": ("BenchRequest", "Selection", "bench"),
+    "steps.check": ("check_models",),
+    "steps.compress": ("compress", "compress_bundle"),
+    "steps.export": ("export_bundle",),
+    "steps.opening": ("Choice", "open_network"),
+    "steps.pack": ("pack", "pack_bundle"),
+    "steps.quantize": ("Int8",),
+    "steps.train": ("train", "train_bundle"),
+    "steps.tuning": ("tuned",),
+    "steps.writing": ("save",),
+}
+
+__all__ = [
+    "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Selection", "Split", "bench", "check_models", "compress",
+    "compress_bundle", "export_bundle", "open_dataset", "open_network", "pack", "pack_bundle", "save", "train",
+    "train_bundle", "tuned",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    for place, names in PLACES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{place}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

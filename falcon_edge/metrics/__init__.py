@@ -15,8 +15,8 @@ __all__ = ["METRICS", "Metric", "Outputs", "Own", "OwnFunction", "Quality", "fid
 def metric_named(metric: str | OwnFunction, load: Callable[[str], OwnFunction] | None = None) -> Metric:
     """A metric by name, or a user's function as one; load: finds the function of `module:function`.
 
-    A user's function may say `higher_is_better = False` and `unit` ("share", "dB") as attributes of it. Raises
-    BadInput for a name that is none.
+    A user's function may say `higher_is_better = False` and `unit` ("share", "dB") as attributes of it. An object with
+    `per_image` and `together` may stand for one (see Own). Raises BadInput for a name that is none.
     """
     if isinstance(metric, str):
         if metric in METRICS:
@@ -26,9 +26,11 @@ def metric_named(metric: str | OwnFunction, load: Callable[[str], OwnFunction] |
         name, function = metric, load(metric)
     else:
         name, function = getattr(metric, "__name__", type(metric).__name__), metric
-    if not callable(function):
+    apart = all(callable(getattr(function, part, None)) for part in ("per_image", "together"))
+    if not apart and not callable(function):
         raise BadInput(f"{name}: is not a function of (outputs, targets)")
     unit: Unit = getattr(function, "unit", "")
     if unit not in get_args(Unit):
         raise BadInput(f"{name}: its unit is {unit!r}; a metric has one of {', '.join(map(repr, get_args(Unit)))}")
-    return Own(name, function, bool(getattr(function, "higher_is_better", True)), unit)
+    per_image, together = (function.per_image, function.together) if apart else (None, function)
+    return Own(name, together, bool(getattr(function, "higher_is_better", True)), unit, per_image=per_image)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from falcon_edge.metrics.quality import OWN_RESAMPLES, Quality, Unit, over_image
 
 PART = 1 << 24  # numbers that are computed with at a time
 Outputs = Mapping[str, np.ndarray]
-OwnFunction = Callable[[np.ndarray | Outputs, np.ndarray], float]
+OwnFunction = Any  # (outputs, targets) -> a number, or an object with the two parts of it: see Own
 
 
 class Metric(Protocol):
@@ -91,13 +91,19 @@ class PerImage:
 
 @dataclass(frozen=True)
 class Own:
-    """A user's function over arrays: (outputs, targets) -> a number; several outputs come as a dict by name."""
+    """A user's function over arrays: (outputs, targets) -> a number; several outputs come as a dict by name.
+
+    Its interval needs it for hundreds of choices of the images. Where most of the work is for each image alone, it can
+    be two functions: per_image(outputs, targets) -> what each of N images adds, N objects; and the function itself, of
+    a list of so many of these.
+    """
 
     name: str
-    function: OwnFunction
+    function: Callable[..., float]
     higher_is_better: bool = True
     unit: Unit = ""
     only_classes: bool = False
+    per_image: Callable[..., Sequence[Any]] | None = None
 
     def quality(self, outputs: Outputs, targets: np.ndarray) -> Quality:
         """See Metric.quality. The interval is by bootstrap, for which the function is called again and again."""
@@ -105,24 +111,39 @@ class Own:
             if len(output) != len(targets) or not len(targets):
                 raise BadInput(f"{self.name}: {name} has {len(output)} images, the targets {len(targets)}")
 
+        parts: Sequence[Any] | None = None
+        if self.per_image is not None:
+            parts = self._called(self.per_image, _alone(outputs), targets)
+            if not isinstance(parts, Sequence | np.ndarray) or len(parts) != len(targets):
+                raise BadInput(f"{self.name}: per_image gives something else than a part for each of the images")
+
         def figure(images: np.ndarray) -> float:
+            if parts is not None:
+                return self._number(self._called(self.function, [parts[image] for image in images]))
             chosen = {name: output[images] for name, output in outputs.items()}
-            return self._called(next(iter(chosen.values())) if len(chosen) == 1 else chosen, targets[images])
+            return self._number(self._called(self.function, _alone(chosen), targets[images]))
 
         value = _finite(self.name, figure(np.arange(len(targets))))
         interval = over_images(figure, len(targets), OWN_RESAMPLES)
         return Quality(self.name, value, interval, len(targets), self.higher_is_better, self.unit)
 
-    def _called(self, outputs: np.ndarray | Outputs, targets: np.ndarray) -> float:
+    def _called(self, function: Callable[..., Any], *given: Any) -> Any:
         try:
-            found = self.function(outputs, targets)
+            return function(*given)
         except (Exception, SystemExit) as error:  # a user's code may raise anything
             text = " ".join(str(error).split()) or "no message"
             raise BadInput(f"{self.name}: the metric raised {type(error).__name__}: {text}") from error
+
+    def _number(self, found: Any) -> float:
         try:
             return float(found)
         except (TypeError, ValueError) as error:
             raise BadInput(f"{self.name}: the metric gives a {type(found).__name__}, not a number") from error
+
+
+def _alone(outputs: Outputs) -> np.ndarray | Outputs:
+    """The only output there is, or all of them by name."""
+    return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:

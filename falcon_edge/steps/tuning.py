@@ -1,15 +1,18 @@
 """Training as a part of a verb: the data's splits, the run, and what the bundle says about it."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from falcon_edge.data import Dataset
+from falcon_edge.manifest import Step
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.progress import Progress
+from falcon_edge.steps.judging import MetricChoice, measured_quality
 from falcon_edge.training.fit import Recipe, fit
 from falcon_edge.training.history import History
 from falcon_edge.training.images import Images
@@ -39,6 +42,30 @@ def tune(
     if history.best == 0:
         notice(_no_better(history))
     return history, asdict(recipe) | {"learning_rate": history.learning_rate, "best_epoch": history.best}
+
+
+def tuned(
+    network: Network,
+    dataset: Dataset | None = None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    metric: MetricChoice = None,
+) -> Network:
+    """A network whose module was tuned by a loop of the user's: its step says so, and its quality is measured anew.
+
+    options: what is to be known of the loop. dataset: with the network's classes. Raises BadInput as `compress` does.
+    """
+    said = {"tuned": dict(options or {})} | met(dataset)
+    quality = (
+        ()
+        if dataset is None or dataset.test is None or dataset.kind is None
+        else (measured_quality(network, dataset, "test", dataset.test, metric))
+    )
+    if network.step is None:
+        data = None if dataset is None else dataset.name
+        return network.after(Step(verb="tune", options=said, data=data), quality=quality)
+    step = network.step.model_copy(update={"options": network.step.options | said})
+    return replace(network, step=step, quality=quality, training=None)
 
 
 def met(dataset: Dataset | None) -> dict[str, Any]:

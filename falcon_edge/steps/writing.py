@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import platform
+from pathlib import Path
 
 from torch import nn
 
@@ -14,11 +15,17 @@ from falcon_edge.falcon.plan import Plan, make_plan
 from falcon_edge.manifest import Golden, Lineage, Manifest
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
-from falcon_edge.place import Place
+from falcon_edge.place import Place, hold
 from falcon_edge.steps.golden import golden_inputs
 from falcon_edge.steps.trust import record
 
 TOOLS = ("torch", "numpy", "onnx", "onnxruntime", "onnxsim", "ai-edge-litert", "safetensors")
+
+
+def save(network: Network, path: Path, dataset: Dataset | None = None, *, force: bool = False) -> Manifest:
+    """Write a network in memory as a bundle at `path`, with `force` in the place of an earlier one: `write_network`."""
+    with hold(path, force=force) as place:
+        return write_network(place, network, dataset)
 
 
 def write_network(place: Place, network: Network, dataset: Dataset | None) -> Manifest:

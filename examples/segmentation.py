@@ -1,0 +1,86 @@
+"""A small U-Net on shapes: trained, compressed by FALCON, fine-tuned by a loop of its own, and kept as bundles.
+
+    python examples/shapes.py shapes
+    python examples/segmentation.py shapes/masks.npz OUTPUT [--epochs 12] [--tune 6] [--ranks 1 2]
+
+Writes OUTPUT/standard.falcon and OUTPUT/rank1.falcon, OUTPUT/rank2.falcon, which `falcon-edge export` and `bench` take.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from own_loop import Data, compressed_and_tuned, fitted, packed
+from torch import Tensor, nn
+from torch.nn import functional
+
+CLASSES, WIDTH = 5, 16
+
+
+def block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """Two 3x3 convolutions."""
+    layers: list[nn.Module] = []
+    for given, step in ((inputs, stride), (outputs, 1)):
+        layers += [nn.Conv2d(given, outputs, 3, step, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+class UNet(nn.Module):
+    """Four levels, the finest at half the image's size; the map (N, CLASSES, H, W) is brought to the image's."""
+
+    def __init__(self, classes: int = CLASSES, width: int = WIDTH):
+        super().__init__()
+        widths = [width * 2**level for level in range(4)]
+        self.down = nn.ModuleList(block(given, made, 2) for given, made in zip([3, *widths], widths, strict=False))
+        self.up = nn.ModuleList(
+            block(below + beside, beside) for below, beside in zip(widths[:0:-1], widths[-2::-1], strict=True)
+        )
+        self.head = nn.Conv2d(width, classes, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The scores of every class for every pixel."""
+        seen = []
+        for down in self.down:
+            x = down(x)
+            seen.append(x)
+        for up, beside in zip(self.up, seen[-2::-1], strict=True):
+            x = up(torch.cat([functional.interpolate(x, scale_factor=2.0), beside], 1))
+        return functional.interpolate(self.head(x), scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def unet() -> UNet:
+    """The network, for `falcon-edge pack segmentation:unet`."""
+    return UNet()
+
+
+def loss(network: nn.Module, images: Tensor, masks: Tensor, teacher: nn.Module | None) -> Tensor:
+    """Cross entropy of every pixel; with a teacher, half of it by the teacher's scores."""
+    scores = network(images)
+    found = functional.cross_entropy(scores, masks.long())
+    if teacher is None:
+        return found
+    with torch.no_grad():
+        wanted = functional.softmax(teacher(images) / 2, 1)
+    return (found + 4 * functional.cross_entropy(scores / 2, wanted)) / 2
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--tune", type=int, default=6)
+    parser.add_argument("--ranks", type=int, nargs="*", default=[1, 2])
+    options = parser.parse_args()
+    data = Data.of(options.data)
+    weights = fitted(unet(), data, loss, epochs=options.epochs, file=options.output / "standard.pt")
+    packed("segmentation:unet", weights, data, options.output / "standard")
+    for rank in options.ranks:
+        compressed_and_tuned(
+            options.output / "standard", rank, data, loss, options.tune, options.output / f"rank{rank}"
+        )
+
+
+if __name__ == "__main__":
+    main()
