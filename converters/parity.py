@@ -117,6 +117,19 @@ def check_same(
     return found
 
 
+def check_cut(
+    whole: Path, values: Sequence[str], samples: np.ndarray, path: Path, *, max_relative: float = 1e-4
+) -> tuple[Parity, ...]:
+    """A file that ends with `values` of a whole network against what these are there; of each. Raises ParityError."""
+    model = onnx_graph.load(whole)
+    known = {value.name for value in model.graph.output}
+    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in values if name not in known)
+    found = measure_all(run_onnx(model, samples, outputs=list(values)), run_onnx(path, samples))
+    if not all(parity.within(max_relative, 90.0) for parity in found):
+        raise ParityError(f"{path.name} differs from the whole network by {_worst(found, path)}")
+    return found
+
+
 def _worst(found: Sequence[Parity], path: Path) -> str:
     """The output that is furthest off, in words; the file has the names."""
     place = min(range(len(found)), key=lambda each: (found[each].unequal is not None, found[each].snr_db))

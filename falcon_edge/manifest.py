@@ -62,12 +62,14 @@ class Lineage(Document):
 class Output(Document):
     """An output of the network, its shape without that of the batch: in exported files one image is the batch.
 
-    kind: classes (a score for each), map (channels, height, width), or values (all else).
+    kind: classes (a score for each), map (channels, height, width), or values (all else). node: of an output that is
+    cut out of the network's graph, what it is called there.
     """
 
     name: str
     shape: tuple[int, ...]
     kind: Literal["classes", "map", "values"]
+    node: str | None = None
 
 
 class IntegerValue(Document):
@@ -278,6 +280,7 @@ class Manifest(Document):
     input: InputSpec
     labels: tuple[str, ...]
     outputs: tuple[Output, ...]
+    head: tuple[Output, ...] = Field(default=(), description="what exported files give, where they end before these")
     lineage: Lineage
     parameters: int
     macs: int
@@ -295,10 +298,15 @@ class Manifest(Document):
             name=self.name,
             input=self.input,
             labels=self.labels,
-            outputs=self.outputs,
+            outputs=self.given,
             quantization=quantization,
             lineage=self.lineage,
         )
+
+    @property
+    def given(self) -> tuple[Output, ...]:
+        """The outputs of exported files."""
+        return self.head or self.outputs
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -2,9 +2,9 @@
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -129,18 +129,26 @@ def outputs_of(source: str, module: nn.Module, inputs: Tensor) -> tuple[Output, 
     other = answers(source, module, noise.to(inputs.dtype))
     shapes, others = ({name: tuple(tensor.shape) for name, tensor in each.items()} for each in (found, other))
     if shapes != others:
-        name = next((name for name in shapes if shapes[name] != others.get(name)), next(iter(others)))
+        name = next(name for name in {**shapes, **others} if shapes.get(name) != others.get(name))
         raise BadInput(
             f"{source}: its output {name} has the shape {shapes.get(name)} for one image and {others.get(name)} for "
             "another; give outputs of one shape (what chooses among them, such as NMS, comes after the network)"
         )
-    return tuple(Output(name=name, shape=shape[1:], kind=_kind(shape[1:])) for name, shape in shapes.items())
+    return described((name, shape[1:]) for name, shape in shapes.items())
 
 
-def _kind(shape: tuple[int, ...]) -> Any:
-    if len(shape) == 1:
-        return "classes"
-    return "map" if len(shape) == 3 else "values"
+def described(shapes: Iterable[tuple[str, tuple[int, ...]]], nodes: Sequence[str] = ()) -> tuple[Output, ...]:
+    """Outputs by their names and shapes for one image; nodes: see Output, of each.
+
+    The first, where it is a row, is one of classes: what metrics are of. Another row may be anything.
+    """
+    found = []
+    for place, (name, shape) in enumerate(shapes):
+        kind: Literal["classes", "map", "values"] = "map" if len(shape) == 3 else "values"
+        if len(shape) == 1 and place == 0:
+            kind = "classes"
+        found.append(Output(name=name, shape=shape, kind=kind, node=nodes[place] if nodes else None))
+    return tuple(found)
 
 
 def check_one_input(source: str, module: nn.Module) -> None:

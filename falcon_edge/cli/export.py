@@ -81,6 +81,14 @@ def export(
     measure: Annotated[
         bool, typer.Option("--measure", help="Time int8 against fp32 on this machine, for the advice.")
     ] = False,
+    head_only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--head-only",
+            metavar="NODE",
+            help="End the files with this node of the graph (repeat for several heads); the app does the rest.",
+        ),
+    ] = None,
     dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch of .onnx free.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse what is otherwise a warning.")] = False,
     trust_code: options.TrustCode = False,
@@ -121,6 +129,7 @@ def export(
                 targets,
                 precisions,
                 int8=int8,
+                head_only=head_only or (),
                 dynamic_batch=dynamic_batch,
                 strict=strict,
                 trust_code=trust_code,

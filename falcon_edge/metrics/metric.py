@@ -36,6 +36,9 @@ class Metric(Protocol):
     def only_classes(self) -> bool:
         """Whether it asks for the classes of the first output alone: these may come as whole numbers (N, ...)."""
 
+    def check(self, shape: tuple[int, ...], targets: np.ndarray) -> None:
+        """Raise BadInput, naming the metric, for targets that do not go with a first output of this shape (N, ...)."""
+
     def quality(self, outputs: Outputs, targets: np.ndarray) -> Quality:
         """The figure on images: outputs by name, (N, ...) each, and targets (N, ...).
 
@@ -79,6 +82,13 @@ class PerImage:
         value = _finite(self.name, figure(np.arange(len(targets))))
         return self._quality(value, over_images(figure, len(targets)), len(targets))
 
+    def check(self, shape: tuple[int, ...], targets: np.ndarray) -> None:
+        """See Metric.check: whatever outputs are, all that can be wrong is wrong of zeros, too."""
+        try:
+            self._parts(np.broadcast_to(np.float32(0), shape), targets)
+        except ValueError as error:
+            raise BadInput(f"{self.name}: {error}") from error
+
     def _parts(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Of some images at a time: in float64 all of them may be many times as large."""
         size = max(1, PART // max(1, outputs[0].size))
@@ -104,6 +114,9 @@ class Own:
     unit: Unit = ""
     only_classes: bool = False
     per_image: Callable[..., Sequence[Any]] | None = None
+
+    def check(self, shape: tuple[int, ...], targets: np.ndarray) -> None:
+        """Nothing: what a user's function takes only its call tells."""
 
     def quality(self, outputs: Outputs, targets: np.ndarray) -> Quality:
         """See Metric.quality. The interval is by bootstrap, for which the function is called again and again."""

@@ -256,7 +256,7 @@ def _of_bundle(path: Path, selection: Selection, evaluations: Evaluations | None
         evaluation = evaluations.evaluation(
             manifest.input,
             manifest.labels,
-            manifest.outputs,
+            manifest.given,
             bundle.path,
             _identities(manifest.lineage),
             onnx or next(iter(floats), None),
@@ -286,7 +286,7 @@ def _exported(bundle: Bundle, export: Export, runtime: str, evaluation: Evaluati
         parent=None if lineage.parent is None else lineage.parent.identity,
         parameters=manifest.parameters,
         macs=manifest.macs,
-        outputs=_meanings(manifest.outputs, manifest.quantization),
+        outputs=_meanings(manifest.given, manifest.quantization),
         golden=tuple(
             GoldenVector(bundle.file(vector.input), bundle.file(vector.outputs[export.file]))
             for vector in manifest.golden.vectors

@@ -12,7 +12,7 @@ from converters.parity import usual
 from falcon_edge.data import ClassMap, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.manifest import Output
-from falcon_edge.metrics import Outputs
+from falcon_edge.metrics import Outputs, Own
 from falcon_edge.preprocessing import InputSpec, batch_pixels, normalise
 from falcon_edge.steps.judging import Judge, MetricChoice, judge_for, named
 from runtime_bench.bench import Evaluation
@@ -78,7 +78,7 @@ class Evaluations:
         judge = judge_for(split, spec, outputs, self._metric, where=str(self._test.source))
         if judge.metric is None:
             self._compared[path] = identities
-        elif self._metric is not None and trial is not None:
+        elif isinstance(judge.metric, Own) and trial is not None:
             _try(judge, trial, pixels, spec)
 
         def score(answers: Sequence[np.ndarray]) -> list[Quality]:

@@ -14,9 +14,10 @@ import torch
 from converters.agreement import differences
 from converters.errors import ConversionError, ParityError
 from converters.formats import FORMATS, ONNX, Format, Source
+from converters.head import cut_to, refuse_choosing
 from converters.inspect import describe
 from converters.onnx_export import export_onnx
-from converters.parity import Parity, check_onnx, check_same, measure_all, run, usual
+from converters.parity import Parity, check_cut, check_onnx, check_same, measure_all, run, usual
 from converters.quantization.qdq import as_signed, as_unsigned, write_qdq
 from converters.quantization.quantize import Quantized
 from converters.quantization.spec import TensorQuantization
@@ -27,7 +28,7 @@ from falcon_edge.errors import BadInput
 from falcon_edge.manifest import LayerLosses, Manifest, Output, Precision, Quantization, Tolerance
 from falcon_edge.metrics import Quality
 from falcon_edge.notices import notice
-from falcon_edge.outputs import flattened
+from falcon_edge.outputs import described, flattened
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.advise import advise, measured_speed
 from falcon_edge.steps.ledger import Ledger, Made
@@ -59,6 +60,7 @@ def export_bundle(
     precisions: Sequence[str] = ("fp32",),
     *,
     int8: Int8 | None = None,
+    head_only: Sequence[str] = (),
     dynamic_batch: bool = False,
     strict: bool = False,
     trust_code: bool = False,
@@ -68,7 +70,8 @@ def export_bundle(
 
     fp32 is compared with torch, .ort and .tflite with the .onnx of their precision, fp16 with the fp32 .onnx whose
     constants are rounded; int8 needs `int8`, and both runtimes get one quantization: int8 files of a former one are
-    taken out, unless they are made anew. dynamic_batch leaves the batch of .onnx files free. What is doubtful of a file
+    taken out, unless they are made anew. head_only: nodes that all files of the bundle end with, from now on, which
+    leaves decoding to the application. dynamic_batch leaves the batch of .onnx files free. What is doubtful of a file
     is a notice and stands in its `warnings`; strict refuses it. trust_code: see falcon_edge.steps.trust.
 
     Nothing is written if anything fails. Raises ParityError (converters) where answers differ by more than is allowed,
@@ -90,7 +93,8 @@ def export_bundle(
         dataset = None if data is None else open_dataset(data)
         network, dataset = network_of(bundle, dataset, class_map, trust_code=trust_code)
         samples, ledger = golden_samples(bundle), Ledger(draft, strict=strict)
-        exporter = _Exporter(network.module, ledger, samples, Path(folder), int8, dataset, dynamic_batch)
+        ends = tuple(head_only) or tuple(output.node for output in bundle.manifest.head if output.node is not None)
+        exporter = _Exporter(network.module, ledger, samples, Path(folder), int8, dataset, dynamic_batch, ends)
         del network  # its module is held until its graph is there
         for index, (form, precision) in enumerate(forms):
             progress(index, len(forms), f"exporting {form.name} {precision}")
@@ -132,10 +136,11 @@ class _Exporter:
         int8: Int8 | None,
         dataset: Dataset | None,
         dynamic_batch: bool,
+        ends: Sequence[str] = (),
     ):
         self.ledger, self.samples, self.folder = ledger, samples, folder
         self.int8, self.dataset, self.dynamic_batch = int8, dataset, dynamic_batch
-        self.outputs = ledger.manifest.outputs
+        self.outputs, self.ends = ledger.manifest.outputs, ends
         self._module: torch.nn.Module | None = flattened(module, self.outputs)  # until the float graph is made of it
         self._float: tuple[Path, Sequence[Parity], tuple[str, ...]] | None = None
         self._integer: _Integer | None = None
@@ -294,7 +299,7 @@ class _Exporter:
         if self._float is None:
             module, self._module, manifest = self._module, None, self.ledger.manifest
             assert module is not None
-            path = self._file(ONNX, "fp32")
+            path = self._file(ONNX, "fp32") if not self.ends else self.folder / f"whole{ONNX.suffix}"
             written = export_onnx(
                 module,
                 torch.from_numpy(self.samples[:1]),
@@ -304,10 +309,25 @@ class _Exporter:
                 dynamic_batch=self.dynamic_batch,
                 card=self.ledger.card(),
             )
-            self._float = path, check_onnx(module, self.samples, path), written.notes
+            if not self.ends:
+                refuse_choosing(path)
+            parity: Sequence[Parity] = check_onnx(module, self.samples, path)
+            if self.ends:
+                path, parity = self._cut(path)
+            self._float = path, parity, written.notes
             del module
             self.ledger.count(describe(path).macs)
         return self._float
+
+    def _cut(self, whole: Path) -> tuple[Path, Sequence[Parity]]:
+        """model.fp32.onnx that ends with the chosen nodes, found equal to what these give within the whole network."""
+        path = self._file(ONNX, "fp32")
+        values = cut_to(whole, self.ends, path)
+        shapes = ((value.name, tuple(map(int, value.shape[1:]))) for value in describe(path).outputs)
+        self.outputs = described(shapes, values)
+        self.ledger.end_with(self.outputs)
+        cut_to(whole, self.ends, path, card=self.ledger.card())
+        return path, check_cut(whole, values, self.samples, path)
 
     @cached_property
     def _float_answers(self) -> list[np.ndarray]:

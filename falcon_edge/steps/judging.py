@@ -84,6 +84,7 @@ def judge_for(split: Split, spec: InputSpec, outputs: tuple[Output, ...], metric
         chosen = metric_named(metric, _own)
         if targets is None:
             raise BadInput(f"{where}: has no targets, which {chosen.name} needs; leave `metric` out")
+        chosen.check((len(targets), *outputs[0].shape), targets)
         return Judge(outputs, chosen, targets)
     if targets is None:
         return Judge(outputs, None)
@@ -96,6 +97,7 @@ def judge_for(split: Split, spec: InputSpec, outputs: tuple[Output, ...], metric
             f"{first.shape} for each image; say by `metric` how they are judged: {', '.join(METRICS)} or "
             "module:function"
         )
+    METRICS[name].check((len(targets), *outputs[0].shape), targets)
     return Judge(outputs, METRICS[name], targets)
 
 

@@ -1,6 +1,6 @@
 """What is in a bundle while files are added to it: every file with its proofs and golden outputs, and what int8 is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from falcon_edge.manifest import (
     LayerLosses,
     Manifest,
     MeasuredParity,
+    Output,
     Precision,
     Quantization,
     Tolerance,
@@ -83,8 +84,14 @@ class Ledger:
     def quantize(self, about: Quantization) -> None:
         """Tell of a quantization; int8 files of another one are taken out, for the manifest tells of one."""
         if about != self.manifest.quantization:
-            self._drop_int8()
+            self._drop({made.file for made in self.manifest.exports if made.precision == "int8"})
             self._update(quantization=about)
+
+    def end_with(self, head: tuple[Output, ...]) -> None:
+        """Tell that files end with these outputs; those that end with others are taken out."""
+        if head != self.manifest.given:
+            self._drop({made.file for made in self.manifest.exports})
+            self._update(head=head, quantization=None, layer_losses=None)
 
     def lose(self, losses: LayerLosses) -> None:
         """Tell what int8 costs layer by layer."""
@@ -119,7 +126,7 @@ class Ledger:
             loss=self._measured(made.loss, made.lost_against),
             layouts={
                 output.name: made.layout
-                for output, values in zip(self.manifest.outputs, made.outputs, strict=True)
+                for output, values in zip(self.manifest.given, made.outputs, strict=True)
                 if values.ndim == 4
             },
             macs=made.macs,
@@ -143,14 +150,14 @@ class Ledger:
             ),
         )
 
-    def _drop_int8(self) -> None:
-        former = {made.file for made in self.manifest.exports if made.precision == "int8"}
+    def _drop(self, former: Collection[str]) -> None:
+        """Take files out, with their golden outputs and the advice on int8."""
         golden, vectors = self.manifest.golden, []
         for file in former:
             for path in (self._draft.path / EXPORTS).glob(f"{Path(file).name}*"):  # and what lies beside it
                 path.unlink()
         for vector in golden.vectors:
-            for file in former & vector.outputs.keys():
+            for file in vector.outputs.keys() & former:
                 (self._draft.path / vector.outputs[file]).unlink()
             outputs = {file: output for file, output in vector.outputs.items() if file not in former}
             vectors.append(vector.model_copy(update={"outputs": outputs}))
@@ -173,7 +180,7 @@ class Ledger:
                 max_relative=parity.max_relative,
                 snr_db=None if np.isinf(parity.snr_db) else parity.snr_db,
             )
-            for output, parity in zip(self.manifest.outputs, parities, strict=bool(parities))
+            for output, parity in zip(self.manifest.given, parities, strict=bool(parities))
         )
 
     def _update(self, **changes: Any) -> None:
