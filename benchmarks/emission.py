@@ -21,8 +21,8 @@ from converters.parity import snr_db
 from converters.runtimes import run_tflite
 from converters.tflite.emit import emit_tflite
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.calibration import reestimate_batchnorm
 from falcon_edge.falcon.plan import uniform_plan
+from falcon_edge.falcon.statistics import reestimate_batchnorm
 from falcon_edge.models.sources import BUILTIN, build
 
 

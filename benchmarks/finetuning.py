@@ -22,8 +22,8 @@ from falcon_edge.cli.compress import FIRST_RATE
 from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.calibration import reestimate_batchnorm
 from falcon_edge.falcon.plan import uniform_plan
+from falcon_edge.falcon.statistics import reestimate_batchnorm
 from falcon_edge.models.vgg import vgg8
 from falcon_edge.preprocessing import InputSpec
 from falcon_edge.training.fit import Recipe, accuracy, fit

@@ -81,8 +81,8 @@ def each_onnx(
 ) -> Iterator[list[np.ndarray]]:
     """Outputs of ONNX Runtime for samples (N, C, H, W), which are asked for one by one.
 
-    `outputs` names the values to fetch; by default all outputs of the graph. exact: on a host that saturates, a graph
-    with uint8 activations is run as its int8-activation twin, which an .ort file does not have. Raises ConversionError
+    `outputs` names the values to fetch; by default all outputs of the graph. exact: on a host that saturates, an .onnx
+    with uint8 activations is run as its int8-activation twin. Raises ConversionError
     for a graph that ONNX Runtime does not take, or fails on.
     """
     twin = exact_twin(source) if exact else None
@@ -105,8 +105,6 @@ def stacked(rows: Iterator[list[np.ndarray]]) -> list[np.ndarray]:
 
 def exact_twin(source: Path | ModelProto) -> ModelProto | None:
     """The graph to run in the place of one that this host would get wrong; None where it gets it right."""
-    if isinstance(source, Path) and source.suffix != ".onnx":
-        return None
     if not host_saturates():
         return None
     return signed_twin(source if isinstance(source, ModelProto) else onnx.load(source))

@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from falcon_edge.data import Dataset, Split, open_dataset
+    from falcon_edge.data import Dataset, Split, from_pairs, open_dataset
     from falcon_edge.network import Network
     from falcon_edge.steps.bench import BenchRequest, Selection, bench
     from falcon_edge.steps.check import check_models
@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 
 # What there is for Python, and where: torch is imported when it is asked for, not before.
 PLACES = {
-    "data": ("Dataset", "Split", "open_dataset"),
+    "data": ("Dataset", "Split", "from_pairs", "open_dataset"),
     "network": ("Network",),
     "steps.bench": ("BenchRequest", "Selection", "bench"),
     "steps.check": ("check_models",),
@@ -37,8 +37,8 @@ PLACES = {
 
 __all__ = [
     "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Selection", "Split", "bench", "check_models", "compress",
-    "compress_bundle", "export_bundle", "open_dataset", "open_network", "pack", "pack_bundle", "save", "train",
-    "train_bundle", "tuned",
+    "compress_bundle", "export_bundle", "from_pairs", "open_dataset", "open_network", "pack", "pack_bundle", "save",
+    "train", "train_bundle", "tuned",
 ]  # fmt: skip
 
 

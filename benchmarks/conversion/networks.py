@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.calibration import reestimate_batchnorm
 from falcon_edge.falcon.plan import uniform_plan
+from falcon_edge.falcon.statistics import reestimate_batchnorm
 from falcon_edge.models.sources import BUILTIN, build
 
 SAMPLES = 4

@@ -55,17 +55,19 @@ KIND = "Type"  # added to a union's name: the name of its kind
 def entries(card: Mapping[str, Any], inputs: Sequence[str], outputs: Sequence[str]) -> dict[str, bytes]:
     """The metadata of a file by their keys. card: as docs/formats.md has it; what it leaves out is left out here.
 
-    inputs, outputs: the names of the graph's, in its order. The card tells of the first of each.
+    inputs, outputs: the names of the graph's, in its order. The card tells of the first input, and of the output that
+    its labels are of.
     """
     text = json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     source, *others = ({"name": name} for name in inputs)
-    result, *more = ({"name": name} for name in outputs)
+    labelled = _labelled(card)
+    results = [{"name": name} | (_classes(card) if place == labelled else {}) for place, name in enumerate(outputs)]
     model = {
         "name": card.get("name"),
         "subgraph_metadata": [
             {
                 "input_tensor_metadata": [source | _image(card.get("input", {})), *others],
-                "output_tensor_metadata": [result | _classes(card), *more],
+                "output_tensor_metadata": results,
             }
         ],
         "min_parser_version": PARSER_VERSION,
@@ -80,9 +82,21 @@ def associated_files(card: Mapping[str, Any]) -> dict[str, bytes]:
 
     Readers skip empty lines, and a label is one line: an empty one becomes its number, a line break a space.
     """
-    labels = card.get("labels") or ()
+    labels = () if _labelled(card) is None else card.get("labels") or ()
     lines = [" ".join(label.split()) or str(index) for index, label in enumerate(labels)]
     return {LABELS: "".join(f"{line}\n" for line in lines).encode()} if lines else {}
+
+
+def _labelled(card: Mapping[str, Any]) -> int | None:
+    """The place of the output that has a value for each label along its first axis; of an only one nothing is asked."""
+    outputs: Sequence[Mapping[str, Any]] = card.get("outputs") or ({},)
+    labels = card.get("labels") or ()
+    if len(outputs) == 1 and outputs[0].get("kind") in (None, "classes"):
+        return 0
+    fits = (
+        place for place, each in enumerate(outputs) if labels and list(each.get("shape") or ())[:1] == [len(labels)]
+    )
+    return next((place for place in fits if outputs[place].get("kind") in ("classes", "map")), None)
 
 
 def read_metadata(data: bytes) -> Table:

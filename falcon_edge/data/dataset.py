@@ -1,7 +1,7 @@
 """What a data set is, whatever format it came in."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -236,6 +236,40 @@ class Dataset:
 
     def _any(self) -> Split:
         return next(split for split in self.splits.values() if split is not None)
+
+
+def from_pairs(
+    pairs: Iterable[tuple[np.ndarray, Any] | np.ndarray],
+    name: str,
+    *,
+    class_names: Sequence[str] = (),
+    split: Literal["train", "val", "test"] = "test",
+) -> Dataset:
+    """A data set of what any loader gives: images (H, W, C) or (H, W), uint8, alone or each with its target.
+
+    A target is a class (with `class_names`), a mask (H, W) or any array of numbers. Raises BadInput for images that are
+    no such arrays, or targets that differ in shape.
+    """
+    images, targets = [], []
+    for number, pair in enumerate(pairs):
+        image, *rest = pair if isinstance(pair, tuple | list) else (pair,)
+        image = np.asarray(image)
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
+            raise BadInput(
+                f"{name}: image {number} is {image.dtype} {image.shape}; it must be uint8 (H, W) or (H, W, 1 or 3)"
+            )
+        images.append(image if image.ndim == 3 else image[:, :, None])
+        targets += [np.asarray(target) for target in rest[:1]]
+    if targets and (len(targets) < len(images) or len({target.shape for target in targets}) > 1):
+        raise BadInput(f"{name}: targets are of several shapes, or not there for all images")
+    stacked = np.stack(targets) if targets else None
+    if stacked is not None and stacked.ndim == 1 and stacked.dtype.kind in "iu":
+        stacked = stacked.astype(np.int64)
+    if not images:
+        raise BadInput(f"{name}: holds no images")
+    alike = len({image.shape for image in images}) == 1
+    made = Split(np.stack(images) if alike else images, stacked)
+    return Dataset(name, tuple(class_names), Path(name), **{split: made})
 
 
 def _renumbered(split: Split | None, numbers: np.ndarray) -> Split | None:

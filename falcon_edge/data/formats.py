@@ -23,11 +23,14 @@ FOLDER_FORMATS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Dataset]], 
 SAMPLE = "sample"
 
 
-def open_dataset(data: str | Path) -> Dataset:
+def open_dataset(data: str | Path | Dataset) -> Dataset:
     """Open DATA: a folder of a known format (or one such folder in it), an .npz file, or 'sample'.
 
-    Raises BadInput, naming the file, for anything that is missing, truncated or wrong.
+    One that is a Dataset already stays as it is. Raises BadInput, naming the file, for anything that is missing,
+    truncated or wrong.
     """
+    if isinstance(data, Dataset):
+        return data
     dataset = _open(data)
     for name, split in dataset.splits.items():
         if split is not None and split.kind == "classes":

@@ -17,7 +17,7 @@ from converters.inspect_apart import describe_apart
 from converters.quantization.arm_rounding import with_arm_rounding
 from converters.quantization.twin import probe, signed_twin
 from falcon_edge.bundle import Bundle, is_bundle, open_bundle
-from falcon_edge.data import ClassMap
+from falcon_edge.data import ClassMap, Dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.manifest import Export, Lineage, Output, Quantization
 from falcon_edge.notices import notice
@@ -87,7 +87,7 @@ class BenchRequest:
 
     protocol: Protocol
     selection: Selection = Selection()  # it is frozen
-    data: str | None = None
+    data: str | Dataset | None = None
     class_map: ClassMap | None = None
     metric: MetricChoice = None
     samples: int | None = None

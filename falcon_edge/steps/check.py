@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from falcon_edge.data import ClassMap
+from falcon_edge.data import ClassMap, Dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.bench import BenchRequest, Selection, bench_groups
@@ -63,7 +63,7 @@ def check_models(
     protocol: Protocol = PROTOCOL,
     device: str | Device | None = None,
     selection: Selection | None = None,
-    data: str | None = None,
+    data: str | Dataset | None = None,
     class_map: ClassMap | None = None,
     metric: MetricChoice = None,
     confirm: bool | None = None,

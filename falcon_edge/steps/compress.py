@@ -12,9 +12,9 @@ from falcon_edge.data import ClassMap, Dataset
 from falcon_edge.documents import MAXIMUM_DOCUMENT, parse_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.calibration import has_batchnorm, patch_statistics, reestimate_batchnorm
 from falcon_edge.falcon.gep import PatchStatistics
 from falcon_edge.falcon.plan import Plan, largest_saving_rank, make_plan, uniform_plan
+from falcon_edge.falcon.statistics import has_batchnorm, patch_statistics, reestimate_batchnorm
 from falcon_edge.manifest import Manifest, MeasuredQuality, Parent, Step
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
@@ -60,7 +60,7 @@ def plan_compression(
     if init == "whitened":
         if dataset is None:
             raise BadInput("`init` whitened needs `data`")
-        inputs = _inputs(_calibration(dataset, network), STATISTICS_IMAGES)
+        inputs = _inputs(_seen(dataset, network), STATISTICS_IMAGES)
         statistics = patch_statistics(network.module, made.replaced, inputs)
         made = _plan(network, rank, cap_rank, plan, statistics)
     return made, statistics
@@ -101,7 +101,7 @@ def compress(
     quality: tuple[MeasuredQuality, ...] = ()
     training: bytes | None = None
     if dataset is not None:
-        reestimate_batchnorm(module, _inputs(_calibration(dataset, network), BATCHNORM_IMAGES))
+        reestimate_batchnorm(module, _inputs(_seen(dataset, network), BATCHNORM_IMAGES))
         if tunes and recipe is not None:
             history, recorded = tune(
                 compressed, dataset, recipe, teacher=network.module, checkpoint=checkpoint, progress=progress
@@ -123,7 +123,7 @@ def compress(
 def plan_of(
     choice: Choice,
     *,
-    data: str | None = None,
+    data: str | Dataset | None = None,
     class_map: ClassMap | None = None,
     rank: int | None = None,
     plan_file: Path | None = None,
@@ -139,7 +139,7 @@ def compress_bundle(
     choice: Choice,
     output: Path,
     *,
-    data: str | None = None,
+    data: str | Dataset | None = None,
     class_map: ClassMap | None = None,
     rank: int | None = None,
     plan_file: Path | None = None,
@@ -178,7 +178,7 @@ def compress_bundle(
 
 def _opened(
     choice: Choice,
-    data: str | None,
+    data: str | Dataset | None,
     class_map: ClassMap | None,
     rank: int | None,
     plan_file: Path | None,
@@ -250,7 +250,7 @@ def _tell_cost(plan: Plan, rank: int | None) -> None:
         notice(f"these layers cost more MACs than before: {', '.join(dear[:NAMED])}{more}; {remedy}")
 
 
-def _calibration(dataset: Dataset, network: Network) -> Images:
+def _seen(dataset: Dataset, network: Network) -> Images:
     """Training images if there are any: calibration never looks at the test split where it can be helped."""
     return Images(dataset.first("train", "val", "test")[1], network.input)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from converters.formats import format_for
 from converters.parity import usual
-from falcon_edge.data import ClassMap, open_dataset
+from falcon_edge.data import ClassMap, Dataset, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.manifest import Output
 from falcon_edge.metrics import Outputs, Own
@@ -25,7 +25,9 @@ TRIED = 50  # images on which a metric is tried before anything is measured
 class Evaluations:
     """The test images of DATA, prepared once for every kind of input, and what says how good the answers are."""
 
-    def __init__(self, data: str, class_map: ClassMap | None, metric: MetricChoice, samples: int | None, folder: Path):
+    def __init__(
+        self, data: str | Dataset, class_map: ClassMap | None, metric: MetricChoice, samples: int | None, folder: Path
+    ):
         dataset = open_dataset(data)
         if samples is not None and samples < 1:
             raise BadInput(f"{samples} images: quality needs at least 1")

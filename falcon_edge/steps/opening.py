@@ -48,7 +48,7 @@ class Choice:
 
 
 def open_with_data(
-    choice: Choice, data: str | Path | None, class_map: ClassMap | None = None
+    choice: Choice, data: str | Path | Dataset | None, class_map: ClassMap | None = None
 ) -> tuple[Network, Dataset | None]:
     """The network of `choice` and DATA, if there is any, with its classes made the network's: names and order.
 

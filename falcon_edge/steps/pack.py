@@ -45,7 +45,7 @@ def pack_bundle(
     choice: Choice,
     output: Path,
     *,
-    data: str | None = None,
+    data: str | Dataset | None = None,
     class_map: ClassMap | None = None,
     metric: MetricChoice = None,
     force: bool = False,

@@ -50,7 +50,7 @@ class Int8:
     class_map: which class of the data is which of the network, where their names do not say so.
     """
 
-    data: str
+    data: str | Dataset
     samples: int = 512
     calibration: str = DEFAULT_METHOD
     integer_io: bool = False

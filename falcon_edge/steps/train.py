@@ -39,7 +39,7 @@ def train(
 
 def train_bundle(
     choice: Choice,
-    data: str,
+    data: str | Dataset,
     output: Path,
     recipe: Recipe,
     *,

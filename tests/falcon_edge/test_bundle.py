@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from falcon_edge import manifest as manifest_module
 from falcon_edge import place as places
 from falcon_edge.bundle import MANIFEST, SUMS, create_bundle, edit_bundle, find_bundle, is_bundle, open_bundle
-from falcon_edge.documents import canonical_json, read_document
+from falcon_edge.documents import canonical_json, parse_document, read_document
 from falcon_edge.errors import BadInput
 from falcon_edge.manifest import (
     Architecture,
+    Card,
     Export,
     Golden,
     GoldenVector,
@@ -556,3 +557,14 @@ def test_a_tolerance_of_a_runtimes_own_goes_before_that_of_all():
         assert golden.of(MODEL, "openvino") == (loose,)
         assert golden.of(MODEL, "onnxruntime") == (tight,)
     assert Golden().of(MODEL, "litert") == ()
+
+
+def test_a_card_of_version_1_is_read():
+    old = json.loads(Path(__file__).with_name("manifest_version_1.json").read_text())
+    names = ("schema_version", "name", "input", "labels", "outputs", "quantization", "lineage")
+    scale = {"scale": 0.5, "zero_point": 3}
+    quantization = {"calibration": "minmax", "data": "d", "data_sha256": "0", "samples": 1, "input": scale}
+    card = {name: old.get(name) for name in names} | {"quantization": quantization | {"output": scale}}
+    found = parse_document(json.dumps(card).encode(), Path("model.onnx"), Card)
+    assert [(each.name, each.kind) for each in found.outputs] == [("logits", "classes")]
+    assert found.quantization.outputs["logits"].zero_point == 3

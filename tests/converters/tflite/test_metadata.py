@@ -268,3 +268,23 @@ def test_every_damaged_byte_of_the_metadata_is_read_or_refused(emitted):
         except (Damaged, UnicodeDecodeError):
             pass
     assert 0 < read_ones < len(inner)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "place"),
+    [
+        ([], 0),
+        ([{"name": "a", "shape": [2], "kind": "classes"}], 0),
+        ([{"name": "a", "shape": [4], "kind": "values"}, {"name": "b", "shape": [2, 5, 5], "kind": "map"}], 1),
+        ([{"name": "a", "shape": [64, 4], "kind": "values"}, {"name": "b", "shape": [64, 2], "kind": "values"}], None),
+        ([{"name": "a", "shape": [3, 5, 5], "kind": "map"}], None),
+    ],
+)
+def test_labels_are_of_the_output_that_has_a_value_for_each(outputs, place):
+    card = {"name": "net", "labels": ["cat", "dog"], "outputs": outputs}
+    names = [each["name"] for each in outputs] or ["logits"]
+    data = entries(card, ["input"], names)[METADATA_KEY]
+    (graph,) = read_metadata(data)["subgraph_metadata"]
+    files = [bool(each["associated_files"]) for each in graph["output_tensor_metadata"]]
+    assert files == [number == place for number in range(len(names))]
+    assert (associated_files(card) == {}) == (place is None)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from falcon_edge.data import open_dataset
+from falcon_edge.data import from_pairs, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.preprocessing import Crop, InputSpec, Pad, Resize, ResizeShorter, to_mask, to_pixels
 
@@ -135,3 +135,35 @@ def moved(picture, steps):
     for step in steps:
         picture = _apply(picture, step)
     return picture
+
+
+# -- any loader --
+
+
+def test_any_loader_of_pairs_is_a_data_set():
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (5, 6, 7, 3), dtype=np.uint8)
+    classes = from_pairs(zip(images, [0, 1, 0, 1, 0], strict=True), "mine", class_names=("a", "b"))
+    assert (classes.kind, classes.name, classes.test.labels.dtype) == ("classes", "mine", np.int64)
+    boxes = from_pairs(((image, random.random((2, 5))) for image in images), "mine", split="train")
+    assert (boxes.kind, boxes.test, boxes.train.all_targets().shape) == ("values", None, (5, 2, 5))
+    assert from_pairs(images, "mine").kind is None
+    assert from_pairs([images[0], images[1][:3]], "mine").image_shape is None
+    assert from_pairs(zip(images[..., 0], images[..., 0] % 2, strict=True), "mine").kind == "masks"
+    assert open_dataset(classes) is classes
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        ([], "mine: holds no images|has 0 images"),
+        ([np.zeros((4, 4))], r"mine: image 0 is float64 \(4, 4\); it must be uint8"),
+        ([np.zeros((3, 4, 4), np.uint8)], "must be uint8"),
+        ([(np.zeros((4, 4), np.uint8), 0), np.zeros((4, 4), np.uint8)], "not there for all images"),
+        ([(np.zeros((4, 4), np.uint8), np.zeros(n)) for n in (1, 2)], "of several shapes"),
+        ([(np.zeros((4, 4), np.uint8), 3)], "labels 3 to 3, but there are 0 classes"),
+    ],
+)
+def test_loaders_that_give_something_else(pairs, said):
+    with pytest.raises(BadInput, match=said):
+        from_pairs(pairs, "mine")

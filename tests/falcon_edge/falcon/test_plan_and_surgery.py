@@ -7,10 +7,10 @@ from torch import nn
 
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.calibration import patch_statistics
 from falcon_edge.falcon.cost import cost
 from falcon_edge.falcon.layers import FalconConv2d
 from falcon_edge.falcon.plan import Plan, make_plan, uniform_plan
+from falcon_edge.falcon.statistics import patch_statistics
 from falcon_edge.models.sources import BUILTIN, build
 
 

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.calibration import patch_statistics, reestimate_batchnorm
+from falcon_edge.falcon.statistics import patch_statistics, reestimate_batchnorm
 
 GEOMETRIES = [
     nn.Conv2d(4, 6, 3, padding=1),
