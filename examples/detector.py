@@ -1,7 +1,7 @@
 """A one-stage detector of shapes: trained, compressed by FALCON, fine-tuned by a loop of its own, kept as bundles.
 
     python examples/shapes.py shapes
-    python examples/detector.py shapes/boxes.npz OUTPUT [--epochs 20] [--tune 10] [--ranks 1 2]
+    python examples/detector.py shapes/boxes.npz OUTPUT [--epochs 40] [--tune 15] [--ranks 1 2]
 
 It looks at 8 x 8 places and gives for each a box (x0, y0, x1, y1 in pixels) and a score of every kind: (N, 64, 4) and
 (N, 64, 4). `mean_average_precision` is its metric: `falcon-edge bench ... --metric detector:mean_average_precision`.
@@ -177,18 +177,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--tune", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--tune", type=int, default=15)
     parser.add_argument("--ranks", type=int, nargs="*", default=[1, 2])
     options = parser.parse_args()
     data = Data.of(options.data)
-    weights = fitted(detector(), data, loss, epochs=options.epochs, file=options.output / "standard.pt")
-    packed("detector:detector", weights, data, options.output / "standard", metric=METRIC)
+    standard = options.output / "standard"
+    weights = fitted(detector(), data, loss, epochs=options.epochs, rate=0.02, file=standard.with_suffix(".pt"))
+    packed("detector:detector", weights, data, standard, METRIC)
     for rank in options.ranks:
-        compressed_and_tuned(
-            options.output / "standard", rank, data, loss, options.tune, options.output / f"rank{rank}",
-            metric=METRIC,
-        )  # fmt: skip
+        output = options.output / f"rank{rank}"
+        compressed_and_tuned(standard, rank, data, loss, output, METRIC, epochs=options.tune, rate=0.01)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import falcon_edge
 
 Loss = Callable[[nn.Module, Tensor, Tensor, nn.Module | None], Tensor]
+Varied = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 MEAN, STD, BATCH = 0.5, 0.25, 32
 
 
@@ -35,9 +36,16 @@ class Data:
 
 
 def fitted(
-    network: nn.Module, data: Data, loss: Loss, *, epochs: int, file: Path, teacher: nn.Module | None = None,
-    rate: float = 0.02,
-) -> Path:  # fmt: skip
+    network: nn.Module,
+    data: Data,
+    loss: Loss,
+    *,
+    epochs: int,
+    rate: float,
+    file: Path,
+    teacher: nn.Module | None = None,
+    varied: Varied | None = None,
+) -> Path:
     """Train a network (SGD with momentum, one cycle), and keep its weights in a file; goes on after an interruption."""
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.exists():
@@ -63,7 +71,9 @@ def fitted(
         for start in range(0, len(order) - BATCH + 1, BATCH):
             chosen = order[start : start + BATCH]
             images = (torch.from_numpy(data.images[chosen]).permute(0, 3, 1, 2).float() / 255 - MEAN) / STD
-            found = loss(network, images.contiguous(), torch.from_numpy(data.targets[chosen]), teacher)
+            targets = torch.from_numpy(data.targets[chosen])
+            images, targets = (images, targets) if varied is None else varied(images, targets)
+            found = loss(network, images.contiguous(), targets, teacher)
             optimiser.zero_grad()
             found.backward()
             nn.utils.clip_grad_norm_(weights, 5.0)
@@ -88,15 +98,19 @@ def packed(source: str, weights: Path, data: Data, output: Path, metric: Any = N
 
 
 def compressed_and_tuned(
-    standard: Path, rank: int, data: Data, loss: Loss, epochs: int, output: Path, metric: Any = None
+    standard: Path, rank: int, data: Data, loss: Loss, output: Path, metric: Any = None, **options: Any
 ) -> None:
-    """Compress the standard network, tune what comes out, with the standard one as the teacher, and keep it."""
+    """Compress the standard network, tune what comes out, with the standard one as the teacher, and keep it.
+
+    options: of the loop.
+    """
     dataset = falcon_edge.open_dataset(data.path)
     network = falcon_edge.open_network(falcon_edge.Choice(f"{standard}.falcon"))
     compressed = falcon_edge.compress(network, dataset, rank=rank, metric=metric)
     print(f"{output.name}, not tuned: {compressed.quality[0].metric} {compressed.quality[0].value:.4f}", flush=True)
     file = output.with_suffix(".pt")
-    fitted(compressed.module, data, loss, epochs=epochs, file=file, teacher=network.module, rate=0.01)
-    tuned = falcon_edge.tuned(compressed, dataset, options={"epochs": epochs}, metric=metric)
+    fitted(compressed.module, data, loss, file=file, teacher=network.module, **options)
+    said = {name: options[name] for name in ("epochs", "rate")}
+    tuned = falcon_edge.tuned(compressed, dataset, options=said, metric=metric)
     falcon_edge.save(tuned, output, dataset, force=True)
     print(f"{output.name}, tuned: {tuned.quality[0].metric} {tuned.quality[0].value:.4f}", flush=True)

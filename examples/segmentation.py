@@ -1,7 +1,7 @@
 """A small U-Net on shapes: trained, compressed by FALCON, fine-tuned by a loop of its own, and kept as bundles.
 
     python examples/shapes.py shapes
-    python examples/segmentation.py shapes/masks.npz OUTPUT [--epochs 12] [--tune 6] [--ranks 1 2]
+    python examples/segmentation.py shapes/masks.npz OUTPUT [--epochs 24] [--tune 10] [--ranks 1 2]
 
 Writes OUTPUT/standard.falcon and OUTPUT/rank1.falcon, OUTPUT/rank2.falcon, which `falcon-edge export` and `bench` take.
 """
@@ -64,22 +64,34 @@ def loss(network: nn.Module, images: Tensor, masks: Tensor, teacher: nn.Module |
     return (found + 4 * functional.cross_entropy(scores / 2, wanted)) / 2
 
 
+def varied(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Mirrored and turned, all images of a batch alike."""
+    for axis in (-1, -2):
+        if torch.rand(()) < 0.5:
+            images, masks = images.flip(axis), masks.flip(axis)
+    if torch.rand(()) < 0.5:
+        images, masks = images.transpose(-1, -2), masks.transpose(-1, -2)
+    return images, masks
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--tune", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--tune", type=int, default=10)
     parser.add_argument("--ranks", type=int, nargs="*", default=[1, 2])
     options = parser.parse_args()
     data = Data.of(options.data)
-    weights = fitted(unet(), data, loss, epochs=options.epochs, file=options.output / "standard.pt")
-    packed("segmentation:unet", weights, data, options.output / "standard")
+    standard = options.output / "standard"
+    weights = fitted(
+        unet(), data, loss, epochs=options.epochs, rate=0.05, file=standard.with_suffix(".pt"), varied=varied
+    )
+    packed("segmentation:unet", weights, data, standard)
     for rank in options.ranks:
-        compressed_and_tuned(
-            options.output / "standard", rank, data, loss, options.tune, options.output / f"rank{rank}"
-        )
+        output = options.output / f"rank{rank}"
+        compressed_and_tuned(standard, rank, data, loss, output, epochs=options.tune, rate=0.02, varied=varied)
 
 
 if __name__ == "__main__":
