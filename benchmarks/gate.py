@@ -109,7 +109,9 @@ def main() -> None:
 @contextmanager
 def burning(count: int) -> Iterator[None]:
     """So many processes that do nothing but take a CPU each, the first ones first."""
-    code = "import os, sys\nos.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: sum(range(100000))"
+    # They end with this process, however that ends.
+    code = "import os, sys\nos.sched_setaffinity(0, {int(sys.argv[1])})\nour = os.getppid()\n"
+    code += "while os.getppid() == our: sum(range(100000))"
     cpus = sorted(os.sched_getaffinity(0))
     burners = [subprocess.Popen([sys.executable, "-c", code, str(cpus[number % len(cpus)])]) for number in range(count)]
     try:

@@ -4,7 +4,7 @@
     python examples/detector.py shapes/boxes.npz OUTPUT [--epochs 40] [--tune 15] [--ranks 1 2]
 
 It looks at 8 x 8 places and gives for each a box (x0, y0, x1, y1 in pixels) and a score of every kind: (N, 64, 4) and
-(N, 64, 4). `mean_average_precision` is its metric: `falcon-edge bench ... --metric detector:mean_average_precision`.
+(N, 64, kinds). Its metric is `mean_average_precision`: `bench ... --metric detector:mean_average_precision`.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from own_loop import Data, compressed_and_tuned, fitted, packed
 from torch import Tensor, nn
 from torch.nn import functional
 
-KINDS, STRIDE, PLACES = 4, 8, 8
+STRIDE, PLACES = 8, 8
 SAME, OVERLAP, LEAST = 0.5, 0.5, 0.02  # of a box to be right, of two to be one, and the lowest score that counts
 METRIC = "detector:mean_average_precision"
 Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -27,15 +27,14 @@ Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 class Detector(nn.Module):
     """Convolutions down to a grid, two heads, and the decoding of boxes."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: int):
         super().__init__()
         layers: list[nn.Module] = []
-        for given, made, stride in (
-            (3, 16, 2), (16, 32, 1), (32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 128, 1)
-        ):  # fmt: skip
+        widths = (3, 16), (16, 32), (32, 64), (64, 64), (64, 128), (128, 128), (128, 128)
+        for (given, made), stride in zip(widths, (2, 1, 2, 1, 2, 1, 1), strict=True):
             layers += [nn.Conv2d(given, made, 3, stride, 1, bias=False), nn.BatchNorm2d(made), nn.ReLU()]
         self.body = nn.Sequential(*layers)
-        self.scores = nn.Sequential(nn.Conv2d(128, 128, 3, 1, 1), nn.ReLU(), nn.Conv2d(128, KINDS, 1))
+        self.scores = nn.Sequential(nn.Conv2d(128, 128, 3, 1, 1), nn.ReLU(), nn.Conv2d(128, kinds, 1))
         self.boxes = nn.Sequential(nn.Conv2d(128, 64, 3, 1, 1), nn.ReLU(), nn.Conv2d(64, 4, 1))
         steps = torch.arange(PLACES) + 0.5
         grid = torch.stack([steps.repeat(PLACES), steps.repeat_interleave(PLACES)], 1) * STRIDE
@@ -45,7 +44,7 @@ class Detector(nn.Module):
             last.fill_(-3.0)  # at first hardly anything is anywhere
 
     def raw(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What the heads give: (N, 64, 4) each, the boxes as shifts of the centre and logarithms of sizes."""
+        """Scores (N, 64, kinds), and boxes (N, 64, 4) as shifts of the centre and logarithms of sizes."""
         features = self.body(x)
         scores, boxes = (head(features).flatten(2).transpose(1, 2) for head in (self.scores, self.boxes))
         return scores, boxes
@@ -62,9 +61,9 @@ def decoded(boxes: Tensor, grid: Tensor) -> Tensor:
     return torch.cat([centre - half, centre + half], -1)
 
 
-def detector() -> Detector:
+def detector(num_classes: int = 4) -> Detector:
     """The network, for `falcon-edge pack detector:detector`."""
-    return Detector()
+    return Detector(num_classes)
 
 
 def loss(network: Any, images: Tensor, boxes: Tensor, teacher: Any) -> Tensor:
@@ -124,10 +123,10 @@ class MeanAveragePrecision:
 
     def together(self, parts: Sequence[Part]) -> float:
         """The figure of so many images."""
-        kinds, scores, right, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
-        totals = counts.reshape(-1, KINDS).sum(0)
-        return float(np.mean([area(scores[kinds == kind], right[kinds == kind], totals[kind])
-                              for kind in range(KINDS) if totals[kind]]))  # fmt: skip
+        kinds, scores, right = (np.concatenate(column) for column in list(zip(*parts, strict=True))[:3])
+        totals = np.sum([part[3] for part in parts], axis=0)
+        areas = [area(scores[kinds == kind], right[kinds == kind], totals[kind]) for kind in np.flatnonzero(totals)]
+        return float(np.mean(areas))
 
 
 mean_average_precision = MeanAveragePrecision()
@@ -137,7 +136,7 @@ def judged(boxes: np.ndarray, scores: np.ndarray, wanted: np.ndarray) -> Part:
     """The boxes of an image that suppression leaves (greedily, by kind), and which of them are right."""
     kinds, kept, right = [], [], []
     wanted = wanted[wanted[:, 0] >= 0]
-    for kind in range(KINDS):
+    for kind in range(scores.shape[1]):
         order = [place for place in np.argsort(-scores[:, kind], kind="stable") if scores[place, kind] >= LEAST]
         left: list[int] = []
         for place in order:
@@ -152,7 +151,7 @@ def judged(boxes: np.ndarray, scores: np.ndarray, wanted: np.ndarray) -> Part:
             kinds.append(kind)
             kept.append(scores[place, kind])
             right.append(hit)
-    counts = np.bincount(wanted[:, 0].astype(int), minlength=KINDS)
+    counts = np.bincount(wanted[:, 0].astype(int), minlength=scores.shape[1])
     return np.array(kinds, int), np.array(kept), np.array(right, bool), counts
 
 
@@ -183,7 +182,9 @@ def main() -> None:
     options = parser.parse_args()
     data = Data.of(options.data)
     standard = options.output / "standard"
-    weights = fitted(detector(), data, loss, epochs=options.epochs, rate=0.02, file=standard.with_suffix(".pt"))
+    weights = fitted(
+        detector(data.classes), data, loss, epochs=options.epochs, rate=0.02, file=standard.with_suffix(".pt")
+    )
     packed("detector:detector", weights, data, standard, METRIC)
     for rank in options.ranks:
         output = options.output / f"rank{rank}"

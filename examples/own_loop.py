@@ -22,17 +22,18 @@ MEAN, STD, BATCH = 0.5, 0.25, 32
 
 @dataclass(frozen=True)
 class Data:
-    """The training images of an .npz, uint8 (N, H, W, 3), with what is wanted of them."""
+    """The training images of an .npz, uint8 (N, H, W, 3), with what is wanted of them, and the number of classes."""
 
     path: Path
     images: np.ndarray
     targets: np.ndarray
+    classes: int
 
     @classmethod
     def of(cls, path: Path) -> "Data":
         """Those of a file."""
         with np.load(path) as arrays:
-            return cls(path, arrays["x_train"], arrays["y_train"])
+            return cls(path, arrays["x_train"], arrays["y_train"], len(arrays["labels"]))
 
 
 def fitted(

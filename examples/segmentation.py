@@ -14,7 +14,7 @@ from own_loop import Data, compressed_and_tuned, fitted, packed
 from torch import Tensor, nn
 from torch.nn import functional
 
-CLASSES, WIDTH = 5, 16
+WIDTH = 16
 
 
 def block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -26,9 +26,9 @@ def block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class UNet(nn.Module):
-    """Four levels, the finest at half the image's size; the map (N, CLASSES, H, W) is brought to the image's."""
+    """Four levels, the finest at half the image's size; the map (N, classes, H, W) is brought to the image's."""
 
-    def __init__(self, classes: int = CLASSES, width: int = WIDTH):
+    def __init__(self, classes: int, width: int = WIDTH):
         super().__init__()
         widths = [width * 2**level for level in range(4)]
         self.down = nn.ModuleList(block(given, made, 2) for given, made in zip([3, *widths], widths, strict=False))
@@ -48,9 +48,9 @@ class UNet(nn.Module):
         return functional.interpolate(self.head(x), scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-def unet() -> UNet:
+def unet(num_classes: int = 5) -> UNet:
     """The network, for `falcon-edge pack segmentation:unet`."""
-    return UNet()
+    return UNet(num_classes)
 
 
 def loss(network: nn.Module, images: Tensor, masks: Tensor, teacher: nn.Module | None) -> Tensor:
@@ -86,7 +86,13 @@ def main() -> None:
     data = Data.of(options.data)
     standard = options.output / "standard"
     weights = fitted(
-        unet(), data, loss, epochs=options.epochs, rate=0.05, file=standard.with_suffix(".pt"), varied=varied
+        unet(data.classes),
+        data,
+        loss,
+        epochs=options.epochs,
+        rate=0.05,
+        file=standard.with_suffix(".pt"),
+        varied=varied,
     )
     packed("segmentation:unet", weights, data, standard)
     for rank in options.ranks:

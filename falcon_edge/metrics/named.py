@@ -15,9 +15,11 @@ def top(k: int, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """(N,) whether the class is among the k highest of (N, classes); of equal ones the first is higher."""
     labels = _integers(targets)
     if _are_classes(outputs) and k == 1:
-        if outputs.shape != labels.shape:
+        if outputs.size != labels.size or labels.ndim != 1:
             raise ValueError(f"targets {outputs.shape} are asked for, these are {targets.shape}")
-        return np.asarray(outputs == labels)
+        return np.asarray(outputs.reshape(-1) == labels)
+    if outputs.ndim < 2:
+        raise ValueError(f"outputs (N, classes) are asked for, these are {outputs.shape}")
     scores = outputs.reshape(len(outputs), -1)
     if outputs.ndim > 2 and scores.shape[1] != outputs.shape[1]:
         raise ValueError(f"outputs (N, classes) are asked for, these are {outputs.shape}")

@@ -25,7 +25,7 @@ from converters.runtimes import host_saturates
 from falcon_edge.bundle import Bundle, edit_bundle
 from falcon_edge.data import Dataset, open_dataset
 from falcon_edge.errors import BadInput
-from falcon_edge.manifest import LayerLosses, Manifest, Output, Precision, Quantization, Tolerance
+from falcon_edge.manifest import LayerLosses, Manifest, Precision, Quantization
 from falcon_edge.metrics import Quality
 from falcon_edge.notices import notice
 from falcon_edge.outputs import described, flattened
@@ -34,18 +34,15 @@ from falcon_edge.steps.advise import advise, measured_speed
 from falcon_edge.steps.ledger import Ledger, Made
 from falcon_edge.steps.opening import network_of
 from falcon_edge.steps.quantize import Int8, Quantizer
+from falcon_edge.steps.tolerances import FLOAT_RTOL, HALF_RTOL, INT8_STEPS, float_tolerances, int8_tolerances
 
 # What can be exported.
 FORMS: tuple[tuple[Format, Precision], ...] = tuple(
     (form, precision) for precision in get_args(Precision) for form in FORMATS if precision in form.precisions
 )
 # What a device may differ from this host's runtime: other kernels add up in another order.
-FLOAT_RTOL, HALF_RTOL = 1e-4, 1e-2
-# Of whole numbers that a network decides on, the share that may be others: of two that are nearly equal.
-DIFFERING = 0.01
 # float16 costs a trained network 45 dB and more: below this, every channel of the weights is looked at by itself.
 LOW_HALF_DB = 40.0
-INT8_STEPS = 2
 # Two networks that lose as much against a third are no further than this from one another: twice what they lose.
 EQUALLY_RIGHT_DB = 6.0
 SATURATING_NOTE = (
@@ -164,7 +161,7 @@ class _Exporter:
                 parity,
                 against,
                 describe(self._described(form, precision)).macs,
-                self._tolerances(FLOAT_RTOL),
+                float_tolerances(self.outputs, self._float_answers, FLOAT_RTOL),
                 run(form, file, self.samples),
                 form.layout,
                 notes=notes,
@@ -193,7 +190,7 @@ class _Exporter:
                 check_same(rounded, self.samples, file),
                 rounded.name,
                 describe(file).macs,
-                self._tolerances(HALF_RTOL),
+                float_tolerances(self.outputs, self._float_answers, HALF_RTOL),
                 outputs,
                 form.layout,
                 loss=loss,
@@ -232,7 +229,7 @@ class _Exporter:
                 parity,
                 (fp32 if form is ONNX else source).name,
                 describe(self._described(form, precision)).macs,
-                self._int8_tolerances(options, about, exact, loss),
+                int8_tolerances(self.outputs, exact, loss, about, integer_io=options.integer_io),
                 outputs,
                 form.layout,
                 loss=measure_all(self._float_answers, self._real(usual(outputs, form.layout), about)),
@@ -261,34 +258,6 @@ class _Exporter:
         if not explained and parity.snr_db < loss.snr_db - EQUALLY_RIGHT_DB:
             raise ParityError(problem)
         return problem
-
-    def _tolerances(self, rtol: float) -> list[Tolerance]:
-        """Of every output, in float: a share of the largest value, and the class of a row of them."""
-        return [
-            Tolerance(file="file", output=output.name, differing=DIFFERING)
-            if exact.dtype.kind in "biu"
-            else _tolerance(output, rtol)
-            for output, exact in zip(self.outputs, self._float_answers, strict=True)
-        ]
-
-    def _int8_tolerances(
-        self, options: Int8, about: Quantization, exact: Sequence[np.ndarray], loss: Sequence[Parity]
-    ) -> list[Tolerance]:
-        """INT8_STEPS of outputs that integers stand for; of others what int8 itself is off, if that is more."""
-        found = self._tolerances(FLOAT_RTOL)
-        for place, (output, values) in enumerate(zip(self.outputs, exact, strict=True)):
-            meaning = about.outputs.get(output.name)
-            if values.dtype.kind in "biu":
-                found[place] = found[place].model_copy(update={"differing": max(DIFFERING, loss[place].unequal or 0)})
-            elif meaning is None:
-                off = loss[place].max_relative
-                found[place] = _tolerance(output, max(FLOAT_RTOL, off if np.isfinite(off) else 0.0))
-            elif options.integer_io:
-                found[place] = _tolerance(output, None, INT8_STEPS)
-            else:
-                largest = float(np.abs(values).max())
-                found[place] = _tolerance(output, INT8_STEPS * meaning.scale / largest if largest > 0 else 0.0)
-        return found
 
     def _real(self, found: Sequence[np.ndarray], about: Quantization) -> list[np.ndarray]:
         """float32 of outputs that may be int8 or uint8."""
@@ -410,12 +379,6 @@ class _Integer:
             return samples
         stored = TensorQuantization(meaning.scale, meaning.zero_point).quantize(samples)
         return as_unsigned(stored) if form.unsigned and options.activations == "uint8" else stored
-
-
-def _tolerance(output: Output, rtol: float | None, max_lsb: int | None = None) -> Tolerance:
-    """Of an output of a file that the ledger names."""
-    classes = output.kind == "classes"
-    return Tolerance(file="file", output=output.name, rtol=rtol, max_lsb=max_lsb, classes=classes)
 
 
 def _beyond(parity: Parity, loss: Parity) -> float:

@@ -58,7 +58,7 @@ class Judge:
         if not self.only_classes:
             return found
         name, first = next(iter(found.items()))
-        return {name: first.argmax(axis=1)}
+        return {name: first.argmax(axis=1).astype(np.uint16 if first.shape[1] <= 1 << 16 else np.int64)}
 
     def collected(self, batches: Iterable[Outputs]) -> Outputs:
         """What has to be kept of the outputs for all images, batch by batch."""

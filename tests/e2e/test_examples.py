@@ -30,6 +30,7 @@ def folder(tmp_path_factory, examples):
     made = {name: examples["shapes"].split(name, count) for name, count in (("train", 64), ("val", 16), ("test", 24))}
     for file, place in (("masks", 1), ("boxes", 2)):
         arrays = {f"x_{name}": found[0] for name, found in made.items()}
+        arrays["labels"] = np.array(["ground", *examples["shapes"].KINDS][place - 1 :])
         np.savez(folder / f"{file}.npz", **arrays, **{f"y_{name}": found[place] for name, found in made.items()})
     return folder
 
@@ -64,7 +65,7 @@ def test_an_own_loop_gives_bundles_that_are_measured(folder, script, data, metri
         assert len(entry["agreement"]) == len(outputs)
     manifest = json.loads((folder / names[1] / "manifest.json").read_text())
     assert [each["shape"] for each in manifest["outputs"]] == outputs
-    assert manifest["lineage"]["steps"][-1]["options"]["tuned"] ["epochs"] == 1
+    assert manifest["lineage"]["steps"][-1]["options"]["tuned"]["epochs"] == 1
     assert manifest["lineage"]["role"] == "compressed"
     assert "boxes" not in manifest["quantization"]["outputs"]  # they are decoded in float
 
