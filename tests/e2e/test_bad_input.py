@@ -16,6 +16,7 @@ from program import listing
 pytestmark = pytest.mark.xdist_group("flow")  # one process of xdist makes the flow
 
 NETWORKS = """
+import torch
 from torch import nn
 
 number = 3
@@ -26,6 +27,43 @@ def tiny(num_classes=3, in_channels=1):
 
 def pointwise(num_classes=3, in_channels=1):
     return nn.Sequential(nn.Conv2d(in_channels, num_classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+class Answering(nn.Module):
+    def __init__(self, answer):
+        super().__init__()
+        self.body, self.answer = nn.Conv2d(1, 2, 3), answer
+
+    def forward(self, image):
+        return self.answer(self.body(image), image)
+
+
+def choosing():
+    return Answering(lambda x, image: x.flatten(1)[:, : 5 if image.any() else 4])
+
+
+def elsewhere():
+    return Answering(lambda x, image: (torch.zeros(1, 3, device="meta"), x))
+
+
+def texts():
+    return Answering(lambda x, image: {"map": x, "words": "text"})
+
+
+def two_inputs():
+    class Two(nn.Conv2d):
+        def forward(self, image, mask):
+            return super().forward(image)
+
+    return Two(1, 2, 3)
+
+
+def raises(outputs, targets):
+    return {}["nothing"]
+
+
+def no_number(outputs, targets):
+    return {}
+
 
 def features(in_channels=1):
     return nn.Conv2d(in_channels, 4, 3)
@@ -104,7 +142,32 @@ CASES = [
     ("pack nets:number -o out", "nets:number is not a function"),
     ("pack nets:broken -o out", "nets:broken cannot be built"),
     ("pack nets:no_network -o out", "nets:no_network returned a int"),
-    ("pack nets:features --input 1x12x12 -o out", "a classifier gives (images, classes)"),
+    (
+        "train nets:features --data stripes.npz -o out",
+        "gives output (4, 10, 10); our training is for one row of classes",
+    ),
+    (
+        "pack nets:features --mean 0.5 --std 0.5 --data stripes.npz -o out",
+        "say by --metric how they are judged: top1, top5, miou",
+    ),
+    (
+        "pack nets:features --mean 0.5 --std 0.5 --data stripes.npz --metric nets:raises -o out",
+        "the metric raised KeyError: 'nothing'",
+    ),
+    (
+        "pack nets:features --mean 0.5 --std 0.5 --data stripes.npz --metric nets:no_number -o out",
+        "gives a dict, not a number",
+    ),
+    (
+        "pack nets:features --mean 0.5 --std 0.5 --data stripes.npz --metric best -o out",
+        "best: no such metric; there are top1",
+    ),
+    ("pack nets:features --metric miou --input 1x12x12 -o out", "--metric miou: is measured on --data DATA"),
+    ("pack nets:two_inputs --input 1x12x12 -o out", "nets:two_inputs takes 2 inputs (image, mask); one image is what"),
+    ("pack nets:choosing --input 1x12x12 -o out", "for another; give outputs of one shape (what chooses among them"),
+    ("pack nets:elsewhere --input 1x12x12 -o out", "output.0: is on the device meta, the images on cpu"),
+    ("pack nets:texts --input 1x12x12 -o out", "nets:texts gives a str as words; a network's outputs are tensors"),
+    ("export standard.falcon --head-only /nowhere -q", "has no node /nowhere; there are"),
     ("pack timm:missing -o out", "timm:missing"),
     ("pack plain.txt -o out", "plain.txt: a file or folder, but not a bundle"),
     ("compress nets:pointwise --input 1x12x12 --rank 1 -o out", "nothing to compress"),
