@@ -1,7 +1,7 @@
 """A small U-Net on shapes: trained, compressed by FALCON, fine-tuned by a loop of its own, and kept as bundles.
 
     python examples/shapes.py shapes
-    python examples/segmentation.py shapes/masks.npz OUTPUT [--epochs 24] [--tune 10] [--ranks 1 2]
+    python examples/segmentation.py shapes/masks.npz OUTPUT [--epochs 24] [--tune 20] [--ranks 1 2]
 
 Writes OUTPUT/standard.falcon and OUTPUT/rank1.falcon, OUTPUT/rank2.falcon, which `falcon-edge export` and `bench` take.
 """
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--epochs", type=int, default=24)
-    parser.add_argument("--tune", type=int, default=10)
+    parser.add_argument("--tune", type=int, default=20)
     parser.add_argument("--ranks", type=int, nargs="*", default=[1, 2])
     options = parser.parse_args()
     data = Data.of(options.data)
@@ -97,7 +97,7 @@ def main() -> None:
     packed("segmentation:unet", weights, data, standard)
     for rank in options.ranks:
         output = options.output / f"rank{rank}"
-        compressed_and_tuned(standard, rank, data, loss, output, epochs=options.tune, rate=0.02, varied=varied)
+        compressed_and_tuned(standard, rank, data, loss, output, epochs=options.tune, rate=0.05, varied=varied)
 
 
 if __name__ == "__main__":
