@@ -15,7 +15,6 @@ from runtime_bench.files import write
 from runtime_bench.report import page
 from runtime_bench.report.contents import contents
 from runtime_bench.results import (
-    Accuracy,
     Burst,
     Entry,
     Layer,
@@ -23,6 +22,7 @@ from runtime_bench.results import (
     ModelInfo,
     Peaks,
     Profile,
+    Quality,
     Results,
     RuntimeInfo,
     load,
@@ -64,7 +64,9 @@ def entry(number: int, samples: int, processes: int, layers: int) -> Entry:
         summary=summarise(bursts),
         intervals=intervals(bursts),
         memory=Memory(bare=10**7, before_load=4 * 10**7, after_load=5 * 10**7, peak=6 * 10**7),
-        accuracy=Accuracy(data="sample", samples=2000, correct=1800, top1=0.9, interval=(0.886, 0.912)),
+        quality=(
+            Quality(metric="top1", value=0.9, interval=(0.886, 0.912), data="sample", samples=2000, unit="share"),
+        ),
         profile=Profile(method="runtime", layers=profile, remainder_ns=0.0),
     )
 

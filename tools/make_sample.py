@@ -60,7 +60,7 @@ def main() -> None:
         shutil.rmtree(target)
     shutil.copytree(network.path, target)
     size = sum(file.stat().st_size for file in SAMPLE.rglob("*") if file.is_file())
-    print(f"{SAMPLE.name}: {size / 1e6:.2f} MB, network {network.manifest.accuracy[0].top1:.4f} on the full test set")
+    print(f"{SAMPLE.name}: {size / 1e6:.2f} MB, network {network.manifest.quality[0].value:.4f} on the full test set")
 
 
 if __name__ == "__main__":

@@ -100,7 +100,8 @@ def hostile(document):
         entry["model"] |= dict.fromkeys(("name", "file"), f"{HOSTILE}{number}") | {"precision": HOSTILE}
         entry["device"] = entry["runtime"]["name"] = entry["runtime"]["version"] = HOSTILE
         entry["flags"] = [dict.fromkeys(("flag", "reason", "remedy"), HOSTILE)]
-        entry["accuracy"]["data"] = HOSTILE
+        for quality in entry["quality"]:
+            quality |= {"data": HOSTILE, "metric": HOSTILE}
         for layer in entry["profile"]["layers"]:
             layer |= {"operators": [HOSTILE], "kernel": HOSTILE, "output": HOSTILE}
     return document
