@@ -193,7 +193,7 @@ class _Run:
     def begin(self) -> _State:
         """The state before the first epoch."""
         top1, loss = evaluate(self.model, self.validation)
-        history = History(Epoch(0, None, loss, top1))
+        history = History(Epoch(0, None, loss, top1), images=len(self.validation))
         if self.recipe.find_rate and self.teacher is not None:
             history.goal = accuracy(self.teacher, self.validation)
         return _State(history, self.start, self.start)
@@ -342,6 +342,7 @@ class _Run:
                         for made in held["history"]["attempts"]
                     ],
                     held["history"]["kept"],
+                    len(self.validation),
                 )
                 state = _State(history, held["kept_model"], held["best_model"], held["between"], held["finished"])
         except Exception as error:

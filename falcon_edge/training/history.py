@@ -6,9 +6,13 @@ own comes first and is kept where it serves; each further attempt has a quarter 
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+from scipy.stats import binomtest
+
+from falcon_edge.documents import VERSION, Document, Upgrades
+from falcon_edge.metrics.quality import LEVEL, Quality
 
 DIVIDE, MOST_ATTEMPTS = 4.0, 5
 ENOUGH = 0.98  # of the way from where it began to its teacher, or to 1
@@ -18,18 +22,25 @@ EXPLODED = 10.0  # times the validation loss that it began with, after any epoch
 FELL = 0.5  # without a teacher: of the validation loss that it began with
 
 
-class Line(BaseModel):
+def _from_version_1(line: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 told top-1 alone, and not of how many images."""
+    top1 = line.pop("validation_top1")
+    told = {"metric": "top1", "value": top1, "interval": None, "samples": 0, "unit": "share"}
+    return line | {"quality": None if top1 is None else told, VERSION: 2}
+
+
+class Line(Document):
     """A line of a bundle's training.jsonl: one epoch of one attempt, in the order in which they ran."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    UPGRADES: ClassVar[Upgrades] = {1: _from_version_1}
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     attempt: int = Field(description="from 1; 0: the network as it began")
     epoch: int = Field(description="from 1; 0: the network as it began")
     learning_rate: float | None = Field(description="the largest of the attempt")
     loss: float | None = Field(description="mean over the steps; null where it was not finite any more")
     validation_loss: float | None = Field(description="cross entropy")
-    validation_top1: float | None = Field(description="in 0..1")
+    quality: Quality | None = Field(description="top-1 on the validation images; samples 0: their number is not known")
     kept: bool = Field(description="whether these weights are those of the bundle")
 
 
@@ -65,13 +76,15 @@ class Attempt:
 class History:
     """Every attempt, and which was kept.
 
-    start: the network as it began; goal: top-1 of its teacher on the validation split, if it has one.
+    start: the network as it began; goal: top-1 of its teacher on the validation split, if it has one; images: how many
+    that has.
     """
 
     start: Epoch
     goal: float | None = None
     attempts: list[Attempt] = field(default_factory=list)
     kept: int = 0
+    images: int = 0
 
     @property
     def epochs(self) -> list[Epoch]:
@@ -144,13 +157,23 @@ class History:
                 learning_rate=rate,
                 loss=epoch.loss,
                 validation_loss=epoch.validation_loss,
-                validation_top1=epoch.validation_top1,
+                quality=self._quality(epoch),
                 kept=(attempt, epoch.number) == kept,
             )
             for attempt, rate, epochs in runs
             for epoch in epochs
         ]
         return "".join(f"{line.model_dump_json()}\n" for line in lines).encode()
+
+    def _quality(self, epoch: Epoch) -> Quality | None:
+        if epoch.validation_top1 is None:
+            return None
+        interval = None
+        if self.images:
+            right = binomtest(round(epoch.validation_top1 * self.images), self.images)
+            found = right.proportion_ci(LEVEL, "wilson")
+            interval = (float(found.low), float(found.high))
+        return Quality("top1", epoch.validation_top1, interval, self.images, unit="share")
 
     def _exploded(self, attempt: Attempt) -> bool:
         losses = [epoch.validation_loss for epoch in attempt.epochs]

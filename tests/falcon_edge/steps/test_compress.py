@@ -179,7 +179,9 @@ def test_fine_tuning_helps_and_is_recorded(standard, tmp_path, stripes):
     assert all(line.keys() == Line.model_fields.keys() for line in lines)
     (kept,) = [line for line in lines if line["kept"]]
     assert kept["epoch"] == best
-    assert kept["validation_top1"] == accuracy(network(tmp_path / "tuned.falcon"), validation(tmp_path, stripes))
+    images = validation(tmp_path, stripes)
+    assert kept["quality"]["value"] == accuracy(network(tmp_path / "tuned.falcon"), images)
+    assert kept["quality"]["samples"] == len(images)
     assert not (tmp_path / "bare.falcon" / "training.jsonl").exists()
     assert sorted(os.listdir(tmp_path)) == ["bare.falcon", "tuned.falcon"]
 

@@ -1,10 +1,13 @@
 """What follows from a run's epochs: when an attempt ends, which one is kept, whether another one follows."""
 
 import json
+from pathlib import Path
 
 import pytest
+from scipy.stats import binomtest
 
-from falcon_edge.training.history import MOST_ATTEMPTS, Attempt, Epoch, History
+from falcon_edge.documents import parse_document
+from falcon_edge.training.history import MOST_ATTEMPTS, Attempt, Epoch, History, Line
 
 DIVERGED = None
 
@@ -116,7 +119,10 @@ def test_a_further_attempt_ends_half_way_where_the_kept_one_was_better():
 def test_lines_are_every_epoch_in_its_order():
     made = history(attempt(0.1, 0.6, DIVERGED), attempt(0.025, 0.7, 0.8))
     lines = [json.loads(line) for line in made.lines().splitlines()]
-    rows = [(line["attempt"], line["epoch"], line["learning_rate"], line["validation_top1"]) for line in lines]
+    values = [None if line["quality"] is None else line["quality"]["value"] for line in lines]
+    rows = [
+        (line["attempt"], line["epoch"], line["learning_rate"], top1) for line, top1 in zip(lines, values, strict=True)
+    ]
     assert rows == [
         (0, 0, None, 0.5),
         (1, 1, 0.1, 0.6),
@@ -126,3 +132,23 @@ def test_lines_are_every_epoch_in_its_order():
     ]
     assert [line["kept"] for line in lines] == [False, False, False, False, True]
     assert json.loads(history(attempt(0.1, 0.4)).lines().splitlines()[0])["kept"] is True
+
+
+def test_a_line_has_top1_with_its_interval_where_the_images_are_counted():
+    made = history(attempt(0.1, 0.6))
+    assert json.loads(made.lines().splitlines()[0])["quality"]["interval"] is None
+    made.images = 10
+    quality = json.loads(made.lines().splitlines()[0])["quality"]
+    found = binomtest(5, 10).proportion_ci(0.95, "wilson")
+    assert quality == {
+        "metric": "top1", "value": 0.5, "interval": [found.low, found.high], "samples": 10, "higher_is_better": True,
+        "unit": "share",
+    }  # fmt: skip
+
+
+def test_lines_of_version_1_are_read():
+    path = Path(__file__).with_name("training_version_1.jsonl")
+    for text in path.read_text().splitlines():
+        old, line = json.loads(text), parse_document(text.encode(), path, Line)
+        assert old["validation_top1"] == (None if line.quality is None else line.quality.value)
+        assert (old["epoch"], old["kept"]) == (line.epoch, line.kept)
