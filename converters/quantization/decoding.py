@@ -24,9 +24,11 @@ def decoding(graph: OnnxGraph, ranges: Mapping[str, Range]) -> dict[str, str]:
     """The nodes that decode outputs, by the name of their first output, and why they are to stay in float.
 
     Such are those behind the last convolution or matrix product on every way, where exponents are taken, a constant
-    with other values at other places (a grid, anchors) takes part, or parts of unlike ranges are joined; but for what
-    only moves what the convolution gives.
+    with other values at other places (a grid, anchors) takes part, or parts of unlike ranges are joined to an output;
+    but for what only moves what the convolution gives. A graph without any such work decodes nothing.
     """
+    if not any(_works(graph, node) for node in graph.nodes):
+        return {}
     found: dict[str, str] = {}
     for tail in _tails(graph):
         if any(_decodes(graph, node, ranges) for node in tail):
@@ -83,10 +85,17 @@ def _decodes(graph: OnnxGraph, node: NodeProto, ranges: Mapping[str, Range]) -> 
         return True
     if node.op_type in ARITHMETIC:
         return any(_varies(graph.constants[name]) for name in node.input if name in graph.constants)
-    if not is_joint(graph, node):
+    if not (is_joint(graph, node) and _ends_as_output(graph, node)):
         return False
     spans = [max(ranges[name][1], 0.0) - min(ranges[name][0], 0.0) for name in node.input if name in ranges]
     return len(spans) > 1 and max(spans) > UNLIKE * min(spans)
+
+
+def _ends_as_output(graph: OnnxGraph, node: NodeProto) -> bool:
+    """Whether a node's result is an output, or is only moved and joined on the way to one."""
+    users = graph.consumers[node.output[0]]
+    moved = all((is_move(graph, user) or is_joint(graph, user)) and _ends_as_output(graph, user) for user in users)
+    return moved and (bool(users) or node.output[0] in graph.output_names)
 
 
 def _varies(constant: np.ndarray) -> bool:

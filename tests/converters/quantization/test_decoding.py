@@ -99,3 +99,19 @@ def test_a_network_that_joins_unlike_values_before_its_last_layer_decodes_nothin
     torch.manual_seed(0)
     path = export_onnx(Joined().eval(), torch.from_numpy(INPUTS[:1]), tmp_path / "a.onnx").path
     assert not [reason for reason in quantize(path, INPUTS).spec.kept.values() if "decodes" in reason]
+
+
+def test_unlike_parts_that_are_computed_with_afterwards_decode_nothing(tmp_path):
+    _, made = quantized(
+        tmp_path, lambda x: x[:, :3] * 9 + torch.cat([torch.sigmoid(x[:, 3:]), 50 * x[:, :3]], 1)[:, 3:]
+    )
+    assert not [reason for reason in made.spec.kept.values() if "decodes" in reason]
+
+
+def test_a_graph_without_any_convolution_decodes_nothing(tmp_path):
+    class Exp(nn.Module):
+        def forward(self, x):
+            return torch.exp(x)
+
+    path = export_onnx(Exp(), torch.from_numpy(INPUTS[:1]), tmp_path / "a.onnx").path
+    assert quantize(path, INPUTS).spec.kept == {}

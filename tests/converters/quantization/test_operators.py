@@ -117,7 +117,7 @@ NETWORKS = {
     "hard swish by hard sigmoid": Function(lambda x: x * functional.hardsigmoid(x)),
     "hard sigmoid": nn.Sequential(nn.Conv2d(8, 8, 1), nn.Hardsigmoid()),
     "elu": nn.Sequential(nn.Conv2d(8, 8, 1), nn.ELU()),
-    "exp": Function(torch.exp),
+    "exp": nn.Sequential(Function(torch.exp), nn.Conv2d(8, 8, 1)),  # at the end it would decode boxes
     "dilated max pool": nn.Sequential(nn.Conv2d(8, 8, 1), nn.MaxPool2d(3, 2, 1, dilation=2)),
     "tile": Function(lambda x: x.repeat(1, 2, 1, 3)),
     "expand": Function(lambda x: functional.adaptive_avg_pool2d(x, 1).expand(1, 8, 4, 5) + 0.5),

@@ -141,7 +141,7 @@ def test_alike_fixed_scales_meet_without_a_change(tmp_path):
     ("name", "node", "said"),
     [
         ("a softmax over pixels", "logits", "small for the scale 0.00390625"),
-        ("boxes beside scores", "logits", "no int8 scale holds both /Sigmoid_output_0"),
+        ("boxes beside scores", "logits", "decodes boxes or scores"),
         ("a head behind both", "logits", "reads /0/Concat_output_0, which no int8 scale holds"),
     ],
 )
