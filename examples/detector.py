@@ -7,14 +7,12 @@ It looks at 8 x 8 places and gives for each a box (x0, y0, x1, y1 in pixels) and
 (N, 64, kinds). Its metric is `mean_average_precision`: `bench ... --metric detector:mean_average_precision`.
 """
 
-import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from own_loop import Data, compressed_and_tuned, fitted, packed
+from own_loop import Data, asked, compressed_and_tuned, fitted, packed
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -173,13 +171,7 @@ def area(scores: np.ndarray, right: np.ndarray, total: int) -> float:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--tune", type=int, default=15)
-    parser.add_argument("--ranks", type=int, nargs="*", default=[1, 2])
-    options = parser.parse_args()
+    options = asked(__doc__.splitlines()[0], epochs=40, tune=15)
     data = Data.of(options.data)
     standard = options.output / "standard"
     weights = fitted(

@@ -3,6 +3,7 @@
 The loop knows nothing of falcon-edge: it takes a torch module and gives a torch module back.
 """
 
+import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +35,17 @@ class Data:
         """Those of a file."""
         with np.load(path) as arrays:
             return cls(path, arrays["x_train"], arrays["y_train"], len(arrays["labels"]))
+
+
+def asked(description: str, *, epochs: int, tune: int) -> argparse.Namespace:
+    """What the command line of an example says."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--epochs", type=int, default=epochs)
+    parser.add_argument("--tune", type=int, default=tune)
+    parser.add_argument("--ranks", type=int, nargs="*", default=[1, 2])
+    return parser.parse_args()
 
 
 def fitted(

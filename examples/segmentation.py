@@ -6,11 +6,8 @@
 Writes OUTPUT/standard.falcon and OUTPUT/rank1.falcon, OUTPUT/rank2.falcon, which `falcon-edge export` and `bench` take.
 """
 
-import argparse
-from pathlib import Path
-
 import torch
-from own_loop import Data, compressed_and_tuned, fitted, packed
+from own_loop import Data, asked, compressed_and_tuned, fitted, packed
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -76,13 +73,7 @@ def varied(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--epochs", type=int, default=24)
-    parser.add_argument("--tune", type=int, default=20)
-    parser.add_argument("--ranks", type=int, nargs="*", default=[1, 2])
-    options = parser.parse_args()
+    options = asked(__doc__.splitlines()[0], epochs=24, tune=20)
     data = Data.of(options.data)
     standard = options.output / "standard"
     weights = fitted(

@@ -17,18 +17,20 @@ MOST = 1000  # outputs: a network that gives more gives something else
 STRANGE = re.compile(r"[^A-Za-z0-9_.-]+")  # what names of tensors in files are not made of
 
 
-def flat(answer: Any) -> dict[str, Tensor]:
+def named(answer: Any) -> dict[str, Tensor]:
     """The tensors of an answer by their names: fields, keys and numbers on the way to each, as in 'boxes.0'.
 
-    A single tensor is `logits` where it is a row for each image, else `output`. Nothing (None) is left out. Raises
-    TypeError for anything else that is no tensor, or two of one name.
+    A single tensor is `logits` where it is a row for each image, else `output`, which also stands before a name that
+    would be a number, or the input's. Nothing (None) is left out. Raises TypeError for anything else that is no tensor,
+    or two of one name.
     """
     if isinstance(answer, Tensor):
         return {LOGITS if answer.ndim == 2 else SINGLE: answer}
     found: dict[str, Tensor] = {}
-    for name, value in _leaves(answer, ""):
+    for way, value in _leaves(answer, ""):
         if not isinstance(value, Tensor):
-            raise TypeError(f"a {type(value).__name__}{f' as {name}' if name else ''}")
+            raise TypeError(f"a {type(value).__name__}{f' as {way}' if way else ''}")
+        name = f"{SINGLE}.{way}" if way[0].isdigit() or way == "input" else way
         if name in found:
             raise TypeError(f"two tensors of the name {name}")
         found[name] = value
@@ -60,17 +62,8 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _plain(key: str) -> str:
-    """A part of a name; one that begins with a digit, as of a list, is `output.0` in front."""
-    plain = STRANGE.sub("_", key)
-    return plain or "_"
-
-
-def named(answer: Any) -> dict[str, Tensor]:
-    """As `flat`, under names that files can have: none is a number alone, or that of the input."""
-    return {
-        name if not (name[0].isdigit() or name == "input") else f"{SINGLE}.{name}": tensor
-        for name, tensor in flat(answer).items()
-    }
+    """A part of a name, in signs that names of tensors have."""
+    return STRANGE.sub("_", key) or "_"
 
 
 class Flat(nn.Module):
@@ -91,10 +84,15 @@ def flattened(module: nn.Module, outputs: tuple[Output, ...]) -> nn.Module:
     return module if single else Flat(module).eval()
 
 
-def answers(source: str, module: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
-    """What a network answers to a batch of images. Raises BadInput for what is no outputs of images."""
-    with torch.no_grad():
-        found = module(inputs)
+def answers(source: str, module: nn.Module, inputs: Tensor, advice: str = "") -> dict[str, Tensor]:
+    """What a network answers to a batch of images. Raises BadInput if it takes none, or gives no outputs of images."""
+    try:
+        with torch.no_grad():
+            found = module(inputs)
+    except (Exception, SystemExit) as error:  # a user's network may raise anything
+        words = "x".join(map(str, inputs.shape[1:]))
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(f"{source} does not take an input of {words}: {text}{advice}") from error
     try:
         tensors = named(found)
     except TypeError as error:
@@ -112,13 +110,13 @@ def answers(source: str, module: nn.Module, inputs: Tensor) -> dict[str, Tensor]
     return tensors
 
 
-def outputs_of(source: str, module: nn.Module, inputs: Tensor) -> tuple[Output, ...]:
-    """The outputs of a network for images like `inputs` (1, C, H, W).
+def outputs_of(source: str, module: nn.Module, inputs: Tensor, advice: str = "") -> tuple[Output, ...]:
+    """The outputs of a network for images like `inputs` (1, C, H, W). advice: what to do where it takes none.
 
     Raises BadInput for one that are none, has values that are not finite, or changes its shape from one image to
     another.
     """
-    found = answers(source, module, inputs)
+    found = answers(source, module, inputs, advice)
     for name, tensor in found.items():
         if not torch.isfinite(tensor).all():
             raise BadInput(

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from runtime_bench.devices.device import Device, WorkerHandle
+from runtime_bench.devices.local import LocalDevice
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError, DeviceError, WorkerError
 from runtime_bench.files import PrivateModel, readable
@@ -324,7 +325,8 @@ class Measurement:
         loaded, samples = self.loaded, evaluation.samples
         assert loaded is not None
         reduction: Reduction = "classes" if evaluation.only_classes else "none"
-        if reduction == "none" and not evaluation.exact and _bytes_of(loaded.outputs) > LARGE:
+        away = not isinstance(self.device, LocalDevice)  # between processes of one machine there is no wire
+        if away and reduction == "none" and not evaluation.exact and _bytes_of(loaded.outputs) > LARGE:
             reduction = "half"
         pixels, remote = self.device.push(evaluation.pixels), f"{self.device.scratch()}/{self.number}.answers.bin"
         told = reduced(loaded, reduction)
@@ -409,13 +411,13 @@ def wrong_outputs(agreements: Sequence[Agreement], others: str) -> Failure | Non
     found = next((each for each in agreements if not each.within_tolerance), None)
     if found is None:
         return None
-    which = "its outputs are" if len(agreements) == 1 or found.output is None else f"its output {found.output} is"
+    several = len(agreements) > 1 and found.output is not None
+    which, verb = (f"its output {found.output}", "is") if several else ("its outputs", "are")
     if found.max_abs is None:
-        which = which.rpartition(" ")[0]
         message = f"{which} cannot be compared with {others}: more or fewer numbers, or some not finite"
         return Failure(kind="wrong-outputs", message=message)
     off = f"{found.max_abs:.1e}" if found.max_relative is None else f"{found.max_relative:.1e} of the largest"
-    message = f"{which} up to {off} off {others}"
+    message = f"{which} {verb} up to {off} off {others}"
     if found.classes_equal is not None:
         message += f"; {found.classes_equal} of {found.vectors} classes are the same"
     return Failure(kind="wrong-outputs", message=message)

@@ -189,7 +189,7 @@ class Dataset:
     def train_and_val(self, *, fraction: float = 0.1, maximum: int = 5000, seed: int = 0) -> tuple[Split, Split]:
         """Training and validation images; where there is no validation split, a seeded share of every class is cut off.
 
-        Without classes it is a share of all. The test split is never touched.
+        The test split is never touched.
         """
         train = self.require("train")
         if self.val is not None:
@@ -197,9 +197,8 @@ class Dataset:
         share = min(fraction, maximum / len(train))
         random = np.random.default_rng(seed)
         held_out = np.zeros(len(train), bool)
-        groups = train.labels if train.kind == "classes" else np.zeros(len(train), np.int64)
-        for label in np.unique(groups):
-            members = random.permutation(np.flatnonzero(groups == label))
+        for label in np.unique(train.labels):
+            members = random.permutation(np.flatnonzero(train.labels == label))
             held_out[members[: int(len(members) * share)]] = True
         if not held_out.any():
             raise BadInput(f"{self.source}: too few training images to hold some out for validation")

@@ -145,11 +145,6 @@ def observe(model: nn.Module, input_shape: Shape) -> Observed:
     )
 
 
-def forward_zeros(model: nn.Module, input_shape: Shape) -> Tensor:
-    """The output for one image (C, H, W) of zeros, in eval mode; every module's mode is put back afterwards."""
-    return forward(model, zeros_for(model, input_shape))
-
-
 def forward(model: nn.Module, images: Tensor) -> Tensor:
     """The output for images, in eval mode; every module's mode is put back afterwards."""
     with evaluating(model), torch.no_grad():

@@ -40,7 +40,6 @@ from falcon_edge.steps.tolerances import FLOAT_RTOL, HALF_RTOL, INT8_STEPS, floa
 FORMS: tuple[tuple[Format, Precision], ...] = tuple(
     (form, precision) for precision in get_args(Precision) for form in FORMATS if precision in form.precisions
 )
-# What a device may differ from this host's runtime: other kernels add up in another order.
 # float16 costs a trained network 45 dB and more: below this, every channel of the weights is looked at by itself.
 LOW_HALF_DB = 40.0
 # Two networks that lose as much against a third are no further than this from one another: twice what they lose.
@@ -133,7 +132,7 @@ class _Exporter:
         int8: Int8 | None,
         dataset: Dataset | None,
         dynamic_batch: bool,
-        ends: Sequence[str] = (),
+        ends: Sequence[str],
     ):
         self.ledger, self.samples, self.folder = ledger, samples, folder
         self.int8, self.dataset, self.dynamic_batch = int8, dataset, dynamic_batch

@@ -189,9 +189,8 @@ def _labelled(
     if dataset is None or dataset.kind is None or dataset.kind != kinds[first.kind]:
         if class_map is not None and dataset is not None:
             dataset.of_classes((), model, class_map)
-        return names if first.kind == "values" else tuple(map(str, range(count))) if first.kind == "classes" else (), (
-            dataset
-        )
+        numbers = tuple(map(str, range(count))) if first.kind == "classes" else ()
+        return names if first.kind == "values" else numbers, dataset
     if not dataset.class_names:
         return tuple(map(str, range(count))), dataset
     if len(names) == count:
@@ -218,26 +217,12 @@ def _built(
     except BadInput as error:
         raise BadInput(str(error) if str(error).startswith(source) else f"{source}: {error}") from error
     if any(isinstance(parameter, nn.UninitializedParameter) for parameter in network.parameters()):
-        _forward_zeros(source, network, shape)  # lazy modules take their shapes from the first input
+        answer(source, network, shape)  # lazy modules take their shapes from the first input
     return network, done
 
 
 def answer(source: str, network: nn.Module, shape: tuple[int, int, int], advice: str = "") -> tuple[Output, ...]:
     """The outputs for an image. Raises BadInput if there are none, or none of numbers: see `outputs_of`."""
-    images = _forward_zeros(source, network, shape, advice)
-    with evaluating(network):
-        return outputs_of(source, network, images)
-
-
-def _forward_zeros(source: str, network: nn.Module, shape: tuple[int, int, int], advice: str = "") -> torch.Tensor:
-    """An image of zeros that a network takes. Raises BadInput if it takes none."""
     check_one_input(source, network)
-    images = zeros_for(network, shape)
-    try:
-        with evaluating(network), torch.no_grad():
-            network(images)
-    except (Exception, SystemExit) as error:
-        words = "x".join(map(str, shape))
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(f"{source} does not take an input of {words}: {text}{advice}") from error
-    return images
+    with evaluating(network):
+        return outputs_of(source, network, zeros_for(network, shape), advice)

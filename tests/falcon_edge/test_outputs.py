@@ -72,6 +72,7 @@ def test_names_are_the_way_to_each_tensor(answer, names):
         ({"a": 3}, "a int as a"),
         ((row(0), "text"), "a str as 1"),
         ({"a b": row(0), "a_b": row(1)}, "two tensors of the name a_b"),
+        ({"output.0": row(0), "0": row(1)}, "two tensors of the name output.0"),
         ([row(0)] * 1001, "more than 1000"),
         (3.5, "a float"),
     ],
@@ -112,6 +113,7 @@ def test_flat_gives_every_tensor_once_in_one_order(answer):
         (lambda x: (row(0), torch.full((1, 2), torch.inf)), r"not finite \(output.1\)"),
         (lambda x: {"a": row(0), "b": torch.zeros(1, 3 if x.any() else 4)}, "its output b has the shape .* NMS"),
         (lambda x: (row(0),) * (2 if x.any() else 1), "its output output.1 has the shape None"),
+        (lambda x: {}["nothing"] if x.any() else row(0), "net does not take an input of 3x8x8: 'nothing'"),
     ],
 )
 def test_outputs_that_cannot_be_used(answer, said):

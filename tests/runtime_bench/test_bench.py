@@ -395,6 +395,36 @@ def test_accuracy_is_that_of_the_runtime_itself(files, images, pixels, name):
     assert found.interval == pytest.approx((middle - half, middle + half), rel=1e-9)
 
 
+class Away:
+    """A device like this machine, which is not this machine."""
+
+    def __init__(self):
+        self.here = Watched()
+
+    def __getattr__(self, name):
+        return getattr(self.here, name)
+
+
+@pytest.mark.parametrize(
+    ("device", "exact", "reduction"), [(Away, False, "half"), (Away, True, "none"), (Watched, False, "none")]
+)
+def test_large_outputs_are_halved_on_the_way_from_a_device(
+    monkeypatch, files, pixels, images, device, exact, reduction
+):
+    monkeypatch.setattr("runtime_bench.measurement.LARGE", 4)
+    expected = directly(files["vgg.tflite"], normalise(images, InputSpec(shape=(3, 24, 24), mean=MEAN, std=STD)))
+    labels, seen = expected.argmax(1), []
+    judged = by_top1("data", pixels, labels, MEAN, STD)
+    evaluation = replace(
+        judged, only_classes=False, exact=exact, score=lambda answers: seen.append(answers[0]) or judged.score(answers)
+    )
+    with closing(device()) as chosen:
+        (entry,) = bench([candidate(files["vgg.tflite"], evaluation=evaluation)], chosen, quick()).entries
+    asked = {request["reduction"] for _, action, request in chosen.requests if action == "evaluate"}
+    assert (entry.failure, asked) == (None, {reduction})
+    assert np.array_equal(seen[0], expected.astype(np.float16) if reduction == "half" else expected)
+
+
 @pytest.mark.parametrize(("piece", "lines"), [(7, 10), (100, 3)])
 def test_accuracy_says_how_far_it_is_ten_times_at_most(monkeypatch, files, pixels, piece, lines):
     monkeypatch.setattr("runtime_bench.measurement.IMAGES_PER_REQUEST", piece)
