@@ -19,9 +19,9 @@ from converters.quantization.bias import correct_biases
 from converters.quantization.decoding import decoding
 from converters.quantization.observe import Observation, observe
 from converters.quantization.ranges import METHODS
-from converters.quantization.rules import LINEAR, check, computed_inputs, fused_activation, weight_axis, why_float
+from converters.quantization.rules import LINEAR, check, computed_inputs, linear_scales, why_float
 from converters.quantization.scales import choose_scales, leave_in_float
-from converters.quantization.spec import QuantizationSpec, TensorQuantization, least_scales, weight_scales
+from converters.quantization.spec import QuantizationSpec, TensorQuantization
 
 DEFAULT_METHOD = "minmax"
 
@@ -144,10 +144,6 @@ def _weights(
     for node in graph.nodes:
         if node.op_type not in LINEAR or node.output[0] in floats:
             continue
-        name, axis, clamp = node.input[1], weight_axis(node), fused_activation(graph, node)
-        result = node.output[0] if clamp is None else clamp.output[0]
-        bias = graph.constants[node.input[2]].reshape(-1) if len(node.input) > 2 and node.input[2] else 0.0
-        least = least_scales(bias, activations[node.input[0]].scale, activations[result].scale)
-        found = np.maximum(weight_scales(graph.constants[name], axis), least)
+        name, found = node.input[1], linear_scales(graph, node, activations)
         scales[name] = np.maximum(found, scales[name]) if name in scales else found
     return scales

@@ -11,7 +11,13 @@ from onnx import NodeProto
 
 from converters.errors import ConversionError
 from converters.onnx_graph import OnnxGraph, attributes, clip_bounds
-from converters.quantization.spec import QuantizationSpec, TensorQuantization
+from converters.quantization.spec import (
+    QuantizationSpec,
+    TensorQuantization,
+    least_scales,
+    of_constant,
+    weight_scales,
+)
 
 # One scale and zero point for operand and result: values are moved or chosen, never computed.
 POOLS = frozenset(("MaxPool", "AveragePool"))
@@ -38,8 +44,9 @@ QUANTIZED = MOVES | JOINTS | COMPUTED | FIXED.keys()
 BOUNDLESS = 1e38  # numbers beyond this stand for infinity: what maxima and masks are padded with
 
 
-# MlasQLinearGlobalAveragePool: what it multiplies a sum of steps by has to lie between these.
-SMALLEST_FACTOR, LARGEST_FACTOR = 2.0**-32, 256.0
+# What kernels multiply steps by to make them steps of the result has to lie between these (2^-32 in ONNX Runtime's
+# mean alone, 256 in this and in XNNPACK, which LiteRT does not survive beyond it); in LiteRT's HardSwish below 128.
+SMALLEST_FACTOR, LARGEST_FACTOR, LARGEST_OF_HARD_SWISH = 2.0**-32, 255.0, 127.0
 
 
 class QuantizationError(ConversionError):
@@ -63,7 +70,7 @@ def check(graph: OnnxGraph, spec: QuantizationSpec) -> None:
             raise QuantizationError(
                 f"{_name(node)}: {node.op_type} moves values and needs one scale for its operand and results"
             )
-        if is_out_of_range(node, spec.activations):
+        if is_out_of_range(graph, node, spec.activations):
             raise QuantizationError(f"{_name(node)}: the scales of operand and result are too far apart for its kernel")
         if node.op_type in FIXED and spec.activations[results[0]] != FIXED[node.op_type]:
             wanted = FIXED[node.op_type]
@@ -98,13 +105,36 @@ def why_float(graph: OnnxGraph, node: NodeProto) -> str | None:
     return None
 
 
-def is_out_of_range(node: NodeProto, activations: Mapping[str, TensorQuantization]) -> bool:
-    """Whether ONNX Runtime's kernel refuses the scales that a node has: those of a mean of next to nothing."""
-    if node.op_type != "GlobalAveragePool":
+def is_out_of_range(graph: OnnxGraph, node: NodeProto, activations: Mapping[str, TensorQuantization]) -> bool:
+    """Whether a runtime's kernel refuses the scales that a node has: those of a result of next to nothing."""
+    if node.op_type not in LINEAR | {"Add", "GlobalAveragePool", "HardSwish"}:
         return False
-    factor = activations[node.input[0]].scale / activations[node.output[0]].scale
-    # What it is divided by, the size of the image, only makes it smaller: 2^20 pixels at most.
-    return not SMALLEST_FACTOR * 2**20 <= factor < LARGEST_FACTOR
+    result = activations[result_of(graph, node)].scale
+    if node.op_type in LINEAR:
+        products = float(linear_scales(graph, node, activations).max()) * _scale(graph, node.input[0], activations)
+        return products / result >= LARGEST_FACTOR
+    factor = max(_scale(graph, name, activations) for name in node.input) / result
+    if node.op_type == "GlobalAveragePool":
+        # What it is divided by, the size of the image, only makes it smaller: 2^20 pixels at most.
+        return not SMALLEST_FACTOR * 2**20 <= factor < LARGEST_FACTOR
+    return factor >= (LARGEST_OF_HARD_SWISH if node.op_type == "HardSwish" else LARGEST_FACTOR)
+
+
+def _scale(graph: OnnxGraph, name: str, activations: Mapping[str, TensorQuantization]) -> float:
+    return (of_constant(graph.constants[name]) if name in graph.constants else activations[name]).scale
+
+
+def linear_scales(graph: OnnxGraph, node: NodeProto, activations: Mapping[str, TensorQuantization]) -> np.ndarray:
+    """The scale of every output channel of a Conv's or Gemm's weight (float32), if no other node shares it."""
+    bias = graph.constants[node.input[2]].reshape(-1) if len(node.input) > 2 and node.input[2] else 0.0
+    least = least_scales(bias, activations[node.input[0]].scale, activations[result_of(graph, node)].scale)
+    return np.maximum(weight_scales(graph.constants[node.input[1]], weight_axis(node)), least)
+
+
+def result_of(graph: OnnxGraph, node: NodeProto) -> str:
+    """What a node makes, or what the clamp makes that is one operator with it."""
+    clamp = fused_activation(graph, node)
+    return node.output[0] if clamp is None else clamp.output[0]
 
 
 def weight_axis(node: NodeProto) -> int:

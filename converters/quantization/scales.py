@@ -51,7 +51,7 @@ def choose_scales(
             lost = {
                 node.output[0]: "the scales of operand and result are too far apart for its int8 kernel"
                 for node in graph.nodes
-                if node.output[0] not in floats and is_out_of_range(node, final)
+                if node.output[0] not in floats and is_out_of_range(graph, node, final)
             }
             if not lost:
                 return final

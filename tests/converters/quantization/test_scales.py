@@ -176,6 +176,37 @@ def test_scales_that_a_kernel_does_not_take_leave_it_in_float(tmp_path):
         write_qdq(quantized.model, spec)
 
 
+def almost_dead(x):
+    """Of the values of a convolution with a large bias below 0, next to nothing is left."""
+    scale = torch.tensor([100.0] * 4 + [1e-6] * 4)
+    bias = torch.tensor([-1e5] * 4 + [0.0] * 4)
+    return functional.relu(functional.conv2d(x, torch.diag(scale).reshape(8, 8, 1, 1), bias))
+
+
+def cancelled(x):
+    """Large numbers that differ by next to nothing."""
+    large = 1000 * x
+    return large + (1e-4 * x - 1000 * x)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [almost_dead, cancelled, lambda x: functional.hardswish(-100 * x.relu() - 2.999)],
+    ids=["conv", "add", "hardswish"],
+)
+def test_a_result_of_next_to_nothing_stays_in_float(function, tmp_path):
+    """XNNPACK takes no step of 256 of the result for one; LiteRT ends the whole process, or does not load the file."""
+    network = Function(lambda x, one, other: other(one(x) + function(one(x))), 2)
+    quantized = quantize(exported(network, tmp_path), INPUTS)
+    assert any("too far apart for its int8 kernel" in reason for reason in quantized.spec.kept.values())
+    emit_tflite(quantized.model, tmp_path / "model.tflite", quantization=quantized.spec)
+    found = run_tflite(tmp_path / "model.tflite", INPUTS)[0].transpose(0, 3, 1, 2)
+    with torch.no_grad():
+        exact = network(torch.from_numpy(INPUTS)).numpy()
+    assert snr_db(exact, found) > 25
+    assert snr_db(exact, run_onnx(write_qdq(quantized.model, quantized.spec), INPUTS)[0]) > 25
+
+
 class Products(nn.Module):
     """alpha x W + beta b, as torch.addmm computes it."""
 
