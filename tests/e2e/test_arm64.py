@@ -126,7 +126,7 @@ def test_every_file_of_the_sample_answers_there_as_here(sample, cpu):
     assert [entry["model"]["file"] for entry in entries] == [f"model.{kind}" for kind in KINDS]
     for entry in entries:
         assert entry["agreement"][0]["max_relative"] <= (0 if entry["model"]["precision"] == "int8" else 1e-5)
-        assert entry["accuracy"]["samples"] == 50
+        assert entry["quality"][0]["samples"] == 50
     instructions = {entry["model"]["file"]: entry["counts"]["instructions"] for entry in entries}
     for kind in ("onnx", "tflite"):
         assert instructions[f"model.int8.{kind}"] < instructions[f"model.fp32.{kind}"]
