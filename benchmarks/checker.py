@@ -1,24 +1,34 @@
-"""The checker checked: latencies by falcon-edge beside those of a bare loop, and what the parent takes of the CPUs.
+"""The checker checked: latencies by falcon-edge beside those of bare loops, and what the parent takes of the CPUs.
 
-    python benchmarks/checker.py
+    python benchmarks/checker.py [--apart]
 
-The shipped network, standard, in fp32. Half of the workers are a script with nothing of ours in it: it loads the file
-and times a plain loop. Both sides have the same number of fresh pinned processes, whose bursts take turns.
+The shipped network, standard, in fp32; with --apart also at rank 1 and in int8, paced and cold in the place of back to
+back. Half of the workers are a script with nothing of ours in it: it loads the file and times a plain loop. Both sides
+have the same number of fresh pinned processes, whose bursts (or ticks) take turns.
 """
 
+import argparse
 import resource
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from falcon_edge.bundle import bundle_path
+from falcon_edge.data.formats import SAMPLE
+from falcon_edge.steps.compress import compress_bundle
 from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.opening import Choice
+from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.shipped import copy_sample_network
+from runtime_bench import units
 from runtime_bench.bench import Candidate, Protocol, bench
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.stats import paired_ratio
 
-PROTOCOL = Protocol(seconds=10.0, processes=8, rounds=10, warm_up_seconds=0.5)
+PROTOCOL = Protocol(seconds=10.0, processes=8, rounds=10, warm_up_seconds=0.5, every=0)
+APART = Protocol(seconds=0.2, processes=8, rounds=10, warm_up_seconds=0.2, ticks=240, cold=True)
 # Answers as worker.py does, in as few words as bench can do with.
 BARE = """
 import json, os, sys, time
@@ -52,6 +62,25 @@ def timed(run, count):
         samples.append(time.perf_counter_ns() - started)
     return samples
 
+def paced(run, count, every, turn, turns):
+    samples = []
+    for _ in range(count):
+        now = time.monotonic()
+        time.sleep((every * turn - now) % (every * turns))
+        started = time.perf_counter_ns()
+        run()
+        samples.append(time.perf_counter_ns() - started)
+    return samples
+
+def cold(run, count, others=numpy.ones(1 << 24)):
+    samples = []
+    for _ in range(count):
+        others[:] = others + 1
+        started = time.perf_counter_ns()
+        run()
+        samples.append(time.perf_counter_ns() - started)
+    return samples
+
 for line in sys.stdin:
     request = json.loads(line)
     reply = {"resident": None, "peak": None}
@@ -68,7 +97,14 @@ for line in sys.stdin:
         while time.perf_counter() < until:
             run()
     elif request["do"] == "measure":
-        reply = {"samples_ns": timed(run, request["runs"])}
+        count = request["runs"]
+        if "every_ms" in request:
+            samples = paced(run, count, request["every_ms"] / 1000, request["turn"], request["turns"])
+            reply = {"samples_ns": samples, "missed": 0}
+        elif "cold" in request:
+            reply = {"samples_ns": cold(run, count), "flushed": 1 << 27}
+        else:
+            reply = {"samples_ns": timed(run, count)}
     print(json.dumps(reply), flush=True)
 """
 
@@ -88,25 +124,39 @@ class Beside(LocalDevice):
 
 
 def main() -> None:
-    print("| runtime | falcon-edge | bare loop | ratio (95%) | the parent's share of a CPU |\n|---|---|---|---|---|")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--apart", action="store_true")
+    options = parser.parse_args()
+    print("| file | runtime | way | falcon-edge | bare loop | ratio (95%) | the parent's share of a CPU |")
+    print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        bundle = copy_sample_network(Path(folder, "standard"))
-        export_bundle(bundle, ("onnx", "tflite"))
-        for runtime, target in (("onnxruntime", "onnx"), ("litert", "tflite")):
-            print(row(bundle / "exports" / f"model.fp32.{target}", runtime), flush=True)
+        bundles = [copy_sample_network(Path(folder, "standard"))]
+        if options.apart:
+            compress_bundle(Choice(str(bundles[0])), bundle_path(Path(folder, "rank1")), rank=1)
+            bundles.append(bundle_path(Path(folder, "rank1")))
+        for bundle in bundles:
+            precisions = ("fp32", "int8") if options.apart else ("fp32",)
+            export_bundle(bundle, ("onnx", "tflite"), precisions, int8=Int8(SAMPLE, samples=64))
+            for precision in precisions:
+                for runtime, target in (("onnxruntime", "onnx"), ("litert", "tflite")):
+                    for row in rows(bundle / "exports" / f"model.{precision}.{target}", runtime, apart=options.apart):
+                        print(f"| {bundle.stem} {precision} | {runtime} | {row} |", flush=True)
 
 
-def row(file: Path, runtime: str) -> str:
-    """A line of the table."""
+def rows(file: Path, runtime: str, *, apart: bool) -> Iterator[str]:
+    """Lines of the table without their beginnings."""
     candidates = [Candidate(file, runtime, name, file.suffix[1:], "fp32") for name in ("falcon-edge", "bare")]
     moments: list[tuple[float, float]] = []
-    results = bench(candidates, Beside(), PROTOCOL, progress=lambda *step: moments.append(now()))
+    protocol = APART if apart else PROTOCOL
+    results = bench(candidates, Beside(), protocol, progress=lambda *step: moments.append(now()))
     ours, bare = results.entries
-    ratio, (low, high) = paired_ratio(ours.bursts, bare.bursts)
     # Until a worker was asked for the last time: behind that, figures are computed.
     wall, cpu = (moments[-2][axis] - moments[0][axis] for axis in (0, 1))
-    p50s = " | ".join(f"{entry.summary.p50_ns / 1e6:.4f} ms" for entry in (ours, bare))
-    return f"| {runtime} | {p50s} | {ratio:.4f} ({low:.4f}..{high:.4f}) | {100 * cpu / wall:.2f}% |"
+    for way in ("paced", "cold") if apart else (units.BACK_TO_BACK,):
+        one, other = ours.timings[way], bare.timings[way]
+        ratio, (low, high) = paired_ratio(one.bursts, other.bursts)
+        p50s = " | ".join(f"{each.summary.p50_ns / 1e6:.4f} ms" for each in (one, other))
+        yield f"{way} | {p50s} | {ratio:.4f} ({low:.4f}..{high:.4f}) | {100 * cpu / wall:.2f}%"
 
 
 def now() -> tuple[float, float]:

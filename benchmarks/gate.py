@@ -1,13 +1,14 @@
 """How often the gate is right: A/A comparisons, and slowdowns that are planted.
 
     python benchmarks/gate.py [--same 300] [--planted 100] [--slowdown 0.10] [--file gate.jsonl]
-                              [--patience SECONDS] [--burners 2] [--results]
+                              [--patience SECONDS] [--burners 2] [--results] [--paced]
 
 Compares the shipped network with itself, as `falcon-edge check` does, under PROTOCOL. For a planted slowdown the new
 model's workers do real work after each inference, multiplying matrices for a share of the time that it took. --burners
 are processes that keep as many CPUs busy meanwhile, the first ones first. --results: two results files that were
-measured one after the other are compared, and not models in turns. Verdicts are appended to --file, so that an
-interrupted run goes on; the table counts them, with Clopper-Pearson bounds (95%, one-sided).
+measured one after the other are compared, and not models in turns. --paced: it is about paced latency. Verdicts are
+appended to --file, so that an interrupted run goes on; the table counts them, with Clopper-Pearson bounds (95%,
+one-sided).
 """
 
 import argparse
@@ -24,6 +25,7 @@ from pathlib import Path
 from scipy.stats import binomtest
 
 from falcon_edge.steps.bench import BenchRequest, Selection, bench_groups
+from falcon_edge.steps.check import PROTOCOL as CHECKED
 from falcon_edge.steps.check import Checked, check_models
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.shipped import copy_sample_network
@@ -32,8 +34,11 @@ from runtime_bench.devices.local import LocalDevice
 from runtime_bench.regression import Tolerances
 from runtime_bench.results import save
 
-PROTOCOL = Protocol(runs=800, seconds=2.0, processes=8, rounds=12, warm_up_runs=5, warm_up_seconds=0.02)
-TOLERANCES = Tolerances(latency=0.05, memory=0.5)  # it is about latency
+PROTOCOL = Protocol(runs=800, seconds=2.0, processes=8, rounds=12, warm_up_runs=5, warm_up_seconds=0.02, every=0)
+PACED = Protocol(
+    runs=96, seconds=0.0, processes=8, rounds=12, warm_up_runs=5, warm_up_seconds=0.02, ticks=CHECKED.ticks
+)
+ANY = 9.0  # the tolerance of what it is not about
 SELECTION = Selection(runtimes=["onnxruntime"])
 PLANTED = """
 import runpy, sys, time
@@ -82,6 +87,7 @@ def main() -> None:
     parser.add_argument("--patience", type=float)
     parser.add_argument("--burners", type=int, default=0)
     parser.add_argument("--results", action="store_true")
+    parser.add_argument("--paced", action="store_true")
     options = parser.parse_args()
     wanted = {0.0: options.same, options.slowdown: options.planted}
     with tempfile.TemporaryDirectory() as folder, burning(options.burners):
@@ -92,10 +98,11 @@ def main() -> None:
         while any(len(done.get(share, [])) < count for share, count in wanted.items()):
             for share, count in wanted.items():
                 if len(done.get(share, [])) < count:
+                    protocol, figure = (PACED, "paced") if options.paced else (PROTOCOL, "latency")
                     row = (
-                        compared_results(bundle, share)
+                        compared_results(bundle, share, protocol, figure)
                         if options.results
-                        else compared(bundle, share, options.patience)
+                        else compared(bundle, share, protocol, figure, options.patience)
                     )
                     done.setdefault(share, []).append(row)
                     with options.file.open("a") as file:
@@ -122,43 +129,48 @@ def burning(count: int) -> Iterator[None]:
             burner.wait()
 
 
-def compared(bundle: Path, share: float, patience: float | None) -> dict[str, object]:
+def compared(bundle: Path, share: float, protocol: Protocol, figure: str, patience: float | None) -> dict[str, object]:
     """One comparison of a network with itself, the new one slower by a share."""
     started = time.perf_counter()
     checked = check_models(
         bundle,
         bundle,
-        TOLERANCES,
-        protocol=PROTOCOL,
+        tolerances(figure),
+        protocol=protocol,
         device=Planted(share),
         selection=SELECTION,
         patience=patience,
     )
-    return row(share, checked, started) | {"runs": checked.runs}
+    return row(share, checked, figure, started) | {"runs": checked.runs}
 
 
-def compared_results(bundle: Path, share: float) -> dict[str, object]:
+def compared_results(bundle: Path, share: float, protocol: Protocol, figure: str) -> dict[str, object]:
     """The same of two results files, the new one's workers slower by a share."""
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for name, device in (("old", LocalDevice()), ("new", Planted(share, every=1))):
-            results, _ = bench_groups([[bundle]], BenchRequest(PROTOCOL, selection=SELECTION), device=device)
+            results, _ = bench_groups([[bundle]], BenchRequest(protocol, selection=SELECTION), device=device)
             paths.append(Path(folder, f"{name}.json"))
             save(results, paths[-1])
-        checked = check_models(paths[1], paths[0], TOLERANCES)
-    return row(share, checked, started)
+        checked = check_models(paths[1], paths[0], tolerances(figure))
+    return row(share, checked, figure, started)
 
 
-def row(share: float, checked: Checked, started: float) -> dict[str, object]:
+def tolerances(figure: str) -> Tolerances:
+    """5% of one figure."""
+    return Tolerances(**{"latency": ANY, "paced": ANY, "memory": ANY, figure: 0.05})
+
+
+def row(share: float, checked: Checked, figure: str, started: float) -> dict[str, object]:
     """What is kept of a comparison."""
-    latency = checked.findings[0]
+    (found,) = (finding for finding in checked.findings if finding.figure == figure)
     return {
         "slowdown": share,
-        "verdict": str(latency.verdict),
-        "change": latency.change,
-        "interval": latency.interval,
-        "reason": latency.reason,
+        "verdict": str(found.verdict),
+        "change": found.change,
+        "interval": found.interval,
+        "reason": found.reason,
         "seconds": time.perf_counter() - started,
     }
 

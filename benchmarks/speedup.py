@@ -1,6 +1,6 @@
-"""Standard against FALCON on this machine: VGG19 and ResNet34 for 32x32, both runtimes, one interleaved run a network.
+"""Standard against FALCON on this machine, back to back, paced and cold: both runtimes, one interleaved run a network.
 
-    python benchmarks/speedup.py [--networks vgg19 resnet34] [--rank 1] [--precision fp32|int8]
+    python benchmarks/speedup.py [--networks vgg8 vgg19 resnet34 resnet18] [--rank 1] [--precision fp32 int8]
 
 Fresh weights: a convolution takes the same time whatever its weights are (int8 is calibrated on the shipped sample).
 Prints falcon-edge's own comparison.
@@ -29,10 +29,11 @@ from runtime_bench.results import save
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--networks", nargs="+", default=["vgg19", "resnet34"])
+    parser.add_argument("--networks", nargs="+", default=["vgg8", "vgg19", "resnet34", "resnet18"])
     parser.add_argument("--rank", type=int, default=1)
-    parser.add_argument("--precision", default="fp32", choices=("fp32", "int8"))
-    parser.add_argument("--seconds", type=float, default=10.0, help="of samples a model file")
+    parser.add_argument("--precision", nargs="+", default=["fp32", "int8"], choices=("fp32", "int8"))
+    parser.add_argument("--seconds", type=float, default=3.0, help="of samples back to back a model file")
+    parser.add_argument("--ticks", type=int, default=150, help="samples paced, and cold, a model file")
     parser.add_argument("--output", type=Path, help="a folder for the results, NETWORK.json each")
     options = parser.parse_args()
     for network in options.networks:
@@ -41,8 +42,9 @@ def main() -> None:
             pack_bundle(Choice(network, input_shape=BUILTIN[network].input_shape), standard, data=SAMPLE)
             compress_bundle(Choice(str(standard)), falcon, rank=options.rank)
             for bundle in (standard, falcon):
-                export_bundle(bundle, ("onnx", "tflite"), (options.precision,), int8=Int8(SAMPLE, samples=64))
-            results = bench((standard, falcon), BenchRequest(Protocol(seconds=options.seconds, rounds=4)))
+                export_bundle(bundle, ("onnx", "tflite"), options.precision, int8=Int8(SAMPLE, samples=64))
+            protocol = Protocol(seconds=options.seconds, rounds=4, ticks=options.ticks, cold=True)
+            results = bench((standard, falcon), BenchRequest(protocol))
         if options.output is not None:
             options.output.mkdir(parents=True, exist_ok=True)
             save(results, options.output / f"{network}.json")

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,18 @@ from runtime_bench import emulation
 from runtime_bench.devices.device import Device
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.environment import Environment
-from runtime_bench.errors import BenchInputError, DeviceError
+from runtime_bench.errors import BenchInputError, DeviceError, WorkerError
 from runtime_bench.files import PrivateModel, private_copy
-from runtime_bench.interrupts import held, released
+from runtime_bench.interrupts import at_once, held, released
 from runtime_bench.measurement import FASTEST, Candidate, Evaluation, Measurement, Protocol, check_files, describe
 from runtime_bench.replies import Measured, WarmedUp
 from runtime_bench.results import Burst, Failure, Results
 from runtime_bench.resume import take_over
+from runtime_bench.worker import CLOCK_TICKS
 
 __all__ = ["Candidate", "Evaluation", "Progress", "Protocol", "bench"]
 LONGEST_WARM_UP = 10.0  # seconds beyond the asked ones, for a model that does not become stable
+OLDER = "it is an older one; update it, or leave this out"
 Progress = Callable[[int, int, str], None]
 
 
@@ -42,7 +45,8 @@ def bench(
 ) -> Results:
     """Measure every candidate and return the results; a model that fails is an entry with its reason.
 
-    While one worker measures, the others and this process sleep. Golden vectors and quality come after the timing:
+    While one worker measures, the others and this process sleep. First back to back, then paced and cold where the
+    protocol has that. Golden vectors and quality come after the timing:
     on a device that misses the golden outputs of `probe`, those of a candidate with a twin are the twin's. What
     `earlier` results have in whole of a file, measured in the same way, is taken over; `notice` hears what differs. On
     an emulated device no time is taken: its answers are compared with this host's, and what one inference does is
@@ -79,7 +83,8 @@ def _measured(
 ) -> Results:
     """What is found of measurements, until Ctrl-C."""
     interrupted = False
-    several = protocol.processes * (protocol.rounds + 1) + 1
+    apart = (protocol.every > 0) + protocol.cold * protocol.rounds
+    several = protocol.processes * (protocol.rounds + 1 + apart) + 1
     step = _Steps(progress, len(measurements) * (2 if device.emulated else several))
     for measurement in measurements:
         measurement.tell = step.still
@@ -130,7 +135,19 @@ def _time(
                         done, rounds = process * protocol.rounds + number + 1, protocol.processes * protocol.rounds
                         step(f"measuring, round {done} of {rounds}")
                         measurement.attempt(partial(_measure, measurement, process, number))
-                if process + 1 == protocol.processes:
+                last = process + 1 == protocol.processes
+                if last:
+                    for measurement in batch:
+                        measurement.attempt(measurement.weigh)  # before there is a buffer to empty caches with
+                if protocol.every > 0:
+                    for _ in batch:
+                        step(f"pacing, process {process + 1} of {protocol.processes}")
+                    _pace(order.sample(batch, len(batch)), process)
+                for number in range(protocol.rounds if protocol.cold else 0):
+                    for measurement in order.sample(batch, len(batch)):
+                        step(f"measuring cold, process {process + 1} of {protocol.processes}")
+                        measurement.attempt(partial(_measure_cold, measurement, process, number))
+                if last:
                     for measurement in batch:
                         step(f"checking {measurement}")
                         measurement.attempt(partial(_check, measurement, host))
@@ -164,11 +181,55 @@ def _measure(measurement: Measurement, process: int, number: int) -> None:
     measurement.joules.append(burst.energy_j)
 
 
+def _pace(batch: Sequence[Measurement], process: int) -> None:
+    """Models in turns by tick. One that takes longer has more ticks to itself, so that no other meets it at work."""
+    alive = [measurement for measurement in batch if measurement.alive]
+    lengths = [measurement.ticks_to_itself() for measurement in alive]
+    turns = list(accumulate(lengths, initial=0))
+    at_once(
+        [
+            partial(measurement.attempt, partial(_measure_paced, measurement, process, turn, turns[-1]))
+            for measurement, turn in zip(alive, turns, strict=False)
+        ]
+    )
+
+
+def _measure_paced(measurement: Measurement, process: int, turn: int, turns: int) -> None:
+    """Every `turns` ticks one inference, at the tick `turn`."""
+    protocol = measurement.protocol
+    runs = math.ceil(protocol.ticks / protocol.processes)
+    found = measurement.ask(
+        Measured,
+        sleeping=(runs + CLOCK_TICKS + 2) * turns * protocol.every,
+        runs=runs,
+        every_ms=1000 * protocol.every,
+        turn=turn,
+        turns=turns,
+    )
+    if found.missed is None:
+        raise WorkerError(f"the worker has not paced its inferences: {OLDER}", kind="contract")
+    for number, samples in enumerate(np.array_split(found.samples_ns, min(protocol.rounds, runs))):
+        measurement.paced.append(Burst(process=process, round=number, samples_ns=tuple(samples.tolist())))
+    measurement.missed += found.missed
+    if found.mhz is not None:
+        measurement.mhz.append(found.mhz)
+
+
+def _measure_cold(measurement: Measurement, process: int, number: int) -> None:
+    """Inferences with emptied caches."""
+    protocol = measurement.protocol
+    runs = math.ceil(protocol.ticks / (protocol.processes * protocol.rounds))
+    found = measurement.ask(Measured, runs=runs, cold=True)
+    if found.flushed is None:
+        raise WorkerError(f"the worker has not emptied its caches: {OLDER}", kind="contract")
+    measurement.cold.append(Burst(process=process, round=number, samples_ns=tuple(found.samples_ns)))
+    measurement.flushed = found.flushed
+
+
 def _check(measurement: Measurement, host: Device) -> None:
-    """Memory, golden vectors and quality."""
+    """Golden vectors and quality."""
     if measurement.model is not None:
         measurement.model.check()
-    measurement.weigh()
     if not measurement.saturated:
         with measurement.golden_of_device(host):
             measurement.check_answers()

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from runtime_bench import text
+from runtime_bench import text, units
 from runtime_bench.regression import Finding, Verdict
 from runtime_bench.results import Entry, Results, Summary
 
+FIGURES = {"p50_ns", "p90_ns"}
 SIGNS = {Verdict.passed: "✅", Verdict.regression: "❌", Verdict.inconclusive: "❔", None: "⚠️"}
 
 
@@ -59,13 +60,14 @@ def junit(findings: Sequence[Finding], measured: str | None = None) -> bytes:
 
 
 def benchmark_json(results: Results) -> str:
-    """customSmallerIsBetter of github-action-benchmark: p50 latency, with its interval, peak memory and size."""
+    """customSmallerIsBetter of github-action-benchmark: p50 latencies, with intervals, peak memory and size."""
     rows = []
     for entry in results.entries:
-        if entry.summary is not None:
-            row = {"name": f"{_name(entry)}: p50", "unit": "ns", "value": entry.summary.p50_ns}
-            if entry.intervals is not None:
-                low, high = entry.intervals.p50_ns
+        for way, timing in entry.timings.items():
+            figure = "p50" if way == units.BACK_TO_BACK else f"{way} p50"
+            row = {"name": f"{_name(entry)}: {figure}", "unit": "ns", "value": timing.summary.p50_ns}
+            if timing.intervals is not None:
+                low, high = timing.intervals.p50_ns
                 row["range"] = f"± {(high - low) / 2:.0f}"
             rows.append(row)
         if entry.memory is not None and entry.memory.peak is not None:
@@ -115,6 +117,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         **{name: None if summary is None else getattr(summary, name) for name in Summary.model_fields},
         "p50_low_ns": low,
         "p50_high_ns": high,
+        **_apart(entry),
         "load_ns": entry.load_ns,
         "first_inference_ns": entry.first_inference_ns,
         "runtime_memory": None if entry.memory is None else entry.memory.runtime,
@@ -129,6 +132,18 @@ def _row(entry: Entry) -> dict[str, Any]:
         "flags": " ".join(flag.flag for flag in entry.flags),
         "failure": None if entry.failure is None else entry.failure.message,
     }
+
+
+def _apart(entry: Entry) -> dict[str, Any]:
+    """What is not back to back."""
+    found: dict[str, Any] = {"paced_every_ms": None if entry.paced is None else entry.paced.every_ms}
+    for way in units.APART:
+        timing = entry.timings.get(way)
+        low, high = (None, None) if timing is None or timing.intervals is None else timing.intervals.p50_ns
+        figures = {"p50_ns": None, "p90_ns": None} if timing is None else timing.summary.model_dump(include=FIGURES)
+        found |= {f"{way}_{name}": value for name, value in figures.items()}
+        found |= {f"{way}_p50_low_ns": low, f"{way}_p50_high_ns": high}
+    return found | {"missed_ticks": None if entry.paced is None else entry.paced.missed}
 
 
 def _name(entry: Entry) -> str:

@@ -4,17 +4,31 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runtime_bench import units
 from runtime_bench.errors import BenchInputError
-from runtime_bench.results import Entry, Results
+from runtime_bench.results import Entry, Paced, Results, Timing
 from runtime_bench.stats import Interval, ratio_interval
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """How many times as fast as the standard one an entry is in one way of measuring: the ratio of the p50s.
+
+    interval: of 95%; realised_share: of the MACs ratio, where that is known.
+    """
+
+    ratio: float
+    interval: Interval
+    realised_share: float | None
 
 
 @dataclass(frozen=True)
 class Row:
     """An entry beside the standard one of the same runtime and precision. None: one of the two figures is missing.
 
-    speedup: ratio of the p50s; speedup_interval: its 95% interval; macs_ratio: standard over this; realised_share:
-    speedup / macs_ratio. Of an emulated entry there is no speedup, but instructions_ratio: standard over this.
+    speedup, speedup_interval and realised_share: back to back; paced, cold: the same where both were measured so.
+    macs_ratio: standard over this. Of an emulated entry there is no speedup, but instructions_ratio: standard over
+    this.
     """
 
     entry: Entry
@@ -24,6 +38,16 @@ class Row:
     macs_ratio: float | None = None
     realised_share: float | None = None
     instructions_ratio: float | None = None
+    paced: Speedup | None = None
+    cold: Speedup | None = None
+
+    @property
+    def speedups(self) -> dict[str, Speedup]:
+        """By way of measuring."""
+        found = {"paced": self.paced, "cold": self.cold}
+        if self.speedup is not None and self.speedup_interval is not None:
+            found = {units.BACK_TO_BACK: Speedup(self.speedup, self.speedup_interval, self.realised_share), **found}
+        return {way: speedup for way, speedup in found.items() if speedup is not None}
 
 
 ACROSS = ("machine", "device", "emulation", "threads", "precision")
@@ -144,18 +168,36 @@ def _threads(entry: Entry) -> int | None:
 def _row(entry: Entry, standard: Entry | None) -> Row:
     if standard is None:
         return Row(entry)
-    speedup = interval = macs_ratio = share = instructions_ratio = None
-    emulated = standard.emulated or entry.emulated  # their times say nothing
-    if not emulated and standard.summary is not None and entry.summary is not None:
-        speedup = standard.summary.p50_ns / entry.summary.p50_ns
-        interval = (1.0, 1.0) if standard is entry else ratio_interval(standard.bursts, entry.bursts)
+    macs_ratio = instructions_ratio = None
     if standard.model.macs and entry.model.macs:
         macs_ratio = standard.model.macs / entry.model.macs
-    if speedup is not None and macs_ratio is not None:
-        share = speedup / macs_ratio
     if standard.counts is not None and entry.counts is not None and entry.counts.instructions:
         instructions_ratio = standard.counts.instructions / entry.counts.instructions
-    return Row(entry, standard, speedup, interval, macs_ratio, share, instructions_ratio)
+    found: dict[str, Speedup] = {}
+    if not (standard.emulated or entry.emulated):  # their times say nothing
+        for way, timing in entry.timings.items():
+            other = standard.timings.get(way)
+            if other is not None and _alike(timing, other):
+                ratio = other.summary.p50_ns / timing.summary.p50_ns
+                interval = (1.0, 1.0) if standard is entry else ratio_interval(other.bursts, timing.bursts)
+                found[way] = Speedup(ratio, interval, None if macs_ratio is None else ratio / macs_ratio)
+    warm = found.get(units.BACK_TO_BACK)
+    return Row(
+        entry,
+        standard,
+        speedup=None if warm is None else warm.ratio,
+        speedup_interval=None if warm is None else warm.interval,
+        macs_ratio=macs_ratio,
+        realised_share=None if warm is None else warm.realised_share,
+        instructions_ratio=instructions_ratio,
+        paced=found.get("paced"),
+        cold=found.get("cold"),
+    )
+
+
+def _alike(one: Timing, other: Timing) -> bool:
+    """Whether both had as long a time between inferences."""
+    return not isinstance(one, Paced) or not isinstance(other, Paced) or one.every_ms == other.every_ms
 
 
 def _refuse_mixtures(results: Sequence[Results], entries: Sequence[Entry], across: Collection[str]) -> None:

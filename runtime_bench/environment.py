@@ -12,7 +12,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from runtime_bench.ranges import LARGEST, MOST_CPUS, Amount, Count
+from runtime_bench.ranges import LARGEST, LONGEST_TEXT, MOST_CPUS, Amount, Count
 
 ROOT = Path("/")
 CPU = "sys/devices/system/cpu"
@@ -25,6 +25,11 @@ FILES = (
     f"{CPU}/cpu[0-9]*/cpufreq/scaling_cur_freq",
     f"{CPU}/cpu[0-9]*/cpufreq/cpuinfo_max_freq",
     f"{CPU}/cpu[0-9]*/thermal_throttle/core_throttle_count",
+    f"{CPU}/cpu0/cache/index[0-9]*/size",
+    f"{CPU}/cpu0/cpuidle/state[0-9]*/name",
+    f"{CPU}/cpuidle/current_driver",
+    f"{CPU}/cpuidle/current_governor",
+    f"{CPU}/cpuidle/current_governor_ro",
     "sys/class/thermal/thermal_zone*/temp",
     "sys/class/thermal/thermal_zone*/type",
     "sys/class/power_supply/*/type",
@@ -45,7 +50,8 @@ class Environment(BaseModel):
     """One moment of a machine. Frequencies in MHz, temperatures in degrees Celsius, by zone.
 
     throttled: how often CPUs were slowed down for heat since the machine started. battery: percent and status.
-    thermal_status: a phone's, from 0 (none) to 6 (shutting down).
+    thermal_status: a phone's, from 0 (none) to 6 (shutting down). idle: how its CPUs sleep between inferences: driver,
+    governor and states. caches: bytes of the first CPU's, the largest last.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -62,6 +68,8 @@ class Environment(BaseModel):
     throttled: Count | None = None
     battery: str | None = None
     thermal_status: Count | None = None
+    idle: str | None = None
+    caches: tuple[Count, ...] = ()
 
     @property
     def is_arm(self) -> bool:
@@ -166,6 +174,8 @@ def _environment(files: Mapping[str, str], *, machine: str, cores: int, kernel: 
         load_1min=None if load is None else round(load, 2),
         throttled=min(sum(counts), LARGEST) if counts else None,
         battery=_battery(files),
+        idle=_idle(files),
+        caches=_caches(files),
     )
 
 
@@ -207,6 +217,21 @@ def _battery(files: Mapping[str, str]) -> str | None:
             capacity, status = files.get(f"{folder}/capacity"), files.get(f"{folder}/status")
             return f"{capacity or '?'}%, {status or 'status unknown'}"
     return None
+
+
+def _idle(files: Mapping[str, str]) -> str | None:
+    """As in 'intel_idle, governor menu, states POLL C1 C6'."""
+    told = {name: files.get(f"{CPU}/cpuidle/current_{name}") for name in ("driver", "governor", "governor_ro")}
+    governor, states = told["governor"] or told["governor_ro"], " ".join(_of(files, "name").values())
+    parts = (told["driver"], governor and f"governor {governor}", states and f"states {states}")
+    return ", ".join(filter(None, parts))[:LONGEST_TEXT] or None
+
+
+def _caches(files: Mapping[str, str]) -> tuple[int, ...]:
+    units = {"K": 1 << 10, "M": 1 << 20}
+    sizes = [(whole_number(text[:-1]), units.get(text[-1:])) for text in _of(files, "size").values()]
+    known = [number * unit for number, unit in sizes if number and unit]
+    return tuple(sorted(size for size in known if size <= LARGEST))
 
 
 def whole_number(text: str) -> int | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, ValidationError
@@ -36,11 +36,12 @@ class Line(Part):
     """One file of one run.
 
     machine: the fingerprint of where it was measured. p50_ns: null for an emulated time. ratio: of its latency to that
-    of the file `baseline` (its SHA-256) where both were measured in turns. memory: the peak; memory and bytes in bytes.
+    of the file `baseline` (its SHA-256) where both were measured in turns. paced and cold: the same of latency in these
+    ways; every_ms: between ticks. memory: the peak; memory and bytes in bytes.
     quality: by a metric, on `images` images of `data`; see runtime_bench.results.Quality.
     """
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     created: str
     commit: str | None = None
     machine: str
@@ -56,6 +57,11 @@ class Line(Part):
     p50_ns: PositiveFloat | None = None
     baseline: str | None = None
     ratio: PositiveFloat | None = None
+    every_ms: PositiveFloat | None = None
+    paced_ns: PositiveFloat | None = None
+    paced_ratio: PositiveFloat | None = None
+    cold_ns: PositiveFloat | None = None
+    cold_ratio: PositiveFloat | None = None
     memory: Annotated[Count, Field(gt=0)] | None = None
     bytes: Annotated[Count, Field(gt=0)]
     macs: Count | None = None
@@ -100,12 +106,27 @@ def lines(results: Results, new: Sequence[Entry], old: Sequence[Entry], commit: 
                 p50_ns=None if entry.summary is None or entry.emulated else entry.summary.p50_ns,
                 baseline=None if baseline is None or paired is None else baseline.model.sha256,
                 ratio=None if paired is None else paired[0],
+                every_ms=None if entry.paced is None else entry.paced.every_ms,
+                **_apart(entry, baseline),
                 memory=None if entry.memory is None else entry.memory.peak,
                 quality=None if judged is None else judged.value,
                 images=None if judged is None else judged.samples,
                 **quality,
             )
         )
+    return found
+
+
+def _apart(entry: Entry, baseline: Entry | None) -> dict[str, Any]:
+    """Latency that is not back to back."""
+    found: dict[str, Any] = {}
+    for way in units.APART:
+        timing, other = entry.timings.get(way), None if baseline is None else baseline.timings.get(way)
+        if timing is not None:
+            found[f"{way}_ns"] = timing.summary.p50_ns
+            paired = None if other is None else paired_ratio(timing.bursts, other.bursts)
+            if paired is not None:
+                found[f"{way}_ratio"] = paired[0]
     return found
 
 
@@ -167,11 +188,14 @@ def _upgraded(text: bytes) -> bytes:
         line = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    if not isinstance(line, dict) or line.get("schema_version") != 1:
+    version = line.get("schema_version") if isinstance(line, dict) else None
+    if version not in (1, 2):
         return text
-    top1 = line.pop("top1", None)  # version 1 knew no other metric
-    judged = {} if top1 is None else {"metric": "top1", "quality": top1, "unit": "share"}
-    return json.dumps(line | judged | {"schema_version": 2}).encode()
+    judged = {}
+    if version == 1:
+        top1 = line.pop("top1", None)  # version 1 knew no other metric
+        judged = {} if top1 is None else {"metric": "top1", "quality": top1, "unit": "share"}
+    return json.dumps(line | judged | {"schema_version": 3}).encode()  # version 2 knew latency back to back alone
 
 
 # -- drift --
@@ -184,14 +208,12 @@ def drifts(history: Sequence[Line], newest: Line, tolerances: Tolerances) -> lis
     enough lines have the same one, since a ratio does not mind what the machine is doing.
     """
     alike = [line for line in history if line.series == newest.series]
-    paired = [line for line in alike if line.ratio is not None and line.baseline == newest.baseline]
-    latency = [(line, line.p50_ns) for line in alike]
-    if newest.ratio is not None and len(paired) >= 2 * SHORTEST:
-        pace = float(np.median([line.p50_ns / line.ratio for line in paired if line.p50_ns and line.ratio]))
-        latency = [(line, pace * line.ratio) for line in paired if line.ratio]
+    paced = [line for line in alike if line.every_ms == newest.every_ms]
     tested = [line for line in alike if _judged_by(line) == _judged_by(newest)]
     found = (
-        _drift("latency", latency, tolerances.latency),
+        _drift("latency", _latencies(alike, newest, "p50_ns", "ratio"), tolerances.latency),
+        _drift("paced", _latencies(paced, newest, "paced_ns", "paced_ratio"), tolerances.paced),
+        _drift("cold", _latencies(alike, newest, "cold_ns", "cold_ratio"), tolerances.cold),
         _drift("memory", [(line, line.memory) for line in alike], tolerances.memory),
         _drift("size", [(line, line.bytes) for line in alike], tolerances.size),
         _drift("macs", [(line, line.macs or None) for line in alike], tolerances.counts),
@@ -204,6 +226,16 @@ def drifts(history: Sequence[Line], newest: Line, tolerances: Tolerances) -> lis
         ),
     )
     return [finding for finding in found if finding is not None]
+
+
+def _latencies(alike: Sequence[Line], newest: Line, figure: str, ratio: str) -> list[tuple[Line, float | None]]:
+    """A latency of every line, by its ratio to the baseline where enough lines have the newest one's."""
+    known = [(line, getattr(line, figure), getattr(line, ratio)) for line in alike]
+    paired = [row for row in known if row[2] is not None and row[0].baseline == newest.baseline]
+    if getattr(newest, ratio) is None or len(paired) < 2 * SHORTEST:
+        return [(line, value) for line, value, _ in known]
+    pace = float(np.median([value / shared for _, value, shared in paired if value and shared]))
+    return [(line, pace * shared) for line, _, shared in paired]
 
 
 def _judged_by(line: Line) -> tuple[object, ...]:

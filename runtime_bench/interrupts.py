@@ -3,12 +3,14 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing, contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+POLL = 0.5  # seconds
 _holds: list["_Hold"] = []  # of the main thread, which alone gets signals
 
 
@@ -67,6 +69,29 @@ def check_stop() -> None:
     stop = STOP.get()
     if stop is not None:
         stop.check()
+
+
+def at_once(actions: Sequence[Callable[[], None]]) -> None:
+    """Run actions side by side, each in a thread. An interruption asks all of them to end, and comes once they have."""
+    with ThreadPoolExecutor(max(1, len(actions))) as pool, ExitStack() as stack:
+        stops = [stack.enter_context(closing(Stop())) for _ in actions]
+        started = [pool.submit(_stoppable, action, stop) for action, stop in zip(actions, stops, strict=True)]
+        try:
+            while wait(started, POLL).not_done:
+                check_stop()
+        except KeyboardInterrupt:
+            for stop in stops:
+                stop.ask()
+            wait(started)
+            raise
+    for each in started:
+        each.result()
+
+
+def _stoppable(action: Callable[[], None], stop: Stop) -> None:
+    STOP.set(stop)
+    with suppress(KeyboardInterrupt):  # who asked for it knows
+        action()
 
 
 @contextmanager

@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median_low
+from typing import Any
 
-from runtime_bench.regression import ROUNDING, Finding, Tolerances, Verdict, check, failure_of, worst
-from runtime_bench.results import Entry, Memory, summarise
+from runtime_bench import units
+from runtime_bench.regression import LATENCIES, ROUNDING, Finding, Tolerances, Verdict, check, failure_of, worst
+from runtime_bench.results import Burst, Entry, Memory, Paced, Timing, summarise
 from runtime_bench.stats import CONFIDENCE, intervals
 
 MOST = 8  # looks, of which the last is after 128 runs
@@ -138,22 +140,42 @@ def _pooled(entries: Sequence[Entry]) -> Entry:
     last = entries[-1]
     if len(entries) == 1 or any(entry.summary is None for entry in entries):
         return last
-    bursts, first = [], 0
-    for entry in entries:
-        bursts += [burst.model_copy(update={"process": first + burst.process}) for burst in entry.bursts]
-        first = 1 + max(burst.process for burst in bursts)
+    bursts = _numbered([entry.bursts for entry in entries])
+    found: dict[str, Any] = {"bursts": bursts, "summary": summarise(bursts), "intervals": intervals(bursts)}
+    for way in units.APART:
+        timings: list[Timing | None] = [getattr(entry, way) for entry in entries]
+        known = [timing for timing in timings if timing is not None]
+        if len(known) == len(timings):
+            found[way] = _pooled_timing(known)
     peaks = [entry.memory.peak for entry in entries if entry.memory is not None and entry.memory.peak is not None]
     memory: Memory | None = last.memory
     if memory is not None and peaks:
         memory = memory.model_copy(update={"peak": median_low(peaks)})
-    found = {"bursts": tuple(bursts), "summary": summarise(tuple(bursts)), "intervals": intervals(bursts)}
     return last.model_copy(update=found | {"memory": memory})
+
+
+def _pooled_timing(timings: Sequence[Timing]) -> Timing:
+    bursts = _numbered([timing.bursts for timing in timings])
+    found: dict[str, Any] = {"bursts": bursts, "summary": summarise(bursts), "intervals": intervals(bursts)}
+    paced = [timing for timing in timings if isinstance(timing, Paced)]
+    if paced:
+        found["missed"] = sum(timing.missed for timing in paced)
+    return timings[-1].model_copy(update=found)
+
+
+def _numbered(runs: Sequence[Sequence[Burst]]) -> tuple[Burst, ...]:
+    """The bursts of several runs, their processes numbered through."""
+    bursts: list[Burst] = []
+    for run in runs:
+        first = 1 + max((burst.process for burst in bursts), default=-1)
+        bursts += [burst.model_copy(update={"process": first + burst.process}) for burst in run]
+    return tuple(bursts)
 
 
 def may_settle(findings: Sequence[Finding]) -> bool:
     """Whether more samples could decide something: the interval of a latency becomes narrower, and nothing else."""
     return any(
-        each.verdict is Verdict.inconclusive and each.figure == "latency" and each.interval is not None
+        each.verdict is Verdict.inconclusive and each.figure in LATENCIES and each.interval is not None
         for each in findings
     )
 

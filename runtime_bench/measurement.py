@@ -22,24 +22,29 @@ from runtime_bench.replies import REQUESTS, Evaluated, Kind, Loaded, Output, Rep
 from runtime_bench.results import (
     Agreement,
     Burst,
+    Cold,
     Counts,
     Entry,
     Failure,
     Flag,
     Memory,
     ModelInfo,
+    Paced,
     Quality,
     RuntimeInfo,
     summarise,
 )
 from runtime_bench.stats import intervals
-from runtime_bench.validity import SATURATING, flags, no_cycles, not_counted
+from runtime_bench.validity import SATURATING, flags, flags_apart, no_cycles, not_counted
 
 IMAGES_PER_REQUEST = 200
 EMULATED_IMAGES_PER_REQUEST = 10
 BYTES_PER_REQUEST = 64 << 20  # of outputs: a worker may write four times as much to a file
 LARGE = 1 << 16  # bytes of an inference's outputs that are sent as float16
 FASTEST: Literal["fastest"] = "fastest"
+# A cold inference takes at most so many times as long as one back to back, and so many seconds more.
+COLD_FACTOR, COLD_SECONDS = 2.0, 0.002
+SHORTEST_TICK, LONGEST_TICK = 0.001, 60.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,11 @@ class Protocol:
     a worker in seconds (and that times `threads` its time on the CPUs), `memory_limit` its address space in bytes
     (None: three quarters of the device's memory for each file). `cpus` is where it runs: numbers, FASTEST (as many of
     the device's fastest as there are threads) or None, wherever the system likes. Every model is measured with each
-    number of `threads`. Raises BenchInputError for values without a meaning.
+    number of `threads`.
+
+    Beside these samples, which are back to back, there are at least `ticks` of each model in the ways that follow.
+    Paced: at one tick of every `every` seconds one model does an inference, in turns, and all sleep in between (0:
+    none). cold: with emptied caches. Raises BenchInputError for values without a meaning.
     """
 
     threads: tuple[int, ...] = (1,)
@@ -116,14 +125,19 @@ class Protocol:
     memory_limit: int | None = None
     cpus: tuple[int, ...] | Literal["fastest"] | None = FASTEST
     seed: int = 0
+    every: float = 0.033
+    ticks: int = 60
+    cold: bool = False
 
     def __post_init__(self) -> None:
-        if min(self.threads, default=0) < 1 or min(self.runs, self.processes, self.rounds) < 1:
-            raise BenchInputError("threads, runs, processes and rounds are at least 1")
+        if min(self.threads, default=0) < 1 or min(self.runs, self.processes, self.rounds, self.ticks) < 1:
+            raise BenchInputError("threads, runs, processes, rounds and ticks are at least 1")
         if len(set(self.threads)) < len(self.threads) or self.warm_up_runs < 0:
             raise BenchInputError("numbers of threads are different ones, and runs of warm-up at least 0")
         if not all(0 <= seconds < math.inf for seconds in (self.seconds, self.warm_up_seconds)):
             raise BenchInputError("seconds, also of warm-up, are at least 0 and finite")
+        if self.every != 0 and not SHORTEST_TICK <= self.every <= LONGEST_TICK:
+            raise BenchInputError(f"a tick comes every {SHORTEST_TICK:g} to {LONGEST_TICK:g} seconds, or never (0)")
         if not 0 < self.timeout < math.inf:
             raise BenchInputError("the time limit is more than 0 seconds and finite")
         if self.memory_limit is not None and self.memory_limit < 1:
@@ -152,6 +166,11 @@ class Measurement:
     loads: list[Loaded] = field(default_factory=list)
     burst_runs: int = 0
     bursts: list[Burst] = field(default_factory=list)
+    paced: list[Burst] = field(default_factory=list)
+    missed: int = 0
+    mhz: list[list[float]] = field(default_factory=list)  # before, at and after ticks, of every process
+    cold: list[Burst] = field(default_factory=list)
+    flushed: int = 0
     joules: list[float | None] = field(default_factory=list)
     memory: Memory | None = None
     quality: tuple[Quality, ...] = ()
@@ -191,11 +210,14 @@ class Measurement:
         except DeviceError as error:
             self.failure = Failure(kind="device", message=str(error))
 
-    def ask(self, kind: type[Kind], **request: Any) -> Kind:
-        """The reply of that kind to a request to the worker, within the limits of the protocol."""
+    def ask(self, kind: type[Kind], *, sleeping: float = 0.0, **request: Any) -> Kind:
+        """The reply of that kind to a request to the worker, within the limits of the protocol.
+
+        sleeping: so many seconds of it the worker is asked to sleep.
+        """
         assert self.worker is not None
-        cpu_seconds = self.protocol.timeout * self.threads
-        reply = self.worker.ask(REQUESTS[kind], timeout=self.protocol.timeout, cpu_seconds=cpu_seconds, **request)
+        timeout, cpu_seconds = self.protocol.timeout + sleeping, self.protocol.timeout * self.threads
+        reply = self.worker.ask(REQUESTS[kind], timeout=timeout, cpu_seconds=cpu_seconds, **request)
         return checked(kind, reply, request)
 
     def open(self, *, signed: bool = False) -> Loaded:
@@ -256,6 +278,11 @@ class Measurement:
             peak=self.ask(Weighed).peak,
         )
 
+    def ticks_to_itself(self) -> int:
+        """How many ticks of the protocol pass while it is at work, by its last burst; cold ones take longer."""
+        seconds = float(np.median(self.bursts[-1].samples_ns)) / 1e9
+        return math.ceil((COLD_FACTOR * seconds + COLD_SECONDS) / self.protocol.every)
+
     def check_answers(self) -> None:
         """Golden vectors, and how good the answers are if these agree."""
         candidate = self.candidate
@@ -282,11 +309,14 @@ class Measurement:
         if self.taken_over is not None:
             return self.taken_over
         loaded, bursts, emulated = self.loaded, tuple(self.bursts), self.device.emulated
-        summary = summarise(bursts)
+        summary, paced, cold = summarise(bursts), self._paced(), self._cold()
         doubts: list[Flag] = []
         if summary is not None:
             pinned = self.cpus is not None
             doubts += flags(bursts, summary, wanted=self.protocol.runs, pinned=pinned, before=before, after=after)
+        for way, timing in (("paced", paced), ("cold", cold)):
+            if timing is not None:
+                doubts += flags_apart(way, timing, wanted=self.protocol.ticks)
         if self.saturated and not emulated:
             doubts.append(SATURATING)
         if self.uncounted is not None:
@@ -304,6 +334,8 @@ class Measurement:
             bursts=bursts,
             summary=summary,
             intervals=None if summary is None else intervals(bursts),
+            paced=paced,
+            cold=cold,
             energy_j=self._energy(),
             memory=self.memory,
             quality=self.quality,
@@ -312,6 +344,31 @@ class Measurement:
             flags=tuple(doubts),
             failure=self.failure,
         )
+
+    def _paced(self) -> Paced | None:
+        bursts = tuple(self.paced)
+        summary = summarise(bursts)
+        if summary is None:
+            return None
+        mhz = None
+        if self.mhz and len(self.mhz) == len({burst.process for burst in bursts}):
+            before, at, after = np.median(self.mhz, axis=0).tolist()
+            mhz = before, at, after
+        return Paced(
+            bursts=bursts,
+            summary=summary,
+            intervals=intervals(bursts),
+            every_ms=1000 * self.protocol.every,
+            missed=self.missed,
+            mhz=mhz,
+        )
+
+    def _cold(self) -> Cold | None:
+        bursts = tuple(self.cold)
+        summary = summarise(bursts)
+        if summary is None:
+            return None
+        return Cold(bursts=bursts, summary=summary, intervals=intervals(bursts), flushed=self.flushed)
 
     def _replay(self, inputs: Sequence[Path]) -> list[list[np.ndarray]]:
         """The outputs (flat) of each of several input files."""
@@ -336,7 +393,13 @@ class Measurement:
         pieces: list[list[np.ndarray]] = []
         for start in range(0, samples, size):  # so that the time limit is for a piece, whatever DATA holds
             stop = min(start + size, samples)
-            piece = {"pixels": pixels, "mean": evaluation.mean, "std": evaluation.std, "start": start, "stop": stop}
+            piece: dict[str, Any] = {
+                "pixels": pixels,
+                "mean": evaluation.mean,
+                "std": evaluation.std,
+                "start": start,
+                "stop": stop,
+            }
             self.ask(Evaluated, **piece, outputs=remote, reduction=reduction)
             values = stacked(self._fetched(remote), told, stop - start)
             if values is None:

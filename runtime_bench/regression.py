@@ -1,4 +1,4 @@
-"""Whether a model became worse than its baseline: in latency, memory, size, quality and counts.
+"""Whether a model became worse than its baseline: in latency, paced latency, memory, size, quality and counts.
 
 A regression is only what lies beyond the tolerance with its whole interval, a pass only what lies within it with its
 whole interval; all else is inconclusive. Nothing passes that was not compared: each entry of the baseline has findings,
@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 
+from runtime_bench import units
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
 from runtime_bench.files import read_document
 from runtime_bench.measurement import wrong_outputs
 from runtime_bench.pairs import pairs, place, said, title
-from runtime_bench.results import Entry, Failure, ModelInfo, Quality, Results
+from runtime_bench.results import Entry, Failure, ModelInfo, Paced, Quality, Results, Timing
 from runtime_bench.stats import CONFIDENCE, Interval, paired_ratio, ratio_interval
 
 MAXIMUM_BYTES = 1024**2
@@ -29,6 +30,7 @@ OF_THE_FILE = ("wrong-outputs", "runtime", "memory")
 CRASHES = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV")
 # Flags of a run on a machine that was not at rest: what slowed it down may be gone in another.
 UNRESTFUL = ("noisy", "drift", "load", "frequency", "throttled")
+LATENCIES = ("latency", *units.APART)
 FAILURE, MISSING, NEW = "failure", "missing", "new"  # what stands in a figure's place where there is none
 
 
@@ -44,11 +46,14 @@ class Verdict(StrEnum):
 class Tolerances:
     """How much worse each figure may be, as shares of the baseline. Raises BenchInputError.
 
+    latency: back to back; paced, cold: of what was measured so.
     accuracy: of metrics that are shares, such as top-1 and mean IoU, in 0..1; quality: of all other metrics. counts: of
     MACs, parameters, operators, and the instructions of an emulated CPU, which repeat almost exactly.
     """
 
     latency: float = 0.05
+    paced: float = 0.05
+    cold: float = 0.05
     memory: float = 0.05
     size: float = 0.05
     counts: float = 0.005
@@ -65,7 +70,7 @@ class Tolerances:
                 raise BenchInputError(f"the tolerance of {field.name} is a number of at least 0, not {value!r}")
 
     def __str__(self) -> str:
-        """'latency 5%, memory 5%, size 5%, counts 0.5%, accuracy 1 point, quality 2%'."""
+        """'latency 5%, paced 5%, cold 5%, memory 5%, size 5%, counts 0.5%, accuracy 1 point, quality 2%'."""
         points = 100 * self.accuracy
         said = {name: f"{100 * value:g}%" for name, value in asdict(self).items()}
         said["accuracy"] = f"{points:g} point{'' if points == 1 else 's'}"
@@ -257,6 +262,11 @@ def _measured(
     else:
         shaken = doubt if doubt is not None or interleaved else in_doubt(new, old)
         found = [_latency(name, new, old, tolerances.latency, shaken, interleaved, confidence)]
+        for way in units.APART:
+            timing: Timing | None = getattr(old, way)
+            if timing is not None:
+                allowed = getattr(tolerances, way)
+                found.append(_apart(name, way, getattr(new, way), timing, allowed, shaken, interleaved, confidence))
     peak, former = (None if entry.memory is None else entry.memory.peak for entry in (new, old))
     found += _exact(name, "memory", peak, former, tolerances.memory, doubt)
     if old.agreement and not new.agreement:
@@ -293,16 +303,50 @@ def _latency(
     if new.summary is None or old.summary is None:
         why = "it was not measured" if new.summary is None else "the baseline was not measured"
         return Finding(name, "latency", None, None, None, None, tolerance, Verdict.inconclusive, why)
+    if new.emulated or old.emulated:
+        doubt = doubt or "an emulated time is no latency"
+    one, other = new.timings[units.BACK_TO_BACK], old.timings[units.BACK_TO_BACK]
+    return _slower(name, "latency", one, other, tolerance, doubt, interleaved, confidence)
+
+
+def _apart(
+    name: str,
+    way: str,
+    new: Timing | None,
+    old: Timing,
+    tolerance: float,
+    doubt: str | None,
+    interleaved: bool,
+    confidence: float,
+) -> Finding:
+    """Latency that is not back to back, but `way`."""
+    why = None
+    if new is None:
+        why = "it was not measured"
+    elif isinstance(new, Paced) and isinstance(old, Paced) and new.every_ms != old.every_ms:
+        why = f"its ticks came every {new.every_ms:g} ms, and the baseline's every {old.every_ms:g} ms"
+    if new is None or why is not None:
+        return Finding(name, way, None, None, None, None, tolerance, Verdict.inconclusive, why)
+    return _slower(name, way, new, old, tolerance, doubt, interleaved, confidence)
+
+
+def _slower(
+    name: str,
+    figure: str,
+    new: Timing,
+    old: Timing,
+    tolerance: float,
+    doubt: str | None,
+    interleaved: bool,
+    confidence: float,
+) -> Finding:
     one, other = new.summary.p50_ns, old.summary.p50_ns
     if doubt is not None:
-        return Finding(name, "latency", other, one, one / other - 1, None, tolerance, Verdict.inconclusive, doubt)
-    if new.emulated or old.emulated:
-        why = "an emulated time is no latency"
-        return Finding(name, "latency", other, one, one / other - 1, None, tolerance, Verdict.inconclusive, why)
+        return Finding(name, figure, other, one, one / other - 1, None, tolerance, Verdict.inconclusive, doubt)
     paired = paired_ratio(new.bursts, old.bursts, confidence=confidence) if interleaved else None
     ratio, (low, high) = paired or (one / other, ratio_interval(new.bursts, old.bursts, confidence=confidence))
     interval = low - 1, high - 1
-    return Finding(name, "latency", other, one, ratio - 1, interval, tolerance, _verdict(interval, tolerance))
+    return Finding(name, figure, other, one, ratio - 1, interval, tolerance, _verdict(interval, tolerance))
 
 
 def _exact(

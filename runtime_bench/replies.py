@@ -79,10 +79,17 @@ class WarmedUp(Reply):
 
 
 class Measured(Reply):
-    """To `measure`: a duration for every run."""
+    """To `measure`: a duration for every run.
+
+    missed: ticks, of paced ones; mhz: before, at and after a tick; flushed: the bytes that were written before each
+    cold one.
+    """
 
     samples_ns: list[Duration]
     energy_j: Amount | None = None
+    missed: Count | None = None
+    mhz: Annotated[list[Amount], Field(min_length=3, max_length=3)] | None = None
+    flushed: Count | None = None
 
 
 class Invoked(Reply):

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from runtime_bench import units
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
 from runtime_bench.files import read_document, write
 from runtime_bench.ranges import Amount, Count, Cpu, Difference, Duration, Ends, Interval, Positive, Several, Share
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 MAXIMUM_BYTES = 256 * 1024**2  # ten million samples
 
 
@@ -80,6 +81,38 @@ class Intervals(Part):
     p90_ns: Interval
     p95_ns: Interval
     p99_ns: Interval
+
+
+class Timing(Part):
+    """Latency measured in one way: all samples, and what they come to."""
+
+    bursts: tuple[Burst, ...] = Field(min_length=1)
+    summary: Summary
+    intervals: Intervals | None = None
+
+    @model_validator(mode="after")
+    def _summary_is_of_the_samples(self) -> "Timing":
+        if not _is_of(self.summary, self.bursts):
+            raise ValueError("the summary is not that of its samples")
+        return self
+
+
+class Paced(Timing):
+    """Of one inference at each tick, several models taking turns by tick; the process sleeps in between.
+
+    missed: ticks that came while an inference was not done. mhz: of the CPU, before, at and after a tick, where the
+    kernel tells.
+    """
+
+    every_ms: Positive
+    missed: Count = 0
+    mhz: tuple[Amount, Amount, Amount] | None = None
+
+
+class Cold(Timing):
+    """Of inferences with emptied caches: before each of them, so many bytes were written."""
+
+    flushed: Count
 
 
 class Memory(Part):
@@ -269,7 +302,8 @@ class Failure(Part):
 class Entry(Part):
     """One model file on one runtime on one device.
 
-    quality: the first is what it is judged by. agreement: of every output.
+    bursts, summary, intervals: of its latency back to back. quality: the first is what it is judged by. agreement: of
+    every output.
     """
 
     model: ModelInfo
@@ -282,6 +316,8 @@ class Entry(Part):
     bursts: tuple[Burst, ...] = ()
     summary: Summary | None = None
     intervals: Intervals | None = None
+    paced: Paced | None = None
+    cold: Cold | None = None
     energy_j: Amount | None = Field(default=None, description="an inference's, where the device has a sensor")
     memory: Memory | None = None
     quality: tuple[Quality, ...] = ()
@@ -293,24 +329,24 @@ class Entry(Part):
 
     @model_validator(mode="after")
     def _summary_is_of_the_samples(self) -> "Entry":
-        expected = summarise(self.bursts)
-        same = (
-            self.summary is expected
-            if self.summary is None or expected is None
-            else all(
-                abs(getattr(self.summary, name) - value) <= 1e-6 * abs(value)
-                for name, value in expected.model_dump().items()
-            )
-        )
-        if not same:
+        if not _is_of(self.summary, self.bursts):
             raise ValueError(f"{self.model.name}: the summary is not that of its samples")
         return self
+
+    @property
+    def timings(self) -> dict[str, Timing]:
+        """Its latencies by the way of measuring: 'back to back', 'paced' and 'cold', where there are any."""
+        warm = None
+        if self.summary is not None:
+            warm = Timing.model_construct(bursts=self.bursts, summary=self.summary, intervals=self.intervals)
+        found = {units.BACK_TO_BACK: warm, "paced": self.paced, "cold": self.cold}
+        return {way: timing for way, timing in found.items() if timing is not None}
 
 
 class Results(Part):
     """A results file: the machine before and after, how it was measured, and an entry per model file."""
 
-    schema_version: Literal[4] = 4
+    schema_version: Literal[5] = 5
     created: str
     options: dict[str, Any]
     before: Environment
@@ -328,6 +364,15 @@ def summarise(bursts: tuple[Burst, ...]) -> Summary | None:
     p25, p50, p75, p90, p95, p99 = np.percentile(samples, (25, 50, 75, 90, 95, 99))
     low = samples.min()
     return Summary(count=samples.size, min_ns=low, p50_ns=p50, p90_ns=p90, p95_ns=p95, p99_ns=p99, iqr_ns=p75 - p25)
+
+
+def _is_of(summary: Summary | None, bursts: tuple[Burst, ...]) -> bool:
+    """Whether a summary is that of these samples."""
+    expected = summarise(bursts)
+    if summary is None or expected is None:
+        return summary is expected
+    values = expected.model_dump().items()
+    return all(abs(getattr(summary, name) - value) <= 1e-6 * abs(value) for name, value in values)
 
 
 def save(results: Results, path: Path) -> None:
@@ -394,11 +439,17 @@ def _from_version_3(document: dict[str, Any]) -> dict[str, Any]:
     return document | {"schema_version": 4}
 
 
+def _from_version_4(document: dict[str, Any]) -> dict[str, Any]:
+    """Version 4 knew latency back to back alone."""
+    return document | {"schema_version": 5}
+
+
 # Version n -> a function that turns a document of version n into one of n + 1.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: _from_version_1,
     2: _from_version_2,
     3: _from_version_3,
+    4: _from_version_4,
 }
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from runtime_bench.environment import Environment
-from runtime_bench.measurement import Measurement
+from runtime_bench.measurement import Measurement, Protocol
 from runtime_bench.regression import fingerprint
 from runtime_bench.results import Entry, Results, RuntimeInfo
 
@@ -85,9 +85,16 @@ def _is_whole(entry: Entry, measurement: Measurement) -> bool:
         and (
             entry.counts is not None or (entry.summary is not None and entry.summary.count >= measurement.protocol.runs)
         )
+        and (entry.counts is not None or _is_apart(entry, measurement.protocol))
         and (bool(entry.agreement) or not candidate.golden)
         and (bool(entry.quality) or candidate.evaluation is None)
     )
+
+
+def _is_apart(entry: Entry, protocol: Protocol) -> bool:
+    """Whether an entry has as many samples paced and cold as the protocol asks for."""
+    wanted = ((protocol.every > 0, entry.paced), (protocol.cold, entry.cold))
+    return all(not asked or (found is not None and found.summary.count >= protocol.ticks) for asked, found in wanted)
 
 
 def _of_the_entry(entry: Entry, measurement: Measurement) -> Iterator[str]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # numpy and pydantic are not needed for texts, and --help mus
     from runtime_bench.compare import Row
     from runtime_bench.results import Entry, Estimate, Quality
 
+BACK_TO_BACK, APART = "back to back", ("paced", "cold")  # the ways of measuring latency
 METRICS = {
     "top1": "top-1",
     "top5": "top-5",
@@ -53,6 +54,14 @@ def megabytes(count: float | None) -> str:
     return "" if count is None else f"{count / 1e6:.2f} MB"
 
 
+def way(entries: "Sequence[Entry]", name: str) -> str:
+    """How latency was measured, in words, as in 'paced, one inference every 33 ms'."""
+    if name != "paced":
+        return {"cold": "with emptied caches"}.get(name, name)
+    found = sorted({entry.paced.every_ms for entry in entries if entry.paced is not None})
+    return f"paced, one inference every {' or '.join(f'{every:g}' for every in found)} ms"
+
+
 def ratio(value: float | None) -> str:
     """As in '5.30x'."""
     return "" if value is None else f"{value:.2f}x"
@@ -63,11 +72,12 @@ def percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.0f}%"
 
 
-def speedup(row: "Row") -> str:
-    """With its interval, as in '5.30x (5.06..5.61)'."""
-    if row.speedup_interval is None or row.standard is row.entry:
-        return ratio(row.speedup)
-    return f"{ratio(row.speedup)} {bounds(row.speedup_interval, 1, 2)}"
+def speedup(row: "Row", way: str = BACK_TO_BACK) -> str:
+    """Measured in that way, with its interval, as in '5.30x (5.06..5.61)'."""
+    found = row.speedups.get(way)
+    if found is None or row.standard is row.entry:
+        return ratio(None if found is None else found.ratio)
+    return f"{ratio(found.ratio)} {bounds(found.interval, 1, 2)}"
 
 
 def metric(name: str) -> str:

@@ -1,11 +1,14 @@
 """Reasons to doubt a latency, each with what to do about it."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from runtime_bench.environment import Environment
-from runtime_bench.results import Burst, Flag, Summary
+from runtime_bench.results import Burst, Flag, Paced, Summary, Timing
 
 NOISE_SHARE = 0.10
+NOISE_SHARE_APART = 0.30  # of what is not back to back: each inference finds other caches and another clock
 DRIFT_SHARE = 0.05
 FREQUENCY_SHARE = 0.10
 NOT_PROFILED = "not-profiled"
@@ -41,29 +44,43 @@ def flags(
     before: Environment,
     after: Environment,
 ) -> tuple[Flag, ...]:
-    """The flags of one model's samples, and of the machine that they were taken on."""
+    """The flags of one model's samples back to back, and of the machine that they were taken on."""
     return (*_of_samples(bursts, summary, wanted, pinned), *_of_machine(before, after))
 
 
-def _of_samples(bursts: tuple[Burst, ...], summary: Summary, wanted: int, pinned: bool) -> list[Flag]:
-    found = []
-    if summary.count < wanted:
+def flags_apart(way: str, timing: Timing, *, wanted: int) -> tuple[Flag, ...]:
+    """The flags of samples that are not back to back, but `way`: paced or cold."""
+    found = [*_of_amount(timing.summary, wanted, NOISE_SHARE_APART, f"{way}: ")]
+    if isinstance(timing, Paced) and timing.missed:
+        ticks = f"{timing.missed:,} {'tick' if timing.missed == 1 else 'ticks'}"
         found.append(
             Flag(
-                flag="too-few-samples",
-                reason=f"{summary.count} samples of {wanted}",
-                remedy="let the run finish",
+                flag="missed-ticks",
+                reason=f"paced: inferences lasted beyond {ticks} of {timing.every_ms:g} ms",
+                remedy="it is too slow for that pace, or the machine was busy: pace it slower",
             )
+        )
+    return tuple(found)
+
+
+def _of_amount(summary: Summary, wanted: int, noise: float, way: str = "") -> Iterator[Flag]:
+    if summary.count < wanted:
+        yield Flag(
+            flag="too-few-samples",
+            reason=f"{way}{summary.count} samples of {wanted}",
+            remedy="let the run finish",
         )
     spread = summary.iqr_ns / summary.p50_ns
-    if spread > NOISE_SHARE:
-        found.append(
-            Flag(
-                flag="noisy",
-                reason=f"the middle half of the samples spreads over {100 * spread:.0f}% of the median",
-                remedy="stop other work on the machine, or pin to idle cores",
-            )
+    if spread > noise:
+        yield Flag(
+            flag="noisy",
+            reason=f"{way}the middle half of the samples spreads over {100 * spread:.0f}% of the median",
+            remedy="stop other work on the machine, or pin to idle cores",
         )
+
+
+def _of_samples(bursts: tuple[Burst, ...], summary: Summary, wanted: int, pinned: bool) -> list[Flag]:
+    found = [*_of_amount(summary, wanted, NOISE_SHARE)]
     samples = np.array([sample for burst in bursts for sample in burst.samples_ns], np.float64)
     quarter = len(samples) // 4
     if quarter:

@@ -9,8 +9,12 @@ JSON lines: a request on stdin, its reply on stdout; {"error": ...} where it fai
                                                           the runtime's file, by default runtimes/RUNTIME.py beside)
   warm_up   runs, seconds, until                          at least so many runs and seconds; with until, on until it
                                                           is stable, at most so many seconds
-  measure   runs                                          durations of so many runs, in ns, and the energy that the
-                                                          CPUs took meanwhile, in joules, where a counter tells
+  measure   runs, every_ms, turn, turns, cold             durations of so many runs, in ns, and the energy that the
+                                                          CPUs took meanwhile, in joules, where a counter tells.
+                                                          By default back to back. every_ms: paced, each at the tick
+                                                          `turn` of every `turns` ticks (see `paced`); tells how many
+                                                          ticks were missed, and the clock of the CPU. cold: each with
+                                                          emptied caches; tells how many bytes were written for that
   profile   runs, folder                                  what the runtime itself tells of its operators
   invoke    runs                                          as measure, the runtime alone: no input set, no output read
   bandwidth size, times                                   the fastest of so many copies of so many bytes, in ns
@@ -44,6 +48,11 @@ FIRST_INPUT_SEED = 0
 STABLE_SHARE = 0.05
 PR_SET_PDEATHSIG = 1
 POWERCAP = "/sys/class/powercap"
+CACHES = "/sys/devices/system/cpu/cpu0/cache/index*/size"
+CLOCK = "/sys/devices/system/cpu/cpu%d/cpufreq/scaling_cur_freq"
+CLOCK_TICKS = 3
+# What is written to empty the caches: so many times the largest of them, at least so much, or where none is known.
+CACHES_OVER, LEAST_WRITTEN, USUALLY_WRITTEN = 4, 8 << 20, 96 << 20
 LARGEST_FILE = 256 << 20  # bytes that a worker may write to one, its stderr too
 REQUESTS = ("load", "warm_up", "measure", "evaluate", "replay", "memory", "profile", "invoke", "bandwidth", "count")
 # What the runtimes say where memory ran out.
@@ -60,6 +69,7 @@ class Worker:
     def __init__(self):
         self.model: Any = None
         self.input: Any = None
+        self.buffer: Any = None
 
     def load(self, path, runtime, threads, cpus=None, memory_limit=None, signed=False, driver=None):
         """Load a file and run it once on seeded noise."""
@@ -118,8 +128,12 @@ class Worker:
             before, now = now, clock()
             samples.append(now - before)
 
-    def measure(self, runs):
-        """Durations of `runs` inferences."""
+    def measure(self, runs, every_ms=None, turn=0, turns=1, cold=False):
+        """Durations of `runs` inferences: back to back, paced, or cold."""
+        if every_ms is not None:
+            return self.paced(runs, round(every_ms * 1e6), turn, turns)
+        if cold:
+            return self.cold(runs)
         run, value, clock, samples = self.model.run, self.input, time.perf_counter_ns, []
         before = energy()
         for _ in range(runs):
@@ -127,6 +141,50 @@ class Worker:
             run(value)
             samples.append(clock() - started)
         return {"samples_ns": samples, "energy_j": joules(before, energy())}
+
+    def paced(self, runs, every, turn, turns):
+        """Durations of inferences at ticks: this process sleeps until each, as an app waits for its camera's frame.
+
+        Ticks come every so many nanoseconds of the monotonic clock, which all processes of a device share, so that
+        several of them take turns without a word to each other. A tick is missed where an inference lasts beyond it.
+        """
+        run, value, clock, samples, missed = self.model.run, self.input, time.perf_counter_ns, [], 0
+        for tick in ticks(every * turns, every * turn, runs):
+            started = clock()
+            run(value)
+            samples.append(clock() - started)
+            missed += max(0, time.monotonic_ns() - tick) // every
+        return {"samples_ns": samples, "missed": missed, "mhz": self.clock(every * turns, every * turn)}
+
+    def clock(self, period, phase):
+        """MHz of the CPU before, at and after ticks, which are no samples: to ask the kernel warms caches up."""
+        path = CLOCK % ctypes.CDLL(None).sched_getcpu() if sys.platform == "linux" else ""
+        found: Any = [[], [], []]
+        try:
+            before = int(contents(path))
+            for _ in ticks(period, phase, CLOCK_TICKS):
+                at = int(contents(path))
+                self.model.run(self.input)
+                for moment, khz in zip(found, (before, at, int(contents(path)))):
+                    moment.append(khz / 1000)
+                before = int(contents(path))
+        except (OSError, ValueError):  # it has no clock that it tells of
+            return None
+        return [sorted(moment)[CLOCK_TICKS // 2] for moment in found]
+
+    def cold(self, runs):
+        """Durations of inferences, with a buffer read and written before each that no cache has room beside."""
+        import numpy
+
+        if self.buffer is None:
+            self.buffer = numpy.zeros(flushing_bytes() // 8, "uint64")
+        run, value, clock, samples, buffer = self.model.run, self.input, time.perf_counter_ns, [], self.buffer
+        for _ in range(runs):
+            numpy.add(buffer, 1, out=buffer)  # to set all to one value may go past the caches
+            started = clock()
+            run(value)
+            samples.append(clock() - started)
+        return {"samples_ns": samples, "flushed": buffer.nbytes}
 
     def count(self):
         """One run between two marks, in which Python does not collect its garbage."""
@@ -209,6 +267,31 @@ class Worker:
     def memory(self):
         """See memory() below."""
         return memory()
+
+
+def ticks(period, phase, count):
+    """So many moments of the monotonic clock, in ns, each once it has come; those that have passed are left out."""
+    tick = time.monotonic_ns()
+    tick += (phase - tick) % period
+    for _ in range(count):
+        while True:
+            left = tick - time.monotonic_ns()
+            if left <= 0:
+                break
+            time.sleep(left / 1e9)
+        yield tick
+        tick += max(1, -((tick - time.monotonic_ns()) // period)) * period
+
+
+def flushing_bytes():
+    """Bytes that are more than the caches of a CPU hold."""
+    units = {"K": 1 << 10, "M": 1 << 20}
+    sizes = []
+    for path in glob.glob(CACHES):
+        text = contents(path)
+        if text[:-1].isdigit() and text[-1] in units:
+            sizes.append(int(text[:-1]) * units[text[-1]])
+    return max(CACHES_OVER * max(sizes), LEAST_WRITTEN) if sizes else USUALLY_WRITTEN
 
 
 def session_of(driver):

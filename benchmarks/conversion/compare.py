@@ -79,7 +79,7 @@ def routes(folder: Path, python312: str) -> list[Route]:
 def latencies(files: dict[str, Path], seconds: float) -> dict[str, float]:
     """Median milliseconds of every file, interleaved."""
     candidates = [Candidate(path, "litert", name, "tflite", "fp32") for name, path in files.items()]
-    results = bench(candidates, LocalDevice(), Protocol(seconds=seconds, rounds=20))
+    results = bench(candidates, LocalDevice(), Protocol(seconds=seconds, rounds=20, every=0))
     return {entry.model.name: entry.summary.p50_ns / 1e6 for entry in results.entries if entry.summary is not None}
 
 

@@ -44,6 +44,9 @@ def bench(
     seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="Of samples a model, at least.")] = 5.0,
     processes: Annotated[int, typer.Option("--processes", min=1, help="Fresh processes a model.")] = 5,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Bursts a process, interleaved with the others.")] = 2,
+    every: options.Every = None,
+    ticks: Annotated[int, typer.Option("--ticks", min=1, help="Paced or cold samples a model, at least.")] = 60,
+    cold: options.Cold = False,
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that a worker may take.")] = 300.0,
     profile: Annotated[
         bool, typer.Option("--profile", help="Also measure every layer, and say what holds the models back.")
@@ -70,7 +73,7 @@ def bench(
     debug: Debug = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure latency, memory and quality, every model in a process of its own, interleaved."""
+    """Measure latency (back to back, and paced as an app has it), memory and quality, models in turns."""
     with session(as_json, debug, quiet) as out:
         from falcon_edge.bundle import find_bundle
         from falcon_edge.steps.bench import BenchRequest, Selection
@@ -91,6 +94,9 @@ def bench(
             timeout=timeout,
             cpus="fastest" if cpus == "fastest" else None if cpus == "any" else _numbers("--cpus", cpus),
             seed=seed,
+            every=options.every(every, cold),
+            ticks=ticks,
+            cold=cold,
         )
         names = list(device or ["local"])
         if resume is not None and len(names) > 1:

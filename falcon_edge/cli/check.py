@@ -1,7 +1,7 @@
 """falcon-edge check."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +38,8 @@ def check(
             help="How long to go on while inconclusive; by default as long as the first run.",
         ),
     ] = None,
+    every: options.Every = None,
+    cold: options.Cold = False,
     history: Annotated[
         Path | None,
         typer.Option("--history", metavar="FILE.jsonl", help="Add what was measured, and find a slow drift in it."),
@@ -63,7 +65,7 @@ def check(
     """Say whether NEW is worse than OLD: pass (0), regression (1), inconclusive (3), or no verdict (4)."""
     with session(as_json, debug, quiet) as out:
         from falcon_edge.steps.bench import Selection
-        from falcon_edge.steps.check import check_models, refuse_for_results
+        from falcon_edge.steps.check import PROTOCOL, check_models, refuse_for_results
         from runtime_bench import ci
         from runtime_bench.files import check_outputs, write
         from runtime_bench.regression import Tolerances, Verdict
@@ -74,18 +76,20 @@ def check(
         allowed = Tolerances() if tolerances is None else Tolerances.read(tolerances)
         if tolerance is not None:
             share = _share(tolerance)
-            allowed = Tolerances(latency=share, memory=share, size=share, counts=share)
+            allowed = Tolerances(latency=share, paced=share, cold=share, memory=share, size=share, counts=share)
         measuring: dict[str, object] = {"device": device, "data": data, "class_map": class_map, "metric": metric}
-        measuring |= {"output": output, "confirm": confirm, "patience": patience}
+        measuring |= {"output": output, "confirm": confirm, "patience": patience, "every": every}
+        measuring["cold"] = cold or None
         refuse_for_results(new, baseline, measuring)
         options.check_metric(metric, data)
-        seconds = None if patience is None else _seconds(patience)
+        seconds = None if patience is None else options.seconds("--patience", patience)
         check_outputs((history, output, markdown, junit), [new, baseline, *filter(None, (tolerances,))])
         with out.progress() as progress:
             checked = check_models(
                 new,
                 baseline,
                 allowed,
+                protocol=replace(PROTOCOL, every=options.every(every, cold), cold=cold),
                 device=device,
                 selection=Selection(runtime or (), target or (), precision or ()),
                 data=data,
@@ -137,16 +141,3 @@ def _share(text: str) -> float:
     if share >= 1 and not percent:
         raise BadInput(f"--tolerance {text}: write {text}%, or a share below 1, as in 0.05")
     return share
-
-
-def _seconds(text: str) -> float:
-    """'90', '90s', '1.5m' or '1h' in seconds. Raises BadInput for anything else."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
-    try:
-        seconds = float(number) * unit
-        if not 0 <= seconds < math.inf:
-            raise ValueError(text)
-    except ValueError as error:
-        raise BadInput(f"--patience {text}: write seconds, as in 90s, or minutes, as in 2m") from error
-    return seconds

@@ -31,7 +31,9 @@ def compare(
         document = [
             asdict(row)
             | {
-                "entry": row.entry.model_dump(mode="json", exclude={"bursts"}),
+                "entry": row.entry.model_dump(
+                    mode="json", exclude={"bursts": True, "paced": {"bursts"}, "cold": {"bursts"}}
+                ),
                 "standard": None if row.standard is None else row.standard.model.name,
             }
             for row in rows

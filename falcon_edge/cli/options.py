@@ -1,5 +1,6 @@
 """Options that several verbs share, and how their texts are read."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,8 @@ from falcon_edge.errors import BadInput
 
 if TYPE_CHECKING:
     from falcon_edge.steps.opening import Choice
+
+EVERY = 0.033  # seconds: a camera's frames
 
 Model = Annotated[
     str,
@@ -34,6 +37,16 @@ Metric = Annotated[
         metavar="NAME",
         help="top1, top5, miou, pixel-accuracy, psnr, mae, or your module:function; by default what DATA is for.",
     ),
+]
+Every = Annotated[
+    str | None,
+    typer.Option(
+        "--every", metavar="33ms", help="Paced: one inference at each such tick, models in turns; 0 leaves it out."
+    ),
+]
+Cold = Annotated[
+    bool,
+    typer.Option("--cold", help="With emptied caches, in the place of pacing (or beside it, with --every)."),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The bundle to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the bundle that is there.")]
@@ -101,6 +114,26 @@ def check_metric(metric: str | None, data: str | None) -> None:
     """Raise BadInput for a --metric of no data."""
     if metric is not None and data is None:
         raise BadInput(f"--metric {metric}: is measured on --data DATA, which is not there")
+
+
+def every(text: str | None, cold: bool) -> float:
+    """The seconds between ticks: by default 33 ms, and none where cold inferences stand for them."""
+    if text is None:
+        return 0.0 if cold else EVERY
+    return seconds("--every", text)
+
+
+def seconds(option: str, text: str) -> float:
+    """'90', '90s', '33ms', '1.5m' or '1h' in seconds. Raises BadInput for anything else."""
+    units = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+    unit = next((unit for unit in units if text.endswith(unit)), "")
+    try:
+        found = float(text.removesuffix(unit)) * units.get(unit, 1)
+        if not 0 <= found < math.inf:
+            raise ValueError(text)
+    except ValueError as error:
+        raise BadInput(f"{option} {text}: write a time, as in 33ms, 90s or 2m") from error
+    return found
 
 
 def numbers(text: str | None, option: str) -> tuple[float, ...] | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # rich and numpy are imported where they are used: --help mus
 
     from runtime_bench.compare import Row
     from runtime_bench.report.headline import Headline
-    from runtime_bench.results import Entry, Results
+    from runtime_bench.results import Entry, Results, Timing
 
 WORDS = {"model", "format", "samples", "device"}  # columns that begin at the left; numbers end at the right
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -34,6 +34,7 @@ def results_table(results: "Results") -> "Group":
     notes = [
         ", ".join(dict.fromkeys(map(_runtime, entries))),
         f"{results.before.cpu}: counts of one inference, no times" if emulated else SAMPLES if rows else "",
+        _ways(entries),
         "cycles: estimated, uncalibrated" if any(row.get("cycles") for row in rows) else "",
         *_boards(entries),
         "all golden outputs agree" if agreements and agreed else "",
@@ -42,20 +43,27 @@ def results_table(results: "Results") -> "Group":
 
 
 def comparison_table(rows: "Sequence[Row]") -> "Group":
-    """Compressed beside standard."""
+    """Compressed beside standard; where it was measured in more ways than one, speed is a table of its own."""
+    from rich.console import Group
+
     working = sorted(
         (row for row in rows if row.entry.failure is None),
         key=lambda row: (row.entry.model.target, row.entry.model.precision),
     )
     entries = [row.entry for row in working]
-    cells = [
+    known = [
         _identity(row.entry, entries)
         | {
             "size": units.megabytes(row.entry.model.bytes),
             "memory": _memory(row.entry),
             units.metrics(entries): units.quality(row.entry),
+        }
+        for row in working
+    ]
+    speeds = [
+        {
             "p50": _p50(row.entry),
-            "speedup": _speedup(row),
+            "speedup": _speedup(row, units.BACK_TO_BACK),
             "instructions ratio": units.ratio(row.instructions_ratio),
             **_promise(row),
         }
@@ -63,7 +71,35 @@ def comparison_table(rows: "Sequence[Row]") -> "Group":
     ]
     places = dict.fromkeys(entry.device for entry in entries if entry.emulated)
     notes = [f"{place}, emulated: instructions of one inference, no times" for place in places]
-    return _group(cells, notes, [row.entry for row in rows])
+    every = [row.entry for row in rows]
+    ways = [way for way in units.APART if any(_apart(entry)[way] for entry in entries)]
+    if not ways:
+        return _group([one | other for one, other in zip(known, speeds, strict=True)], notes, every)
+    for cells, found, row in zip(known, speeds, working, strict=True):
+        cells["MACs ratio"] = "" if row.standard is row.entry else units.ratio(row.macs_ratio)
+        found |= {"MACs ratio": "", "realised": "" if row.standard is row.entry else units.percent(row.realised_share)}
+        found |= _speeds_apart(row, ways[0])
+    names = [_identity(row.entry, entries) for row in working]
+    tables = [
+        _group(known, (), []),
+        _group([name | found for name, found in zip(names, speeds, strict=True)], (), []),
+        *(
+            _group([name | _speeds_apart(row, way) for name, row in zip(names, working, strict=True)], (), [])
+            for way in ways[1:]
+        ),
+    ]
+    return Group(*(part for table in tables for part in (table, "")), _group([], [*notes, _ways(entries)], every))
+
+
+def _speeds_apart(row: "Row", way: str) -> "dict[str, RenderableType]":
+    """Paced or cold: the median, and the speedup with the share of the MACs ratio that it is."""
+    timing, speedup = _apart(row.entry)[way], row.speedups.get(way)
+    share = None if speedup is None or row.standard is row.entry else speedup.realised_share
+    return {
+        way: units.milliseconds(None if timing is None else timing.summary.p50_ns),
+        f"{way} speedup": _speedup(row, way),
+        f"{way} share": units.percent(share),
+    }
 
 
 def headlines_table(headlines: "Sequence[Headline]") -> "Group":
@@ -121,8 +157,24 @@ def _times(entry: "Entry") -> "dict[str, RenderableType]":
         "p50": _p50(entry),
         "p90": units.milliseconds(None if entry.summary is None else entry.summary.p90_ns),
         "samples": _sparkline(entry),
+        **{
+            way: units.milliseconds(None if timing is None else timing.summary.p50_ns)
+            for way, timing in _apart(entry).items()
+        },
         "memory": _memory(entry),
     }
+
+
+def _apart(entry: "Entry") -> "dict[str, Timing | None]":
+    """What is not back to back."""
+    return {way: getattr(entry, way) for way in units.APART}
+
+
+def _ways(entries: "Sequence[Entry]") -> str:
+    """What the columns of latencies are."""
+    known = [way for way in units.APART if any(_apart(entry)[way] for entry in entries)]
+    said = [f"{way}: {units.way(entries, way).removeprefix(f'{way}, ')}" for way in known]
+    return "; ".join(["p50: back to back", *said]) if said else ""
 
 
 def _memory(entry: "Entry") -> str:
@@ -169,14 +221,15 @@ def _sparkline(entry: "Entry") -> str:
     return "".join(BLOCKS[height] for height in heights)
 
 
-def _speedup(row: "Row") -> "RenderableType":
+def _speedup(row: "Row", way: str) -> "RenderableType":
     """Green where it is faster for sure, red where it is slower, yellow where that is open."""
     from rich.text import Text
 
-    if row.speedup_interval is None or row.standard is row.entry:
-        return units.ratio(row.speedup)
-    low, high = row.speedup_interval
-    return Text(units.speedup(row), style="green" if low > 1 else "red" if high < 1 else "yellow")
+    found = row.speedups.get(way)
+    if found is None or row.standard is row.entry:
+        return units.ratio(None if found is None else found.ratio)
+    low, high = found.interval
+    return Text(units.speedup(row, way), style="green" if low > 1 else "red" if high < 1 else "yellow")
 
 
 def _promise(row: "Row") -> "dict[str, RenderableType]":

@@ -13,7 +13,7 @@ from runtime_bench.devices.local import LocalDevice
 from runtime_bench.runtimes import runtime_for
 
 WORTH_A_WORD = 0.1  # points of a share, or dB
-PROTOCOL = Protocol(runs=100, seconds=1.0, processes=3, rounds=3, warm_up_runs=5, warm_up_seconds=0.3)
+PROTOCOL = Protocol(runs=100, seconds=1.0, processes=3, rounds=3, warm_up_seconds=0.3, every=0)
 
 
 def advise(

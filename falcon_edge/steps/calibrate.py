@@ -61,7 +61,7 @@ def calibrate(
         files = paths or _shipped(
             Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="falcon-edge-"))), progress
         )
-        alone = replace(protocol or Protocol(), threads=(1,), cpus=(number,))
+        alone = replace(protocol or Protocol(every=0), threads=(1,), cpus=(number,))
         measured = _whole(bench(files, BenchRequest(alone), device=device, progress=progress))
         _refuse_unsteady(device, measured, mhz, _core(device, number).mhz)
         counted = _whole(bench(files, BenchRequest(replace(alone, cpus=FASTEST)), device=emulation, progress=progress))

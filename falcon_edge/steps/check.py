@@ -20,8 +20,8 @@ from runtime_bench.results import Entry, Results, load
 from runtime_bench.units import count
 
 RESULTS = ".json"
-# Eight processes a side make an interval over processes worth something; about 20 s for a pair of files.
-PROTOCOL = Protocol(runs=400, seconds=4.0, processes=8, rounds=10, warm_up_seconds=0.2)
+# Eight processes a side make an interval over processes worth something; about 35 s for a pair of files.
+PROTOCOL = Protocol(runs=400, seconds=4.0, processes=8, rounds=10, warm_up_seconds=0.2, ticks=200)
 
 
 @dataclass(frozen=True)

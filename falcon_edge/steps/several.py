@@ -3,8 +3,7 @@
 import re
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
 
 from falcon_edge.errors import BadInput
@@ -13,7 +12,7 @@ from falcon_edge.steps.bench import BenchRequest, bench
 from runtime_bench.devices.device import Device
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.errors import BenchInputError, DeviceError
-from runtime_bench.interrupts import STOP, Stop, check_stop, released
+from runtime_bench.interrupts import at_once, check_stop, released
 from runtime_bench.results import Results
 
 
@@ -69,28 +68,15 @@ class _Run:
 
     def at_once(self, numbers: Sequence[int]) -> None:
         """Measure on devices that share no CPU, each in a thread that waits for its device."""
-        with ThreadPoolExecutor(max(1, len(numbers))) as pool, ExitStack() as stack:
-            stops = [stack.enter_context(closing(Stop())) for _ in numbers]
-            started = [pool.submit(self._beside_others, *each) for each in zip(numbers, stops, strict=True)]
-            try:
-                with released():
-                    wait(started)
-            except KeyboardInterrupt:
-                self.stopped.set()
-                for stop in stops:
-                    stop.ask()
-            wait(started)
-        for each in started:
-            each.result()
+        try:
+            with released():
+                at_once([partial(self.measure, number) for number in numbers])
+        except KeyboardInterrupt:
+            self.stopped.set()
         if self.stopped.is_set():
             for number, results in self.found.items():
                 if isinstance(results, Results):
                     self.found[number] = results.model_copy(update={"interrupted": True})
-
-    def _beside_others(self, number: int, stop: Stop) -> None:
-        STOP.set(stop)
-        with suppress(KeyboardInterrupt):  # before there was anything to keep
-            self.measure(number)
 
     def measure(self, number: int) -> None:
         """Measure on a device."""

@@ -90,12 +90,22 @@ def _comparison(found: Sequence[ShownEntry]) -> Section:
         Column("instructions ratio", lambda each: each.row.instructions_ratio, units.ratio),
         Column("MACs ratio", lambda each: each.row.macs_ratio, units.ratio),
         Column("realised share", lambda each: each.row.realised_share, units.percent),
+        *(
+            column
+            for way in units.APART
+            for column in (
+                Column(f"{way} p50", partial(_p50, way=way)),
+                Column(f"{way} speedup", partial(_speedup, way=way)),
+                Column(f"{way} realised share", partial(_share, way=way), units.percent),
+            )
+        ),
         Column("doubts", lambda each: ", ".join(flag.flag for flag in each.entry.flags)),
     )
     title = "Speedup against MACs ratio"
     says = (
         "Speedup: the ratio of median latencies, standard over compressed, with its 95% interval by bootstrap over "
         "processes and samples. MACs ratio: what fewer multiply-accumulates promise; realised share: what became of it."
+        f"{_ways(found)}"
     )
     if _only_emulated(found):
         title = "Instructions against MACs ratio"
@@ -117,12 +127,15 @@ def _latency(found: Sequence[ShownEntry]) -> Section:
         Column("samples", field("summary.count")),
         Column("min", field("summary.min_ns"), units.milliseconds),
         *map(_quantile, ("p50", "p90", "p95", "p99")),
+        *(_quantile(name, way) for way in units.APART for name in ("p50", "p90")),
+        Column("missed ticks", lambda each: each.entry.paced.missed if each.entry.paced is not None else None),
+        Column("MHz before, at and after a tick", _clock),
         Column("IQR / p50", _spread, units.percent),
         Column("first inference", field("first_inference_ns"), units.milliseconds),
         Column("load", field("load_ns"), units.milliseconds),
         Column("energy", field("energy_j"), "{:.4f} J".format),
     )
-    says = "One inference at a time: input set, model run, output read."
+    says = f"One inference at a time: input set, model run, output read.{_ways(found)}"
     if all(each.entry.energy_j is None for each in found):
         says += " Energy was not measured: no sensor."
     return Section(
@@ -306,32 +319,52 @@ def _lineage(found: Sequence[ShownEntry]) -> Section:
     return Section("lineage", "Lineage", says, tables=_known(of_entries("Files", found, columns)))
 
 
-def _quantile(name: str) -> Column:
+def _ways(found: Sequence[ShownEntry]) -> str:
+    """How latency was measured where it was not back to back alone."""
+    entries = [each.entry for each in found]
+    known = [way for way in units.APART if any(way in entry.timings for entry in entries)]
+    said = [f"{way}: {units.way(entries, way).removeprefix(f'{way}, ')}" for way in known]
+    return f" Without another word latency is back to back; {'; '.join(said)}." if said else ""
+
+
+def _clock(each: ShownEntry) -> str | None:
+    paced = each.entry.paced
+    return None if paced is None or paced.mhz is None else ", ".join(f"{mhz:.0f}" for mhz in paced.mhz)
+
+
+def _quantile(name: str, way: str = units.BACK_TO_BACK) -> Column:
     """A quantile of the latency, with its interval."""
 
     def value(each: ShownEntry) -> Cell | None:
-        if each.entry.summary is None:
+        timing = each.entry.timings.get(way)
+        if timing is None:
             return None
-        found = getattr(each.entry.summary, f"{name}_ns")
-        bounds = None if each.entry.intervals is None else getattr(each.entry.intervals, f"{name}_ns")
+        found = getattr(timing.summary, f"{name}_ns")
+        bounds = None if timing.intervals is None else getattr(timing.intervals, f"{name}_ns")
         return Cell(units.milliseconds(found), found, "" if bounds is None else units.bounds(bounds, 1e-6, 3))
 
-    return Column(name, value)
+    return Column(name if way == units.BACK_TO_BACK else f"{way} {name}", value)
 
 
-def _p50(each: ShownEntry) -> Cell | None:
+def _p50(each: ShownEntry, way: str = units.BACK_TO_BACK) -> Cell | None:
     """The median latency; of an emulated entry there is none."""
-    if each.entry.emulated or each.entry.summary is None:
+    timing = each.entry.timings.get(way)
+    if each.entry.emulated or timing is None:
         return None
-    return Cell(units.milliseconds(each.entry.summary.p50_ns), each.entry.summary.p50_ns)
+    return Cell(units.milliseconds(timing.summary.p50_ns), timing.summary.p50_ns)
 
 
-def _speedup(each: ShownEntry) -> Cell | None:
-    if each.row.speedup is None:
+def _speedup(each: ShownEntry, way: str = units.BACK_TO_BACK) -> Cell | None:
+    found = each.row.speedups.get(way)
+    if found is None:
         return None
-    bounds = each.row.speedup_interval if each.standard is not None else None
-    note = "" if bounds is None else units.bounds(bounds, 1, 2)
-    return Cell(units.ratio(each.row.speedup), each.row.speedup, note)
+    note = units.bounds(found.interval, 1, 2) if each.standard is not None else ""
+    return Cell(units.ratio(found.ratio), found.ratio, note)
+
+
+def _share(each: ShownEntry, way: str) -> float | None:
+    found = each.row.speedups.get(way)
+    return None if found is None else found.realised_share
 
 
 def _spread(each: ShownEntry) -> float | None:
@@ -422,6 +455,8 @@ def _state(moment: Environment) -> dict[str, str]:
         "load (1 min)": "" if moment.load_1min is None else f"{moment.load_1min:g}",
         "slowed down for heat": "" if moment.throttled is None else f"{moment.throttled:,} times since its start",
         "battery": moment.battery or "",
+        "idle": moment.idle or "",
+        "caches": ", ".join(f"{size // 1024:,} KiB" for size in moment.caches),
     }
 
 

@@ -50,31 +50,36 @@ class Figure:
 
 
 def speedups(entries: Sequence[ShownEntry]) -> Figure | None:
-    """The speedup of every compressed entry with its interval, and its MACs ratio."""
-    shown = [each for each in entries if each.standard is not None and each.row.speedup is not None]
+    """The speedup of every compressed entry with its interval, in every way of measuring, and its MACs ratio."""
+    shown = [each for each in entries if each.standard is not None and each.row.speedups]
     if not shown:
         return None
-    values = [each.row.speedup or 0.0 for each in shown]
-    bounds = [each.row.speedup_interval or (0.0, 0.0) for each in shown]
+    ways = [way for way in (*units.APART, units.BACK_TO_BACK) if any(way in each.row.speedups for each in shown)]
+    symbols = dict(zip(reversed(ways), ("circle", "diamond", "square"), strict=False))
     promised = [each.row.macs_ratio for each in shown]
-    places = range(len(shown))
-    speeds = points(
-        "speedup, with its 95% interval",
-        values,
-        places,
-        [(units.speedup(each.row),) for each in shown],
-        size=9,
-        color=ACCENT,
-    )
+    data = []
+    for way in ways:
+        group = [(place, each.row) for place, each in enumerate(shown) if way in each.row.speedups]
+        found = [row.speedups[way] for _, row in group]
+        values = [each.ratio for each in found]
+        name = "speedup, with its 95% interval" if len(ways) == 1 else f"speedup {way}"
+        words = [(f"{way}: {units.speedup(row, way)}",) for _, row in group]
+        marker = {"size": 9, "color": ACCENT, "symbol": symbols[way]}
+        marks = points(name, values, [place for place, _ in group], words, **marker)
+        data.append(marks | {"error_x": interval(values, [each.interval for each in found], ACCENT, 3)})
     tick = {"symbol": "line-ns", "size": 16, "line": {"width": 2, "color": MUTED}}
-    data = [
-        speeds | {"error_x": interval(values, bounds, ACCENT, 3)},
-        points("MACs ratio", promised, places, [(f"MACs ratio {units.ratio(value)}",) for value in promised], **tick),
-    ]
-    ends = [1.0, *values, *(end for bound in bounds for end in bound), *filter(None, promised)]
-    layout = rows([each.label for each in shown], [units.ratio(value) for value in values])
+    places, words = range(len(shown)), [(f"MACs ratio {units.ratio(value)}",) for value in promised]
+    data.append(points("MACs ratio", promised, places, words, **tick))
+    every = [each for row in shown for each in row.row.speedups.values()]
+    ends = [1.0, *(end for each in every for end in (each.ratio, *each.interval)), *filter(None, promised)]
+    first = [next(iter(each.row.speedups[way] for way in ways if way in each.row.speedups)).ratio for each in shown]
+    layout = rows([each.label for each in shown], [units.ratio(value) for value in first])
     layout |= {"xaxis": logarithmic(min(ends), max(ends), "x"), "shapes": [upright(1.0)]}
+    if len(ways) > 1:
+        layout |= BESIDE
     says = "How many times as fast as the standard, and how many times fewer multiply-accumulates."
+    if len(ways) > 1:
+        says += f" To the right: {ways[0]}."
     return Figure("speedups", says, EDGES + ROW * len(shown), data, layout)
 
 
@@ -119,21 +124,23 @@ def trades(entries: Sequence[ShownEntry]) -> tuple[Figure, ...]:
 
 
 def _trade(shown: Sequence[ShownEntry], name: str) -> Figure:
+    """By the latency that an app has, where all were measured so."""
     judged = shown[0].entry.quality[0]
+    way = next(way for way in (*units.APART, units.BACK_TO_BACK) if all(way in each.entry.timings for each in shown))
     kinds = list(dict.fromkeys(_kind(each) for each in shown))
     known = {id(each.entry) for each in shown}
     data: list[Mark] = []
     for each in shown:
         if each.standard is not None and id(each.standard) in known:
-            x, y = zip(_cost_and_worth(each.standard), _cost_and_worth(each.entry), strict=True)
+            x, y = zip(_cost_and_worth(each.standard, way), _cost_and_worth(each.entry, way), strict=True)
             data.append(line(x, y, FAINT))
     for standard in (True, False):
         for kind, symbol in zip(kinds, SYMBOLS * len(kinds), strict=False):
             group = [each for each in shown if _kind(each) == kind and (each.standard is None) is standard]
             if group:
-                data.append(_cloud(group, kind, symbol, GREY if standard else ACCENT))
-    latencies = [_cost_and_worth(each.entry)[0] for each in shown]
-    cost = logarithmic(min(latencies), max(latencies), " ms", "p50 latency")
+                data.append(_cloud(group, way, kind, symbol, GREY if standard else ACCENT))
+    latencies = [_cost_and_worth(each.entry, way)[0] for each in shown]
+    cost = logarithmic(min(latencies), max(latencies), " ms", f"p50 latency, {way}")
     unit = {"share": "%", "dB": " dB"}.get(judged.unit, "")
     layout = BESIDE | {"xaxis": cost, "yaxis": axis(unit, units.metric(judged.metric))}
     up = "Up" if judged.higher_is_better else "Down"
@@ -257,18 +264,18 @@ def roofline(number: int, peaks: Peaks, entries: Sequence[ShownEntry]) -> Figure
     return Figure(f"roofline-{number}", says, CLOUD, data, layout)
 
 
-def _cloud(group: Sequence[ShownEntry], kind: str, symbol: str, colour: str) -> Mark:
+def _cloud(group: Sequence[ShownEntry], way: str, kind: str, symbol: str, colour: str) -> Mark:
     names = list(dict.fromkeys(each.entry.model.name for each in group))
     name = ", ".join(filter(None, (names[0] if len(names) == 1 else f"{len(names)} models", kind)))
-    x, y = zip(*(_cost_and_worth(each.entry) for each in group), strict=True)
+    x, y = zip(*(_cost_and_worth(each.entry, way) for each in group), strict=True)
     latencies, qualities = [], []
     for each, latency in zip(group, x, strict=True):
-        entry = each.entry
-        latencies.append((latency, latency) if entry.intervals is None else _scaled(entry.intervals.p50_ns, 1e-6))
+        entry, found = each.entry, each.entry.timings[way].intervals
+        latencies.append((latency, latency) if found is None else _scaled(found.p50_ns, 1e-6))
         judged = entry.quality[0]
         qualities.append(_scaled(judged.interval or (judged.value, judged.value), _scale(entry)))
     words = [
-        (each.label, f"p50 {latency:.3f} ms", f"{units.metrics([each.entry])} {units.quality(each.entry)}")
+        (each.label, f"p50 {way} {latency:.3f} ms", f"{units.metrics([each.entry])} {units.quality(each.entry)}")
         for each, latency in zip(group, x, strict=True)
     ]
     return points(name, x, y, words, size=10, symbol=symbol, color=colour) | {
@@ -277,10 +284,9 @@ def _cloud(group: Sequence[ShownEntry], kind: str, symbol: str, colour: str) -> 
     }
 
 
-def _cost_and_worth(entry: Entry) -> tuple[float, float]:
-    """p50 in milliseconds, and what it is judged by, in percent if that is a share."""
-    assert entry.summary is not None
-    return entry.summary.p50_ns / 1e6, _scale(entry) * entry.quality[0].value
+def _cost_and_worth(entry: Entry, way: str) -> tuple[float, float]:
+    """p50 in milliseconds, measured in that way, and what it is judged by, in percent if that is a share."""
+    return entry.timings[way].summary.p50_ns / 1e6, _scale(entry) * entry.quality[0].value
 
 
 def _scale(entry: Entry) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from runtime_bench import units
+from runtime_bench.compare import Speedup
 from runtime_bench.report.entries import ShownEntry
 from runtime_bench.results import Entry, Quality
 
@@ -47,7 +48,7 @@ def _headline(place: str, entries: Sequence[ShownEntry]) -> Headline:
         for each in entries
         if each.standard is not None and each.entry.failure is None
     ]
-    facts = (_speed(pairs), _instructions(pairs), _size(pairs), *_quality(pairs, entries), _certainty(entries))
+    facts = (*_speeds(pairs), _instructions(pairs), _size(pairs), *_quality(pairs, entries), _certainty(entries))
     return Headline(place, _says(pairs, entries), tuple(fact for fact in facts if fact is not None))
 
 
@@ -59,21 +60,12 @@ def _says(pairs: Sequence[_Pair], entries: Sequence[ShownEntry]) -> str:
     )
     who, are = (names[0], "is") if len(names) == 1 else (f"{len(names)} models", "are")
     standard = standards[0] if len(standards) == 1 else "their standards"
-    speedups = [row.speedup for row in rows if row.speedup is not None]
-    if speedups:
-        bounds = [row.speedup_interval for row in rows if row.speedup_interval is not None]
-        faster, slower = sum(low > 1 for low, _ in bounds), sum(high < 1 for _, high in bounds)
-        if faster == len(bounds):
-            return f"{who} {are} {_times(speedups)} times as fast as {standard}"
-        if slower == len(bounds):
-            longer = _times([1 / speedup for speedup in speedups])
-            return f"{who} {are} slower than {standard}: an inference takes {longer} times as long"
-        if faster == slower == 0:
-            return f"No difference in speed between {who} and {standard} could be shown"
-        unclear = len(bounds) - faster - slower
-        rest = f", slower in {slower}" if slower else ""
-        rest += f", and no difference could be shown in {unclear}" if unclear else ""
-        return f"{who} {are} faster than {standard} in {faster} of {len(bounds)} comparisons{rest}"
+    # What a user feels comes first, and never stands alone.
+    ways = [way for way in (*units.APART, units.BACK_TO_BACK) if any(way in row.speedups for row in rows)]
+    if ways:
+        first, *others = [[row.speedups[way] for row in rows if way in row.speedups] for way in ways]
+        said = _compared(first, f"{who} {are}", standard, f" {ways[0]}" if others else "")
+        return "; ".join([said, *(f"{_briefly(found)} {way}" for found, way in zip(others, ways[1:], strict=True))])
     ratios = [row.instructions_ratio for row in rows if row.instructions_ratio is not None]
     if ratios:
         return f"{standard} executes {_times(ratios)} times the instructions of {who}, emulated"
@@ -83,17 +75,54 @@ def _says(pairs: Sequence[_Pair], entries: Sequence[ShownEntry]) -> str:
     return f"{units.count(len(measured), 'model file')} measured, without a standard to compare with"
 
 
-def _speed(pairs: Sequence[_Pair]) -> Fact | None:
+def _compared(found: Sequence[Speedup], who: str, standard: str, way: str) -> str:
+    """How fast `who` is (with its verb) beside `standard`, in words."""
+    faster, slower = _sides(found)
+    if faster == len(found):
+        return f"{who} {_times([each.ratio for each in found])} times as fast as {standard}{way}"
+    if slower == len(found):
+        longer = _times([1 / each.ratio for each in found])
+        return f"{who} slower than {standard}{way}: an inference takes {longer} times as long"
+    if faster == slower == 0:
+        return f"No difference in speed between {who.rpartition(' ')[0]} and {standard} could be shown{way}"
+    unclear = len(found) - faster - slower
+    rest = f", slower in {slower}" if slower else ""
+    rest += f", and no difference could be shown in {unclear}" if unclear else ""
+    return f"{who} faster than {standard} in {faster} of {len(found)} comparisons{way}{rest}"
+
+
+def _briefly(found: Sequence[Speedup]) -> str:
+    """The same behind what has been said of another way of measuring."""
+    faster, slower = _sides(found)
+    if faster == len(found):
+        return f"{_times([each.ratio for each in found])} times"
+    if slower == len(found):
+        return f"{_times([1 / each.ratio for each in found])} times as long"
+    return "no difference" if faster == slower == 0 else f"faster in {faster} of {len(found)}, slower in {slower}"
+
+
+def _sides(found: Sequence[Speedup]) -> tuple[int, int]:
+    """How many are faster for sure, and how many slower."""
+    bounds = [each.interval for each in found]
+    return sum(low > 1 for low, _ in bounds), sum(high < 1 for _, high in bounds)
+
+
+def _speeds(pairs: Sequence[_Pair]) -> Iterator[Fact]:
+    """One for every way of measuring."""
     rows = [pair.shown.row for pair in pairs]
-    speedups = [row.speedup for row in rows if row.speedup is not None]
-    if not speedups:
-        return None
-    says = _intervals([row.speedup_interval for row in rows if row.speedup_interval is not None], "{:.2f}")
-    promised = [row.macs_ratio for row in rows if row.realised_share is not None and row.macs_ratio is not None]
-    shares = [row.realised_share for row in rows if row.realised_share is not None]
-    if shares:
-        says += f"; {units.span(promised, '{:.2f}x')} fewer MACs, of which {units.span(shares, '{:.0%}')} became speed"
-    return _fact("Speedup", speedups, "{:.2f}x", says)
+    ways = [way for way in (*units.APART, units.BACK_TO_BACK) if any(way in row.speedups for row in rows)]
+    for way in ways:
+        known = [(row, row.speedups[way]) for row in rows if way in row.speedups]
+        says = _intervals([each.interval for _, each in known], "{:.2f}")
+        promised = [row.macs_ratio for row, each in known if each.realised_share is not None and row.macs_ratio]
+        shares = [each.realised_share for _, each in known if each.realised_share is not None]
+        if shares:
+            fewer, became = units.span(promised, "{:.2f}x"), units.span(shares, "{:.0%}")
+            says += f"; {fewer} fewer MACs, of which {became} became speed"
+        if way in units.APART:
+            says = f"{units.way([row.entry for row, _ in known], way).removeprefix(f'{way}, ')}; {says}"
+        name = "Speedup" if ways == [units.BACK_TO_BACK] else f"Speedup {way}"
+        yield _fact(name, [each.ratio for _, each in known], "{:.2f}x", says)
 
 
 def _instructions(pairs: Sequence[_Pair]) -> Fact | None:

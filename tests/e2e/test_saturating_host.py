@@ -20,7 +20,7 @@ from runtime_bench.devices.local import LocalDevice
 
 HERE, THERE = (*EXACT, sys.executable), (*SATURATING, sys.executable)
 SAMPLE = Path(falcon_edge.__file__).parent / "data/sample"
-PROTOCOL = Protocol(runs=2, processes=1, seconds=0, rounds=1, warm_up_runs=1, warm_up_seconds=0)
+PROTOCOL = Protocol(runs=2, processes=1, seconds=0, rounds=1, warm_up_runs=1, warm_up_seconds=0, every=0)
 pytestmark = [needs_both_kinds, pytest.mark.slow]
 EXPORT = """
 import sys

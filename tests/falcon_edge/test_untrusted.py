@@ -195,7 +195,7 @@ def test_no_runtime_sees_an_export_that_was_not_checked(sample, tmp_path):
         export = Export(file=file, target="tflite", precision="fp32", parity=(parity,), macs=1)
         draft.manifest = draft.manifest.model_copy(update={"exports": (export,)})
     with pytest.raises(ConversionError, match=r"exports/model\.fp32\.tflite: a damaged TFLite model"):
-        bench([path], BenchRequest(Protocol(runs=1, processes=1, seconds=0, rounds=1)))
+        bench([path], BenchRequest(Protocol(runs=1, processes=1, seconds=0, rounds=1, every=0)))
 
 
 # -- weights --

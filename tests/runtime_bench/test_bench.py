@@ -40,6 +40,7 @@ def quick(**options):
             "rounds": 4,
             "warm_up_runs": 1,
             "warm_up_seconds": 0.0,
+            "every": 0.0,
             **options,
         }
     )
@@ -503,7 +504,7 @@ from runtime_bench.results import save
 
 paths = [Path({str(files["vgg.onnx"])!r}), Path({str(files["falcon.onnx"])!r})]
 candidates = [Candidate(path, "onnxruntime", path.stem, "onnx", "fp32") for path in paths]
-protocol = Protocol(runs=400_000, seconds=0, processes=1, rounds=100_000, warm_up_runs=1, warm_up_seconds=0)
+protocol = Protocol(runs=400_000, seconds=0, processes=1, rounds=100_000, warm_up_runs=1, warm_up_seconds=0, every=0)
 results = bench(candidates, LocalDevice(), protocol, progress=lambda done, total, text: print(text, flush=True))
 save(results, Path({str(output)!r}))
 """

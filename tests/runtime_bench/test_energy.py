@@ -80,7 +80,7 @@ def test_one_package_that_cannot_be_read_is_no_sum(zone):
 def test_an_inference_takes_its_share_of_what_all_bursts_took(zone, tmp_path, files):
     zone("intel-rapl:0", "package-0", 262_140_000_000)
     device = LocalDevice((sys.executable, "-c", COUNTING.format(folder=str(tmp_path))))
-    protocol = Protocol(runs=24, seconds=0.0, processes=2, rounds=3, warm_up_runs=1, warm_up_seconds=0.0)
+    protocol = Protocol(runs=24, seconds=0.0, processes=2, rounds=3, warm_up_runs=1, warm_up_seconds=0.0, every=0)
     candidate = Candidate(files["vgg.onnx"], "onnxruntime", "vgg", "onnx", "fp32")
     (entry,) = bench([candidate], device, protocol).entries
     assert entry.failure is None

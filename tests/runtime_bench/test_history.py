@@ -257,7 +257,7 @@ WHOLE = line(1).model_dump_json()
         ("", "Invalid JSON"),
         ("[" * 10_000, "Invalid JSON"),
         ("[]", "object"),
-        (WHOLE.replace('"schema_version":2', '"schema_version":3'), "schema_version: Input should be 2"),
+        (WHOLE.replace('"schema_version":3', '"schema_version":4'), "schema_version: Input should be 3"),
         (WHOLE.replace('"p50_ns":1000000.0', '"p50_ns":NaN'), "p50_ns"),
         (WHOLE.replace('"p50_ns":1000000.0', '"p50_ns":1e999'), "p50_ns"),
         (WHOLE.replace('"p50_ns":1000000.0', '"p50_ns":0'), "p50_ns"),

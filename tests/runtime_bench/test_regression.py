@@ -298,7 +298,10 @@ def test_the_worst_verdict_counts(made):
 
 
 def test_tolerances_in_words():
-    assert str(Tolerances()) == "latency 5%, memory 5%, size 5%, counts 0.5%, accuracy 1 point, quality 2%"
+    assert (
+        str(Tolerances())
+        == "latency 5%, paced 5%, cold 5%, memory 5%, size 5%, counts 0.5%, accuracy 1 point, quality 2%"
+    )
     assert str(Tolerances(latency=5, accuracy=0.005)).startswith("latency 500%,")
 
 

@@ -16,7 +16,7 @@ from runtime_bench.errors import WorkerError
 from runtime_bench.replies import REQUESTS, Loaded, Measured, Profiled, checked
 from runtime_bench.results import load, save
 
-QUICK = Protocol(runs=3, seconds=0.0, processes=1, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, timeout=20)
+QUICK = Protocol(runs=3, seconds=0.0, processes=1, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, timeout=20, every=0)
 # Stands in for worker.py: what it answers to each request, and as many durations and answers as are asked for.
 SCRIPT = """
 import json, sys

@@ -170,11 +170,11 @@ def test_truncated_json_at_any_place(tmp_path, full):
             load(written(text[:length], tmp_path))
 
 
-@pytest.mark.parametrize("version", [0, 5, "1", None, True, 1.5, [1]])
+@pytest.mark.parametrize("version", [0, 6, "1", None, True, 1.5, [1]])
 def test_another_version(tmp_path, document, version):
     with pytest.raises(BenchInputError) as caught:
         load(written(document | {"schema_version": version}, tmp_path))
-    assert f"results of version {version}; this program reads up to 4" in str(caught.value)
+    assert f"results of version {version}; this program reads up to 5" in str(caught.value)
 
 
 def test_an_older_version_is_brought_up(tmp_path, monkeypatch, full, document):
@@ -185,7 +185,7 @@ def test_an_older_version_is_brought_up(tmp_path, monkeypatch, full, document):
         return renamed | {"schema_version": 1}
 
     monkeypatch.setitem(results_module.UPGRADES, 0, upgrade)
-    monkeypatch.setitem(results_module.UPGRADES, 1, lambda document: document | {"schema_version": 4})
+    monkeypatch.setitem(results_module.UPGRADES, 1, lambda document: document | {"schema_version": 5})
     assert load(written(old, tmp_path)) == full
 
 
@@ -209,6 +209,14 @@ def test_version_3_knew_top1_and_one_output(tmp_path, full, document, correct):
     assert found[0].quality == full.entries[0].quality
     assert found[0].agreement[0] == full.entries[0].agreement[0].model_copy(update={"output": None})
     assert (found[1].quality, found[1].agreement) == ((), ())
+
+
+def test_version_4_is_read():
+    path = Path(__file__).with_name("results_version_4.json")
+    assert json.loads(path.read_text())["schema_version"] == 4
+    for entry in load(path).entries:
+        assert (entry.paced, entry.cold, [*entry.timings]) == (None, None, ["back to back"])
+        assert entry.timings["back to back"].summary == entry.summary
 
 
 def test_version_3_is_read():

@@ -76,7 +76,7 @@ def test_it_is_measured_and_named_for_what_it_is(tmp_path, files, old):
         golden=(vector,),
         tolerances=(Tolerance(rtol=1e-4),),
     )
-    protocol = Protocol(runs=10, processes=1, seconds=0, rounds=2, warm_up_runs=1, warm_up_seconds=0)
+    protocol = Protocol(runs=10, processes=1, seconds=0, rounds=2, warm_up_runs=1, warm_up_seconds=0, every=0)
     entry = bench([file], old, protocol).entries[0]
     assert entry.failure is None
     assert entry.runtime == RuntimeInfo(

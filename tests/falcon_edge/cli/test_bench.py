@@ -21,7 +21,9 @@ def model(tmp_path):
 
 
 def bench(model, *options):
-    return CliRunner().invoke(app, ["bench", str(model), "-q", "--seconds", "0", "--rounds", "2", *options])
+    return CliRunner().invoke(
+        app, ["bench", str(model), "-q", "--seconds", "0", "--ticks", "2", "--rounds", "2", *options]
+    )
 
 
 def test_a_worker_runs_on_the_cpus_that_were_named(model):

@@ -27,7 +27,7 @@ from runtime_bench.errors import BenchInputError
 from runtime_bench.why import sections
 
 pytestmark = pytest.mark.xdist_group("exported")  # one process makes the exported bundles
-QUICK = Protocol(runs=3, processes=1, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0)
+QUICK = Protocol(runs=3, processes=1, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, every=0)
 ONNX, TFLITE = "exports/model.fp32.onnx", "exports/model.fp32.tflite"
 
 

@@ -33,7 +33,7 @@ from runtime_bench.results import load as load_results
 if SSHD is None and "CI" not in os.environ:
     pytest.skip("no sshd here: apt-get install openssh-server", allow_module_level=True)
 pytestmark = pytest.mark.xdist_group("ssh")
-QUICK = Protocol(runs=3, processes=1, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0)
+QUICK = Protocol(runs=3, processes=1, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, every=0)
 COSTS = 1.7, 9.0, 140.0  # cycles of the board
 MHZ = 1500
 
@@ -151,7 +151,7 @@ def calibrated(files, table, tmp_path_factory):
         with pytest.MonkeyPatch.context() as monkeypatch:
             monkeypatch.setenv("PATH", f"{there.path}:{os.environ['PATH']}")
             monkeypatch.setattr(steps, "arm64_device", lambda cpu: {"cortex-a72": Canned(table)}[cpu.name])
-            monkeypatch.setattr(steps, "Protocol", lambda: QUICK)
+            monkeypatch.setattr(steps, "Protocol", lambda every: QUICK)
             done = run("devices", "calibrate", "ssh://board", *files, files[0], "-o", path)
     finally:
         there.hang_up()

@@ -15,8 +15,10 @@ from runtime_bench.history import read
 from runtime_bench.regression import UNRESTFUL, Tolerances, Verdict
 from runtime_bench.results import Failure, Flag, save, summarise
 
-QUICK = replace(PROTOCOL, runs=16, seconds=0.0, processes=2, rounds=1, warm_up_runs=1, warm_up_seconds=0.0)
-LOOSE = Tolerances(latency=20.0, memory=5.0)
+QUICK = replace(
+    PROTOCOL, runs=16, seconds=0.0, processes=2, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, every=0.005, ticks=8
+)
+LOOSE = Tolerances(latency=20.0, paced=20.0, memory=5.0)
 ONNX = Selection(runtimes=["ort"])
 # The second worker of every pair loads the baseline: it alone is quick.
 SLOW = """
@@ -60,7 +62,7 @@ def test_a_model_against_itself_has_no_regression(exported):
     checked = check_models(exported[0], exported[0], LOOSE, protocol=QUICK, selection=ONNX)
     assert checked.verdict is Verdict.passed
     assert {finding.figure for finding in checked.findings} == {
-        *("latency", "memory", "size"),
+        *("latency", "paced", "memory", "size"),
         *("macs", "parameters", "operators"),
     }
     assert len(checked.results.entries) == 2
@@ -119,15 +121,15 @@ def test_results_of_a_machine_that_was_not_at_rest_are_inconclusive(exported, tm
     for name in ("new", "old"):
         save(shaken if name == doubtful else results, tmp_path / f"{name}.json")
     checked = check_models(tmp_path / "new.json", tmp_path / "old.json", LOOSE)
-    latency = checked.findings[0]
-    assert (latency.figure, latency.verdict) == ("latency", Verdict.inconclusive)
-    assert f"is in doubt ({flag}: of other work)" in latency.reason
-    assert {finding.verdict for finding in checked.findings[1:]} == {Verdict.passed}
+    for figure, latency in zip(("latency", "paced"), checked.findings, strict=False):
+        assert (latency.figure, latency.verdict) == (figure, Verdict.inconclusive)
+        assert f"is in doubt ({flag}: of other work)" in latency.reason
+    assert {finding.verdict for finding in checked.findings[2:]} == {Verdict.passed}
 
 
 def test_what_is_inconclusive_goes_on_as_long_as_it_is_told(exported):
     device = Slowed(0.0)
-    never = Tolerances(latency=0.0, memory=5.0)  # the interval of equal models has 0 within
+    never = Tolerances(latency=0.0, paced=20.0, memory=5.0)  # the interval of equal models has 0 within
     checked = check_models(
         exported[0], exported[0], never, protocol=QUICK, device=device, selection=ONNX, patience=10.0, confirm=False
     )
@@ -142,7 +144,7 @@ def test_what_is_inconclusive_goes_on_as_long_as_it_is_told(exported):
 
 
 def test_without_patience_it_is_looked_at_once(exported):
-    never = Tolerances(latency=0.0, memory=5.0)
+    never = Tolerances(latency=0.0, paced=20.0, memory=5.0)
     checked = check_models(exported[0], exported[0], never, protocol=QUICK, selection=ONNX, patience=0.0, confirm=False)
     assert (checked.looks.runs, checked.looks.confidence, checked.runs) == ((1,), pytest.approx(0.95), 1)
 

@@ -20,7 +20,7 @@ from runtime_bench.bench import Protocol
 from runtime_bench.regression import Tolerances
 
 ORDER = (2, 0, 1)  # noise, rows, columns in the place of rows, columns, noise
-QUICK = Protocol(runs=1, seconds=0.0, processes=1, rounds=1, warm_up_seconds=0.0)
+QUICK = Protocol(runs=1, seconds=0.0, processes=1, rounds=1, warm_up_seconds=0.0, every=0)
 
 
 def renamed(stripes, path, names, order=ORDER):

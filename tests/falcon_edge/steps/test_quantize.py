@@ -24,7 +24,7 @@ from falcon_edge.steps.shipped import SHIPPED
 from falcon_edge.training.images import Images
 from runtime_bench.bench import Protocol
 
-PROTOCOL = Protocol(runs=4, processes=1, seconds=0, rounds=2, warm_up_runs=1, warm_up_seconds=0)
+PROTOCOL = Protocol(runs=4, processes=1, seconds=0, rounds=2, warm_up_runs=1, warm_up_seconds=0, every=0)
 FILES = {
     "exports/model.fp16.tflite",
     *(f"exports/model.{precision}.{target}" for precision in ("fp32", "int8") for target in ("onnx", "ort", "tflite")),

@@ -18,7 +18,7 @@ from runtime_bench.errors import BenchInputError, DeviceError
 from runtime_bench.results import Results
 
 pytestmark = pytest.mark.xdist_group("exported")  # one process makes the exported bundles
-QUICK = Protocol(runs=3, processes=1, seconds=0.0, rounds=2, warm_up_runs=1, warm_up_seconds=0.0)
+QUICK = Protocol(runs=3, processes=1, seconds=0.0, rounds=2, warm_up_runs=1, warm_up_seconds=0.0, every=0)
 
 
 class Board:
@@ -84,7 +84,7 @@ def test_a_device_that_cannot_be_used_costs_the_others_nothing(model, failure):
 def test_ctrl_c_keeps_what_every_device_has(model):
     meet = threading.Barrier(3)
     devices = [Board("a", meet), Board("b", meet)]
-    many = Protocol(runs=3, processes=40, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0)
+    many = Protocol(runs=3, processes=40, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, every=0)
 
     def interrupt():
         meet.wait(timeout=60)

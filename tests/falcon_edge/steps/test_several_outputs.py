@@ -21,7 +21,7 @@ from falcon_edge.training.fit import Recipe
 from runtime_bench.bench import Protocol
 from runtime_bench.regression import Tolerances, check
 
-QUICK = Protocol(runs=2, seconds=0.0, processes=1, rounds=1, warm_up_runs=1, warm_up_seconds=0.0)
+QUICK = Protocol(runs=2, seconds=0.0, processes=1, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, every=0)
 NETS = """
 import torch
 from torch import nn
@@ -230,7 +230,7 @@ def test_what_a_metric_lost_is_compared(bundles):
 )
 def test_data_and_metrics_that_do_not_fit_are_said_before_anything_is_measured(bundles, data, metric, said):
     with pytest.raises(BadInput, match=said) as caught:
-        bench(bundles[:1], BenchRequest(Protocol(seconds=20.0, processes=1), data=data, metric=metric))
+        bench(bundles[:1], BenchRequest(Protocol(seconds=20.0, processes=1, every=0), data=data, metric=metric))
     assert "\n" not in str(caught.value)
 
 

@@ -15,7 +15,7 @@ from runtime_bench.errors import BenchInputError, DeviceError, WorkerError
 if ADB is None and "CI" not in os.environ:
     pytest.skip("no adb here: apt-get install adb", allow_module_level=True)
 pytestmark = pytest.mark.xdist_group("adb")
-QUICK = Protocol(runs=6, processes=2, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0)
+QUICK = Protocol(runs=6, processes=2, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, every=0)
 
 
 @pytest.fixture
@@ -127,7 +127,10 @@ def test_unplugged_while_measuring(phone, candidates):
     cut = Amid(phone.unplug)
     began = time.monotonic()
     results = bench(
-        candidates, AdbDevice("adb"), Protocol(runs=10**7, seconds=0.0, processes=1, warm_up_seconds=0.0), progress=cut
+        candidates,
+        AdbDevice("adb"),
+        Protocol(runs=10**7, seconds=0.0, processes=1, warm_up_seconds=0.0, every=0),
+        progress=cut,
     )
     cut.timer.join()
     assert time.monotonic() - began < 60

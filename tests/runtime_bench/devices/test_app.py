@@ -2,6 +2,7 @@
 
 import os
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ from runtime_bench.errors import WorkerError
 if ADB is None and "CI" not in os.environ:
     pytest.skip("no adb here: apt-get install adb", allow_module_level=True)
 pytestmark = pytest.mark.xdist_group("adb")
-QUICK = Protocol(runs=6, processes=2, seconds=0.0, rounds=2, warm_up_runs=1, warm_up_seconds=0.0)
+QUICK = Protocol(runs=6, processes=2, seconds=0.0, rounds=2, warm_up_runs=1, warm_up_seconds=0.0, every=0)
+
+PACED = replace(QUICK, every=0.02, ticks=4, cold=True)
 
 
 @pytest.fixture
@@ -50,9 +53,10 @@ def running(phone):
 
 def test_a_phone_with_the_app_gives_what_this_machine_gives(phone, candidates):
     with closing(AdbDevice("adb")) as device:
-        there, here = (bench(candidates, where, QUICK) for where in (device, LocalDevice()))
+        there, here = (bench(candidates, where, PACED) for where in (device, LocalDevice()))
     for one, other in zip(there.entries, here.entries, strict=True):
         assert (one.failure, one.device) == (None, "adb")
+        assert (one.paced.summary.count, one.paced.every_ms, one.cold.summary.count) == (4, 20.0, 4)
         assert {(burst.process, burst.round) for burst in one.bursts} == {(0, 0), (0, 1), (1, 0), (1, 1)}
         assert (one.quality, one.agreement) == (other.quality, other.agreement)
     assert (there.before.battery, there.before.thermal_status) == ("87%, discharging", 1)
@@ -115,7 +119,10 @@ def test_an_app_that_was_removed_meanwhile(loaded, phone):
 def test_unplugged_while_measuring(phone, candidates):
     cut = Amid(phone.unplug)
     results = bench(
-        candidates, AdbDevice("adb"), Protocol(runs=10**8, seconds=0.0, processes=1, warm_up_seconds=0.0), progress=cut
+        candidates,
+        AdbDevice("adb"),
+        Protocol(runs=10**8, seconds=0.0, processes=1, warm_up_seconds=0.0, every=0),
+        progress=cut,
     )
     cut.timer.join()
     for entry in results.entries:

@@ -42,7 +42,7 @@ from runtime_bench.golden import Tolerance
 if NATIVE:
     pytest.skip("this machine is an arm64 one", allow_module_level=True)
 pytestmark = pytest.mark.xdist_group("arm64 sessions")  # one process of xdist makes the machine
-QUICK = Protocol(runs=2, processes=1, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0)
+QUICK = Protocol(runs=2, processes=1, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, every=0)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from runtime_bench.validity import NOT_PROFILED
 if SSHD is None and "CI" not in os.environ:
     pytest.skip("no sshd here: apt-get install openssh-server", allow_module_level=True)
 pytestmark = pytest.mark.xdist_group("ssh")
-QUICK = Protocol(runs=6, processes=2, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0)
+QUICK = Protocol(runs=6, processes=2, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, every=0)
 
 
 @pytest.fixture
@@ -49,11 +49,13 @@ def stored(board):
 
 
 def test_a_board_gives_what_this_machine_gives(board, device, candidates):
-    there, here = (bench(candidates, where, QUICK) for where in (device, LocalDevice()))
+    protocol = replace(QUICK, every=0.02, ticks=4, cold=True)
+    there, here = (bench(candidates, where, protocol) for where in (device, LocalDevice()))
     device.close()
     for one, other in zip(there.entries, here.entries, strict=True):
         assert (one.failure, one.device, one.emulated) == (None, "ssh://board", False)
         assert one.summary.count >= 6
+        assert (one.paced.summary.count, one.paced.every_ms, one.cold.summary.count) == (4, 20.0, 4)
         assert {burst.process for burst in one.bursts} == {0, 1}
         assert (one.quality, one.agreement, one.runtime) == (other.quality, other.agreement, other.runtime)
         assert one.agreement[0].max_abs == 0
