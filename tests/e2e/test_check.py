@@ -31,7 +31,7 @@ def changed(folder, **model):
 
 
 def loose(folder):
-    (folder / "loose.toml").write_text("latency = 100\n")
+    (folder / "loose.toml").write_text("latency = 100\npaced = 100\n")
     return f"{CHECK} --tolerances loose.toml"
 
 
