@@ -6,7 +6,7 @@ another (Resize of the ONNX specification, versions 10 and 11).
 """
 
 import numpy as np
-from onnx import ModelProto, NodeProto, helper, numpy_helper, version_converter
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, version_converter
 
 from converters.errors import ConversionError
 from converters.onnx_graph import (
@@ -24,6 +24,7 @@ from converters.onnx_verify import without_weights
 
 FIRST_OPSET = 7  # broadcasting was another until then, and ONNX Runtime begins here too
 RESIZE_OPSET = 11
+FLOAT8 = {value for name, value in TensorProto.DataType.items() if "FLOAT8" in name}
 # Of more than two operands, written with the operator of two; the kernels of both runtimes have two.
 PAIRS = {"Sum": "Add", "Mean": "Add", "Max": "Max", "Min": "Min"}
 
@@ -45,6 +46,7 @@ def current_form(model: ModelProto) -> ModelProto:
     if opset < OPSET:
         _raise_opset(model, opset)
     _drop_dilations_of_one(model)
+    _drop_saturation(model)
     _write_pairs(model)
     return model
 
@@ -64,6 +66,15 @@ def _drop_dilations_of_one(model: ModelProto) -> None:
     for node in model.graph.node:
         if node.op_type == "AveragePool":
             kept = [each for each in node.attribute if each.name != "dilations" or set(each.ints) != {1}]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+
+
+def _drop_saturation(model: ModelProto) -> None:
+    """Cast's `saturate` is of float8 alone; ONNX Runtime loads it on others where its optimiser takes the node out."""
+    for node in model.graph.node:
+        if node.op_type == "Cast" and attributes(node).get("to") not in FLOAT8:
+            kept = [each for each in node.attribute if each.name != "saturate"]
             del node.attribute[:]
             node.attribute.extend(kept)
 

@@ -77,7 +77,7 @@ def test_what_is_exported_there_has_the_golden_outputs_of_a_cpu_that_does_not_sa
             golden, found = (
                 np.fromfile(bundle.file(v.outputs[file]), "<f4") for bundle, v in ((here, one), (there, other))
             )
-            scale = here.manifest.quantization.output.scale
+            scale = here.manifest.quantization.outputs["logits"].scale
             assert np.abs(golden - found).max() <= scale * 1.01
             compared += 1
     assert compared == 16

@@ -13,6 +13,7 @@ from torch.nn import functional
 from converters.onnx_export import export_onnx
 from converters.passes import tidy
 from converters.passes.as_depthwise import as_depthwise
+from converters.passes.current_form import current_form
 from converters.passes.drop_expand import drop_expand
 from converters.passes.fix_ceil_mode import fix_ceil_mode
 from converters.passes.fold_pad import fold_pad
@@ -271,3 +272,16 @@ def test_a_value_that_is_read_in_both_ways_is_shuffled_once(tmp_path):
             return self.conv(mixed) + mixed
 
     assert kinds(function(Both(), tmp_path)).count("Transpose") == 1
+
+
+@pytest.mark.parametrize(("to", "stays"), [("FLOAT", False), ("DOUBLE", False), ("FLOAT8E4M3FN", True)])
+def test_saturation_is_kept_where_it_means_something(to, stays):
+    """ONNX Runtime refuses it elsewhere, but where its optimiser takes the node out before it is looked at."""
+    nodes = [
+        node("Cast", ["input"], ["other"], to=getattr(onnx.TensorProto, to), saturate=1),
+        node("Cast", ["other"], ["logits"], to=onnx.TensorProto.FLOAT),
+    ]
+    model = graph(nodes, IMAGE)
+    model.opset_import[0].version = 19
+    kept = {each.name for each in current_form(model).graph.node[0].attribute}
+    assert kept == ({"to", "saturate"} if stays else {"to"})
