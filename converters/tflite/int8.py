@@ -151,7 +151,7 @@ class _Quantizer:
 
     def _as_prelu(self, operator: Any) -> tuple[int, int]:
         """LEAKY_RELU as a PRELU, whose kernel multiplies by more than the eight bits of XNNPACK's for the former."""
-        rank = max(len(self.builder.shape(operator.inputs[0])) - 1, 1)
+        rank = max(len(self.builder.shape(operator.inputs[0])) - 1, 0)
         slope = self.builder.constant("slope", np.full((1,) * rank, operator.builtinOptions.alpha, np.float32))
         operator.inputs = [*operator.inputs, slope]
         operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.NONE, None

@@ -53,7 +53,7 @@ class Constant:
         value = self.array if self.columns is None else self.array[..., self.columns]
         if self.half:
             value = value.astype(np.float16)
-        return np.ascontiguousarray(value)
+        return np.ascontiguousarray(value).reshape(value.shape)  # of a single number it makes a row of one
 
     def pieces(self) -> Iterator[memoryview]:
         """The bytes of `value`, a bounded part at a time where it has to be put together."""

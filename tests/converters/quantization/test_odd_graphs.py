@@ -154,3 +154,24 @@ def test_what_onnx_runtime_has_no_kernel_for_is_refused_in_one_line():
     with pytest.raises(ConversionError, match=r"the graph: ONNX Runtime cannot load it: .*LRN") as caught:
         quantize(graph(nodes, SHAPE), random(2, *SHAPE[1:]))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("behind", [lambda x: functional.leaky_relu(x, 0.1), lambda x: x + 1.5, lambda x: 0.5 * x])
+def test_a_single_number_without_an_axis(behind, tmp_path):
+    """A constant that is one had an axis in int8, and so had, or refused to have, what it was computed with."""
+
+    class Number(nn.Module):
+        def forward(self, x):
+            return behind(x.mean())
+
+    path, target = tmp_path / "a.onnx", tmp_path / "a.tflite"
+    export_onnx(Number(), torch.zeros(1, 4), path, simplify=False)
+    inputs = [random(1, 4, seed=seed) for seed in range(8)]
+    made = quantize(path, np.concatenate(inputs))
+    emit_tflite(made.model, target, quantization=made.spec)
+    session = onnx_session(write_qdq(made.model, made.spec, activations="int8"), signed=True)
+    one = np.array([session.run(None, {"input": each})[0] for each in inputs])
+    other = np.array(run_lite(target, inputs))
+    assert one.shape == other.shape == (8,)
+    assert np.abs(one - other).max() <= 2.01 * made.spec.activations["logits"].scale
+    assert snr_db(np.array([behind(torch.from_numpy(each).mean()).numpy() for each in inputs]), one) > 20
