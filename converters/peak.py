@@ -1,4 +1,4 @@
-"""Large convolutions, to find out what a device reaches where nothing holds it back."""
+"""Large convolutions, to find out what a device reaches where nothing holds it back, and next to nothing at all."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from converters import onnx_graph
 from converters.formats import Source, format_for
@@ -40,10 +40,22 @@ def write_peak_models(folder: Path, suffix: str, precision: str) -> Iterator[Pea
         yield PeakModel(path, prod(shape) * channels * kernel**2)
 
 
+def write_empty_model(folder: Path, suffix: str) -> Path:
+    """Write a model of one Relu of one number in the format of a suffix: what it takes is the runtime's call."""
+    path = folder / f"empty{suffix}"
+    node = helper.make_node("Relu", ["input"], ["output"], name="relu")
+    format_for(suffix).write(Source(_model(node, (1, 1, 1, 1))), path)
+    return path
+
+
 def _convolution(weight: np.ndarray, shape: tuple[int, ...]) -> ModelProto:
     pads = [weight.shape[-1] // 2] * 4
     node = helper.make_node("Conv", ["input", "weight"], ["output"], name="convolution", pads=pads)
+    return _model(node, shape, numpy_helper.from_array(weight, "weight"))
+
+
+def _model(node: NodeProto, shape: tuple[int, ...], *constants: TensorProto) -> ModelProto:
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("input", "output")]
-    graph = helper.make_graph([node], "peak", values[:1], values[1:], [numpy_helper.from_array(weight, "weight")])
+    graph = helper.make_graph([node], "peak", values[:1], values[1:], constants)
     opset = helper.make_opsetid("", onnx_graph.OPSET)
     return helper.make_model(graph, opset_imports=[opset], ir_version=onnx_graph.IR_VERSION)

@@ -26,13 +26,14 @@ from runtime_bench.files import private_copy
 from runtime_bench.interrupts import held, released
 from runtime_bench.measurement import FASTEST, Candidate, Measurement, Protocol, describe
 from runtime_bench.replies import Copied, Invoked, Measured, Profiled, Ran, WarmedUp
-from runtime_bench.results import Counts, Entry, Layer, LayerCounts, ModelInfo, Peaks, Profile, Results
+from runtime_bench.results import Call, Counts, Entry, Layer, LayerCounts, ModelInfo, Peaks, Profile, Results
 from runtime_bench.validity import not_profiled
 
 PROFILED_RUNS = 200  # of ONNX Runtime, whose clock tells whole microseconds
 PREFIX_ROUNDS = 7
 PREFIX_NANOSECONDS = 5_000_000  # of samples of a prefix in a round, at least
 PREFIX_RUNS = 5  # or so many samples, whichever is more
+COLD_RUNS, COLD_ROUNDS = 40, 8  # of what is profiled with emptied caches; of prefixes so many in all, over the rounds
 COPIED_BYTES, COPIES = 64 * 1024**2, 8
 # What ONNX Runtime adds to the names of nodes that it fuses or lays out anew.
 RENAMED = re.compile(r"^fused |_nchwc$|_token_\d+$")
@@ -73,13 +74,15 @@ def add_profiles(
     device: Device,
     protocol: Protocol,
     peak_models: Sequence[Candidate],
+    empty_models: Sequence[Candidate] = (),
     *,
     progress: Progress = lambda done, total, text: None,
 ) -> Results:
     """Results of `bench` with a profile in every entry whose file has a graph, and the device's peaks.
 
-    An entry whose profile fails stays without one, with a flag that says why. Ctrl-C keeps what there is. The device
-    stays open.
+    peak_models: large convolutions; empty_models: of every runtime one of next to nothing, which shows what a
+    call costs. An entry whose profile fails stays without one, with a flag that says why. Ctrl-C keeps what there is.
+    The device stays open.
     """
     measurements = [(candidate, threads) for candidate in candidates for threads in protocol.threads]
     entries, peaks, interrupted = list(results.entries), None, results.interrupted
@@ -87,6 +90,8 @@ def add_profiles(
         try:
             with released():
                 peaks = None if device.emulated else _peaks(device, protocol, peak_models)
+                if peaks is not None:
+                    peaks = peaks.model_copy(update={"calls": _calls(device, protocol, empty_models)})
                 for number, (candidate, threads) in enumerate(measurements):
                     progress(number, len(measurements), f"profiling {candidate.name} ({candidate.runtime})")
                     graph = graphs.get(candidate.path)
@@ -136,6 +141,33 @@ def _peaks(device: Device, protocol: Protocol, models: Sequence[Candidate]) -> P
     return Peaks(macs_per_second=fastest, bytes_per_second=copied) if copied else None
 
 
+def _calls(device: Device, protocol: Protocol, models: Sequence[Candidate]) -> dict[str, Call]:
+    """By runtime what a call takes, back to back and with emptied caches, besides the operators of a model."""
+    found = {}
+    for model in models:
+        with ExitStack() as stack:
+            stack.enter_context(suppress(DeviceError))
+            info = describe(model, private_copy(model.path, Path(stack.enter_context(tempfile.TemporaryDirectory()))))
+            measurement = _measurement(model, info, device, protocol, protocol.threads[0])
+            measurement.worker = stack.enter_context(device.start_worker())
+            measurement.open()
+            measurement.ask(WarmedUp, runs=50, seconds=0.2)
+            times = []
+            for cold, runs in ((False, PROFILED_RUNS), (True, COLD_RUNS)):
+                whole = float(np.median(measurement.ask(Measured, runs=runs, cold=cold).samples_ns))
+                times.append(max(0.0, whole - _inside(measurement, runs, cold=cold)))
+            found[model.runtime] = Call(ns=times[0], cold_ns=times[1])
+    return found
+
+
+def _inside(measurement: Measurement, runs: int, *, cold: bool) -> float:
+    """Nanoseconds of the operators of a model, by the runtime's own profile, or by what it takes without the call."""
+    told = measurement.ask(Profiled, runs=runs, folder=measurement.device.scratch(), cold=cold)
+    if told.nodes is not None:
+        return sum(_nanoseconds(row) for row in told.nodes)
+    return float(np.median(measurement.ask(Invoked, runs=runs, cold=cold).samples_ns))
+
+
 def _measurement(
     candidate: Candidate, info: ModelInfo, device: Device, protocol: Protocol, threads: int
 ) -> Measurement:
@@ -151,27 +183,46 @@ def _timed(measurement: Measurement, graph: Graph, entry: Entry) -> Profile | No
         measurement.ask(WarmedUp, runs=5, seconds=0.2)
         told = measurement.ask(Profiled, runs=PROFILED_RUNS, folder=measurement.device.scratch())
         if told.nodes is not None:
-            return _profile("runtime", layers_of_runtime(told.nodes, graph.nodes), entry.summary.p50_ns)
+            profile = _profile("runtime", layers_of_runtime(told.nodes, graph.nodes), entry.summary.p50_ns)
+            cold = measurement.ask(Profiled, runs=COLD_RUNS, folder=measurement.device.scratch(), cold=True)
+            return _with_cold(profile, layers_of_runtime(cold.nodes or (), graph.nodes))
         if graph.prefixes is None:
             return None
-        layers = layers_of_prefixes(_prefix_times(measurement, graph), graph.nodes, set(told.delegated or ()))
-        return _profile("prefixes", layers, entry.summary.p50_ns)
+        times = _prefix_times(measurement, graph)
+        layers = layers_of_prefixes(times, graph.nodes, set(told.delegated or ()))
+        profile = _profile("prefixes", layers, entry.summary.p50_ns)
+        places = {node.writes[0]: place for place, node in enumerate(graph.nodes)}
+        upto = np.median(_prefix_times(measurement, graph, cold=True), axis=0)[
+            [places[layer.output] for layer in layers]
+        ]
+        took = np.maximum(np.diff(upto, prepend=0.0), 0.0).tolist()
+        return _with_cold(
+            profile, [layer.model_copy(update={"ns": ns}) for layer, ns in zip(layers, took, strict=True)]
+        )
 
 
-def _prefix_times(measurement: Measurement, graph: Graph) -> np.ndarray:
+def _with_cold(profile: Profile, cold: Sequence[Layer]) -> Profile:
+    """A profile with the times of its layers with emptied caches; being profiled costs a layer as much then."""
+    times = {layer.output: max(0.0, layer.cost - profile.overhead_ns) for layer in cold}
+    layers = [layer.model_copy(update={"cold_ns": times.get(layer.output)}) for layer in profile.layers]
+    return profile.model_copy(update={"layers": tuple(layers)})
+
+
+def _prefix_times(measurement: Measurement, graph: Graph, *, cold: bool = False) -> np.ndarray:
     """Nanoseconds (rounds, prefixes): the median of each prefix in each round, in shuffled order."""
     assert graph.prefixes is not None
     order = random.Random(measurement.protocol.seed)
+    rounds = COLD_ROUNDS if cold else PREFIX_ROUNDS
     with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
         paths = list(graph.prefixes(Path(folder), [node.writes[0] for node in graph.nodes]))
-        times = np.zeros((PREFIX_ROUNDS, len(paths)))
+        times = np.zeros((rounds, len(paths)))
         for one_round in times:
             for number in order.sample(range(len(paths)), len(paths)):
                 measurement.candidate = replace(measurement.candidate, path=paths[number])
                 measurement.open()
                 first = min(measurement.ask(Invoked, runs=3).samples_ns)
-                runs = max(PREFIX_RUNS, PREFIX_NANOSECONDS // first)
-                one_round[number] = np.median(measurement.ask(Invoked, runs=runs).samples_ns)
+                runs = COLD_RUNS // COLD_ROUNDS if cold else max(PREFIX_RUNS, PREFIX_NANOSECONDS // first)
+                one_round[number] = np.median(measurement.ask(Invoked, runs=runs, cold=cold).samples_ns)
     return times
 
 
@@ -298,11 +349,15 @@ def _plain(name: str) -> str:
     return RENAMED.sub("", RENAMED.sub("", name))
 
 
-def _runtime_layer(row: Ran, nodes: Sequence[Node], members: Sequence[int]) -> Layer:
+def _nanoseconds(row: Ran) -> float:
+    """The mean of the middle half: whole microseconds are too coarse for a median. They are cut off, not rounded."""
     samples = np.sort(np.array(row.us, np.float64))
     quarter = len(samples) // 4
-    # The mean of the middle half: whole microseconds are too coarse for a median. They are cut off, not rounded.
-    nanoseconds = 1000 * (float(samples[quarter : len(samples) - quarter].mean()) + 0.5)
+    return 1000 * (float(samples[quarter : len(samples) - quarter].mean()) + 0.5)
+
+
+def _runtime_layer(row: Ran, nodes: Sequence[Node], members: Sequence[int]) -> Layer:
+    nanoseconds = _nanoseconds(row)
     flags = () if row.provider.startswith("CPU") else ("fallback",)
     if not members:
         moves = "Reorder" in row.kernel or "Transpose" in row.kernel
@@ -340,6 +395,7 @@ def _layer(
         idle_lanes=main.idle_lanes,
         macs=sum(node.macs for node in group),
         bytes=main.bytes_each * numbers,
+        weights=main.bytes_each * sum(node.parameters for node in group),
         ns=ns,
         kernel=kernel,
         flags=tuple(dict.fromkeys([*(flag for node in group for flag in node.flags), *flags])),

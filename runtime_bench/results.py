@@ -229,11 +229,11 @@ class LayerCounts(Part):
 class Layer(Part):
     """Operators that the runtime executed as one, in the order of execution.
 
-    operators: their kinds; output: the tensor that they end with; ns: their time in one inference; bytes: what they
-    read and write at least, weights included. shape (of the output), dtype, form (pointwise, depthwise, standard, ...)
-    channels (in and out) and idle_lanes (the share of a kernel's work for channels that do not exist) are those of the
-    operator with the most MACs. kernel: what ran, where the runtime tells. flags: what is known to be slow
-    (float-island, transpose, odd-channels, fallback).
+    operators: their kinds; output: the tensor that they end with; ns: their time in one inference; cold_ns: that with
+    emptied caches; bytes: what they read and write at least, weights included; weights: the bytes of these alone.
+    shape (of the output), dtype, form (pointwise, depthwise, standard, ...), channels (in and out) and idle_lanes (the
+    share of a kernel's work for channels that do not exist) are those of the operator with the most MACs. kernel: what
+    ran, where the runtime tells. flags: what is known to be slow (float-island, transpose, odd-channels, fallback).
     """
 
     operators: tuple[str, ...]
@@ -245,7 +245,9 @@ class Layer(Part):
     idle_lanes: Share = 0.0
     macs: Count
     bytes: Count
+    weights: Count | None = None
     ns: Amount | None = None
+    cold_ns: Amount | None = None
     kernel: str | None = None
     flags: tuple[str, ...] = ()
     counts: LayerCounts | None = None
@@ -273,11 +275,25 @@ class Profile(Part):
     remainder_instructions: Difference | None = None
 
 
+class Call(Part):
+    """What a runtime takes for an inference besides its operators: found with a model of next to nothing.
+
+    cold_ns: with emptied caches.
+    """
+
+    ns: Amount
+    cold_ns: Amount
+
+
 class Peaks(Part):
-    """What the device reached on one large convolution by precision, and when copying a large array."""
+    """What the device reached on one large convolution by precision, and when copying a large array.
+
+    calls: of runtimes by their names.
+    """
 
     macs_per_second: dict[str, Positive] = Field(min_length=1)
     bytes_per_second: Positive
+    calls: dict[str, Call] = Field(default_factory=dict)
 
 
 class Flag(Part):

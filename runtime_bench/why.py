@@ -25,6 +25,39 @@ class Hindrance:
 
 
 @dataclass(frozen=True)
+class ColdCost:
+    """What an inference takes longer cold (or paced) than back to back, in nanoseconds.
+
+    whole: as measured; the others are where it goes, found apart from it. call: the runtime's call; memory: `weights`
+    bytes of weights, at the pace at which a large array is copied; operators: what is left of `layers`, which run so
+    many different `kernels`.
+    """
+
+    whole: float
+    call: float
+    memory: float
+    operators: float
+    weights: int
+    layers: int
+    kernels: int
+
+    @property
+    def explained(self) -> float:
+        """The parts together, as a share of the whole."""
+        return (self.call + self.memory + self.operators) / self.whole
+
+    @property
+    def says(self) -> str:
+        """In words."""
+        of_memory = f"{self.memory / 1e3:.0f} us that {self.weights / 1e6:.2f} MB of weights come from memory"
+        kinds = f"{self.layers} layers of {self.kernels} kinds"
+        return (
+            f"cold it takes {self.whole / 1e3:.0f} us longer than back to back: {self.call / 1e3:.0f} us the runtime's "
+            f"call, {of_memory}, {self.operators / 1e3:.0f} us {kinds}; together {_percent(self.explained)} of it"
+        )
+
+
+@dataclass(frozen=True)
 class Section:
     """The layers of two models that lead from one tensor, which both have, to the next one."""
 
@@ -78,6 +111,30 @@ def counted_peaks(entries: Sequence[Entry]) -> Peaks | None:
                 best[precision] = max(best.get(precision, 0.0), 1e9 * layer.macs / layer.cost)
     known = {precision: value for precision, value in best.items() if value > 0}
     return Peaks(macs_per_second=known, bytes_per_second=BOUNDLESS) if known else None
+
+
+def cold_cost(entry: Entry, peaks: Peaks) -> ColdCost | None:
+    """Why a profiled entry is slower where caches are cold; None where that was not measured, or it is not."""
+    timing, runtime, profile = entry.cold or entry.paced, entry.runtime, entry.profile
+    if timing is None or entry.summary is None or runtime is None or profile is None:
+        return None
+    call, whole = peaks.calls.get(runtime.name), timing.summary.p50_ns - entry.summary.p50_ns
+    if call is None or whole <= 0 or any(layer.cold_ns is None for layer in profile.layers):
+        return None
+    longer = [(layer.cold_ns or 0.0) - layer.cost for layer in profile.layers]
+    weights = [layer.weights or 0 for layer in profile.layers]
+    memory = sum(
+        min(max(0.0, more), 1e9 * size / peaks.bytes_per_second) for more, size in zip(longer, weights, strict=True)
+    )
+    return ColdCost(
+        whole=whole,
+        call=call.cold_ns - call.ns,
+        memory=memory,
+        operators=sum(longer) - memory,
+        weights=sum(weights),
+        layers=len(profile.layers),
+        kernels=len({(layer.kernel, layer.form, layer.dtype) for layer in profile.layers}),
+    )
 
 
 def attainable_ns(layer: Layer, peaks: Peaks) -> float:

@@ -15,8 +15,8 @@ JSON lines: a request on stdin, its reply on stdout; {"error": ...} where it fai
                                                           `turn` of every `turns` ticks (see `paced`); tells how many
                                                           ticks were missed, and the clock of the CPU. cold: each with
                                                           emptied caches; tells how many bytes were written for that
-  profile   runs, folder                                  what the runtime itself tells of its operators
-  invoke    runs                                          as measure, the runtime alone: no input set, no output read
+  profile   runs, folder, cold                            what the runtime itself tells of its operators
+  invoke    runs, cold                                    as measure, the runtime alone: no input set, no output read
   bandwidth size, times                                   the fastest of so many copies of so many bytes, in ns
   count                                                   one run between two marks, for an emulator that counts
   evaluate  pixels, mean, std, start, stop,               these images of a .npy file, uint8 (N, H, W, C); writes a
@@ -173,18 +173,25 @@ class Worker:
         return [sorted(moment)[CLOCK_TICKS // 2] for moment in found]
 
     def cold(self, runs):
-        """Durations of inferences, with a buffer read and written before each that no cache has room beside."""
-        import numpy
-
-        if self.buffer is None:
-            self.buffer = numpy.zeros(flushing_bytes() // 8, "uint64")
-        run, value, clock, samples, buffer = self.model.run, self.input, time.perf_counter_ns, [], self.buffer
+        """Durations of inferences with emptied caches."""
+        run, value, clock, samples, empty = self.model.run, self.input, time.perf_counter_ns, [], self.emptying(True)
         for _ in range(runs):
-            numpy.add(buffer, 1, out=buffer)  # to set all to one value may go past the caches
+            empty()
             started = clock()
             run(value)
             samples.append(clock() - started)
-        return {"samples_ns": samples, "flushed": buffer.nbytes}
+        return {"samples_ns": samples, "flushed": self.buffer.nbytes}
+
+    def emptying(self, cold):
+        """What empties the caches, by reading and writing a buffer that they have no room beside; else does nothing."""
+        import numpy
+
+        if not cold:
+            return lambda: None
+        if self.buffer is None:
+            self.buffer = numpy.zeros(flushing_bytes() // 8, "uint64")
+        # To set all to one value may go past the caches.
+        return lambda: numpy.add(self.buffer, 1, out=self.buffer)
 
     def count(self):
         """One run between two marks, in which Python does not collect its garbage."""
@@ -197,18 +204,19 @@ class Worker:
         gc.enable()
         return {}
 
-    def invoke(self, runs):
+    def invoke(self, runs, cold=False):
         """Durations of `runs` inferences by the runtime alone: no input is set and no output read."""
-        run, clock, samples = self.model.invoke, time.perf_counter_ns, []
+        run, clock, samples, empty = self.model.invoke, time.perf_counter_ns, [], self.emptying(cold)
         for _ in range(runs):
+            empty()
             started = clock()
             run()
             samples.append(clock() - started)
         return {"samples_ns": samples}
 
-    def profile(self, runs, folder):
+    def profile(self, runs, folder, cold=False):
         """What the runtime itself tells of the operators."""
-        return self.model.profile(self.input, runs, folder)
+        return self.model.profile(self.input, runs, folder, self.emptying(cold))
 
     def bandwidth(self, size, times):
         """The fastest of several copies of so many bytes, each read once and written once, in nanoseconds."""

@@ -43,7 +43,7 @@ def profile_tables(results: "Results") -> "Group":
 
 
 def _of_entry(entry: "Entry", standard: "Entry", peaks: "Peaks") -> "Iterator[RenderableType]":
-    from runtime_bench.why import hindrances
+    from runtime_bench.why import cold_cost, hindrances
 
     alone = standard is entry
     yield ""
@@ -51,6 +51,10 @@ def _of_entry(entry: "Entry", standard: "Entry", peaks: "Peaks") -> "Iterator[Re
     yield _layers_table(entry, peaks) if alone else _sections_table(standard, entry, peaks)
     for number, found in enumerate(hindrances(entry, peaks, None if alone else standard), start=1):
         yield f"{number}. {found.kind}: up to {units.percent(found.gain)}. {found.says}"
+    for each in (entry,) if alone else (standard, entry):
+        cold = cold_cost(each, peaks)
+        if cold is not None:
+            yield f"{each.model.name}: {cold.says}"
 
 
 def _layers_table(entry: "Entry", peaks: "Peaks") -> "RenderableType":

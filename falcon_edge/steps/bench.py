@@ -25,7 +25,7 @@ from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.cards import read_card
 from falcon_edge.steps.evaluations import Evaluations
 from falcon_edge.steps.judging import MetricChoice
-from falcon_edge.steps.profile import graphs, peak_models
+from falcon_edge.steps.profile import empty_models, graphs, peak_models
 from runtime_bench.bench import Candidate, Evaluation, Protocol
 from runtime_bench.bench import bench as measure
 from runtime_bench.calibration import Calibration
@@ -153,11 +153,13 @@ def bench_groups(
         if request.profile and not results.interrupted:
             try:
                 with released():
-                    known, peaks = graphs(candidates), () if chosen.emulated else peak_models(candidates, folder)
+                    known, peaks, empty = graphs(candidates), [], []
+                    if not chosen.emulated:
+                        peaks, empty = peak_models(candidates, folder), empty_models(candidates, folder)
             except KeyboardInterrupt:
                 results = results.model_copy(update={"interrupted": True})
             else:
-                results = add_profiles(results, candidates, known, chosen, protocol, peaks, progress=progress)
+                results = add_profiles(results, candidates, known, chosen, protocol, peaks, empty, progress=progress)
     if request.calibration is not None:
         results = with_estimates(results, request.calibration)
     several = len(protocol.threads)

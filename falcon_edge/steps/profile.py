@@ -9,7 +9,7 @@ from converters.description import Description, Operator
 from converters.formats import format_for
 from converters.inspect import SUFFIXES
 from converters.inspect_apart import describe_apart
-from converters.peak import write_peak_models
+from converters.peak import write_empty_model, write_peak_models
 from runtime_bench.bench import Candidate
 from runtime_bench.profile import Graph, Node
 from runtime_bench.runtimes import runtime_named
@@ -33,6 +33,15 @@ def peak_models(candidates: Sequence[Candidate], folder: Path) -> list[Candidate
         for suffix in runtime_named(runtime).suffixes[:1]
         for model in write_peak_models(folder, suffix, precision)
     ]
+
+
+def empty_models(candidates: Sequence[Candidate], folder: Path) -> list[Candidate]:
+    """One of next to nothing for every runtime among the candidates."""
+    found = []
+    for runtime in sorted({candidate.runtime for candidate in candidates}):
+        suffix = runtime_named(runtime).suffixes[0]
+        found.append(Candidate(write_empty_model(folder, suffix), runtime, "empty", suffix[1:], "fp32"))
+    return found
 
 
 def _arithmetic(precision: str) -> str:

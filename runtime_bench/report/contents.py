@@ -13,7 +13,7 @@ from runtime_bench.report.figures import Figure
 from runtime_bench.report.headline import Headline, headlines
 from runtime_bench.report.tables import Cell, Column, Table, field, headers, identity, of_entries
 from runtime_bench.results import Flag, Peaks, Quality, Results
-from runtime_bench.why import counted_peaks, hindrances, peak_share
+from runtime_bench.why import cold_cost, counted_peaks, hindrances, peak_share
 
 Part = TypeVar("Part")
 
@@ -164,7 +164,7 @@ def _layers(results: Sequence[Results], profiled: Sequence[ShownEntry]) -> Secti
     says = "A layer is what the runtime executed as one."
     if measured:
         says += " The device's peak is what it reached on large convolutions, and when copying a large array."
-    tables = (_hindrances(alone, peaks), _layer_table(profiled, peaks))
+    tables = (_hindrances(alone, peaks), _cold_costs(profiled, peaks), _layer_table(profiled, peaks))
     return Section("layers", "Where the time goes", says, _known(*plots), _known(*tables))
 
 
@@ -180,6 +180,24 @@ def _hindrances(profiled: Sequence[ShownEntry], peaks: Mapping[int, Peaks]) -> T
     if not rows:
         return None
     return Table("What holds them back", (*headers(profiled), "what", "share", "why"), tuple(rows))
+
+
+def _cold_costs(profiled: Sequence[ShownEntry], peaks: Mapping[int, Peaks]) -> Table | None:
+    """Why each model takes longer where caches are cold."""
+    rows = []
+    for each in profiled:
+        found = cold_cost(each.entry, peaks[each.run]) if each.run in peaks else None
+        if found is not None:
+            times = (found.whole, found.call, found.memory, found.operators)
+            cells = [Cell(f"{ns / 1e3:.0f} µs", ns) for ns in times]
+            share = Cell(f"{found.explained:.0%}", found.explained)
+            rows.append(
+                (*identity(each), *cells, share, Cell(f"{found.layers} of {found.kernels} kinds", found.layers))
+            )
+    if not rows:
+        return None
+    titles = ("longer by", "the call", "weights from memory", "operators", "together", "layers")
+    return Table("Why it takes longer cold than back to back", (*headers(profiled), *titles), tuple(rows))
 
 
 def _layer_table(profiled: Sequence[ShownEntry], peaks: Mapping[int, Peaks]) -> Table | None:

@@ -58,8 +58,11 @@ class Session:
         """A session of the file."""
         return self.library.InferenceSession(self.path, self.options, providers=["CPUExecutionProvider"])
 
-    def profile(self, value, runs, folder):
-        """Every node that ran, in order, with its microseconds in each of `runs` inferences of a session of its own."""
+    def profile(self, value, runs, folder, before):
+        """Every node that ran, in order, with its microseconds in each of `runs` inferences of a session of its own.
+
+        before: called ahead of each of them.
+        """
         self.options.enable_profiling = True
         self.options.profile_file_prefix = os.path.join(folder, "profile")
         try:
@@ -67,6 +70,7 @@ class Session:
         finally:
             self.options.enable_profiling = False
         for _ in range(runs):
+            before()
             session.run(self.output_names, {self.source_name: value})
         path = session.end_profiling()
         with open(path) as file:
