@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from falcon_edge.training.images import Images
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.errors import BenchInputError
-from runtime_bench.why import sections
+from runtime_bench.why import cold_cost, sections
 
 pytestmark = pytest.mark.xdist_group("exported")  # one process makes the exported bundles
 QUICK = Protocol(runs=3, processes=1, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, every=0)
@@ -238,7 +239,7 @@ def test_nothing_is_left_beside_the_bundles(measured, exported):
 
 @pytest.fixture(scope="module")
 def profiled(exported):
-    return bench(exported, BenchRequest(QUICK, profile=True))
+    return bench(exported, BenchRequest(replace(QUICK, cold=True, ticks=8), profile=True))
 
 
 def test_every_file_is_profiled_as_a_whole(profiled):
@@ -267,6 +268,19 @@ def test_the_peak_is_that_of_this_machine(profiled):
     assert set(profiled.peaks.macs_per_second) == {"fp32"}
     assert profiled.peaks.macs_per_second["fp32"] > 1e8
     assert profiled.peaks.bytes_per_second > 1e8
+
+
+def test_why_a_cold_inference_takes_longer_is_found_apart_from_how_much(profiled):
+    assert set(profiled.peaks.calls) == {"onnxruntime", "litert"}
+    assert all(0 <= call.ns < call.cold_ns for call in profiled.peaks.calls.values())
+    for entry in profiled.entries:
+        assert all(layer.cold_ns is not None for layer in entry.profile.layers)
+        weights = sum(layer.weights or 0 for layer in entry.profile.layers)
+        assert 3 * entry.model.parameters < weights <= 4 * entry.model.parameters  # batch norms were folded
+        found = cold_cost(entry, profiled.peaks)
+        assert found.call > 0
+        assert found.memory >= 0
+        assert found.whole == entry.cold.summary.p50_ns - entry.summary.p50_ns
 
 
 def test_an_ort_file_is_profiled_by_the_onnx_beside_it(exported, tmp_path):
