@@ -33,7 +33,7 @@ PROFILED_RUNS = 200  # of ONNX Runtime, whose clock tells whole microseconds
 PREFIX_ROUNDS = 7
 PREFIX_NANOSECONDS = 5_000_000  # of samples of a prefix in a round, at least
 PREFIX_RUNS = 5  # or so many samples, whichever is more
-COLD_RUNS, COLD_ROUNDS = 40, 8  # of what is profiled with emptied caches; of prefixes so many in all, over the rounds
+COLD_RUNS, COLD_ROUNDS = 40, 4  # with emptied caches, which takes its time
 COPIED_BYTES, COPIES = 64 * 1024**2, 8
 # What ONNX Runtime adds to the names of nodes that it fuses or lays out anew.
 RENAMED = re.compile(r"^fused |_nchwc$|_token_\d+$")
@@ -221,7 +221,7 @@ def _prefix_times(measurement: Measurement, graph: Graph, *, cold: bool = False)
                 measurement.candidate = replace(measurement.candidate, path=paths[number])
                 measurement.open()
                 first = min(measurement.ask(Invoked, runs=3).samples_ns)
-                runs = COLD_RUNS // COLD_ROUNDS if cold else max(PREFIX_RUNS, PREFIX_NANOSECONDS // first)
+                runs = PREFIX_RUNS if cold else max(PREFIX_RUNS, PREFIX_NANOSECONDS // first)
                 one_round[number] = np.median(measurement.ask(Invoked, runs=runs, cold=cold).samples_ns)
     return times
 
