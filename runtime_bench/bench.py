@@ -29,7 +29,7 @@ from runtime_bench.worker import CLOCK_TICKS
 
 __all__ = ["Candidate", "Evaluation", "Progress", "Protocol", "bench"]
 LONGEST_WARM_UP = 10.0  # seconds beyond the asked ones, for a model that does not become stable
-OLDER = "it is an older one; update it, or leave this out"
+OLDER = "it is an older one; update it, or measure without"
 Progress = Callable[[int, int, str], None]
 
 
@@ -184,7 +184,7 @@ def _measure(measurement: Measurement, process: int, number: int) -> None:
 def _pace(batch: Sequence[Measurement], process: int) -> None:
     """Models in turns by tick. One that takes longer has more ticks to itself, so that no other meets it at work."""
     alive = [measurement for measurement in batch if measurement.alive]
-    lengths = [measurement.ticks_to_itself() for measurement in alive]
+    lengths = [measurement.ticks_to_itself() for measurement in alive] if len(alive) > 1 else [1] * len(alive)
     turns = list(accumulate(lengths, initial=0))
     at_once(
         [
@@ -207,10 +207,11 @@ def _measure_paced(measurement: Measurement, process: int, turn: int, turns: int
         turns=turns,
     )
     if found.missed is None:
-        raise WorkerError(f"the worker has not paced its inferences: {OLDER}", kind="contract")
+        raise WorkerError(f"the worker has not paced its inferences: {OLDER} (`every` 0)", kind="contract")
     for number, samples in enumerate(np.array_split(found.samples_ns, min(protocol.rounds, runs))):
         measurement.paced.append(Burst(process=process, round=number, samples_ns=tuple(samples.tolist())))
     measurement.missed += found.missed
+    measurement.turns.append(turns)
     if found.mhz is not None:
         measurement.mhz.append(found.mhz)
 
@@ -221,7 +222,7 @@ def _measure_cold(measurement: Measurement, process: int, number: int) -> None:
     runs = math.ceil(protocol.ticks / (protocol.processes * protocol.rounds))
     found = measurement.ask(Measured, runs=runs, cold=True)
     if found.flushed is None:
-        raise WorkerError(f"the worker has not emptied its caches: {OLDER}", kind="contract")
+        raise WorkerError(f"the worker has not emptied its caches: {OLDER} (`cold`)", kind="contract")
     measurement.cold.append(Burst(process=process, round=number, samples_ns=tuple(found.samples_ns)))
     measurement.flushed = found.flushed
 

@@ -197,7 +197,7 @@ def _row(entry: Entry, standard: Entry | None) -> Row:
 
 def _alike(one: Timing, other: Timing) -> bool:
     """Whether both had as long a time between inferences."""
-    return not isinstance(one, Paced) or not isinstance(other, Paced) or one.every_ms == other.every_ms
+    return not isinstance(one, Paced) or not isinstance(other, Paced) or one.is_like(other)
 
 
 def _refuse_mixtures(results: Sequence[Results], entries: Sequence[Entry], across: Collection[str]) -> None:

@@ -80,9 +80,10 @@ def at_once(actions: Sequence[Callable[[], None]]) -> None:
             while wait(started, POLL).not_done:
                 check_stop()
         except KeyboardInterrupt:
-            for stop in stops:
-                stop.ask()
-            wait(started)
+            with held():  # another one must not leave them behind
+                for stop in stops:
+                    stop.ask()
+                wait(started)
             raise
     for each in started:
         each.result()

@@ -44,6 +44,7 @@ LARGE = 1 << 16  # bytes of an inference's outputs that are sent as float16
 FASTEST: Literal["fastest"] = "fastest"
 # A cold inference takes at most so many times as long as one back to back, and so many seconds more.
 COLD_FACTOR, COLD_SECONDS = 2.0, 0.002
+TICKS = 60
 SHORTEST_TICK, LONGEST_TICK = 0.001, 60.0  # seconds
 
 
@@ -126,7 +127,7 @@ class Protocol:
     cpus: tuple[int, ...] | Literal["fastest"] | None = FASTEST
     seed: int = 0
     every: float = 0.033
-    ticks: int = 60
+    ticks: int = TICKS
     cold: bool = False
 
     def __post_init__(self) -> None:
@@ -168,6 +169,7 @@ class Measurement:
     bursts: list[Burst] = field(default_factory=list)
     paced: list[Burst] = field(default_factory=list)
     missed: int = 0
+    turns: list[int] = field(default_factory=list)  # of how many ticks one was its own, by process
     mhz: list[list[float]] = field(default_factory=list)  # before, at and after ticks, of every process
     cold: list[Burst] = field(default_factory=list)
     flushed: int = 0
@@ -359,6 +361,7 @@ class Measurement:
             summary=summary,
             intervals=intervals(bursts),
             every_ms=1000 * self.protocol.every,
+            period_ms=1000 * self.protocol.every * float(np.mean(self.turns)),
             missed=self.missed,
             mhz=mhz,
         )

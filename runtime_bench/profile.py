@@ -178,27 +178,35 @@ def _measurement(
 def _timed(measurement: Measurement, graph: Graph, entry: Entry) -> Profile | None:
     """The layers, and what of the entry's median is in none of them; None if nothing tells."""
     assert entry.summary is not None
+    is_cold = entry.paced is not None or entry.cold is not None
     with measurement.device.start_worker() as measurement.worker:
         measurement.open()
         measurement.ask(WarmedUp, runs=5, seconds=0.2)
         told = measurement.ask(Profiled, runs=PROFILED_RUNS, folder=measurement.device.scratch())
         if told.nodes is not None:
             profile = _profile("runtime", layers_of_runtime(told.nodes, graph.nodes), entry.summary.p50_ns)
-            cold = measurement.ask(Profiled, runs=COLD_RUNS, folder=measurement.device.scratch(), cold=True)
-            return _with_cold(profile, layers_of_runtime(cold.nodes or (), graph.nodes))
+            if is_cold:
+                with suppress(DeviceError):  # what is known stays
+                    cold = measurement.ask(Profiled, runs=COLD_RUNS, folder=measurement.device.scratch(), cold=True)
+                    profile = _with_cold(profile, layers_of_runtime(cold.nodes or (), graph.nodes))
+            return profile
         if graph.prefixes is None:
             return None
         times = _prefix_times(measurement, graph)
         layers = layers_of_prefixes(times, graph.nodes, set(told.delegated or ()))
         profile = _profile("prefixes", layers, entry.summary.p50_ns)
-        places = {node.writes[0]: place for place, node in enumerate(graph.nodes)}
-        upto = np.median(_prefix_times(measurement, graph, cold=True), axis=0)[
-            [places[layer.output] for layer in layers]
-        ]
-        took = np.maximum(np.diff(upto, prepend=0.0), 0.0).tolist()
-        return _with_cold(
-            profile, [layer.model_copy(update={"ns": ns}) for layer, ns in zip(layers, took, strict=True)]
-        )
+        if is_cold:
+            with suppress(DeviceError):
+                profile = _with_cold(profile, _cold_prefixes(measurement, graph, layers))
+        return profile
+
+
+def _cold_prefixes(measurement: Measurement, graph: Graph, layers: Sequence[Layer]) -> list[Layer]:
+    """Layers with their times with emptied caches, each the difference of models that end with it and one earlier."""
+    places = {node.writes[0]: place for place, node in enumerate(graph.nodes)}
+    upto = np.median(_prefix_times(measurement, graph, cold=True), axis=0)[[places[layer.output] for layer in layers]]
+    took = np.maximum(np.diff(upto, prepend=0.0), 0.0).tolist()
+    return [layer.model_copy(update={"ns": ns}) for layer, ns in zip(layers, took, strict=True)]
 
 
 def _with_cold(profile: Profile, cold: Sequence[Layer]) -> Profile:

@@ -212,10 +212,13 @@ def fingerprint(environment: Environment) -> str:
     return ", ".join(str(part) for part in parts if part is not None)
 
 
-def in_doubt(new: Entry, old: Entry) -> str | None:
-    """Why latencies of two runs cannot be compared, or None: only those of a machine in one state can, at rest."""
+def in_doubt(new: Entry, old: Entry, way: str | None = None) -> str | None:
+    """Why latencies of two runs cannot be compared, or None: only those of a machine in one state can, at rest.
+
+    way: paced or cold, where it is about latency measured so.
+    """
     for entry, whose in ((new, "the new"), (old, "the baseline's")):
-        found = next((flag for flag in entry.flags if flag.flag in UNRESTFUL), None)
+        found = next((flag for flag in entry.flags if flag.flag in (*UNRESTFUL, f"noisy-{way}")), None)
         if found is not None:
             return f"{whose} is in doubt ({found.flag}: {found.reason}); measure it again on a machine at rest"
     return None
@@ -260,12 +263,14 @@ def _measured(
     if (new.emulated and old.emulated) or (new.counts is not None and old.counts is not None):
         found = [_instructions(name, new, old, tolerances.counts)]
     else:
-        shaken = doubt if doubt is not None or interleaved else in_doubt(new, old)
+        comparable = doubt is not None or interleaved
+        shaken = doubt if comparable else in_doubt(new, old)
         found = [_latency(name, new, old, tolerances.latency, shaken, interleaved, confidence)]
         for way in units.APART:
             timing: Timing | None = getattr(old, way)
             if timing is not None:
                 allowed = getattr(tolerances, way)
+                shaken = doubt if comparable else in_doubt(new, old, way)
                 found.append(_apart(name, way, getattr(new, way), timing, allowed, shaken, interleaved, confidence))
     peak, former = (None if entry.memory is None else entry.memory.peak for entry in (new, old))
     found += _exact(name, "memory", peak, former, tolerances.memory, doubt)
@@ -323,8 +328,8 @@ def _apart(
     why = None
     if new is None:
         why = "it was not measured"
-    elif isinstance(new, Paced) and isinstance(old, Paced) and new.every_ms != old.every_ms:
-        why = f"its ticks came every {new.every_ms:g} ms, and the baseline's every {old.every_ms:g} ms"
+    elif isinstance(new, Paced) and isinstance(old, Paced) and not new.is_like(old):
+        why = f"it ran every {new.period_ms:.3g} ms, and the baseline every {old.period_ms:.3g} ms"
     if new is None or why is not None:
         return Finding(name, way, None, None, None, None, tolerance, Verdict.inconclusive, why)
     return _slower(name, way, new, old, tolerance, doubt, interleaved, confidence)

@@ -18,6 +18,9 @@ SCHEMA_VERSION = 5
 MAXIMUM_BYTES = 256 * 1024**2  # ten million samples
 
 
+ALIKE = 1.5  # of periods: what is between inferences counts less and less
+
+
 class Part(BaseModel):
     """A part of the result: unknown keys are refused, and numbers that JSON does not have."""
 
@@ -100,13 +103,20 @@ class Timing(Part):
 class Paced(Timing):
     """Of one inference at each tick, several models taking turns by tick; the process sleeps in between.
 
+    every_ms: between ticks; period_ms: between its own, of which there are fewer where several models take turns.
     missed: ticks that came while an inference was not done. mhz: of the CPU, before, at and after a tick, where the
     kernel tells.
     """
 
     every_ms: Positive
+    period_ms: Positive
     missed: Count = 0
     mhz: tuple[Amount, Amount, Amount] | None = None
+
+    def is_like(self, other: "Paced") -> bool:
+        """Whether caches and clock had about as long a time to cool down."""
+        shorter, longer = sorted((self.period_ms, other.period_ms))
+        return self.every_ms == other.every_ms and longer <= ALIKE * shorter
 
 
 class Cold(Timing):
@@ -457,6 +467,8 @@ def _from_version_3(document: dict[str, Any]) -> dict[str, Any]:
 
 def _from_version_4(document: dict[str, Any]) -> dict[str, Any]:
     """Version 4 knew latency back to back alone."""
+    if "seconds" in document["options"]:
+        document["options"] |= {"every": 0.0, "ticks": 60, "cold": False}
     return document | {"schema_version": 5}
 
 

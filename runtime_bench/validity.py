@@ -50,7 +50,7 @@ def flags(
 
 def flags_apart(way: str, timing: Timing, *, wanted: int) -> tuple[Flag, ...]:
     """The flags of samples that are not back to back, but `way`: paced or cold."""
-    found = [*_of_amount(timing.summary, wanted, NOISE_SHARE_APART, f"{way}: ")]
+    found = [*_of_amount(timing.summary, wanted, NOISE_SHARE_APART, way)]
     if isinstance(timing, Paced) and timing.missed:
         ticks = f"{timing.missed:,} {'tick' if timing.missed == 1 else 'ticks'}"
         found.append(
@@ -63,18 +63,19 @@ def flags_apart(way: str, timing: Timing, *, wanted: int) -> tuple[Flag, ...]:
     return tuple(found)
 
 
-def _of_amount(summary: Summary, wanted: int, noise: float, way: str = "") -> Iterator[Flag]:
+def _of_amount(summary: Summary, wanted: int, noise: float, way: str | None = None) -> Iterator[Flag]:
+    end, start = ("", "") if way is None else (f"-{way}", f"{way}: ")
     if summary.count < wanted:
         yield Flag(
-            flag="too-few-samples",
-            reason=f"{way}{summary.count} samples of {wanted}",
+            flag=f"too-few-samples{end}",
+            reason=f"{start}{summary.count} samples of {wanted}",
             remedy="let the run finish",
         )
     spread = summary.iqr_ns / summary.p50_ns
     if spread > noise:
         yield Flag(
-            flag="noisy",
-            reason=f"{way}the middle half of the samples spreads over {100 * spread:.0f}% of the median",
+            flag=f"noisy{end}",
+            reason=f"{start}the middle half of the samples spreads over {100 * spread:.0f}% of the median",
             remedy="stop other work on the machine, or pin to idle cores",
         )
 

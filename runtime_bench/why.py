@@ -26,13 +26,14 @@ class Hindrance:
 
 @dataclass(frozen=True)
 class ColdCost:
-    """What an inference takes longer cold (or paced) than back to back, in nanoseconds.
+    """What an inference takes longer than back to back, in nanoseconds.
 
-    whole: as measured; the others are where it goes, found apart from it. call: the runtime's call; memory: `weights`
-    bytes of weights, at the pace at which a large array is copied; operators: what is left of `layers`, which run so
-    many different `kernels`.
+    way: paced or cold. whole: as measured so; the others are where it goes, found apart from it. call: the runtime's
+    call; memory: `weights` bytes of weights, at the pace at which a large array is copied; operators: what is left of
+    `layers`, which run so many different `kernels`.
     """
 
+    way: str
     whole: float
     call: float
     memory: float
@@ -52,8 +53,9 @@ class ColdCost:
         of_memory = f"{self.memory / 1e3:.0f} us that {self.weights / 1e6:.2f} MB of weights come from memory"
         kinds = f"{self.layers} layers of {self.kernels} kinds"
         return (
-            f"cold it takes {self.whole / 1e3:.0f} us longer than back to back: {self.call / 1e3:.0f} us the runtime's "
-            f"call, {of_memory}, {self.operators / 1e3:.0f} us {kinds}; together {_percent(self.explained)} of it"
+            f"{self.way} it takes {self.whole / 1e3:.0f} us longer than back to back: {self.call / 1e3:.0f} us the "
+            f"runtime's call, {of_memory}, {self.operators / 1e3:.0f} us {kinds}; together "
+            f"{_percent(self.explained)} of it"
         )
 
 
@@ -115,7 +117,8 @@ def counted_peaks(entries: Sequence[Entry]) -> Peaks | None:
 
 def cold_cost(entry: Entry, peaks: Peaks) -> ColdCost | None:
     """Why a profiled entry is slower where caches are cold; None where that was not measured, or it is not."""
-    timing, runtime, profile = entry.cold or entry.paced, entry.runtime, entry.profile
+    way = "paced" if entry.cold is None else "cold"
+    timing, runtime, profile = entry.timings.get(way), entry.runtime, entry.profile
     if timing is None or entry.summary is None or runtime is None or profile is None:
         return None
     call, whole = peaks.calls.get(runtime.name), timing.summary.p50_ns - entry.summary.p50_ns
@@ -127,6 +130,7 @@ def cold_cost(entry: Entry, peaks: Peaks) -> ColdCost | None:
         min(max(0.0, more), 1e9 * size / peaks.bytes_per_second) for more, size in zip(longer, weights, strict=True)
     )
     return ColdCost(
+        way=way,
         whole=whole,
         call=call.cold_ns - call.ns,
         memory=memory,

@@ -50,7 +50,7 @@ PR_SET_PDEATHSIG = 1
 POWERCAP = "/sys/class/powercap"
 CACHES = "/sys/devices/system/cpu/cpu0/cache/index*/size"
 CLOCK = "/sys/devices/system/cpu/cpu%d/cpufreq/scaling_cur_freq"
-CLOCK_TICKS = 3
+CLOCK_TICKS, CLOCK_EARLY = 3, 5_000_000  # nanoseconds before a tick
 # What is written to empty the caches: so many times the largest of them, at least so much, or where none is known.
 CACHES_OVER, LEAST_WRITTEN, USUALLY_WRITTEN = 4, 8 << 20, 96 << 20
 LARGEST_FILE = 256 << 20  # bytes that a worker may write to one, its stderr too
@@ -69,7 +69,7 @@ class Worker:
     def __init__(self):
         self.model: Any = None
         self.input: Any = None
-        self.buffer: Any = None
+        self.cpus: Any = None
 
     def load(self, path, runtime, threads, cpus=None, memory_limit=None, signed=False, driver=None):
         """Load a file and run it once on seeded noise."""
@@ -77,6 +77,7 @@ class Worker:
             driver = os.path.join(HERE, "runtimes", f"{runtime}.py")
             if not (runtime.isidentifier() and os.path.isfile(driver)):
                 raise ValueError(f"no such runtime: {runtime}")
+        self.cpus = cpus
         if cpus:
             pin(cpus)  # first: libraries count CPUs when they are imported, and start threads
         import numpy
@@ -160,38 +161,52 @@ class Worker:
         """MHz of the CPU before, at and after ticks, which are no samples: to ask the kernel warms caches up."""
         path = CLOCK % ctypes.CDLL(None).sched_getcpu() if sys.platform == "linux" else ""
         found: Any = [[], [], []]
+        early = min(CLOCK_EARLY, period // 2)
         try:
-            before = int(contents(path))
-            for _ in ticks(period, phase, CLOCK_TICKS):
-                at = int(contents(path))
+            for _ in ticks(period, phase - early, CLOCK_TICKS):
+                before = contents(path)
+                time.sleep(early / 1e9)
+                at = contents(path)
                 self.model.run(self.input)
-                for moment, khz in zip(found, (before, at, int(contents(path)))):
-                    moment.append(khz / 1000)
-                before = int(contents(path))
+                for moment, khz in zip(found, (before, at, contents(path))):
+                    moment.append(int(khz) / 1000)
         except (OSError, ValueError):  # it has no clock that it tells of
             return None
         return [sorted(moment)[CLOCK_TICKS // 2] for moment in found]
 
     def cold(self, runs):
         """Durations of inferences with emptied caches."""
-        run, value, clock, samples, empty = self.model.run, self.input, time.perf_counter_ns, [], self.emptying(True)
+        run, value, clock, samples = self.model.run, self.input, time.perf_counter_ns, []
+        empty, size = self.emptying(True)
         for _ in range(runs):
             empty()
             started = clock()
             run(value)
             samples.append(clock() - started)
-        return {"samples_ns": samples, "flushed": self.buffer.nbytes}
+        return {"samples_ns": samples, "flushed": size}
 
     def emptying(self, cold):
-        """What empties the caches, by reading and writing a buffer that they have no room beside; else does nothing."""
+        """What empties the caches, and the bytes that it writes for that; if not `cold`, what does nothing.
+
+        A buffer that they have no room beside is read and written, by each of the CPUs that this process was put on: to
+        set all of it to one value may go past the caches.
+        """
         import numpy
 
         if not cold:
-            return lambda: None
-        if self.buffer is None:
-            self.buffer = numpy.zeros(flushing_bytes() // 8, "uint64")
-        # To set all to one value may go past the caches.
-        return lambda: numpy.add(self.buffer, 1, out=self.buffer)
+            return lambda: None, 0
+        buffer, cpus = numpy.zeros(flushing_bytes() // 8, "uint64"), self.cpus or ()
+
+        def empty():
+            for cpu in cpus if len(cpus) > 1 else ():
+                os.sched_setaffinity(0, [cpu])  # of this thread alone
+                numpy.add(buffer, 1, out=buffer)
+            if len(cpus) > 1:
+                os.sched_setaffinity(0, cpus)
+            else:
+                numpy.add(buffer, 1, out=buffer)
+
+        return empty, buffer.nbytes
 
     def count(self):
         """One run between two marks, in which Python does not collect its garbage."""
@@ -206,7 +221,7 @@ class Worker:
 
     def invoke(self, runs, cold=False):
         """Durations of `runs` inferences by the runtime alone: no input is set and no output read."""
-        run, clock, samples, empty = self.model.invoke, time.perf_counter_ns, [], self.emptying(cold)
+        run, clock, samples, empty = self.model.invoke, time.perf_counter_ns, [], self.emptying(cold)[0]
         for _ in range(runs):
             empty()
             started = clock()
@@ -216,7 +231,7 @@ class Worker:
 
     def profile(self, runs, folder, cold=False):
         """What the runtime itself tells of the operators."""
-        return self.model.profile(self.input, runs, folder, self.emptying(cold))
+        return self.model.profile(self.input, runs, folder, self.emptying(cold)[0])
 
     def bandwidth(self, size, times):
         """The fastest of several copies of so many bytes, each read once and written once, in nanoseconds."""

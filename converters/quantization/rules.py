@@ -70,7 +70,7 @@ def check(graph: OnnxGraph, spec: QuantizationSpec) -> None:
             raise QuantizationError(
                 f"{_name(node)}: {node.op_type} moves values and needs one scale for its operand and results"
             )
-        if is_out_of_range(graph, node, spec.activations):
+        if is_out_of_range(graph, node, spec.activations, spec.weights):
             raise QuantizationError(f"{_name(node)}: the scales of operand and result are too far apart for its kernel")
         if node.op_type in FIXED and spec.activations[results[0]] != FIXED[node.op_type]:
             wanted = FIXED[node.op_type]
@@ -105,13 +105,23 @@ def why_float(graph: OnnxGraph, node: NodeProto) -> str | None:
     return None
 
 
-def is_out_of_range(graph: OnnxGraph, node: NodeProto, activations: Mapping[str, TensorQuantization]) -> bool:
-    """Whether a runtime's kernel refuses the scales that a node has: those of a result of next to nothing."""
+def is_out_of_range(
+    graph: OnnxGraph,
+    node: NodeProto,
+    activations: Mapping[str, TensorQuantization],
+    weights: Mapping[str, np.ndarray] | None = None,
+) -> bool:
+    """Whether a runtime's kernel refuses the scales that a node has: those of a result of next to nothing.
+
+    weights: the scales of weights by their names, where they are known: nodes can share them.
+    """
     if node.op_type not in LINEAR | {"Add", "GlobalAveragePool", "HardSwish"}:
         return False
     result = activations[result_of(graph, node)].scale
     if node.op_type in LINEAR:
-        products = float(linear_scales(graph, node, activations).max()) * _scale(graph, node.input[0], activations)
+        known = (weights or {}).get(node.input[1])
+        scales = linear_scales(graph, node, activations) if known is None else known
+        products = float(scales.max()) * _scale(graph, node.input[0], activations)
         return products / result >= LARGEST_FACTOR
     factor = max(_scale(graph, name, activations) for name in node.input) / result
     if node.op_type == "GlobalAveragePool":

@@ -45,7 +45,9 @@ def bench(
     processes: Annotated[int, typer.Option("--processes", min=1, help="Fresh processes a model.")] = 5,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Bursts a process, interleaved with the others.")] = 2,
     every: options.Every = None,
-    ticks: Annotated[int, typer.Option("--ticks", min=1, help="Paced or cold samples a model, at least.")] = 60,
+    ticks: Annotated[
+        int | None, typer.Option("--ticks", min=1, help="Paced or cold samples a model, at least; by default 60.")
+    ] = None,
     cold: options.Cold = False,
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that a worker may take.")] = 300.0,
     profile: Annotated[
@@ -83,8 +85,14 @@ def bench(
         from runtime_bench.devices.names import device_named
         from runtime_bench.files import check_outputs
         from runtime_bench.interrupts import held
+        from runtime_bench.measurement import TICKS
         from runtime_bench.results import Results, load, save
 
+        pace = options.every(every, cold)
+        if ticks is not None and not (pace or cold):
+            raise BadInput(
+                "--ticks: how many samples there are paced (--every) or cold (--cold); there are none of either"
+            )
         protocol = Protocol(
             threads=_numbers("--threads", threads),
             runs=runs,
@@ -94,8 +102,8 @@ def bench(
             timeout=timeout,
             cpus="fastest" if cpus == "fastest" else None if cpus == "any" else _numbers("--cpus", cpus),
             seed=seed,
-            every=options.every(every, cold),
-            ticks=ticks,
+            every=pace,
+            ticks=TICKS if ticks is None else ticks,
             cold=cold,
         )
         names = list(device or ["local"])

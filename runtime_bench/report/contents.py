@@ -189,15 +189,15 @@ def _cold_costs(profiled: Sequence[ShownEntry], peaks: Mapping[int, Peaks]) -> T
         found = cold_cost(each.entry, peaks[each.run]) if each.run in peaks else None
         if found is not None:
             times = (found.whole, found.call, found.memory, found.operators)
-            cells = [Cell(f"{ns / 1e3:.0f} µs", ns) for ns in times]
+            cells = [Cell(found.way), *(Cell(f"{ns / 1e3:.0f} µs", ns) for ns in times)]
             share = Cell(f"{found.explained:.0%}", found.explained)
             rows.append(
                 (*identity(each), *cells, share, Cell(f"{found.layers} of {found.kernels} kinds", found.layers))
             )
     if not rows:
         return None
-    titles = ("longer by", "the call", "weights from memory", "operators", "together", "layers")
-    return Table("Why it takes longer cold than back to back", (*headers(profiled), *titles), tuple(rows))
+    titles = ("measured", "longer by", "the call", "weights from memory", "operators", "together", "layers")
+    return Table("Why it takes longer than back to back", (*headers(profiled), *titles), tuple(rows))
 
 
 def _layer_table(profiled: Sequence[ShownEntry], peaks: Mapping[int, Peaks]) -> Table | None:

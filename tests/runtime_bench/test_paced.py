@@ -29,7 +29,7 @@ from runtime_bench.interrupts import STOP, Stop, at_once
 from runtime_bench.looks import may_settle, pooled
 from runtime_bench.regression import Tolerances, Verdict, check
 from runtime_bench.report.contents import contents
-from runtime_bench.results import Burst, Cold, Paced, load, save, summarise
+from runtime_bench.results import Burst, Cold, Flag, Paced, load, save, summarise
 from runtime_bench.stats import intervals
 from runtime_bench.validity import flags_apart
 
@@ -84,7 +84,8 @@ def bursts(*processes):
 
 def paced(*processes, every_ms=33.0, **options):
     found = bursts(*processes)
-    return Paced(bursts=found, summary=summarise(found), intervals=intervals(found), every_ms=every_ms, **options)
+    known = {"period_ms": 2 * every_ms, **options}
+    return Paced(bursts=found, summary=summarise(found), intervals=intervals(found), every_ms=every_ms, **known)
 
 
 def cold(*processes):
@@ -149,7 +150,7 @@ def test_every_sample_is_kept_with_its_process_and_round(measured, tmp_path):
             assert timing.summary == summarise(timing.bursts)
             assert timing.summary.count == 8
             assert timing.intervals.p50_ns[0] <= timing.summary.p50_ns <= timing.intervals.p50_ns[1]
-        assert (entry.paced.every_ms, entry.paced.mhz) == (20.0, entry.paced.mhz)
+        assert (entry.paced.every_ms, entry.paced.period_ms) == (20.0, pytest.approx(60.0))
         assert entry.summary.count == 4
     save(measured, tmp_path / "results.json")
     assert load(tmp_path / "results.json").entries == measured.entries
@@ -194,18 +195,23 @@ def test_the_clock_before_at_and_after_a_tick(tmp_path, monkeypatch):
     worker.model = SimpleNamespace(run=lambda value: clock.write_text("1800000\n"))
     found = worker.measure(3, every_ms=2)
     assert found["mhz"] == [1800, 1800, 1800]
-    ticks = worker_module.ticks
+    ticks, sleep = worker_module.ticks, time.sleep
 
     def slowing(*asked):
         for tick in ticks(*asked):
             clock.write_text("900000\n")
             yield tick
 
+    def sleeping(seconds):
+        sleep(seconds)
+        if clock.read_text() == "900000\n":
+            clock.write_text("1200000\n")
+
     monkeypatch.setattr(worker_module, "ticks", slowing)
-    assert worker.measure(3, every_ms=2)["mhz"] == [1800, 900, 1800]
-    clock.write_text("<unknown>\n")
-    worker.model.run = lambda value: None
-    monkeypatch.setattr(worker_module, "ticks", ticks)
+    monkeypatch.setattr(worker_module.time, "sleep", sleeping)
+    assert worker.measure(3, every_ms=2)["mhz"] == [900, 1200, 1800]
+    monkeypatch.undo()
+    monkeypatch.setattr(worker_module, "CLOCK", str(tmp_path / "none") + "%.0s")
     assert worker.measure(3, every_ms=2)["mhz"] is None
 
 
@@ -240,6 +246,41 @@ def test_an_interruption_reaches_every_worker_that_sleeps_until_a_tick(files):
         worker.__exit__(KeyboardInterrupt)
 
 
+def test_another_interruption_leaves_no_thread_behind():
+    ended = []
+
+    def ends_late():
+        time.sleep(0.6)
+        STOP.get().check()
+        ended.append(False)  # it was not asked
+
+    def stubborn():
+        try:
+            ends_late()
+        except KeyboardInterrupt:
+            ended.append(True)
+
+    timers = [threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)) for seconds in (0.1, 0.25)]
+    for timer in timers:
+        timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        at_once([stubborn, stubborn])
+    assert ended == [True, True]
+
+
+def test_noise_of_one_way_is_no_doubt_of_another(entry):
+    flag = Flag(flag="noisy-paced", reason="so", remedy="so")
+    old = entry("a", (500,) * 9, paced=paced([1000] * 9))
+    found = {each.figure: each for each in check([old.model_copy(update={"flags": (flag,)})], [old], Tolerances())}
+    assert found["latency"].verdict is Verdict.passed
+    assert found["paced"].verdict is Verdict.inconclusive
+
+
+def test_a_model_alone_has_every_tick_to_itself(files):
+    (entry,) = bench(candidates(files, "vgg.onnx"), LocalDevice(), replace(QUICK, cold=False, every=0.002)).entries
+    assert entry.paced.period_ms == pytest.approx(2.0)
+
+
 def test_a_thread_that_is_asked_to_end_takes_its_own_threads_along():
     stop, met = Stop(), []
 
@@ -270,10 +311,10 @@ def test_flags():
     steady = paced([1000, 1010] * 10)
     assert flags_apart("paced", steady, wanted=20) == ()
     found = flags_apart("paced", paced([1000, 2000] * 10, missed=1), wanted=21)
-    assert [flag.flag for flag in found] == ["too-few-samples", "noisy", "missed-ticks"]
+    assert [flag.flag for flag in found] == ["too-few-samples-paced", "noisy-paced", "missed-ticks"]
     assert all(flag.reason.startswith("paced: ") for flag in found)
     assert "beyond 1 tick of 33 ms" in found[2].reason
-    assert [flag.flag for flag in flags_apart("cold", cold([1000, 2000] * 10), wanted=20)] == ["noisy"]
+    assert [flag.flag for flag in flags_apart("cold", cold([1000, 2000] * 10), wanted=20)] == ["noisy-cold"]
 
 
 def test_speedups_of_every_way_and_none_of_different_paces(entry, results):
@@ -311,7 +352,8 @@ def test_the_gate_judges_it_as_a_figure_of_its_own(entry, factor, verdict):
 def test_the_gate_compares_no_other_pace_and_passes_nothing_that_is_missing(entry):
     old = entry("a", (500,) * 9, paced=paced([1000] * 9))
     for new, says in (
-        (entry("a", (500,) * 9, paced=paced([1000] * 9, every_ms=50.0)), "every 50 ms, and the baseline's every 33"),
+        (entry("a", (500,) * 9, paced=paced([1000] * 9, every_ms=50.0)), "every 100 ms, and the baseline every 66 ms"),
+        (entry("a", (500,) * 9, paced=paced([1000] * 9, period_ms=400.0)), "every 400 ms, and the baseline every 66"),
         (entry("a", (500,) * 9), "it was not measured"),
     ):
         (found,) = [each for each in check([new], [old], Tolerances()) if each.figure == "paced"]

@@ -123,6 +123,7 @@ def test_why_a_cold_inference_takes_longer(profiled):
     assert (found.weights, found.layers, found.kernels) == (1025, 3, 2)
     assert found.explained == pytest.approx(1.04)
     assert found.says.endswith("3 layers of 2 kinds; together 104% of it")
+    assert found.says.startswith("cold it takes 0 us longer")
 
 
 @pytest.mark.parametrize(
