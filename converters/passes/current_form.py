@@ -32,10 +32,11 @@ PAIRS = {"Sum": "Add", "Mean": "Add", "Max": "Max", "Min": "Min"}
 def current_form(model: ModelProto) -> ModelProto:
     """Bring a graph to opset 17 where it is older, its weights to initializers alone; the model is changed in place.
 
-    Raises ConversionError for an opset before 7, a node that ONNX's converter does not know, or one that contradicts
-    itself.
+    Raises ConversionError for an opset before 7, a node that ONNX's converter does not know, and one that contradicts
+    itself or that ONNX Runtime reads otherwise than ONNX.
     """
     _refuse_two_pads(model)
+    _refuse_dilated_pools_of_one_size(model)
     _drop_stored_inputs(model)
     drop_unused(model)
     opset = OnnxGraph(model).opset
@@ -59,6 +60,22 @@ def _refuse_two_pads(model: ModelProto) -> None:
         if any(given.get("pads", ())) and rule not in (b"NOTSET", b""):
             both = f"auto_pad {rule.decode(errors='replace')} and pads {given['pads']}"
             raise ConversionError(f"{node.name or node.output[0]}: has {both}, which contradict each other: keep one")
+
+
+def _refuse_dilated_pools_of_one_size(model: ModelProto) -> None:
+    """SAME keeps the size, over the stride; ONNX Runtime's pools leave dilations out of it, and make it smaller."""
+    for node in model.graph.node:
+        given = attributes(node)
+        rule = given.get("auto_pad", b"NOTSET")
+        if (
+            "Pool" in node.op_type
+            and rule.startswith(b"SAME")
+            and any(each != 1 for each in given.get("dilations", ()))
+        ):
+            both = f"auto_pad {rule.decode(errors='replace')} and dilations {given['dilations']}"
+            raise ConversionError(
+                f"{node.name or node.output[0]}: has {both}: ONNX Runtime makes another size of these than ONNX; write pads"
+            )
 
 
 def _drop_dilations_of_one(model: ModelProto) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from converters.errors import ConversionError
 from converters.onnx_export import export_onnx
 from converters.passes import tidy
 from converters.passes.as_depthwise import as_depthwise
@@ -285,3 +286,12 @@ def test_saturation_is_kept_where_it_means_something(to, stays):
     model.opset_import[0].version = 19
     kept = {each.name for each in current_form(model).graph.node[0].attribute}
     assert kept == ({"to", "saturate"} if stays else {"to"})
+
+
+@pytest.mark.parametrize("rule", ["SAME_UPPER", "SAME_LOWER"])
+def test_a_dilated_pool_whose_size_onnx_runtime_makes_otherwise_is_refused(rule):
+    """ONNX: ceil(8 / 2) = 4 rows; ONNX Runtime 1.32 makes 3."""
+    pool = node("MaxPool", ["input"], ["logits"], kernel_shape=[2, 2], dilations=[2, 1], strides=[2, 1], auto_pad=rule)
+    assert answers(graph([pool], IMAGE), random(*IMAGE)).shape[2] == 3
+    with pytest.raises(ConversionError, match=f"has auto_pad {rule} and dilations .*; write pads"):
+        current_form(graph([pool], IMAGE))
