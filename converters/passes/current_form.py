@@ -74,7 +74,8 @@ def _refuse_dilated_pools_of_one_size(model: ModelProto) -> None:
         ):
             both = f"auto_pad {rule.decode(errors='replace')} and dilations {given['dilations']}"
             raise ConversionError(
-                f"{node.name or node.output[0]}: has {both}: ONNX Runtime makes another size of these than ONNX; write pads"
+                f"{node.name or node.output[0]}: has {both}: ONNX Runtime makes another size of these than ONNX; "
+                "write pads"
             )
 
 
