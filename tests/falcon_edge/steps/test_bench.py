@@ -276,7 +276,8 @@ def test_why_a_cold_inference_takes_longer_is_found_apart_from_how_much(profiled
     for entry in profiled.entries:
         assert all(layer.cold_ns is not None for layer in entry.profile.layers)
         weights = sum(layer.weights or 0 for layer in entry.profile.layers)
-        assert 3 * entry.model.parameters < weights <= 4 * entry.model.parameters  # batch norms were folded
+        # Batch norms were folded, and a .tflite gives each convolution a bias.
+        assert 3 * entry.model.parameters < weights < 5 * entry.model.parameters
         found = cold_cost(entry, profiled.peaks)
         assert found.call > 0
         assert found.memory >= 0
