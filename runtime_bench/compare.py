@@ -1,12 +1,12 @@
 """Compressed beside standard, from results alone."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from runtime_bench import units
 from runtime_bench.errors import BenchInputError
-from runtime_bench.results import Entry, Paced, Results, Timing
+from runtime_bench.results import Entry, Results
 from runtime_bench.stats import Interval, ratio_interval
 
 
@@ -26,28 +26,34 @@ class Speedup:
 class Row:
     """An entry beside the standard one of the same runtime and precision. None: one of the two figures is missing.
 
-    speedup, speedup_interval and realised_share: back to back; paced, cold: the same where both were measured so.
-    macs_ratio: standard over this. Of an emulated entry there is no speedup, but instructions_ratio: standard over
-    this.
+    speedups: by the way of measuring, where both were measured so. macs_ratio: standard over this. Of an emulated entry
+    there is no speedup, but instructions_ratio: standard over this.
     """
 
     entry: Entry
     standard: Entry | None = None
-    speedup: float | None = None
-    speedup_interval: Interval | None = None
+    speedups: Mapping[str, Speedup] = field(default_factory=dict)
     macs_ratio: float | None = None
-    realised_share: float | None = None
     instructions_ratio: float | None = None
-    paced: Speedup | None = None
-    cold: Speedup | None = None
 
     @property
-    def speedups(self) -> dict[str, Speedup]:
-        """By way of measuring."""
-        found = {"paced": self.paced, "cold": self.cold}
-        if self.speedup is not None and self.speedup_interval is not None:
-            found = {units.BACK_TO_BACK: Speedup(self.speedup, self.speedup_interval, self.realised_share), **found}
-        return {way: speedup for way, speedup in found.items() if speedup is not None}
+    def speedup(self) -> float | None:
+        """Back to back."""
+        return None if self._warm is None else self._warm.ratio
+
+    @property
+    def speedup_interval(self) -> Interval | None:
+        """Of the speedup back to back."""
+        return None if self._warm is None else self._warm.interval
+
+    @property
+    def realised_share(self) -> float | None:
+        """Of the speedup back to back."""
+        return None if self._warm is None else self._warm.realised_share
+
+    @property
+    def _warm(self) -> Speedup | None:
+        return self.speedups.get(units.BACK_TO_BACK)
 
 
 ACROSS = ("machine", "device", "emulation", "threads", "precision")
@@ -177,27 +183,11 @@ def _row(entry: Entry, standard: Entry | None) -> Row:
     if not (standard.emulated or entry.emulated):  # their times say nothing
         for way, timing in entry.timings.items():
             other = standard.timings.get(way)
-            if other is not None and _alike(timing, other):
+            if other is not None and timing.unlike(other) is None:
                 ratio = other.summary.p50_ns / timing.summary.p50_ns
                 interval = (1.0, 1.0) if standard is entry else ratio_interval(other.bursts, timing.bursts)
                 found[way] = Speedup(ratio, interval, None if macs_ratio is None else ratio / macs_ratio)
-    warm = found.get(units.BACK_TO_BACK)
-    return Row(
-        entry,
-        standard,
-        speedup=None if warm is None else warm.ratio,
-        speedup_interval=None if warm is None else warm.interval,
-        macs_ratio=macs_ratio,
-        realised_share=None if warm is None else warm.realised_share,
-        instructions_ratio=instructions_ratio,
-        paced=found.get("paced"),
-        cold=found.get("cold"),
-    )
-
-
-def _alike(one: Timing, other: Timing) -> bool:
-    """Whether both had as long a time between inferences."""
-    return not isinstance(one, Paced) or not isinstance(other, Paced) or one.is_like(other)
+    return Row(entry, standard, found, macs_ratio, instructions_ratio)
 
 
 def _refuse_mixtures(results: Sequence[Results], entries: Sequence[Entry], across: Collection[str]) -> None:

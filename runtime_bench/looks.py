@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median_low
-from typing import Any
 
 from runtime_bench import units
 from runtime_bench.regression import LATENCIES, ROUNDING, Finding, Tolerances, Verdict, check, failure_of, worst
-from runtime_bench.results import Burst, Entry, Memory, Paced, Timing, summarise
-from runtime_bench.stats import CONFIDENCE, intervals
+from runtime_bench.results import Burst, Entry, Memory, Paced, Timing
+from runtime_bench.stats import CONFIDENCE, with_summary
 
 MOST = 8  # looks, of which the last is after 128 runs
 
@@ -140,10 +139,9 @@ def _pooled(entries: Sequence[Entry]) -> Entry:
     last = entries[-1]
     if len(entries) == 1 or any(entry.summary is None for entry in entries):
         return last
-    bursts = _numbered([entry.bursts for entry in entries])
-    found: dict[str, Any] = {"bursts": bursts, "summary": summarise(bursts), "intervals": intervals(bursts)}
+    found = with_summary(_numbered([entry.bursts for entry in entries]))
     for way in units.APART:
-        timings: list[Timing | None] = [getattr(entry, way) for entry in entries]
+        timings = [entry.timings.get(way) for entry in entries]
         known = [timing for timing in timings if timing is not None]
         if len(known) == len(timings):
             found[way] = _pooled_timing(known)
@@ -155,21 +153,20 @@ def _pooled(entries: Sequence[Entry]) -> Entry:
 
 
 def _pooled_timing(timings: Sequence[Timing]) -> Timing:
-    bursts = _numbered([timing.bursts for timing in timings])
-    found: dict[str, Any] = {"bursts": bursts, "summary": summarise(bursts), "intervals": intervals(bursts)}
+    found = with_summary(_numbered([timing.bursts for timing in timings]))
     paced = [timing for timing in timings if isinstance(timing, Paced)]
     if paced:
         found["missed"] = sum(timing.missed for timing in paced)
     return timings[-1].model_copy(update=found)
 
 
-def _numbered(runs: Sequence[Sequence[Burst]]) -> tuple[Burst, ...]:
+def _numbered(runs: Sequence[Sequence[Burst]]) -> list[Burst]:
     """The bursts of several runs, their processes numbered through."""
     bursts: list[Burst] = []
     for run in runs:
         first = 1 + max((burst.process for burst in bursts), default=-1)
         bursts += [burst.model_copy(update={"process": first + burst.process}) for burst in run]
-    return tuple(bursts)
+    return bursts
 
 
 def may_settle(findings: Sequence[Finding]) -> bool:

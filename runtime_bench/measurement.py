@@ -32,9 +32,8 @@ from runtime_bench.results import (
     Paced,
     Quality,
     RuntimeInfo,
-    summarise,
 )
-from runtime_bench.stats import intervals
+from runtime_bench.stats import with_summary
 from runtime_bench.validity import SATURATING, flags, flags_apart, no_cycles, not_counted
 
 IMAGES_PER_REQUEST = 200
@@ -44,7 +43,7 @@ LARGE = 1 << 16  # bytes of an inference's outputs that are sent as float16
 FASTEST: Literal["fastest"] = "fastest"
 # A cold inference takes at most so many times as long as one back to back, and so many seconds more.
 COLD_FACTOR, COLD_SECONDS = 2.0, 0.002
-TICKS = 60
+EVERY, TICKS = 0.033, 60  # seconds between a camera's frames
 SHORTEST_TICK, LONGEST_TICK = 0.001, 60.0  # seconds
 
 
@@ -126,7 +125,7 @@ class Protocol:
     memory_limit: int | None = None
     cpus: tuple[int, ...] | Literal["fastest"] | None = FASTEST
     seed: int = 0
-    every: float = 0.033
+    every: float = EVERY
     ticks: int = TICKS
     cold: bool = False
 
@@ -310,8 +309,9 @@ class Measurement:
         """What was found, between two states of the device."""
         if self.taken_over is not None:
             return self.taken_over
-        loaded, bursts, emulated = self.loaded, tuple(self.bursts), self.device.emulated
-        summary, paced, cold = summarise(bursts), self._paced(), self._cold()
+        loaded, emulated, paced, cold = self.loaded, self.device.emulated, self._paced(), self._cold()
+        warm = with_summary(self.bursts)
+        bursts, summary = warm["bursts"], warm["summary"]
         doubts: list[Flag] = []
         if summary is not None:
             pinned = self.cpus is not None
@@ -333,9 +333,7 @@ class Measurement:
             cpus=() if loaded is None else tuple(loaded.cpus),
             load_ns=None if emulated else _median(load.load_ns for load in self.loads),
             first_inference_ns=None if emulated else _median(load.first_inference_ns for load in self.loads),
-            bursts=bursts,
-            summary=summary,
-            intervals=None if summary is None else intervals(bursts),
+            **warm,
             paced=paced,
             cold=cold,
             energy_j=self._energy(),
@@ -348,30 +346,19 @@ class Measurement:
         )
 
     def _paced(self) -> Paced | None:
-        bursts = tuple(self.paced)
-        summary = summarise(bursts)
-        if summary is None:
+        if not self.paced:
             return None
         mhz = None
-        if self.mhz and len(self.mhz) == len({burst.process for burst in bursts}):
+        if len(self.mhz) == len(self.turns):  # every process told it
             before, at, after = np.median(self.mhz, axis=0).tolist()
             mhz = before, at, after
-        return Paced(
-            bursts=bursts,
-            summary=summary,
-            intervals=intervals(bursts),
-            every_ms=1000 * self.protocol.every,
-            period_ms=1000 * self.protocol.every * float(np.mean(self.turns)),
-            missed=self.missed,
-            mhz=mhz,
-        )
+        every_ms = 1000 * self.protocol.every
+        period_ms = every_ms * float(np.mean(self.turns))
+        found = with_summary(self.paced)
+        return Paced(**found, every_ms=every_ms, period_ms=period_ms, missed=self.missed, mhz=mhz)
 
     def _cold(self) -> Cold | None:
-        bursts = tuple(self.cold)
-        summary = summarise(bursts)
-        if summary is None:
-            return None
-        return Cold(bursts=bursts, summary=summary, intervals=intervals(bursts), flushed=self.flushed)
+        return Cold(**with_summary(self.cold), flushed=self.flushed) if self.cold else None
 
     def _replay(self, inputs: Sequence[Path]) -> list[list[np.ndarray]]:
         """The outputs (flat) of each of several input files."""

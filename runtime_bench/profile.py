@@ -10,7 +10,7 @@ import random
 import re
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -126,13 +126,7 @@ def _peaks(device: Device, protocol: Protocol, models: Sequence[Candidate]) -> P
     fastest: dict[str, float] = {}
     copied = 0.0
     for model in models:
-        with ExitStack() as stack:
-            stack.enter_context(suppress(DeviceError))
-            info = describe(model, private_copy(model.path, Path(stack.enter_context(tempfile.TemporaryDirectory()))))
-            measurement = _measurement(model, info, device, protocol, protocol.threads[0])
-            measurement.worker = stack.enter_context(device.start_worker())
-            measurement.open()
-            measurement.ask(WarmedUp, runs=5, seconds=0.2)
+        with suppress(DeviceError), _warmed_up(model, device, protocol) as measurement:
             samples = measurement.ask(Measured, runs=50).samples_ns
             assert model.macs is not None
             fastest[model.precision] = max(fastest.get(model.precision, 0.0), 1e9 * model.macs / min(samples))
@@ -145,19 +139,25 @@ def _calls(device: Device, protocol: Protocol, models: Sequence[Candidate]) -> d
     """By runtime what a call takes, back to back and with emptied caches, besides the operators of a model."""
     found = {}
     for model in models:
-        with ExitStack() as stack:
-            stack.enter_context(suppress(DeviceError))
-            info = describe(model, private_copy(model.path, Path(stack.enter_context(tempfile.TemporaryDirectory()))))
-            measurement = _measurement(model, info, device, protocol, protocol.threads[0])
-            measurement.worker = stack.enter_context(device.start_worker())
-            measurement.open()
-            measurement.ask(WarmedUp, runs=50, seconds=0.2)
+        with suppress(DeviceError), _warmed_up(model, device, protocol) as measurement:
             times = []
             for cold, runs in ((False, PROFILED_RUNS), (True, COLD_RUNS)):
                 whole = float(np.median(measurement.ask(Measured, runs=runs, cold=cold).samples_ns))
                 times.append(max(0.0, whole - _inside(measurement, runs, cold=cold)))
             found[model.runtime] = Call(ns=times[0], cold_ns=times[1])
     return found
+
+
+@contextmanager
+def _warmed_up(model: Candidate, device: Device, protocol: Protocol) -> Iterator[Measurement]:
+    """A model of ours, loaded by a worker of its own and warmed up."""
+    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder, device.start_worker() as worker:
+        info = describe(model, private_copy(model.path, Path(folder)))
+        measurement = _measurement(model, info, device, protocol, protocol.threads[0])
+        measurement.worker = worker
+        measurement.open()
+        measurement.ask(WarmedUp, runs=5, seconds=0.2)
+        yield measurement
 
 
 def _inside(measurement: Measurement, runs: int, *, cold: bool) -> float:

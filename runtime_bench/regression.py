@@ -19,7 +19,7 @@ from runtime_bench.errors import BenchInputError
 from runtime_bench.files import read_document
 from runtime_bench.measurement import wrong_outputs
 from runtime_bench.pairs import pairs, place, said, title
-from runtime_bench.results import Entry, Failure, ModelInfo, Paced, Quality, Results, Timing
+from runtime_bench.results import Entry, Failure, ModelInfo, Quality, Results
 from runtime_bench.stats import CONFIDENCE, Interval, paired_ratio, ratio_interval
 
 MAXIMUM_BYTES = 1024**2
@@ -212,10 +212,10 @@ def fingerprint(environment: Environment) -> str:
     return ", ".join(str(part) for part in parts if part is not None)
 
 
-def in_doubt(new: Entry, old: Entry, way: str | None = None) -> str | None:
+def in_doubt(new: Entry, old: Entry, way: str) -> str | None:
     """Why latencies of two runs cannot be compared, or None: only those of a machine in one state can, at rest.
 
-    way: paced or cold, where it is about latency measured so.
+    way: of measuring them.
     """
     for entry, whose in ((new, "the new"), (old, "the baseline's")):
         found = next((flag for flag in entry.flags if flag.flag in (*UNRESTFUL, f"noisy-{way}")), None)
@@ -263,15 +263,8 @@ def _measured(
     if (new.emulated and old.emulated) or (new.counts is not None and old.counts is not None):
         found = [_instructions(name, new, old, tolerances.counts)]
     else:
-        comparable = doubt is not None or interleaved
-        shaken = doubt if comparable else in_doubt(new, old)
-        found = [_latency(name, new, old, tolerances.latency, shaken, interleaved, confidence)]
-        for way in units.APART:
-            timing: Timing | None = getattr(old, way)
-            if timing is not None:
-                allowed = getattr(tolerances, way)
-                shaken = doubt if comparable else in_doubt(new, old, way)
-                found.append(_apart(name, way, getattr(new, way), timing, allowed, shaken, interleaved, confidence))
+        ways = [units.BACK_TO_BACK, *(way for way in units.APART if way in old.timings)]
+        found = [_latency(name, way, new, old, tolerances, doubt, interleaved, confidence) for way in ways]
     peak, former = (None if entry.memory is None else entry.memory.peak for entry in (new, old))
     found += _exact(name, "memory", peak, former, tolerances.memory, doubt)
     if old.agreement and not new.agreement:
@@ -298,60 +291,34 @@ def _instructions(name: str, new: Entry, old: Entry, tolerance: float) -> Findin
 
 def _latency(
     name: str,
+    way: str,
     new: Entry,
     old: Entry,
-    tolerance: float,
+    tolerances: Tolerances,
     doubt: str | None,
     interleaved: bool,
     confidence: float,
 ) -> Finding:
-    if new.summary is None or old.summary is None:
-        why = "it was not measured" if new.summary is None else "the baseline was not measured"
-        return Finding(name, "latency", None, None, None, None, tolerance, Verdict.inconclusive, why)
-    if new.emulated or old.emulated:
-        doubt = doubt or "an emulated time is no latency"
-    one, other = new.timings[units.BACK_TO_BACK], old.timings[units.BACK_TO_BACK]
-    return _slower(name, "latency", one, other, tolerance, doubt, interleaved, confidence)
-
-
-def _apart(
-    name: str,
-    way: str,
-    new: Timing | None,
-    old: Timing,
-    tolerance: float,
-    doubt: str | None,
-    interleaved: bool,
-    confidence: float,
-) -> Finding:
-    """Latency that is not back to back, but `way`."""
-    why = None
-    if new is None:
-        why = "it was not measured"
-    elif isinstance(new, Paced) and isinstance(old, Paced) and not new.is_like(old):
-        why = f"it ran every {new.period_ms:.3g} ms, and the baseline every {old.period_ms:.3g} ms"
-    if new is None or why is not None:
-        return Finding(name, way, None, None, None, None, tolerance, Verdict.inconclusive, why)
-    return _slower(name, way, new, old, tolerance, doubt, interleaved, confidence)
-
-
-def _slower(
-    name: str,
-    figure: str,
-    new: Timing,
-    old: Timing,
-    tolerance: float,
-    doubt: str | None,
-    interleaved: bool,
-    confidence: float,
-) -> Finding:
-    one, other = new.summary.p50_ns, old.summary.p50_ns
-    if doubt is not None:
-        return Finding(name, figure, other, one, one / other - 1, None, tolerance, Verdict.inconclusive, doubt)
-    paired = paired_ratio(new.bursts, old.bursts, confidence=confidence) if interleaved else None
-    ratio, (low, high) = paired or (one / other, ratio_interval(new.bursts, old.bursts, confidence=confidence))
+    """The median of latency measured in one way."""
+    figure = "latency" if way == units.BACK_TO_BACK else way
+    one, other = new.timings.get(way), old.timings.get(way)
+    found = Finding(name, figure, None, None, None, None, getattr(tolerances, figure), Verdict.inconclusive)
+    if one is None or other is None:
+        return replace(found, reason="it was not measured" if one is None else "the baseline was not measured")
+    unlike = one.unlike(other)
+    if unlike is not None:
+        return replace(found, reason=unlike)
+    shaken = doubt if doubt is not None or interleaved else in_doubt(new, old, way)
+    if shaken is None and (new.emulated or old.emulated):
+        shaken = "an emulated time is no latency"
+    p50, former = one.summary.p50_ns, other.summary.p50_ns
+    found = replace(found, old=former, new=p50)
+    if shaken is not None:
+        return replace(found, change=p50 / former - 1, reason=shaken)
+    paired = paired_ratio(one.bursts, other.bursts, confidence=confidence) if interleaved else None
+    ratio, (low, high) = paired or (p50 / former, ratio_interval(one.bursts, other.bursts, confidence=confidence))
     interval = low - 1, high - 1
-    return Finding(name, figure, other, one, ratio - 1, interval, tolerance, _verdict(interval, tolerance))
+    return replace(found, change=ratio - 1, interval=interval, verdict=_verdict(interval, found.tolerance or 0.0))
 
 
 def _exact(

@@ -99,6 +99,10 @@ class Timing(Part):
             raise ValueError("the summary is not that of its samples")
         return self
 
+    def unlike(self, other: "Timing") -> str | None:
+        """Why two latencies of one way of measuring cannot be compared, or None."""
+        return None
+
 
 class Paced(Timing):
     """Of one inference at each tick, several models taking turns by tick; the process sleeps in between.
@@ -113,10 +117,13 @@ class Paced(Timing):
     missed: Count = 0
     mhz: tuple[Amount, Amount, Amount] | None = None
 
-    def is_like(self, other: "Paced") -> bool:
-        """Whether caches and clock had about as long a time to cool down."""
+    def unlike(self, other: Timing) -> str | None:
+        """Caches and clock need about as long a time to cool down."""
+        assert isinstance(other, Paced)
         shorter, longer = sorted((self.period_ms, other.period_ms))
-        return self.every_ms == other.every_ms and longer <= ALIKE * shorter
+        if self.every_ms == other.every_ms and longer <= ALIKE * shorter:
+            return None
+        return f"it ran every {self.period_ms:.3g} ms, and the baseline every {other.period_ms:.3g} ms"
 
 
 class Cold(Timing):

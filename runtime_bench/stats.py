@@ -5,10 +5,11 @@ narrow (Kalibera and Jones, Rigorous benchmarking in reasonable time, ISMM 2013)
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from runtime_bench.results import Burst, Intervals
+from runtime_bench.results import Burst, Intervals, summarise
 
 CONFIDENCE = 0.95
 RESAMPLES = 999
@@ -30,6 +31,13 @@ def intervals(bursts: Sequence[Burst], seed: int = 0) -> Intervals:
     low, high = _interval(by_process(bursts), lambda drawn: np.percentile(drawn, (50, 90, 95, 99)), seed)
     p50, p90, p95, p99 = zip(low.tolist(), high.tolist(), strict=True)
     return Intervals(p50_ns=p50, p90_ns=p90, p95_ns=p95, p99_ns=p99)
+
+
+def with_summary(bursts: Sequence[Burst]) -> dict[str, Any]:
+    """Samples, their summary and its intervals, under the names that results have for them; None without any."""
+    kept = tuple(bursts)
+    summary = summarise(kept)
+    return {"bursts": kept, "summary": summary, "intervals": None if summary is None else intervals(kept)}
 
 
 def ratio_interval(

@@ -55,11 +55,17 @@ def megabytes(count: float | None) -> str:
 
 
 def way(entries: "Sequence[Entry]", name: str) -> str:
-    """How latency was measured, in words, as in 'paced, one inference every 33 ms'."""
-    if name != "paced":
-        return {"cold": "with emptied caches"}.get(name, name)
+    """How latency was measured that is not back to back, in words, as in 'one inference every 33 ms'."""
+    if name == "cold":
+        return "with emptied caches"
     found = sorted({entry.paced.every_ms for entry in entries if entry.paced is not None})
-    return f"paced, one inference every {' or '.join(f'{every:g}' for every in found)} ms"
+    return f"one inference every {' or '.join(f'{every:g}' for every in found)} ms"
+
+
+def ways(entries: "Sequence[Entry]") -> str:
+    """The same of every way but back to back that any of them was measured in, as in 'paced: one inference ...'."""
+    known = [name for name in APART if any(name in entry.timings for entry in entries)]
+    return "; ".join(f"{name}: {way(entries, name)}" for name in known)
 
 
 def ratio(value: float | None) -> str:

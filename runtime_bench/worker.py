@@ -177,36 +177,32 @@ class Worker:
     def cold(self, runs):
         """Durations of inferences with emptied caches."""
         run, value, clock, samples = self.model.run, self.input, time.perf_counter_ns, []
-        empty, size = self.emptying(True)
-        for _ in range(runs):
-            empty()
+        for _ in self.moments(runs, True):
             started = clock()
             run(value)
             samples.append(clock() - started)
-        return {"samples_ns": samples, "flushed": size}
+        return {"samples_ns": samples, "flushed": flushing_bytes()}
 
-    def emptying(self, cold):
-        """What empties the caches, and the bytes that it writes for that; if not `cold`, what does nothing.
+    def moments(self, runs, cold):
+        """So many moments; before each, the caches are emptied if it is to be cold.
 
-        A buffer that they have no room beside is read and written, by each of the CPUs that this process was put on: to
-        set all of it to one value may go past the caches.
+        For that a buffer that they have no room beside is read and written, by each of the CPUs that this process was
+        put on: to set all of it to one value may go past the caches.
         """
+        if not cold:
+            yield from range(runs)
+            return
         import numpy
 
-        if not cold:
-            return lambda: None, 0
         buffer, cpus = numpy.zeros(flushing_bytes() // 8, "uint64"), self.cpus or ()
-
-        def empty():
+        for moment in range(runs):
+            numpy.add(buffer, 1, out=buffer)
             for cpu in cpus if len(cpus) > 1 else ():
                 os.sched_setaffinity(0, [cpu])  # of this thread alone
                 numpy.add(buffer, 1, out=buffer)
             if len(cpus) > 1:
                 os.sched_setaffinity(0, cpus)
-            else:
-                numpy.add(buffer, 1, out=buffer)
-
-        return empty, buffer.nbytes
+            yield moment
 
     def count(self):
         """One run between two marks, in which Python does not collect its garbage."""
@@ -221,9 +217,8 @@ class Worker:
 
     def invoke(self, runs, cold=False):
         """Durations of `runs` inferences by the runtime alone: no input is set and no output read."""
-        run, clock, samples, empty = self.model.invoke, time.perf_counter_ns, [], self.emptying(cold)[0]
-        for _ in range(runs):
-            empty()
+        run, clock, samples = self.model.invoke, time.perf_counter_ns, []
+        for _ in self.moments(runs, cold):
             started = clock()
             run()
             samples.append(clock() - started)
@@ -231,7 +226,7 @@ class Worker:
 
     def profile(self, runs, folder, cold=False):
         """What the runtime itself tells of the operators."""
-        return self.model.profile(self.input, runs, folder, self.emptying(cold)[0])
+        return self.model.profile(self.input, self.moments(runs, cold), folder)
 
     def bandwidth(self, size, times):
         """The fastest of several copies of so many bytes, each read once and written once, in nanoseconds."""
@@ -314,7 +309,7 @@ def flushing_bytes():
         text = contents(path)
         if text[:-1].isdigit() and text[-1] in units:
             sizes.append(int(text[:-1]) * units[text[-1]])
-    return max(CACHES_OVER * max(sizes), LEAST_WRITTEN) if sizes else USUALLY_WRITTEN
+    return max(CACHES_OVER * max(sizes), LEAST_WRITTEN) // 8 * 8 if sizes else USUALLY_WRITTEN
 
 
 def session_of(driver):

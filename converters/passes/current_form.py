@@ -5,8 +5,10 @@ for one: it takes the Resize of opset 10, whose pixels are read at x / scale, fo
 another (Resize of the ONNX specification, versions 10 and 11).
 """
 
+from collections.abc import Callable
+
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, version_converter
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, version_converter
 
 from converters.errors import ConversionError
 from converters.onnx_graph import (
@@ -67,11 +69,8 @@ def _refuse_dilated_pools_of_one_size(model: ModelProto) -> None:
     for node in model.graph.node:
         given = attributes(node)
         rule = given.get("auto_pad", b"NOTSET")
-        if (
-            "Pool" in node.op_type
-            and rule.startswith(b"SAME")
-            and any(each != 1 for each in given.get("dilations", ()))
-        ):
+        dilated = any(each != 1 for each in given.get("dilations", ()))
+        if "Pool" in node.op_type and rule.startswith(b"SAME") and dilated:
             both = f"auto_pad {rule.decode(errors='replace')} and dilations {given['dilations']}"
             raise ConversionError(
                 f"{node.name or node.output[0]}: has {both}: ONNX Runtime makes another size of these than ONNX; "
@@ -83,18 +82,21 @@ def _drop_dilations_of_one(model: ModelProto) -> None:
     """AveragePool has dilations from opset 19 on; ONNX Runtime's int8 kernel knows none, also where they are 1."""
     for node in model.graph.node:
         if node.op_type == "AveragePool":
-            kept = [each for each in node.attribute if each.name != "dilations" or set(each.ints) != {1}]
-            del node.attribute[:]
-            node.attribute.extend(kept)
+            _keep(node, lambda each: each.name != "dilations" or set(each.ints) != {1})
 
 
 def _drop_saturation(model: ModelProto) -> None:
     """Cast's `saturate` is of float8 alone; ONNX Runtime loads it on others where its optimiser takes the node out."""
     for node in model.graph.node:
         if node.op_type == "Cast" and attributes(node).get("to") not in FLOAT8:
-            kept = [each for each in node.attribute if each.name != "saturate"]
-            del node.attribute[:]
-            node.attribute.extend(kept)
+            _keep(node, lambda each: each.name != "saturate")
+
+
+def _keep(node: NodeProto, wanted: Callable[[AttributeProto], bool]) -> None:
+    """Leave a node only some of its attributes."""
+    kept = [each for each in node.attribute if wanted(each)]
+    del node.attribute[:]
+    node.attribute.extend(kept)
 
 
 def _drop_stored_inputs(model: ModelProto) -> None:
@@ -116,9 +118,7 @@ def _raise_opset(model: ModelProto, opset: int) -> None:
     if opset < RESIZE_OPSET:
         for node in raised.graph.node:
             if node.op_type == "Resize":
-                kept = [attribute for attribute in node.attribute if attribute.name == "mode"]
-                del node.attribute[:]
-                node.attribute.extend(kept)
+                _keep(node, lambda each: each.name == "mode")
                 node.attribute.append(helper.make_attribute("coordinate_transformation_mode", "asymmetric"))
                 node.attribute.append(helper.make_attribute("nearest_mode", "floor"))
     others = [entry for entry in model.opset_import if entry.domain not in ONNX_DOMAINS]

@@ -2,12 +2,16 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from falcon_edge.cli.results_tables import comparison_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
+from runtime_bench import units
+
+if TYPE_CHECKING:
+    from runtime_bench.compare import Row
 
 
 def compare(
@@ -28,14 +32,20 @@ def compare(
         from falcon_edge.steps.compare import compare as run
 
         rows = run(results, baseline=baseline, across=across or ())
-        document = [
-            asdict(row)
-            | {
-                "entry": row.entry.model_dump(
-                    mode="json", exclude={"bursts": True, "paced": {"bursts"}, "cold": {"bursts"}}
-                ),
-                "standard": None if row.standard is None else row.standard.model.name,
-            }
-            for row in rows
-        ]
+        document = [_row(row) for row in rows]
         out.result(document, lambda: comparison_table(rows))
+
+
+def _row(row: "Row") -> dict[str, object]:
+    """Back to back as since the first version, the other ways by their names."""
+    apart = {way: row.speedups.get(way) for way in units.APART}
+    return {
+        "entry": row.entry.model_dump(mode="json", exclude={"bursts": True, **{way: {"bursts"} for way in apart}}),
+        "standard": None if row.standard is None else row.standard.model.name,
+        "speedup": row.speedup,
+        "speedup_interval": row.speedup_interval,
+        "macs_ratio": row.macs_ratio,
+        "realised_share": row.realised_share,
+        "instructions_ratio": row.instructions_ratio,
+        **{way: None if speedup is None else asdict(speedup) for way, speedup in apart.items()},
+    }

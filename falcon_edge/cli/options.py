@@ -11,8 +11,6 @@ from falcon_edge.errors import BadInput
 if TYPE_CHECKING:
     from falcon_edge.steps.opening import Choice
 
-EVERY = 0.033  # seconds: a camera's frames
-
 Model = Annotated[
     str,
     typer.Argument(
@@ -118,6 +116,8 @@ def check_metric(metric: str | None, data: str | None) -> None:
 
 def every(text: str | None, cold: bool) -> float:
     """The seconds between ticks: by default 33 ms, and none where cold inferences stand for them."""
+    from runtime_bench.measurement import EVERY
+
     if text is None:
         return 0.0 if cold else EVERY
     return seconds("--every", text)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # rich and numpy are imported where they are used: --help mus
 
     from runtime_bench.compare import Row
     from runtime_bench.report.headline import Headline
-    from runtime_bench.results import Entry, Results, Timing
+    from runtime_bench.results import Entry, Results
 
 WORDS = {"model", "format", "samples", "device"}  # columns that begin at the left; numbers end at the right
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -72,7 +72,7 @@ def comparison_table(rows: "Sequence[Row]") -> "Group":
     places = dict.fromkeys(entry.device for entry in entries if entry.emulated)
     notes = [f"{place}, emulated: instructions of one inference, no times" for place in places]
     every = [row.entry for row in rows]
-    ways = [way for way in units.APART if any(_apart(entry)[way] for entry in entries)]
+    ways = [way for way in units.APART if any(way in entry.timings for entry in entries)]
     if not ways:
         return _group([one | other for one, other in zip(known, speeds, strict=True)], notes, every)
     for cells, found, row in zip(known, speeds, working, strict=True):
@@ -93,10 +93,10 @@ def comparison_table(rows: "Sequence[Row]") -> "Group":
 
 def _speeds_apart(row: "Row", way: str) -> "dict[str, RenderableType]":
     """Paced or cold: the median, and the speedup with the share of the MACs ratio that it is."""
-    timing, speedup = _apart(row.entry)[way], row.speedups.get(way)
+    speedup = row.speedups.get(way)
     share = None if speedup is None or row.standard is row.entry else speedup.realised_share
     return {
-        way: units.milliseconds(None if timing is None else timing.summary.p50_ns),
+        way: _median(row.entry, way),
         f"{way} speedup": _speedup(row, way),
         f"{way} share": units.percent(share),
     }
@@ -157,24 +157,21 @@ def _times(entry: "Entry") -> "dict[str, RenderableType]":
         "p50": _p50(entry),
         "p90": units.milliseconds(None if entry.summary is None else entry.summary.p90_ns),
         "samples": _sparkline(entry),
-        **{
-            way: units.milliseconds(None if timing is None else timing.summary.p50_ns)
-            for way, timing in _apart(entry).items()
-        },
+        **{way: _median(entry, way) for way in units.APART},
         "memory": _memory(entry),
     }
 
 
-def _apart(entry: "Entry") -> "dict[str, Timing | None]":
-    """What is not back to back."""
-    return {way: getattr(entry, way) for way in units.APART}
+def _median(entry: "Entry", way: str) -> str:
+    """The median latency, measured in that way."""
+    timing = entry.timings.get(way)
+    return units.milliseconds(None if timing is None else timing.summary.p50_ns)
 
 
 def _ways(entries: "Sequence[Entry]") -> str:
     """What the columns of latencies are."""
-    known = [way for way in units.APART if any(_apart(entry)[way] for entry in entries)]
-    said = [f"{way}: {units.way(entries, way).removeprefix(f'{way}, ')}" for way in known]
-    return "; ".join(["p50: back to back", *said]) if said else ""
+    said = units.ways(entries)
+    return f"p50: back to back; {said}" if said else ""
 
 
 def _memory(entry: "Entry") -> str:

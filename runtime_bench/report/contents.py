@@ -339,10 +339,8 @@ def _lineage(found: Sequence[ShownEntry]) -> Section:
 
 def _ways(found: Sequence[ShownEntry]) -> str:
     """How latency was measured where it was not back to back alone."""
-    entries = [each.entry for each in found]
-    known = [way for way in units.APART if any(way in entry.timings for entry in entries)]
-    said = [f"{way}: {units.way(entries, way).removeprefix(f'{way}, ')}" for way in known]
-    return f" Without another word latency is back to back; {'; '.join(said)}." if said else ""
+    said = units.ways([each.entry for each in found])
+    return f" Without another word latency is back to back; {said}." if said else ""
 
 
 def _clock(each: ShownEntry) -> str | None:

@@ -120,7 +120,7 @@ def _speeds(pairs: Sequence[_Pair]) -> Iterator[Fact]:
             fewer, became = units.span(promised, "{:.2f}x"), units.span(shares, "{:.0%}")
             says += f"; {fewer} fewer MACs, of which {became} became speed"
         if way in units.APART:
-            says = f"{units.way([row.entry for row, _ in known], way).removeprefix(f'{way}, ')}; {says}"
+            says = f"{units.way([row.entry for row, _ in known], way)}; {says}"
         name = "Speedup" if ways == [units.BACK_TO_BACK] else f"Speedup {way}"
         yield _fact(name, [each.ratio for _, each in known], "{:.2f}x", says)
 

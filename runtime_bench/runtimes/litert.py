@@ -55,7 +55,7 @@ class Session:
         self.interpreter.invoke()
         return [self.interpreter.get_tensor(index) for index in self.target_indices]
 
-    def profile(self, value, runs, folder, before):
+    def profile(self, value, moments, folder):
         """First outputs of the operators that a delegate took over: all between its outputs and its inputs."""
         operators = self.interpreter._get_ops_details()
         names = {row["index"]: row["name"] for row in self.interpreter.get_tensor_details()}

@@ -58,19 +58,15 @@ class Session:
         """A session of the file."""
         return self.library.InferenceSession(self.path, self.options, providers=["CPUExecutionProvider"])
 
-    def profile(self, value, runs, folder, before):
-        """Every node that ran, in order, with its microseconds in each of `runs` inferences of a session of its own.
-
-        before: called ahead of each of them.
-        """
+    def profile(self, value, moments, folder):
+        """Every node that ran, in order, with its microseconds at each of the moments, in a session of its own."""
         self.options.enable_profiling = True
         self.options.profile_file_prefix = os.path.join(folder, "profile")
         try:
             session = self.open()
         finally:
             self.options.enable_profiling = False
-        for _ in range(runs):
-            before()
+        for _ in moments:
             session.run(self.output_names, {self.source_name: value})
         path = session.end_profiling()
         with open(path) as file:
