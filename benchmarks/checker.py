@@ -91,11 +91,14 @@ for line in sys.stdin:
         about = dict.fromkeys(("name", "package", "version", "kernels"), request["runtime"])
         reply = {"runtime": about, "load_ns": 1, "first_inference_ns": 1}
         reply |= {"memory_before_load": None, "memory_after_load": None}
+        reply |= {"input": {"shape": [1, 1, 28, 28], "dtype": "float32", "layout": "NCHW"}}
+        reply |= {"outputs": [{"shape": [1, 10], "dtype": "float32"}]}
     elif request["do"] == "warm_up":
         until = time.perf_counter() + request["seconds"]
         timed(run, request["runs"])
         while time.perf_counter() < until:
             run()
+        reply = {"runs": request["runs"], "stable": True}
     elif request["do"] == "measure":
         count = request["runs"]
         if "every_ms" in request:
@@ -150,6 +153,9 @@ def rows(file: Path, runtime: str, *, apart: bool) -> Iterator[str]:
     protocol = APART if apart else PROTOCOL
     results = bench(candidates, Beside(), protocol, progress=lambda *step: moments.append(now()))
     ours, bare = results.entries
+    for entry in results.entries:
+        if entry.failure is not None:
+            raise SystemExit(f"{entry.model.name}: {entry.failure.message}")
     # Until a worker was asked for the last time: behind that, figures are computed.
     wall, cpu = (moments[-2][axis] - moments[0][axis] for axis in (0, 1))
     for way in ("paced", "cold") if apart else (units.BACK_TO_BACK,):
