@@ -42,6 +42,13 @@ class Bundle:
         """A file of the bundle by its path in it."""
         return self.path / relative
 
+    def digest(self, relative: str) -> str:
+        """The SHA-256 that a file was found to have. Raises BadInput if it was changed or exchanged since."""
+        try:
+            return self.digests[_version(self.file(relative).stat())]
+        except (OSError, KeyError) as error:
+            raise BadInput(f"{self.file(relative)}: changed meanwhile; do it again") from error
+
 
 class Draft:
     """A bundle being written: put files under `path`, set `manifest`; nothing is visible before it is whole.
@@ -216,11 +223,15 @@ def _sums(folder: Path, files: Mapping[str, os.stat_result], digests: Digests) -
     lines = []
     for name in sorted(files, key=os.fsencode):
         kind = files[name]
-        version = (kind.st_dev, kind.st_ino, kind.st_size, kind.st_mtime_ns)
+        version = _version(kind)
         if version not in digests:
             digests[version] = sha256(folder / name)
         lines.append(_line(name, digests[version]))
     return b"".join(lines)
+
+
+def _version(kind: os.stat_result) -> tuple[int, int, int, int]:
+    return kind.st_dev, kind.st_ino, kind.st_size, kind.st_mtime_ns
 
 
 def _line(name: str, digest: str) -> bytes:

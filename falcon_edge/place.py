@@ -38,7 +38,7 @@ class Place:
     @property
     def part(self) -> Path:
         """The folder that becomes the bundle; beside it even where `path` is a link, which stays one."""
-        return _beside(self.path, "part")
+        return part_of(self.path)
 
     def check(self) -> None:
         """Raise BadInput if there is something that is no bundle."""
@@ -101,6 +101,11 @@ def recover(path: Path) -> None:
     if not path.exists() and _beside(path, "old").is_dir():
         with suppress(BadInput), locked(path):
             pass
+
+
+def part_of(path: Path) -> Path:
+    """The folder beside `path` that `swap` puts in its place, where `locked` clears up what killed processes left."""
+    return _beside(path, "part")
 
 
 def swap(part: Path, path: Path) -> None:

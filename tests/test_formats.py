@@ -8,6 +8,7 @@ import pytest
 
 from falcon_edge.data.classes import read_class_map
 from falcon_edge.documents import read_document
+from falcon_edge.embedded import Index
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.manifest import Card, Manifest
 from falcon_edge.training import history as training
@@ -25,6 +26,7 @@ KINDS = {
     "history": Line,
     "calibration": Calibration,
     "training": training.Line,
+    "embedded": Index,
 }
 
 
@@ -38,7 +40,7 @@ def test_schema_is_that_of_the_types(name):
     assert path.read_text() == schema
 
 
-@pytest.mark.parametrize("name", ["manifest", "plan"])
+@pytest.mark.parametrize("name", ["manifest", "plan", "embedded"])
 def test_example_is_read(name):
     path = DOCS / "examples" / f"{name}.json"
     document = read_document(path, KINDS[name])

@@ -14,6 +14,7 @@ from falcon_edge.cli.compare import compare
 from falcon_edge.cli.compress import compress
 from falcon_edge.cli.demo import demo
 from falcon_edge.cli.devices import devices, show
+from falcon_edge.cli.embed import embed
 from falcon_edge.cli.ending import ignore_signals
 from falcon_edge.cli.export import export
 from falcon_edge.cli.inspect import inspect
@@ -49,7 +50,7 @@ def falcon_edge(
         raise typer.Exit(2)
 
 
-for verb in (demo, train, pack, compress, export, inspect, bench, compare, check, report):
+for verb in (demo, train, pack, compress, export, inspect, bench, compare, check, report, embed):
     app.command()(verb)
 app.add_typer(devices, name="devices", short_help=show.__doc__)
 for command in (*app.registered_commands, *devices.registered_commands):
