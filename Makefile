@@ -1,4 +1,4 @@
-# make env | demo | test | test-slow | lint | gate | emulators | clients | browser | clean. Needs python3 >= 3.11 and nothing else.
+# make env | demo | test | test-slow | lint | gate | android | android-archive | emulators | clients | browser | clean. Needs python3 >= 3.11 and nothing else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 OUT ?= demo-out
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: env demo test test-slow lint gate emulators clients browser clean
+.PHONY: env demo test test-slow lint gate android android-archive emulators clients browser clean
 
 env: $(READY)
 
@@ -36,6 +36,14 @@ lint: env
 # falcon-edge check on the project itself.
 gate: env
 	$(BIN)/python benchmarks/self_check/self_check.py
+
+# The demo app, the page's app and the runner, built without Gradle and checked; in build/android.
+android: env
+	PYTHONPATH=android_demo $(BIN)/python -m ci build
+
+# What users open in Android Studio, as one file; in build/android.
+android-archive: env
+	PYTHONPATH=android_demo $(BIN)/python -m ci archive
 
 # CPUs that this machine is not, for the tests that ask for them (they are skipped without).
 emulators: env

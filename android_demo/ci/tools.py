@@ -3,6 +3,8 @@
 Sources are compiled as for phones: Java 8, API 29, every warning an error.
 """
 
+import hashlib
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
@@ -17,6 +19,7 @@ JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")  # of prog
 ABIS = ("arm64-v8a", "armeabi-v7a", "x86", "x86_64")
 JUNIT = ("/usr/share/java/junit4.jar", "/usr/share/java/hamcrest-core.jar")
 FRAMEWORK_RESOURCES = "/usr/share/android-framework-res/framework-res.apk"
+STUBS = Path(__file__).with_name("litert")
 ENJARIFY = "/usr/lib/python3/dist-packages/enjarify/main.py"
 
 
@@ -45,6 +48,17 @@ def onnxruntime_libraries(abi: str) -> list[Path]:
 def onnxruntime_linux_library() -> Path:
     """libonnxruntime.so of the same version for Linux on x86_64; the file's name has the version in it."""
     return fetched("onnxruntime-linux")
+
+
+def litert_stubs() -> Path:
+    """Classes of LiteRT's AAR to compile against, by our declarations: the AAR itself is in none of the registries."""
+    files = sorted(STUBS.rglob("*.java"))
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+    path = cache_folder() / f"litert-stubs-{version}.jar"
+    if not path.exists():
+        with appearing(path) as made, tempfile.TemporaryDirectory() as classes:
+            jar(javac(files, Path(classes)), made)
+    return path
 
 
 def framework_resources() -> Path:

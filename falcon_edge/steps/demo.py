@@ -38,21 +38,30 @@ def demo(folder: Path, *, device: str = "local", progress: Progress = silent) ->
         return _demo(folder, where, progress)
 
 
-def _demo(folder: Path, where: Device, progress: Progress) -> Results:
+def bundles(folder: Path, *, progress: Progress = silent) -> tuple[Path, Path]:
+    """Write standard.falcon and falcon.falcon to `folder`, exported in fp32 and int8: the demo without measurements.
+
+    Bundles of other networks under these names are BadInput.
+    """
     standard, compressed = (bundle_path(folder / name) for name in ("standard", "falcon"))
     for bundle in (standard, compressed):
         if bundle.exists() and not is_shipped(bundle):
             raise BadInput(f"{bundle}: exists and is not of a demo; choose another folder")
-    check_outputs([folder / "results.json", folder / "report.html"])
     copy_sample_network(standard, force=True)
     compress_bundle(
         Choice(str(standard)), compressed, data=SAMPLE, rank=1, recipe=RECIPE, force=True, progress=progress
     )
     for bundle in (standard, compressed):
         export_bundle(bundle, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(SAMPLE), progress=progress)
+    return standard, compressed
+
+
+def _demo(folder: Path, where: Device, progress: Progress) -> Results:
+    check_outputs([folder / "results.json", folder / "report.html"])
+    made = bundles(folder, progress=progress)
     with held():  # an interrupted measurement is written as well
         results = bench(
-            (standard, compressed),
+            made,
             BenchRequest(PROTOCOL, data=SAMPLE, profile=not where.emulated),
             device=where,
             progress=progress,

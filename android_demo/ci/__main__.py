@@ -1,0 +1,68 @@
+"""python -m ci: build the apps, or the archive for users. What is made is in build/android."""
+
+import argparse
+import sys
+from pathlib import Path
+from time import monotonic
+
+from ci import apk, archive, checks, models, programs, tools
+from ci.downloads import fetched
+from ci.errors import BuildError
+from ci.models import BUILT
+from ci.pins import downloads
+
+
+def main() -> int:
+    """Run a command; exit 1 with one line where it fails."""
+    parser = argparse.ArgumentParser(prog="python -m ci", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("tools", help="install and fetch what the build needs")
+    build = commands.add_parser("build", help="build, sign and check the apps and the runner")
+    build.add_argument(
+        "--bundle", type=Path, action="append", help="embed this one instead of the demo's two; repeat it"
+    )
+    commands.add_parser("archive", help="write the release archive of the Gradle project")
+    arguments = parser.parse_args()
+    start = monotonic()
+    try:
+        if arguments.command == "tools":
+            get_tools()
+        elif arguments.command == "build":
+            build_all(arguments.bundle)
+        else:
+            print(f"written to {archive.write(BUILT)}")
+    except BuildError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{monotonic() - start:.0f} s")
+    return 0
+
+
+def get_tools() -> None:
+    """Install Debian's packages, fetch what is pinned, make what is made of it."""
+    programs.install()
+    for name in downloads():
+        print(f"{name}: {fetched(name)}")
+    print(f"android.jar: {tools.android_jar()}")
+
+
+def build_all(bundles: list[Path] | None) -> None:
+    """Build every app in both variants, and the runner, and check them."""
+    get_tools()
+    BUILT.mkdir(parents=True, exist_ok=True)
+    start = monotonic()
+    embedded = [path.resolve() for path in bundles or models.demo_bundles(BUILT)]
+    project = models.copy_project(BUILT / "project")
+    models.embed(embedded, project)
+    print(f"models: {monotonic() - start:.1f} s")
+    build = apk.Build(project, BUILT, say=print)
+    for app in (apk.DEMO, apk.PAGE):
+        for variant in apk.VARIANTS:
+            path = build.app(app, variant)
+            print(f"{path}: {checks.check(path, app, variant)}")
+    path = build.runner()
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""The two models of the demo as bundles, and a copy of the project with them in it: the tree stays as it is."""
+
+import hashlib
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ci.archive import tracked
+from ci.downloads import appearing, locked
+from ci.pins import APP_FOLDER
+from ci.programs import run
+
+ROOT = APP_FOLDER.parent
+BUILT = ROOT / "build" / "android"
+MADE_BY = "import sys, pathlib; from falcon_edge.steps.demo import bundles; bundles(pathlib.Path(sys.argv[1]))"
+SOURCES = ("falcon_edge", "converters")
+WITHOUT = ("falcon_edge/cli/", "falcon_edge/steps/embed.py", "falcon_edge/steps/serve.py")
+
+
+def demo_bundles(folder: Path = BUILT) -> list[Path]:
+    """The bundles that `falcon-edge demo` makes, in a folder below this one; made once for the same sources."""
+    content = hashlib.sha256()
+    for path in sorted(path for name in SOURCES for path in (ROOT / name).rglob("*") if path.is_file()):
+        name = path.relative_to(ROOT).as_posix()
+        if "__pycache__" not in path.parts and not name.startswith(WITHOUT):
+            content.update(name.encode() + path.read_bytes())
+    made = folder / f"models-{content.hexdigest()[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked():
+        if not made.exists():
+            with appearing(made) as new:
+                run(sys.executable, "-c", MADE_BY, new, what="making the demo's bundles")
+    return [made / "standard.falcon", made / "falcon.falcon"]
+
+
+def embed(bundles: Sequence[Path], project: Path) -> None:
+    """Put bundles into the app and the page of a copy of the project."""
+    for folder in (project, project / "web"):
+        run(sys.executable, "-m", "falcon_edge", "embed", *bundles, folder, what=f"falcon-edge embed ... {folder.name}")
+
+
+def copy_project(folder: Path, leave_out: Iterable[str] = ("ci/",)) -> Path:
+    """Copy what git has, or could have, of the project; what is there already is removed."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    for file in tracked(also_new=True):
+        if not file.startswith(tuple(leave_out)):
+            target = folder / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(APP_FOLDER / file, target)
+    return folder
