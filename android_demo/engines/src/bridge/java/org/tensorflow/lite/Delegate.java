@@ -1,0 +1,6 @@
+package org.tensorflow.lite;
+
+/** What takes operators over from the interpreter. */
+public interface Delegate {
+    long getNativeHandle();
+}

@@ -1,0 +1,36 @@
+package org.tensorflow.lite;
+
+import java.util.Map;
+
+/** What interpreters can do. */
+public interface InterpreterApi extends AutoCloseable {
+    /** How to run. */
+    class Options {
+        public Options setNumThreads(int threads) {
+            return this;
+        }
+
+        public Options setUseXNNPACK(boolean use) {
+            return this;
+        }
+
+        public Options addDelegate(Delegate delegate) {
+            return this;
+        }
+    }
+
+    void allocateTensors();
+
+    int getInputTensorCount();
+
+    Tensor getInputTensor(int index);
+
+    int getOutputTensorCount();
+
+    Tensor getOutputTensor(int index);
+
+    void runForMultipleInputsOutputs(Object[] inputs, Map<Integer, Object> outputs);
+
+    @Override
+    void close();
+}
