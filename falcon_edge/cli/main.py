@@ -21,6 +21,7 @@ from falcon_edge.cli.inspect import inspect
 from falcon_edge.cli.names import PROGRAMS
 from falcon_edge.cli.pack import pack
 from falcon_edge.cli.report import report
+from falcon_edge.cli.serve import serve
 from falcon_edge.cli.train import train
 
 app = typer.Typer(
@@ -50,7 +51,7 @@ def falcon_edge(
         raise typer.Exit(2)
 
 
-for verb in (demo, train, pack, compress, export, inspect, bench, compare, check, report, embed):
+for verb in (demo, train, pack, compress, export, inspect, bench, compare, check, report, embed, serve):
     app.command()(verb)
 app.add_typer(devices, name="devices", short_help=show.__doc__)
 for command in (*app.registered_commands, *devices.registered_commands):

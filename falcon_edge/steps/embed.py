@@ -5,6 +5,7 @@ it is whole (falcon_edge/place.py): whenever the program is killed, the former m
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -14,13 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from converters.formats import PRECISIONS, format_named
+from falcon_edge import __version__
 from falcon_edge.bundle import Bundle, open_bundle
-from falcon_edge.documents import canonical_json, read_document
+from falcon_edge.documents import VERSION, canonical_json, read_document
 from falcon_edge.embedded import FOLDER, INDEX, EmbeddedFile, EmbeddedModel, Index
 from falcon_edge.errors import BadInput
-from falcon_edge.manifest import Export
+from falcon_edge.manifest import Export, Manifest
 from falcon_edge.place import MANIFEST, SUFFIX, locked, part_of, recover, swap
 
+ARCHIVE = f"falcon-edge-android-demo-{__version__}.tar.gz"
 APP, ASSETS, PAGE, MODELS = "app/src/main", "app/src/main/assets", "index.html", "models"
 # In what is downloaded at once, Google Play takes 200 MB; two ABIs of a runtime need less than 50.
 MAXIMUM_MIB = 150
@@ -55,8 +58,8 @@ def models_folder(folder: Path) -> Path:
     if (folder / PAGE).is_file():
         return folder / MODELS
     raise BadInput(
-        f"{folder}: neither the app ({APP}) nor the page ({PAGE}); the sources of both are android_demo/ of the "
-        "repository, and the archive that `make android-archive` makes of it"
+        f"{folder}: neither the app ({APP}) nor the page ({PAGE}); both are in android_demo/ of the repository and of "
+        f"{ARCHIVE}, which `make android-archive` makes"
     )
 
 
@@ -82,6 +85,7 @@ def embed(
         models = [_keep(models_folder(folder), part, model) for model in kept]
         for name, path in added.items():
             bundle = open_bundle(path)
+            _refuse_older(bundle)
             chosen = _chosen(bundle, choice or Choice())
             models.append(_add(bundle, chosen, part / name, _room(models, maximum, name)))
         index = _write_index(part, models)
@@ -134,6 +138,12 @@ def _folder_of(path: Path) -> str:
             f"{path}: an app takes names of up to 64 letters, digits, dots, hyphens and underscores; rename the bundle"
         )
     return name
+
+
+def _refuse_older(bundle: Bundle) -> None:
+    """Raise BadInput for a manifest that this program upgrades when it reads it: apps get it byte for byte."""
+    if json.loads(bundle.file(MANIFEST).read_bytes()).get(VERSION) != Manifest.model_fields[VERSION].default:
+        raise BadInput(f"{bundle.path}: its manifest is of an earlier version, which no app reads; export it again")
 
 
 def _chosen(bundle: Bundle, choice: Choice) -> list[Export]:

@@ -1,0 +1,88 @@
+// Latencies of several engines in turns: back to back, and paced (one inference at each tick, the page idle between).
+import { median } from "./statistics.js";
+
+const WARM_UP_RUNS = 5;
+const STEPS_OF_CLOCK = 50; // that a sample lasts at least, so that the clock adds at most a fiftieth
+
+export class Cancelled extends Error {}
+
+const idle = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/**
+ * Measure engines: [{ engine, input }] -> for each { bursts, paced, repeat, first_ns, every_ms }.
+ *
+ * options: { runs, rounds, every (milliseconds, 0: not paced), ticks, clockStep }. A sample is the mean of `repeat`
+ * inferences where the clock is too coarse for one. progress(share, text); cancelled() -> whether to end.
+ */
+export async function measure(subjects, options, progress, cancelled) {
+  const { runs, rounds, every, ticks } = options;
+  const found = [];
+  const total = subjects.length * (1 + rounds) + (every ? ticks : 0);
+  let done = 0;
+  const advance = async (text) => {
+    progress(done++ / total, text);
+    await idle(0); // the page shows it
+    if (cancelled()) throw new Cancelled();
+  };
+  for (const { engine, input } of subjects) {
+    await advance("warming up");
+    const first_ns = await timed(engine, input, 1);
+    const warm = [];
+    for (let run = 0; run < WARM_UP_RUNS; run++) warm.push(await timed(engine, input, 1));
+    const shortest = STEPS_OF_CLOCK * options.clockStep * 1e6;
+    const repeat = Math.max(1, Math.ceil(shortest / Math.max(median(warm), options.clockStep * 1e6)));
+    found.push({ first_ns, repeat, bursts: [], paced: null });
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (const place of shuffled(subjects.length)) {
+      await advance(`round ${round + 1} of ${rounds}`);
+      const { engine, input } = subjects[place];
+      const samples_ns = [];
+      for (let run = 0; run < runs; run++) samples_ns.push(await timed(engine, input, found[place].repeat));
+      found[place].bursts.push({ process: 0, round, samples_ns });
+    }
+  }
+  if (every) {
+    const paced = await pacedSamples(subjects, found, every, ticks, (tick) => advance(`tick ${tick + 1} of ${ticks}`));
+    paced.forEach((each, place) => (found[place].paced = each));
+  }
+  return found;
+}
+
+/** The mean of so many inferences, in whole nanoseconds; at least 1, for a clock that stood still. */
+async function timed(engine, input, repeat) {
+  const start = performance.now();
+  for (let run = 0; run < repeat; run++) await engine.run(input);
+  return Math.max(1, Math.round(((performance.now() - start) * 1e6) / repeat));
+}
+
+/** One inference at each tick, the engines by turns; a tick that comes while one is not done is missed. */
+async function pacedSamples(subjects, found, every, ticks, advance) {
+  const period_ms = every * subjects.length;
+  const paced = subjects.map(() => ({ samples: [], missed: 0 }));
+  const start = performance.now() + every;
+  for (let tick = 0; paced.some((each) => each.samples.length < ticks); tick++) {
+    const place = tick % subjects.length;
+    const due = start + tick * every;
+    if (performance.now() > due + every) {
+      paced[place].missed++;
+      if (paced[place].missed > 10 * ticks) break; // it is far too slow for that pace
+      continue;
+    }
+    if (place === 0) await advance(paced[0].samples.length);
+    await idle(Math.max(0, due - performance.now()));
+    paced[place].samples.push(await timed(subjects[place].engine, subjects[place].input, 1));
+  }
+  return paced.map(({ samples, missed }) =>
+    samples.length ? { bursts: [{ process: 0, round: 0, samples_ns: samples }], every_ms: every, period_ms, missed } : null,
+  );
+}
+
+function shuffled(count) {
+  const places = Array.from({ length: count }, (_, place) => place);
+  for (let last = count - 1; last > 0; last--) {
+    const other = Math.floor(Math.random() * (last + 1));
+    [places[last], places[other]] = [places[other], places[last]];
+  }
+  return places;
+}
