@@ -4,6 +4,9 @@ import java.util.Arrays;
 
 /** What an engine takes or gives: shape with the batch (1), and what its integers mean. */
 public final class Tensor {
+    /** Numbers of an input, as manifests may have them: more would only fill the memory. */
+    private static final int LARGEST_INPUT = 1 << 24;
+
     public final String name;
     public final Dtype dtype;
     public final long[] shape;
@@ -44,6 +47,13 @@ public final class Tensor {
             throw new Message(name + ": a tensor of " + bytes + " bytes is too large");
         }
         return (int) bytes;
+    }
+
+    /** Throws Message for an input that is larger than images are, before memory is asked for it. */
+    public void checkInput() throws Message {
+        if (count() > LARGEST_INPUT) {
+            throw new Message("the file's input is too large: " + this);
+        }
     }
 
     /** As in "input float32 [1, 3, 32, 32]". */

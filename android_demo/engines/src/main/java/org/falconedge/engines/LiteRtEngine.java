@@ -16,7 +16,6 @@ import org.falconedge.core.EngineOptions;
 import org.falconedge.core.Message;
 import org.falconedge.core.MissingRuntime;
 import org.falconedge.core.Tensor;
-import org.tensorflow.lite.Delegate;
 import org.tensorflow.lite.Interpreter;
 import org.tensorflow.lite.TensorFlowLite;
 
@@ -26,10 +25,13 @@ import org.tensorflow.lite.TensorFlowLite;
  * <p>The delegate comes with another package (litert-gpu); without it a GPU that is asked for is an error, no silent CPU.
  */
 final class LiteRtEngine implements Engine {
+    private static final String DELEGATE = "org.tensorflow.lite.Delegate";
     private static final String GPU_DELEGATE = "org.tensorflow.lite.gpu.GpuDelegate";
     private static final String LAYOUT = "NHWC";
 
-    private final Delegate gpu;
+    /** The delegate; null: on the CPU. */
+    private final Object gpu;
+
     private final Interpreter interpreter;
     private final Tensor input;
     private final List<Tensor> outputs = new ArrayList<>();
@@ -40,14 +42,11 @@ final class LiteRtEngine implements Engine {
     LiteRtEngine(File file, byte[] bytes, EngineOptions options) throws Message {
         Interpreter.Options how = new Interpreter.Options();
         how.setNumThreads(options.threads);
-        gpu = options.gpu ? gpuDelegate() : null;
+        gpu = options.gpu ? gpuDelegate(how) : null;
         Interpreter opened = null;
+        boolean whole = false;
         try {
-            if (gpu == null) {
-                how.setUseXNNPACK(true);
-            } else {
-                how.addDelegate(gpu);
-            }
+            how.setUseXNNPACK(gpu == null);
             opened = file == null ? new Interpreter(direct(bytes), how) : new Interpreter(file, how);
             interpreter = opened;
             interpreter.allocateTensors();
@@ -58,16 +57,19 @@ final class LiteRtEngine implements Engine {
                 values.add(ByteBuffer.allocateDirect(output.bytes()).order(ByteOrder.nativeOrder()));
                 targets.put(place, values.get(place));
             }
-            opened = null; // it is whole
+            if (outputs.isEmpty()) {
+                throw new Message("the file has no outputs");
+            }
+            whole = true;
         } catch (LinkageError error) {
             throw new MissingRuntime("LiteRT's native library cannot be loaded: " + error.getMessage(), error);
         } catch (RuntimeException error) { // IllegalArgumentException and IllegalStateException for what is no model
             throw new Message("LiteRT: " + said(error), error);
         } finally {
-            if (opened != null) {
+            if (!whole && opened != null) {
                 opened.close();
             }
-            if (opened != null || outputs.isEmpty()) {
+            if (!whole) {
                 closeDelegate();
             }
         }
@@ -139,10 +141,12 @@ final class LiteRtEngine implements Engine {
         }
     }
 
-    /** The GPU's delegate, by name: it is in a package of its own. */
-    private static Delegate gpuDelegate() throws Message {
+    /** The GPU's delegate, added to the options; by name, because it is in a package of its own. */
+    private static Object gpuDelegate(Interpreter.Options how) throws Message {
         try {
-            return (Delegate) Class.forName(GPU_DELEGATE).getDeclaredConstructor().newInstance();
+            Object delegate = Class.forName(GPU_DELEGATE).getDeclaredConstructor().newInstance();
+            how.getClass().getMethod("addDelegate", Class.forName(DELEGATE)).invoke(how, delegate);
+            return delegate;
         } catch (ClassNotFoundException error) {
             throw new MissingRuntime("this build has no GPU delegate: add com.google.ai.edge.litert:litert-gpu", error);
         } catch (ReflectiveOperationException | LinkageError error) {
@@ -160,7 +164,7 @@ final class LiteRtEngine implements Engine {
         if (input.dtype != Dtype.FLOAT32 && input.dtype != Dtype.INT8 && input.dtype != Dtype.UINT8) {
             throw new Message("the file's input is " + input.dtype + "; float32, int8 and uint8 are known");
         }
-        input.bytes(); // a size that memory has no room for is known before memory is asked for it
+        input.checkInput();
         return input;
     }
 

@@ -30,8 +30,8 @@ public final class LiteRtLibrary implements Library {
     @Override
     public void prepare() throws Message {
         try {
-            TensorFlowLite.init();
-        } catch (LinkageError error) {
+            TensorFlowLite.runtimeVersion(); // loads it
+        } catch (LinkageError | IllegalStateException error) {
             throw new MissingRuntime("LiteRT's native library cannot be loaded: " + error.getMessage(), error);
         }
     }

@@ -168,7 +168,7 @@ final class OrtEngine implements Engine {
             }
         }
         Tensor input = new Tensor(node.getName(), dtype, shape, LAYOUT, scale, (int) zeroPoint);
-        input.bytes(); // a size that memory has no room for is known before memory is asked for it
+        input.checkInput();
         return input;
     }
 

@@ -8,7 +8,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.util.Map;
 
-/** An interpreter of Python, over a pipe: tests/android_demo/litert_bridge.py is at the other end, and says the protocol. */
+/** An interpreter of Python, over a pipe: tests/support/litert_bridge.py is at the other end, and says the protocol. */
 public final class Interpreter implements InterpreterApi {
     /** How to run. */
     public static class Options extends InterpreterApi.Options {
@@ -20,14 +20,8 @@ public final class Interpreter implements InterpreterApi {
             return this;
         }
 
-        @Override
         public Options setUseXNNPACK(boolean use) {
             return this;
-        }
-
-        @Override
-        public Options addDelegate(Delegate delegate) {
-            throw new IllegalArgumentException("the bridge has no delegates");
         }
     }
 
@@ -47,7 +41,7 @@ public final class Interpreter implements InterpreterApi {
 
     private Interpreter(byte[] model, int threads) {
         try {
-            String[] command = System.getProperty("litert.bridge").split(":");
+            String[] command = TensorFlowLite.command();
             process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
             to = new DataOutputStream(process.getOutputStream());
             from = new DataInputStream(process.getInputStream());

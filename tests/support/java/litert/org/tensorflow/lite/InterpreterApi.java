@@ -9,14 +9,6 @@ public interface InterpreterApi extends AutoCloseable {
         public Options setNumThreads(int threads) {
             return this;
         }
-
-        public Options setUseXNNPACK(boolean use) {
-            return this;
-        }
-
-        public Options addDelegate(Delegate delegate) {
-            return this;
-        }
     }
 
     void allocateTensors();

@@ -1,0 +1,289 @@
+"""The app's core in Java, as it runs on a JVM and as it runs on phones: byte for byte what Python computes."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mutations import of_bytes, of_json
+from PIL import Image, ImageOps
+from probe import ROOT, JavaMessage, Probe, compiled, dexed, junit, received, sent
+
+from falcon_edge.preprocessing import InputSpec, input_spec_for, normalise, to_pixels
+from runtime_bench import worker
+from runtime_bench.outputs import Meaning, as_meant
+
+pytestmark = pytest.mark.xdist_group("java")
+MANIFEST = (ROOT / "docs/examples/manifest.json").read_text()
+INDEX = (ROOT / "docs/examples/embedded.json").read_text()
+FLOATS = ("float16", "float32", "float64")
+INTEGERS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+
+
+@pytest.fixture(scope="module", params=[compiled, dexed])
+def classpath(request, tmp_path_factory):
+    return request.param(tmp_path_factory.mktemp(request.param.__name__))
+
+
+@pytest.fixture(scope="module")
+def java(classpath):
+    probe = Probe(classpath)
+    yield probe
+    probe.close()
+
+
+def drawn(shape, seed, dtype=np.uint8):
+    """Numbers with edges among them, which noise alone does not have."""
+    numbers = np.random.default_rng(seed)
+    if np.dtype(dtype).kind == "f":
+        values = numbers.standard_normal(shape) * 10.0 ** numbers.integers(-8, 6, shape)
+        values = np.where(numbers.random(shape) < 0.1, numbers.choice([0, -0.0, np.inf, -np.inf, 65520], shape), values)
+        with np.errstate(over="ignore"):
+            return values.astype(dtype)
+    if dtype == "bool":
+        return numbers.integers(0, 2, shape).astype(bool)
+    limits = np.iinfo(dtype)
+    edges = numbers.choice(np.array([limits.min, limits.max], dtype), shape)
+    return np.where(numbers.random(shape) < 0.2, edges, numbers.integers(limits.min, limits.max, shape, dtype, True))
+
+
+@st.composite
+def specifications(draw):
+    """Images with steps that may lead to an input, and the input."""
+    sizes = st.integers(1, 60)
+    channels, height, width = draw(st.sampled_from([1, 3])), draw(sizes), draw(sizes)
+    steps = draw(st.lists(st.one_of(
+        st.builds(lambda to: {"op": "channels", "to": to}, st.sampled_from([1, 3])),
+        st.builds(lambda ends, value: dict(zip(("left", "top", "right", "bottom"), ends), op="pad", value=value),
+                  st.tuples(*[st.integers(0, 9)] * 4), st.integers(0, 255)),
+        st.builds(lambda height, width: {"op": "resize", "height": height, "width": width}, sizes, sizes),
+        st.builds(lambda size: {"op": "resize_shorter", "size": size}, st.integers(1, 40)),
+        st.builds(lambda height, width: {"op": "crop", "height": height, "width": width}, sizes, sizes),
+    ), max_size=4))  # fmt: skip
+    image = drawn((height, width, channels), draw(st.integers(0, 999)))
+    try:
+        shape = [channels, height, width]
+        for step in steps:  # what they lead to
+            one = InputSpec(shape=(1, 1, 1), mean=(0,), std=(1,), steps=[step])
+            from falcon_edge.preprocessing import _apply
+
+            found = _apply(np.zeros((shape[1], shape[2], shape[0]), np.uint8), one.steps[0])
+            shape = [found.shape[2], *found.shape[:2]]
+    except ValueError:
+        shape = [channels, height, width]
+    numbers = st.lists(st.floats(0.05, 1), min_size=shape[0], max_size=shape[0])
+    return image, {"shape": shape, "mean": draw(numbers), "std": draw(numbers), "steps": steps}
+
+
+def test_the_tests_in_java_pass(classpath):
+    said = junit(classpath)
+    assert "OK (" in said
+
+
+@given(specifications())
+def test_images_are_prepared_bit_for_bit(java, drawn_specification):
+    image, document = drawn_specification
+    spec = InputSpec.model_validate(document)
+    fields = {"shape": image.shape, "pixels": sent(image), "spec": document}
+    try:
+        pixels = to_pixels(image, spec)
+    except ValueError:
+        with pytest.raises(JavaMessage):
+            java.ask("prepared", **fields)
+        return
+    found = java.ask("prepared", **fields)
+    assert found["shape"] == list(pixels.shape)
+    np.testing.assert_array_equal(received(found["pixels"], np.uint8).reshape(pixels.shape), pixels)
+    assert received(found["input"], "<f4").tobytes() == normalise(pixels[None], spec).tobytes()
+
+
+@pytest.mark.parametrize(("size", "to"), [((1200, 900), (224, 224)), ((37, 3001), (300, 299)), ((8, 8), (511, 3))])
+def test_large_images_are_resized_bit_for_bit(java, size, to):
+    image = drawn((*size, 3), 1)
+    spec = InputSpec(
+        shape=(3, *to), mean=(0, 0, 0), std=(1, 1, 1), steps=({"op": "resize", "height": to[0], "width": to[1]},)
+    )
+    found = java.ask("prepared", shape=image.shape, pixels=sent(image), spec=spec.model_dump(mode="json"))
+    np.testing.assert_array_equal(received(found["pixels"], np.uint8).reshape(*to, 3), to_pixels(image, spec))
+
+
+@pytest.mark.parametrize("input_shape", [(1, 28, 28), (3, 32, 48), (3, 224, 192)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_photo_gets_the_steps_of_a_data_set_of_any_size(java, input_shape, channels):
+    image, means = drawn((301, 222, channels), 2), [0.5] * input_shape[0]
+    document = {"shape": input_shape, "mean": means, "std": means, "steps": []}
+    spec = input_spec_for(None, channels, input_shape, means, means)
+    found = java.ask("prepared", shape=image.shape, pixels=sent(image), spec=document, fitting=True)
+    assert received(found["pixels"], np.uint8).tobytes() == to_pixels(image, spec).tobytes()
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3]), st.integers(1, 8))
+def test_images_are_turned_as_pillow_turns_them(java, height, width, channels, orientation):
+    image = drawn((height, width, channels), height * width)
+    picture = Image.fromarray(image[:, :, 0] if channels == 1 else image)
+    picture.getexif()[0x0112] = orientation
+    expected = np.asarray(ImageOps.exif_transpose(picture)).reshape(-1)
+    found = java.ask("upright", shape=image.shape, pixels=sent(image), orientation=orientation)
+    np.testing.assert_array_equal(received(found["pixels"], np.uint8), expected)
+
+
+@given(st.sampled_from(["int8", "uint8"]), st.floats(1e-6, 10), st.integers(-128, 127), st.integers(0, 999))
+def test_numbers_are_quantized_as_the_worker_does(java, dtype, scale, zero_point, seed):
+    zero_point += 128 if dtype == "uint8" else 0
+    values = np.concatenate([drawn(100, seed, "float32"), (np.arange(-300, 300) / 2).astype("float32") * np.float32(scale)])
+    limits = np.iinfo(dtype)
+    expected = np.clip(np.rint(values / np.float32(scale)) + zero_point, limits.min, limits.max).astype(dtype)
+    found = java.ask("quantized", values=sent(values), scale=scale, zero_point=zero_point, dtype=dtype)
+    np.testing.assert_array_equal(received(found, dtype), expected)
+
+
+@given(
+    st.sampled_from(["int8", "uint8"]),
+    st.sampled_from([(4,), (1, 5), (1, 3, 2, 4)]),
+    st.sampled_from(["NCHW", "NHWC"]),
+    st.floats(1e-6, 10),
+    st.integers(-128, 127),
+)
+def test_outputs_are_read_as_they_were_meant(java, dtype, shape, layout, scale, zero_point):
+    values = drawn(shape, 3, dtype)
+    meaning = Meaning("output", scale, zero_point)
+    expected = as_meant(values, meaning, layout, "none")
+    found = java.ask(
+        "as_meant", values=sent(values), dtype=dtype, shape=shape, layout=layout, scale=scale, zero_point=zero_point
+    )
+    assert received(found, "<f4").tobytes() == expected.astype("<f4").tobytes()
+
+
+def test_floats_become_the_nearest_halves(java):
+    values = np.concatenate([drawn(20_000, 4, "float64"), np.arange(0, 70_000, 7.3), [np.nan, 5.9604644775390625e-8]])
+    with np.errstate(over="ignore"):
+        expected = values.astype("float16")
+    found = received(java.ask("halves", values=sent(values)), "float16")
+    np.testing.assert_array_equal(found.view("uint16")[:-2], expected.view("uint16")[:-2])
+    assert np.isnan(found[-2])
+
+
+@given(
+    st.sampled_from([*FLOATS, *INTEGERS]),
+    st.sampled_from([(), (7,), (1, 10), (1, 300), (1, 4, 3, 5), (1, 300, 2, 2), (1, 3, 4), (2, 3, 2, 2)]),
+    st.sampled_from(["NCHW", "NHWC"]),
+    st.sampled_from(["none", "half", "classes"]),
+    st.integers(0, 99),
+)
+def test_outputs_are_reduced_as_the_worker_does(java, dtype, shape, layout, reduction, seed):
+    values = np.asarray(drawn(shape, seed, dtype))
+    with np.errstate(over="ignore"):
+        expected = b"".join(each.tobytes() for each in worker.reduced([values], reduction, layout))
+    found = java.ask(
+        "reduced", values=sent(values), dtype=dtype, shape=shape, layout=layout, reduction=reduction
+    )
+    assert received(found, np.uint8).tobytes() == expected
+
+
+def test_a_class_that_is_no_number_is_the_highest_as_in_numpy(java):
+    values = np.array([[1, np.nan, 9, np.nan]], "float32")
+    found = java.ask("reduced", values=sent(values), dtype="float32", shape=values.shape, reduction="classes")
+    assert received(found, np.uint8).tolist() == [int(np.argmax(values))]
+
+
+@given(st.lists(st.integers(1, 2**40), min_size=1, max_size=200))
+def test_percentiles_are_those_of_numpy(java, samples):
+    values = np.array(samples, np.float64)
+    p25, p50, p75, p90, p95, p99 = map(float, np.percentile(values, (25, 50, 75, 90, 95, 99)))
+    expected = [len(samples), values.min(), p25, p50, p75, p90, p95, p99, values.max(), p75 - p25]
+    assert java.ask("summary", samples=samples) == expected
+
+
+@given(st.lists(st.integers(1, 60), max_size=40))
+def test_stable_is_what_the_worker_calls_so(java, samples):
+    assert java.ask("stable", samples=samples) == worker.stable(samples)
+
+
+@given(st.lists(st.sampled_from([-1.5, 0.0, 0.25, 0.5, 3.0]), min_size=1, max_size=30), st.integers(0, 40))
+def test_the_highest_come_first_and_of_equal_ones_the_first(java, scores, k):
+    values = np.array(scores, "float32")
+    found = java.ask("top", values=sent(values), k=k)
+    assert found["top"] == np.argsort(-values, kind="stable")[:k].tolist()
+    assert found["argmax"] == int(np.argmax(values))
+    shares = received(found["softmax"], "<f4")
+    exponentials = np.exp(values.astype(np.float64) - values.max())
+    np.testing.assert_allclose(shares, exponentials / exponentials.sum(), rtol=1e-6)
+
+
+values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False),
+              st.text(st.characters(codec="utf-8"))),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(st.characters(codec="utf-8")), inner)),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(values, st.booleans())
+def test_json_is_read_and_written_as_in_python(java, value, ascii_only):
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=1)
+    assert json.loads(java.ask("json", text=text)) == value
+
+
+@given(st.text('[]{}",:0123456789.eE+-truefalsn\\ "ab', max_size=30))
+def test_what_python_refuses_java_refuses(java, text):
+    try:
+        expected = json.loads(text, parse_constant=lambda word: 1 / 0)
+    except (ValueError, ZeroDivisionError):
+        with pytest.raises(JavaMessage):
+            java.ask("json", text=text)
+        return
+    try:
+        assert json.loads(java.ask("json", text=text)) == expected
+    except JavaMessage as error:
+        assert "number" in str(error)  # of more than 63 bits, or 1e999
+
+
+def test_mutations_of_a_manifest_are_read_or_are_messages(java):
+    refused, source = 0, random.Random(0)
+    for number in range(400):
+        data = of_json(MANIFEST, source) if number % 2 else of_bytes([MANIFEST.encode()], source)
+        try:
+            java.ask("manifest", text=sent(np.frombuffer(data, np.uint8)))
+        except JavaMessage as error:
+            refused += 1
+            assert "\n" not in str(error)
+            assert len(str(error)) < 500
+    assert refused > 150
+
+
+def test_mutations_of_what_is_embedded_are_read_or_are_messages(java, tmp_path):
+    refused, source = 0, random.Random(1)
+    folder = tmp_path / "falcon"
+    (folder / "exports").mkdir(parents=True)
+    (folder / "manifest.json").write_text(MANIFEST)
+    for number in range(250):
+        data = of_json(INDEX, source) if number % 2 else of_bytes([INDEX.encode()], source)
+        (tmp_path / "index.json").write_bytes(data)
+        try:
+            java.ask("models", folder=str(tmp_path))
+        except JavaMessage as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert refused > 200
+
+
+def test_the_memory_is_enough_for_whatever_a_file_claims(classpath, tmp_path):
+    """A JVM with 24 MB: what is claimed and not there costs nothing."""
+    probe = Probe(classpath, memory="24m")
+    claims = json.loads(INDEX)
+    claims["models"][0]["files"]["manifest.json"]["bytes"] = 2**31 - 9
+    (tmp_path / "index.json").write_text(json.dumps(claims))
+    (tmp_path / "falcon").mkdir()
+    (tmp_path / "falcon/manifest.json").write_text(MANIFEST)
+    with pytest.raises(JavaMessage, match="larger than any manifest"):
+        probe.ask("models", folder=str(tmp_path))
+    document = {"shape": [1, 1, 1], "mean": [0], "std": [1], "steps": [{"op": "resize", "height": 32768, "width": 32768}]}
+    with pytest.raises(JavaMessage, match="too large"):
+        probe.ask("prepared", shape=[1, 1, 1], pixels="AA==", spec=document)
+    header = b"\x93NUMPY\x01\x00\x76\x00" + b"{'descr': '|u1', 'fortran_order': False, 'shape': (9, 9999, 9999, 3), }"
+    (tmp_path / "images.npy").write_bytes(header.ljust(127) + b"\n")
+    answer = probe.work("evaluate", pixels=str(tmp_path / "images.npy"), mean=[0], std=[1], start=0, stop=1, outputs="x")
+    assert answer["error"] == "no file is loaded"
+    probe.close()
