@@ -54,6 +54,7 @@ def build_all(bundles: list[Path] | None) -> None:
     embedded = [path.resolve() for path in bundles or models.demo_bundles(BUILT)]
     project = models.copy_project(BUILT / "project")
     models.embed(embedded, project)
+    models.add_libraries(project / "web")
     print(f"models: {monotonic() - start:.1f} s")
     build = apk.Build(project, BUILT, say=print)
     for app in (apk.DEMO, apk.PAGE):

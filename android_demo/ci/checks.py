@@ -13,6 +13,7 @@ from ci.programs import program, run
 
 MEGABYTES = 30
 SCHEMES = "v2", "v3"
+COMPONENTS = "activity", "activity-alias", "service", "receiver", "provider"
 
 
 @dataclass(frozen=True)
@@ -63,18 +64,19 @@ def facts(path: Path) -> Facts:
 
 
 def exported(path: Path) -> dict[str, bool]:
-    """Of every activity of an APK, whether others may start it."""
+    """Of every activity, service, receiver and provider of an APK, whether others may use it."""
     tree = run(program("aapt2"), "dump", "xmltree", "--file", "AndroidManifest.xml", path)
     resources = run(program("aapt2"), "dump", "resources", path)
     found = {}
     for block in re.split(r"^ *E: ", tree, flags=re.MULTILINE):
-        if not block.startswith("activity "):
+        if block.partition(" ")[0] not in COMPONENTS:
             continue
         name = _only(r"android:name\(0x\w+\)=\"([^\"]*)\"", block, path)
-        value = _only(r"android:exported\(0x\w+\)=(\S+)", block, path)
-        if value.startswith("@"):
-            value = _only(rf"resource {value[1:]} bool/\w+\s+\(\) (\w+)", resources, path)
-        found[name] = value in ("true", "0xffffffff")
+        value = re.search(r"android:exported\(0x\w+\)=(\S+)", block)
+        said = value[1] if value else "false"
+        if said.startswith("@"):
+            said = _only(rf"resource {said[1:]} bool/\w+\s+\(\) (\w+)", resources, path)
+        found[name] = said in ("true", "0xffffffff")
     return found
 
 

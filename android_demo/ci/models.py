@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ci.archive import tracked
-from ci.downloads import appearing, locked
+from ci.downloads import appearing, cache_folder, locked
 from ci.pins import APP_FOLDER
 from ci.programs import run
 
@@ -38,6 +38,15 @@ def embed(bundles: Sequence[Path], project: Path) -> None:
     """Put bundles into the app and the page of a copy of the project."""
     for folder in (project, project / "web"):
         run(sys.executable, "-m", "falcon_edge", "embed", *bundles, folder, what=f"falcon-edge embed ... {folder.name}")
+
+
+def add_libraries(page: Path) -> None:
+    """Put what the page runs models with into a copy of it, without the program that fetches it."""
+    program = page / "vendor.py"
+    kept = cache_folder() / f"page-{hashlib.sha256(program.read_bytes()).hexdigest()[:12]}" / "vendor"
+    run(sys.executable, program, kept, what="web/vendor.py")
+    shutil.copytree(kept, page / "vendor")
+    program.unlink()
 
 
 def copy_project(folder: Path, leave_out: Iterable[str] = ("ci/",)) -> Path:
