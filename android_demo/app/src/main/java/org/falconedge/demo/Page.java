@@ -1,0 +1,103 @@
+package org.falconedge.demo;
+
+import android.app.Activity;
+import android.content.ActivityNotFoundException;
+import android.content.ClipData;
+import android.content.Intent;
+import android.net.Uri;
+import android.view.LayoutInflater;
+import android.view.View;
+import android.view.ViewGroup;
+import android.widget.TextView;
+import java.util.ArrayList;
+import java.util.List;
+
+/** A tab of the app: a view, and what binds it to its screen. */
+abstract class Page {
+    static final int PICKED = 1;
+    static final int ALLOWED = 2;
+
+    final Activity activity;
+    final View view;
+
+    Page(Activity activity, int layout, ViewGroup parent) {
+        this.activity = activity;
+        view = activity.getLayoutInflater().inflate(layout, parent, false);
+    }
+
+    /** It is seen from now on. */
+    abstract void start();
+
+    /** It is no longer seen. */
+    abstract void stop();
+
+    /** The user has picked something in another app. */
+    void picked(List<Uri> uris) {}
+
+    /** The user has answered what the app may do. */
+    void allowed(boolean isAllowed) {}
+
+    final <V extends View> V find(int id) {
+        return view.findViewById(id);
+    }
+
+    final TextView text(int id) {
+        return find(id);
+    }
+
+    final void onClick(int id, Runnable action) {
+        find(id).setOnClickListener(clicked -> action.run());
+    }
+
+    /** A text, whose view takes no room where there is none. */
+    static void show(TextView shown, String text) {
+        if (!shown.getText().toString().equals(text)) {
+            shown.setText(text);
+        }
+        shown.setVisibility(text.isEmpty() ? View.GONE : View.VISIBLE);
+    }
+
+    static void show(View shown, boolean wanted) {
+        shown.setVisibility(wanted ? View.VISIBLE : View.GONE);
+    }
+
+    /** So many children of a layout in a parent: those that are there are used again. */
+    final List<View> children(ViewGroup parent, int count, int layout) {
+        while (parent.getChildCount() > count) {
+            parent.removeViewAt(parent.getChildCount() - 1);
+        }
+        List<View> children = new ArrayList<>();
+        for (int place = 0; place < count; place++) {
+            if (place == parent.getChildCount()) {
+                LayoutInflater.from(activity).inflate(layout, parent, true);
+            }
+            children.add(parent.getChildAt(place));
+        }
+        return children;
+    }
+
+    /** Let the user pick images. False where no app can do that. */
+    final boolean pick(boolean several) {
+        Intent intent = new Intent(Intent.ACTION_GET_CONTENT).setType("image/*").addCategory(Intent.CATEGORY_OPENABLE);
+        intent.putExtra(Intent.EXTRA_ALLOW_MULTIPLE, several);
+        try {
+            activity.startActivityForResult(intent, PICKED);
+            return true;
+        } catch (ActivityNotFoundException none) {
+            return false;
+        }
+    }
+
+    /** What was picked. */
+    static List<Uri> uris(Intent data) {
+        List<Uri> uris = new ArrayList<>();
+        ClipData clip = data.getClipData();
+        for (int place = 0; clip != null && place < clip.getItemCount(); place++) {
+            uris.add(clip.getItemAt(place).getUri());
+        }
+        if (uris.isEmpty() && data.getData() != null) {
+            uris.add(data.getData());
+        }
+        return uris;
+    }
+}

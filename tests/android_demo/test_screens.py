@@ -1,0 +1,75 @@
+"""The app's screens without their look, on a JVM: states, errors, requests over adb; and the whole app on real models."""
+
+import json
+
+import numpy as np
+import pytest
+from ci import models, tools
+from PIL import Image
+from probe import SUPPORTED, compiled, with_engines
+from program import run
+
+from falcon_edge.data.formats import SAMPLE, open_dataset
+from runtime_bench.results import load
+from runtime_bench.runtimes import onnxruntime
+
+pytestmark = pytest.mark.xdist_group("java")
+SOURCES = tools.APP_FOLDER / "app/src"
+SCREENS = SOURCES / "main/java/org/falconedge/demo/screens"
+REAL = "RealModelsTest"
+IMAGES = 60
+
+
+def screens(folder, core):
+    """The screens and their tests, compiled for a JVM: nothing of Android is there to be compiled against."""
+    classes = tools.javac(sorted(SCREENS.glob("*.java")), folder / "screens", classpath=[core], jvm=True)
+    path = [core, classes, *tools.junit_jars()]
+    return [classes, tools.javac(tools.sources("app", kind="test"), folder / "screen-tests", classpath=path, jvm=True)]
+
+
+def junit(names, classpath, *options):
+    strings = f"-Dfalconedge.strings={SOURCES / 'main/res/values/strings.xml'}"
+    classes = [f"org.falconedge.demo.screens.{name}" for name in names]
+    path = [*classpath, *tools.junit_jars()]
+    return tools.java("org.junit.runner.JUnitCore", *classes, classpath=path, options=[strings, "-Xmx256m", *options])
+
+
+def test_the_screens(tmp_path):
+    core = compiled(tmp_path)[0]
+    names = [path.stem for path in tools.sources("app", kind="test") if path.stem.endswith("Test") and path.stem != REAL]
+    assert len(names) > 8
+    assert "OK (" in junit(names, [core, *screens(tmp_path, core)])
+
+
+@pytest.mark.skipif(not SUPPORTED, reason="ONNX Runtime's JNI library is run for x86_64 alone")
+def test_the_whole_app_on_real_models(tmp_path, monkeypatch):
+    classpath, options = with_engines(tmp_path)
+    (tmp_path / "app/src/main").mkdir(parents=True)
+    bundles = models.demo_bundles()
+    done = run(f"embed {' '.join(map(str, bundles))} .", tmp_path)
+    assert done.code == 0, done
+    (tmp_path / "app/src/main/assets/models").rename(tmp_path / "models")
+    test = open_dataset(SAMPLE).test
+    expected, session = {}, onnxruntime.Session()
+    session.load(str(bundles[0] / "exports/model.fp32.onnx"), 1, False)
+    document = json.loads((bundles[0] / "manifest.json").read_text())
+    mean, std = (np.float32(document["input"][name]) for name in ("mean", "std"))
+    for number in range(IMAGES):
+        image, label = np.asarray(test.images[number]), document["labels"][int(test.labels[number])]
+        name = f"{label.replace('/', '_')}/{number:03}.png"
+        path = tmp_path / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.reshape(image.shape[:2])).save(path)
+        values = (image.reshape(1, 1, *image.shape[:2]).astype("float32") / np.float32(255) - mean) / std
+        expected[name] = int(session.run(values)[0].argmax())
+    natives = next(option.partition("=")[2] for option in options if option.startswith("-Donnxruntime"))
+    monkeypatch.setenv("LD_LIBRARY_PATH", natives)
+    path = [*classpath, *screens(tmp_path, classpath[0])]  # the real engines come before those of the tests
+    assert "OK (3 tests)" in junit([REAL], path, *options, f"-Dfalconedge.real={tmp_path}")
+    answers = json.loads((tmp_path / "exports/accuracy.json").read_text())
+    assert dict(zip(answers["images"], answers["classes"], strict=True)) == expected
+    assert (tmp_path / "exports/accuracy.bin").read_bytes() == bytes(answers["classes"])
+    found = [load(path) for path in sorted((tmp_path / "results").glob("*.json"))]
+    assert [results.options["mode"] for results in found] == ["back-to-back", "paced"]
+    assert found[1].entries[0].paced.summary.count == 20
+    assert run(f"compare {next((tmp_path / 'exports').glob('2*.json'))}", tmp_path).code == 0
