@@ -34,6 +34,8 @@ final class BenchmarkPage extends Page implements Screen.View<BenchmarkScreen.St
         Choices.listen(mode, place -> screen.mode(BenchmarkScreen.Mode.values()[place]));
         Switch cool = find(R.id.wait_until_cool);
         cool.setOnCheckedChangeListener((button, checked) -> screen.waitUntilCool(checked));
+        typed(R.id.runs, screen::runs);
+        typed(R.id.minutes, screen::minutes);
         onClick(R.id.run, screen::run);
         onClick(R.id.cancel, screen::cancel);
         onClick(R.id.export, screen::export);
@@ -48,8 +50,6 @@ final class BenchmarkPage extends Page implements Screen.View<BenchmarkScreen.St
     @Override
     void start() {
         screen.attach(this);
-        typed(R.id.runs, screen::runs);
-        typed(R.id.minutes, screen::minutes);
     }
 
     @Override

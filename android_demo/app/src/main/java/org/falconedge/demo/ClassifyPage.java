@@ -122,7 +122,9 @@ final class ClassifyPage extends Page implements Screen.View<ClassifyScreen.Stat
         show(text(R.id.notice), state.notice);
         show(text(R.id.speedup), state.speedup);
         show(text(R.id.self_test), state.selfTest);
-        picture(state.picture);
+        if (!state.camera) {
+            picture(state.picture);
+        }
         answers(state.answers);
     }
 

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.falconedge.core.Engine;
 import org.falconedge.core.Image;
 import org.falconedge.core.Json;
 import org.falconedge.core.Message;
@@ -63,6 +64,7 @@ public final class AccuracyScreen extends Screen<AccuracyScreen.State> {
     private static final int MOST_NAMES = 3;
 
     private final OpenEngines engines;
+    private final Tried tried;
     private final Device device;
     private final File cache;
     private final File exports;
@@ -70,9 +72,17 @@ public final class AccuracyScreen extends Screen<AccuracyScreen.State> {
 
     /** `cache` is for files of a moment, `exports` for what others take; null: there is no such place. */
     AccuracyScreen(
-            Stage stage, Texts texts, Settings settings, OpenEngines engines, Device device, File cache, File exports) {
+            Stage stage,
+            Texts texts,
+            Settings settings,
+            OpenEngines engines,
+            Tried tried,
+            Device device,
+            File cache,
+            File exports) {
         super(new State(new Selection("accuracy", device.cores(), settings)), stage, texts);
         this.engines = engines;
+        this.tried = tried;
         this.device = device;
         this.cache = cache;
         this.exports = exports;
@@ -148,6 +158,10 @@ public final class AccuracyScreen extends Screen<AccuracyScreen.State> {
         }
         boolean values = choice.manifest.outputs.get(0).kind.equals("values");
         String reduction = values ? "none" : "classes";
+        String test;
+        try (Engine engine = choice.open()) {
+            test = tried.first(choice, engine);
+        }
         load(choice, worker);
         Tally tally = new Tally(choice.manifest);
         List<String> unread = new ArrayList<>();
@@ -173,7 +187,11 @@ public final class AccuracyScreen extends Screen<AccuracyScreen.State> {
         if (tally.images() == 0) {
             throw new Message(texts.of(Text.NO_IMAGE_READ, named(unread)));
         }
-        return kept(choice, reduction, tally, outputs, unread);
+        Runnable kept = kept(choice, reduction, tally, outputs, unread);
+        return () -> {
+            kept.run();
+            state.notice = test == null ? state.notice : test + "\n" + state.notice;
+        };
     }
 
     private void load(Choice choice, Worker worker) throws Message, IOException {

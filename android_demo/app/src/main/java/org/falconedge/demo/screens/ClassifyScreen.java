@@ -53,6 +53,8 @@ public final class ClassifyScreen extends Screen<ClassifyScreen.State> {
     private final Tried tried;
     private boolean capturing;
     private boolean again;
+    private boolean isOffered;
+    private Picture early;
 
     ClassifyScreen(Stage stage, Texts texts, Settings settings, OpenEngines engines, Tried tried, int cores) {
         super(
@@ -71,7 +73,12 @@ public final class ClassifyScreen extends Screen<ClassifyScreen.State> {
         state.first.offer(shelf, 0);
         state.second.offer(shelf, 1);
         state.notice = notice.isEmpty() && state.picture == null ? texts.of(Text.PICK_SOMETHING) : notice;
+        isOffered = true;
         changed();
+        if (early != null) {
+            work(early);
+            early = null;
+        }
     }
 
     public void chooseModel(boolean second, int place) {
@@ -98,7 +105,11 @@ public final class ClassifyScreen extends Screen<ClassifyScreen.State> {
     /** Classify an image, in place of the one before. */
     public void show(Picture picture) {
         camera(false);
-        work(picture);
+        if (isOffered) {
+            work(picture);
+        } else {
+            early = picture; // Android has started the app anew to bring what was picked
+        }
     }
 
     /** The camera is wanted, or no longer. */

@@ -46,7 +46,7 @@ public final class Demo {
         classify = new ClassifyScreen(stage, texts, settings, engines, tried, device.cores());
         selfTest = new SelfTestScreen(stage, texts, tried);
         benchmark = new BenchmarkScreen(stage, texts, settings, engines, device, results, exports);
-        accuracy = new AccuracyScreen(stage, texts, settings, engines, device, cache, exports);
+        accuracy = new AccuracyScreen(stage, texts, settings, engines, tried, device, cache, exports);
     }
 
     /** Read the models, if they have not been read. */
@@ -63,7 +63,7 @@ public final class Demo {
                 stage.show(() -> offer(shelf, notice));
             } catch (Message | RuntimeException | OutOfMemoryError | StackOverflowError error) {
                 String line = texts.of(Text.MODELS_BROKEN, Problems.text(error, texts));
-                stage.show(() -> broken(line));
+                stage.show(() -> offer(Shelf.NONE, line));
             }
         });
     }
@@ -73,13 +73,6 @@ public final class Demo {
         selfTest.offer(shelf, notice);
         benchmark.offer(shelf, notice);
         accuracy.offer(shelf, notice);
-    }
-
-    private void broken(String line) {
-        for (Screen<?> screen : new Screen<?>[] {classify, selfTest, benchmark, accuracy}) {
-            screen.failed(line);
-            screen.changed();
-        }
     }
 
     /** The tab that is open: the one of the last time. */

@@ -11,6 +11,7 @@ public final class Selection {
     private final int cores;
     private final Settings settings;
     private List<Shelf.Entry> entries = Collections.emptyList();
+    private boolean isOffered;
     private int model;
     private int runtime;
     private int threads;
@@ -24,6 +25,7 @@ public final class Selection {
 
     /** Choose from these from now on: what is remembered, or else the model at this place. */
     void offer(Shelf shelf, int place) {
+        isOffered = true;
         entries = shelf.entries;
         model = Math.max(0, index(models(), settings.get(name + ".model"), Math.min(place, entries.size() - 1)));
         runtime = index(runtimes(), settings.get(name + ".runtime"), 0);
@@ -120,7 +122,7 @@ public final class Selection {
     /** What is chosen. Throws Message where nothing can be. */
     Choice choice(Texts texts) throws Message {
         if (entries.isEmpty()) {
-            throw new Message(texts.of(Text.NO_MODELS));
+            throw new Message(texts.of(isOffered ? Text.NO_MODELS : Text.READING_MODELS));
         }
         Shelf.Entry entry = entries.get(model);
         Shelf.Way way = entry.ways.get(runtime);

@@ -47,6 +47,9 @@ final class Shelf {
         }
     }
 
+    /** Without any. */
+    static final Shelf NONE = new Shelf(Collections.emptyList(), Collections.emptyList());
+
     private static final String WITH_GPU = "litert";
 
     /** In the order in which they were embedded. */

@@ -36,13 +36,22 @@ public class ClassifyScreenTest extends Phones {
         Demo demo = closed();
         assertEquals("Reading the models", demo.classify.state.notice);
         demo.start();
-        demo.classify.show(() -> COAT);
-        assertTrue(demo.classify.state.notice.startsWith("There is no model in this app"));
-        assertFalse(demo.classify.state.busy);
+        assertEquals("Reading the models", demo.classify.state.notice);
         hand.all();
         assertEquals("Pick an image, or use the camera", demo.classify.state.notice);
         demo.start(); // once more, as when the device is turned
         assertTrue(hand.works.isEmpty());
+    }
+
+    /** The app was ended while the user was in the gallery: Android starts it anew with what was picked. */
+    @Test
+    public void anImageThatComesBeforeTheModelsWaits() {
+        Demo demo = closed();
+        demo.start();
+        demo.classify.show(() -> COAT);
+        assertFalse(demo.classify.state.busy);
+        hand.all();
+        assertEquals("coat", demo.classify.state.answers.get(0).lines.get(0).label);
     }
 
     @Test

@@ -31,7 +31,7 @@ public class SelectionTest extends Phones {
             selection.choice(texts);
             fail();
         } catch (Message expected) {
-            assertTrue(expected.getMessage().startsWith("There is no model in this app"));
+            assertEquals("Reading the models", expected.getMessage());
         }
         embedded = new Embedded().add("standard", "standard", Embedded.network("classes", 0));
         assertEquals(1, selection(4, 9).model());
