@@ -1,0 +1,127 @@
+"""A graph as it is read: what it stores, who reads what, and everything for which it is refused as a whole."""
+
+from collections import defaultdict
+from functools import cached_property
+
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+from torch import Tensor
+
+from falcon_edge.errors import BadInput
+from falcon_edge.models.graphs.stored import constant_of, kind_name, tensor_of
+
+OPSET = 17  # what ONNX changed before it is not known here
+ONNX = frozenset(("", "ai.onnx"))
+
+
+class Graph:
+    """A model whose nodes have one form, that of opset 17 or later, of one float32 input.
+
+    Raises BadInput, when it is made, for any other, and for one whose names or constants are wrong.
+    """
+
+    def __init__(self, model: ModelProto, source: str):
+        self.source = source
+        self.nodes: list[NodeProto] = []
+        self._stored: dict[str, TensorProto | NodeProto] = {each.name: each for each in model.graph.initializer}
+        self._decoded: dict[str, Tensor] = {}
+        self._refuse_forms(model)
+        for node in model.graph.node:
+            if not node.output or not node.output[0]:
+                raise self.refused(f"{title(node)} gives nothing")
+            if node.op_type == "Constant" and node.domain in ONNX:
+                self._stored[node.output[0]] = node
+            else:
+                self.nodes.append(node)
+        self.input = self._only_input(model)
+        self.outputs = tuple(value.name for value in model.graph.output)
+        self._refuse_names()
+
+    def refused(self, what: str) -> BadInput:
+        """The error that says what of this file cannot be read."""
+        return BadInput(f"{self.source}: {what}")
+
+    def is_stored(self, name: str) -> bool:
+        """Whether a value is a constant."""
+        return name in self._stored
+
+    def constant(self, name: str) -> Tensor:
+        """A stored value, the same tensor at every call."""
+        if name not in self._decoded:
+            stored = self._stored[name]
+            try:
+                self._decoded[name] = tensor_of(stored) if isinstance(stored, TensorProto) else constant_of(stored)
+            except ValueError as error:
+                raise self.refused(f"its constant {name} {error}") from error
+        return self._decoded[name]
+
+    def forget(self, name: str) -> None:
+        """Keep a decoded constant no longer: a layer has it."""
+        self._decoded.pop(name, None)
+
+    @cached_property
+    def readers(self) -> dict[str, list[NodeProto]]:
+        """The nodes that read each value."""
+        found: dict[str, list[NodeProto]] = defaultdict(list)
+        for node in self.nodes:
+            for name in dict.fromkeys(node.input):
+                found[name].append(node)
+        return found
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """The shape of the input; a free batch is 1. Raises BadInput where another axis is free or empty."""
+        shape = self.input.type.tensor_type.shape
+        sizes = []
+        for axis, dimension in enumerate(shape.dim):
+            size = dimension.dim_value if dimension.HasField("dim_value") else 0 if axis else 1
+            if size < 1:
+                raise self.refused(f"its input {self.input.name} has no size in dimension {axis}; fix it")
+            sizes.append(size)
+        if not sizes:
+            raise self.refused(f"its input {self.input.name} has no axes; an image is expected")
+        return tuple(sizes)
+
+    def _refuse_forms(self, model: ModelProto) -> None:
+        opset = max((entry.version for entry in model.opset_import if entry.domain in ONNX), default=0)
+        if opset < OPSET:
+            raise self.refused(f"is of opset {opset}; bring it to opset {OPSET} first, whose operators are known here")
+        if model.graph.sparse_initializer:
+            raise self.refused("stores sparse tensors; save them as dense ones")
+        for stored in model.graph.initializer:  # before anything is decoded
+            if stored.data_location == TensorProto.EXTERNAL or stored.external_data:
+                raise self.refused(f"keeps its constant {stored.name} in another file; save the model as one file")
+
+    def _only_input(self, model: ModelProto) -> ValueInfoProto:
+        inputs = [value for value in model.graph.input if value.name not in self._stored]
+        if len(inputs) != 1:
+            names = f" ({', '.join(value.name for value in inputs)})" if inputs else ""
+            raise self.refused(f"has {len(inputs)} inputs{names}; one image is expected")
+        kind = inputs[0].type.tensor_type.elem_type
+        if not inputs[0].type.HasField("tensor_type") or kind != TensorProto.FLOAT:
+            given = kind_name(kind) if inputs[0].type.HasField("tensor_type") else "no tensor"
+            raise self.refused(f"its input {inputs[0].name} is {given}; float32 is expected")
+        return inputs[0]
+
+    def _refuse_names(self) -> None:
+        """Raise BadInput for a value that is read before anything gives it, or given twice."""
+        known = {self.input.name, *self._stored}
+        for node in self.nodes:
+            for name in node.input:
+                if name and name not in known:
+                    raise self.refused(
+                        f"{title(node)} reads {name}, which is neither stored nor given by a node before it"
+                    )
+            for name in filter(None, node.output):
+                if name in known:
+                    raise self.refused(f"{title(node)} gives {name}, which there is already")
+                known.add(name)
+        if not self.outputs:
+            raise self.refused("has no outputs")
+        for name in self.outputs:
+            if name not in known:
+                raise self.refused(f"its output {name} is given by no node")
+
+
+def title(node: NodeProto) -> str:
+    """A node in words: its name, or that of what it gives, and its operator."""
+    return f"{node.name or next(iter(node.output), '')} ({node.op_type})"

@@ -1,0 +1,41 @@
+"""One file per family of operators; importing this package registers them all."""
+
+from falcon_edge.models.graphs.operators import (
+    activation,
+    broadcast,
+    choose,
+    convolution,
+    join,
+    linear,
+    normalization,
+    pad,
+    pool,
+    reduce,
+    repeat,
+    resize,
+    slice,
+    softmax,
+    transposed_convolution,
+    unary,
+    view,
+)
+
+__all__ = [
+    "activation",
+    "broadcast",
+    "choose",
+    "convolution",
+    "join",
+    "linear",
+    "normalization",
+    "pad",
+    "pool",
+    "reduce",
+    "repeat",
+    "resize",
+    "slice",
+    "softmax",
+    "transposed_convolution",
+    "unary",
+    "view",
+]

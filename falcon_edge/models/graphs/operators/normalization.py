@@ -1,0 +1,85 @@
+"""Normalisation by stored statistics, and by those of the image itself."""
+
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from falcon_edge.models.graphs.node import Call, Node, NoLayer, makes
+
+BATCH = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
+INSTANCE = {3: nn.InstanceNorm1d, 4: nn.InstanceNorm2d, 5: nn.InstanceNorm3d}
+USUAL = 0.9  # of old statistics
+
+
+@makes("BatchNormalization")
+def batch_normalization(node: Node) -> Call:
+    """nn.BatchNorm2d, or that of another rank, with the file's statistics; training goes on from these."""
+    if node.given.get("training_mode", 0):
+        raise NoLayer("statistics of the batch")
+    if node.rank() not in BATCH:
+        raise NoLayer(f"a value of {node.rank()} dimensions")
+    scale, shift, mean, variance = (node.constant(index) for index in range(1, 5))
+    # ONNX gives the share of the old statistics, torch that of the new ones; in inference a file may say anything.
+    old = node.given.get("momentum", USUAL)
+    momentum = round(1 - (old if 0 < old < 1 else USUAL), 6)
+    layer = BATCH[node.rank()](scale.shape[0], node.given.get("epsilon", 1e-5), momentum)
+    return node.layer(
+        layer,
+        weight=scale,
+        bias=shift,
+        running_mean=mean,
+        running_var=variance,
+        num_batches_tracked=torch.zeros((), dtype=torch.int64, device="cpu"),
+    )
+
+
+@makes("LayerNormalization")
+def layer_normalization(node: Node) -> Call:
+    """nn.LayerNorm over the last axes."""
+    axis = node.axis(-1)
+    node.across(range(axis, node.rank()))
+    shape = node.sizes()[axis:]
+    scale, shift = node.constant(1), node.optional(2)
+    layer = nn.LayerNorm(shape, node.given.get("epsilon", 1e-5), bias=shift is not None)
+    return node.layer(layer, weight=_over(scale, shape), bias=None if shift is None else _over(shift, shape))
+
+
+@makes("InstanceNormalization")
+def instance_normalization(node: Node) -> Call:
+    """nn.InstanceNorm2d, or that of another rank: over the pixels of every channel. GroupNorm is exported as this,
+    between two Reshapes, with scales of 1, which are no weights then."""
+    epsilon = node.given.get("epsilon", 1e-5)
+    if node.rank() not in INSTANCE or prod(node.sizes()[2:]) == 1:  # torch refuses a single pixel
+        return node.function_of_all(normalised, epsilon=epsilon)
+    scale, shift = node.constant(1), node.constant(2)
+    kind = INSTANCE[node.rank()]
+    if (scale == 1).all() and (shift == 0).all():
+        return node.layer(kind(scale.shape[0], epsilon))
+    return node.layer(kind(scale.shape[0], epsilon, affine=True), weight=scale, bias=shift)
+
+
+@makes("LRN")
+def local_response_normalization(node: Node) -> Call:
+    """nn.LocalResponseNorm over channels, as many on either side."""
+    given = node.given
+    if given["size"] % 2 == 0:
+        raise NoLayer("an even size")
+    return node.layer(
+        nn.LocalResponseNorm(given["size"], given.get("alpha", 1e-4), given.get("beta", 0.75), given.get("bias", 1.0))
+    )
+
+
+def normalised(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> Tensor:
+    """(x - mean) / sqrt(variance + epsilon) scale + shift over the pixels of every channel of (N, C, ...)."""
+    pixels = tuple(range(2, x.ndim))
+    centred = x - x.mean(pixels, keepdim=True) if pixels else x - x
+    variance = centred.square().mean(pixels, keepdim=True) if pixels else centred
+    per_channel = (-1, *(1 for _ in pixels))
+    return centred / (variance + epsilon).sqrt() * scale.reshape(per_channel) + shift.reshape(per_channel)
+
+
+def _over(value: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A scale or shift as the weight of a layer over axes of this shape."""
+    value = value.reshape(value.shape[value.ndim - len(shape) :]) if value.ndim > len(shape) else value
+    return value.expand(shape).contiguous()
