@@ -5,13 +5,23 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutations import of_bytes, of_json
 from PIL import Image, ImageOps
 from probe import ROOT, JavaMessage, Probe, compiled, dexed, junit, received, sent
 
-from falcon_edge.preprocessing import InputSpec, input_spec_for, normalise, to_pixels
+from falcon_edge.preprocessing import (
+    Channels,
+    Crop,
+    InputSpec,
+    Pad,
+    Resize,
+    ResizeShorter,
+    _apply,
+    input_spec_for,
+    normalise,
+)
 from runtime_bench import worker
 from runtime_bench.outputs import Meaning, as_meant
 
@@ -49,32 +59,41 @@ def drawn(shape, seed, dtype=np.uint8):
     return np.where(numbers.random(shape) < 0.2, edges, numbers.integers(limits.min, limits.max, shape, dtype, True))
 
 
-@st.composite
-def specifications(draw):
-    """Images with steps that may lead to an input, and the input."""
-    sizes = st.integers(1, 60)
-    channels, height, width = draw(st.sampled_from([1, 3])), draw(sizes), draw(sizes)
-    steps = draw(st.lists(st.one_of(
-        st.builds(lambda to: {"op": "channels", "to": to}, st.sampled_from([1, 3])),
-        st.builds(lambda ends, value: dict(zip(("left", "top", "right", "bottom"), ends), op="pad", value=value),
-                  st.tuples(*[st.integers(0, 9)] * 4), st.integers(0, 255)),
-        st.builds(lambda height, width: {"op": "resize", "height": height, "width": width}, sizes, sizes),
-        st.builds(lambda size: {"op": "resize_shorter", "size": size}, st.integers(1, 40)),
-        st.builds(lambda height, width: {"op": "crop", "height": height, "width": width}, sizes, sizes),
-    ), max_size=4))  # fmt: skip
-    image = drawn((height, width, channels), draw(st.integers(0, 999)))
-    try:
-        shape = [channels, height, width]
-        for step in steps:  # what they lead to
-            one = InputSpec(shape=(1, 1, 1), mean=(0,), std=(1,), steps=[step])
-            from falcon_edge.preprocessing import _apply
+SIZES = st.integers(1, 60)
+STEPS = st.one_of(
+    st.builds(Channels, to=st.sampled_from([1, 3])),
+    st.builds(Pad, **dict.fromkeys(("left", "top", "right", "bottom"), st.integers(0, 9)), value=st.integers(0, 255)),
+    st.builds(Resize, height=SIZES, width=SIZES),
+    st.builds(ResizeShorter, size=st.integers(1, 40)),
+    st.builds(Crop, height=SIZES, width=SIZES),
+)
 
-            found = _apply(np.zeros((shape[1], shape[2], shape[0]), np.uint8), one.steps[0])
-            shape = [found.shape[2], *found.shape[:2]]
-    except ValueError:
-        shape = [channels, height, width]
+
+def stepped(image, steps):
+    """An image after steps, resized along one direction at a time.
+
+    Both at once, Pillow 13 goes along the height first for some images that are higher than wide: not as specified.
+    """
+    for step in steps:
+        if isinstance(step, ResizeShorter):
+            height, width = image.shape[:2]
+            shorter = min(height, width)
+            step = Resize(height=step.size * height // shorter, width=step.size * width // shorter)
+        if isinstance(step, Resize):
+            image = _apply(image, Resize(height=image.shape[0], width=step.width))
+        image = _apply(image, step)
+    return image
+
+
+@st.composite
+def cases(draw):
+    """An image, the steps of an input, and what they make of it; now and then the input is of another size."""
+    image = drawn((draw(SIZES), draw(SIZES), draw(st.sampled_from([1, 3]))), draw(st.integers(0, 999)))
+    steps = draw(st.lists(STEPS, max_size=4))
+    pixels = stepped(image, steps)
+    shape = (pixels.shape[2], pixels.shape[0] + draw(st.sampled_from([0] * 9 + [1])), pixels.shape[1])
     numbers = st.lists(st.floats(0.05, 1), min_size=shape[0], max_size=shape[0])
-    return image, {"shape": shape, "mean": draw(numbers), "std": draw(numbers), "steps": steps}
+    return image, InputSpec(shape=shape, mean=draw(numbers), std=draw(numbers), steps=steps), pixels
 
 
 def test_the_tests_in_java_pass(classpath):
@@ -82,15 +101,13 @@ def test_the_tests_in_java_pass(classpath):
     assert "OK (" in said
 
 
-@given(specifications())
-def test_images_are_prepared_bit_for_bit(java, drawn_specification):
-    image, document = drawn_specification
-    spec = InputSpec.model_validate(document)
-    fields = {"shape": image.shape, "pixels": sent(image), "spec": document}
-    try:
-        pixels = to_pixels(image, spec)
-    except ValueError:
-        with pytest.raises(JavaMessage):
+@settings(max_examples=300)
+@given(cases())
+def test_images_are_prepared_bit_for_bit(java, case):
+    image, spec, pixels = case
+    fields = {"shape": image.shape, "pixels": sent(image), "spec": spec.model_dump(mode="json")}
+    if pixels.shape[0] != spec.shape[1]:
+        with pytest.raises(JavaMessage, match="comes out of the model's steps as"):
             java.ask("prepared", **fields)
         return
     found = java.ask("prepared", **fields)
@@ -101,12 +118,10 @@ def test_images_are_prepared_bit_for_bit(java, drawn_specification):
 
 @pytest.mark.parametrize(("size", "to"), [((1200, 900), (224, 224)), ((37, 3001), (300, 299)), ((8, 8), (511, 3))])
 def test_large_images_are_resized_bit_for_bit(java, size, to):
-    image = drawn((*size, 3), 1)
-    spec = InputSpec(
-        shape=(3, *to), mean=(0, 0, 0), std=(1, 1, 1), steps=({"op": "resize", "height": to[0], "width": to[1]},)
-    )
+    image, step = drawn((*size, 3), 1), Resize(height=to[0], width=to[1])
+    spec = InputSpec(shape=(3, *to), mean=(0, 0, 0), std=(1, 1, 1), steps=(step,))
     found = java.ask("prepared", shape=image.shape, pixels=sent(image), spec=spec.model_dump(mode="json"))
-    np.testing.assert_array_equal(received(found["pixels"], np.uint8).reshape(*to, 3), to_pixels(image, spec))
+    np.testing.assert_array_equal(received(found["pixels"], np.uint8).reshape(*to, 3), stepped(image, [step]))
 
 
 @pytest.mark.parametrize("input_shape", [(1, 28, 28), (3, 32, 48), (3, 224, 192)])
@@ -116,7 +131,7 @@ def test_a_photo_gets_the_steps_of_a_data_set_of_any_size(java, input_shape, cha
     document = {"shape": input_shape, "mean": means, "std": means, "steps": []}
     spec = input_spec_for(None, channels, input_shape, means, means)
     found = java.ask("prepared", shape=image.shape, pixels=sent(image), spec=document, fitting=True)
-    assert received(found["pixels"], np.uint8).tobytes() == to_pixels(image, spec).tobytes()
+    assert received(found["pixels"], np.uint8).tobytes() == stepped(image, spec.steps).tobytes()
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3]), st.integers(1, 8))
@@ -129,10 +144,12 @@ def test_images_are_turned_as_pillow_turns_them(java, height, width, channels, o
     np.testing.assert_array_equal(received(found["pixels"], np.uint8), expected)
 
 
+@settings(max_examples=200)
 @given(st.sampled_from(["int8", "uint8"]), st.floats(1e-6, 10), st.integers(-128, 127), st.integers(0, 999))
 def test_numbers_are_quantized_as_the_worker_does(java, dtype, scale, zero_point, seed):
     zero_point += 128 if dtype == "uint8" else 0
-    values = np.concatenate([drawn(100, seed, "float32"), (np.arange(-300, 300) / 2).astype("float32") * np.float32(scale)])
+    ties = (np.arange(-300, 300) / 2).astype("float32") * np.float32(scale)
+    values = np.concatenate([drawn(100, seed, "float32"), ties])
     limits = np.iinfo(dtype)
     expected = np.clip(np.rint(values / np.float32(scale)) + zero_point, limits.min, limits.max).astype(dtype)
     found = java.ask("quantized", values=sent(values), scale=scale, zero_point=zero_point, dtype=dtype)
@@ -176,9 +193,7 @@ def test_outputs_are_reduced_as_the_worker_does(java, dtype, shape, layout, redu
     values = np.asarray(drawn(shape, seed, dtype))
     with np.errstate(over="ignore"):
         expected = b"".join(each.tobytes() for each in worker.reduced([values], reduction, layout))
-    found = java.ask(
-        "reduced", values=sent(values), dtype=dtype, shape=shape, layout=layout, reduction=reduction
-    )
+    found = java.ask("reduced", values=sent(values), dtype=dtype, shape=shape, layout=layout, reduction=reduction)
     assert received(found, np.uint8).tobytes() == expected
 
 
@@ -212,15 +227,16 @@ def test_the_highest_come_first_and_of_equal_ones_the_first(java, scores, k):
     np.testing.assert_allclose(shares, exponentials / exponentials.sum(), rtol=1e-6)
 
 
-values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False),
-              st.text(st.characters(codec="utf-8"))),
-    lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(st.characters(codec="utf-8")), inner)),
+TEXTS = st.text(st.characters(codec="utf-8"))
+NUMBERS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False))
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(TEXTS, inner)),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
-@given(values, st.booleans())
+@given(VALUES, st.booleans())
 def test_json_is_read_and_written_as_in_python(java, value, ascii_only):
     text = json.dumps(value, ensure_ascii=ascii_only, indent=1)
     assert json.loads(java.ask("json", text=text)) == value
@@ -234,39 +250,43 @@ def test_what_python_refuses_java_refuses(java, text):
         with pytest.raises(JavaMessage):
             java.ask("json", text=text)
         return
-    try:
+    said = refusal(java, "json", text=text)
+    if said is None:
         assert json.loads(java.ask("json", text=text)) == expected
+    else:
+        assert "number" in said  # of more than 63 bits, or 1e999
+
+
+def refusal(java, question, **fields):
+    """What Java tells its user instead of an answer, on one line; None where it answers."""
+    try:
+        java.ask(question, **fields)
     except JavaMessage as error:
-        assert "number" in str(error)  # of more than 63 bits, or 1e999
+        said = str(error)
+    else:
+        return None
+    assert "\n" not in said
+    assert len(said) < 500
+    return said
 
 
 def test_mutations_of_a_manifest_are_read_or_are_messages(java):
-    refused, source = 0, random.Random(0)
+    source, found = random.Random(0), []
     for number in range(400):
         data = of_json(MANIFEST, source) if number % 2 else of_bytes([MANIFEST.encode()], source)
-        try:
-            java.ask("manifest", text=sent(np.frombuffer(data, np.uint8)))
-        except JavaMessage as error:
-            refused += 1
-            assert "\n" not in str(error)
-            assert len(str(error)) < 500
-    assert refused > 150
+        found.append(refusal(java, "manifest", text=sent(np.frombuffer(data, np.uint8))))
+    assert sum(each is not None for each in found) > 150
 
 
 def test_mutations_of_what_is_embedded_are_read_or_are_messages(java, tmp_path):
-    refused, source = 0, random.Random(1)
-    folder = tmp_path / "falcon"
-    (folder / "exports").mkdir(parents=True)
-    (folder / "manifest.json").write_text(MANIFEST)
+    source, found = random.Random(1), []
+    (tmp_path / "falcon/exports").mkdir(parents=True)
+    (tmp_path / "falcon/manifest.json").write_text(MANIFEST)
     for number in range(250):
         data = of_json(INDEX, source) if number % 2 else of_bytes([INDEX.encode()], source)
         (tmp_path / "index.json").write_bytes(data)
-        try:
-            java.ask("models", folder=str(tmp_path))
-        except JavaMessage as error:
-            refused += 1
-            assert "\n" not in str(error)
-    assert refused > 200
+        found.append(refusal(java, "models", folder=str(tmp_path)))
+    assert sum(each is not None for each in found) > 200
 
 
 def test_the_memory_is_enough_for_whatever_a_file_claims(classpath, tmp_path):
@@ -279,11 +299,10 @@ def test_the_memory_is_enough_for_whatever_a_file_claims(classpath, tmp_path):
     (tmp_path / "falcon/manifest.json").write_text(MANIFEST)
     with pytest.raises(JavaMessage, match="larger than any manifest"):
         probe.ask("models", folder=str(tmp_path))
-    document = {"shape": [1, 1, 1], "mean": [0], "std": [1], "steps": [{"op": "resize", "height": 32768, "width": 32768}]}
+    step = {"op": "resize", "height": 32768, "width": 32768}
+    document = {"shape": [1, 1, 1], "mean": [0], "std": [1], "steps": [step]}
     with pytest.raises(JavaMessage, match="too large"):
         probe.ask("prepared", shape=[1, 1, 1], pixels="AA==", spec=document)
-    header = b"\x93NUMPY\x01\x00\x76\x00" + b"{'descr': '|u1', 'fortran_order': False, 'shape': (9, 9999, 9999, 3), }"
-    (tmp_path / "images.npy").write_bytes(header.ljust(127) + b"\n")
-    answer = probe.work("evaluate", pixels=str(tmp_path / "images.npy"), mean=[0], std=[1], start=0, stop=1, outputs="x")
-    assert answer["error"] == "no file is loaded"
+    with pytest.raises(JavaMessage, match="more than 100 lists"):
+        probe.ask("json", text="[" * 100_000)
     probe.close()

@@ -1,7 +1,8 @@
 """The other end of the bridge (tests/support/java/litert): an interpreter for one model, over stdin and stdout.
 
-Big-endian, as Java's streams are. It is told the threads and the model; it answers with a text, which is empty where all
-is well, and the inputs and outputs. Then for each input it answers with such a text and all outputs. It ends with its input.
+Big-endian, as Java's streams are. It is told the threads and the model; it answers with a text, which is empty where
+all is well, and the inputs and outputs. Then for each input it answers with such a text and all outputs. It ends with
+its input.
 """
 
 import struct

@@ -1,7 +1,8 @@
 """The app's Java, asked by tests in Python: Probe.java of android_demo/core, in a JVM of this machine.
 
-`core` is compiled for the JVM, or translated to dex and back, so that what phones run answers. `engines` are there with the
-runtimes' own classes: ONNX Runtime's from its AAR, with its JNI library for x86_64; LiteRT's are a bridge to Python's.
+The core is compiled for the JVM, or translated to dex and back, so that what phones run answers. The engines are there
+with the runtimes' own classes: ONNX Runtime's from its AAR, with its JNI library for x86_64; LiteRT's are a bridge to
+Python's.
 """
 
 import base64

@@ -3,6 +3,7 @@ package org.falconedge.core;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -12,7 +13,7 @@ final class Fields {
     private final Map<?, ?> fields;
     private final String place;
 
-    /** place: where the object is, for messages, as in "manifest.json: input". */
+    /** place: where the object is, for messages: a file, or as in "manifest.json: input". */
     Fields(Object value, String place) throws Message {
         if (!(value instanceof Map)) {
             throw new Message(place + ": an object was expected");
@@ -21,9 +22,9 @@ final class Fields {
         this.place = place;
     }
 
-    /** Names and values, whose kinds are open. */
+    /** The names of its fields. */
     Set<String> names() {
-        Set<String> names = new java.util.LinkedHashSet<>();
+        Set<String> names = new LinkedHashSet<>();
         for (Object name : fields.keySet()) {
             names.add(String.valueOf(name));
         }
@@ -84,7 +85,7 @@ final class Fields {
     }
 
     Fields object(String name) throws Message {
-        return new Fields(fields.get(name), place + "." + name);
+        return new Fields(fields.get(name), at(name));
     }
 
     /** A list; an empty one where there is none. */
@@ -102,7 +103,7 @@ final class Fields {
     List<Fields> objects(String name) throws Message {
         List<Fields> found = new ArrayList<>();
         for (Object value : list(name)) {
-            found.add(new Fields(value, place + "." + name + "[" + found.size() + "]"));
+            found.add(new Fields(value, at(name) + "[" + found.size() + "]"));
         }
         return found;
     }
@@ -149,9 +150,15 @@ final class Fields {
     }
 
     Message wrong(String name, String what) {
-        return new Message(place + "." + name + ": " + what);
+        return new Message(at(name) + ": " + what);
     }
 
+    /** As in "manifest.json: input.mean". */
+    private String at(String name) {
+        return place + (place.endsWith(".json") ? ": " : ".") + name;
+    }
+
+    /** Values with commas between them. */
     static String join(Iterable<?> values) {
         StringBuilder out = new StringBuilder();
         for (Object value : values) {

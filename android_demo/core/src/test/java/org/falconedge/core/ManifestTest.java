@@ -47,7 +47,7 @@ public class ManifestTest {
         String good = Documents.text("examples/manifest.json");
         refused(good.replace("\"schema_version\": 2", "\"schema_version\": 3"), "of version 3");
         refused(good.replace("\"schema_version\": 2", "\"schema_version\": 1"), "pack the bundle again");
-        refused(good.replace("\"mean\": [", "\"mean\": [1, "), "manifest.json.input.mean: 1 numbers");
+        refused(good.replace("\"mean\": [", "\"mean\": [1, "), "manifest.json: input.mean: 1 numbers");
         refused(good.replace("golden/00.pixels.bin", "../00.pixels.bin"), "inside of the bundle");
         refused(good.replace("\"kind\": \"classes\"", "\"kind\": \"words\""), "one of classes, map, values");
         refused("[]", "an object was expected");
