@@ -69,7 +69,7 @@ class PageServer(ThreadingHTTPServer):
     ):
         self.address_family = AF_INET6 if ":" in address[0] else AF_INET
         self.files, self.token, self.take = files, token.encode(), take
-        self.taking = threading.Lock()
+        self.taking, self.closed = threading.Lock(), False
         self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
         super().__init__(address, _Handler)
         if certificate is not None:  # each connection's handshake is its own thread's business
@@ -95,8 +95,9 @@ class PageServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
     def server_close(self) -> None:
-        """Close, once an upload that is being taken has been."""
+        """Close, once an upload that is being taken has been; no other one is, then."""
         with self.taking:
+            self.closed = True
             super().server_close()
 
 
@@ -151,6 +152,8 @@ class _Handler(BaseHTTPRequestHandler):
             return  # the sender hung up
         try:
             with self._page.taking:
+                if self._page.closed:
+                    return
                 said = self._page.take(data)
         except Refused as error:
             self._say(HTTPStatus.BAD_REQUEST, str(error))

@@ -1,11 +1,50 @@
 // Keeps the page and its models for use offline. Online the network comes first, so that what is new is seen at once.
-// It also isolates the page where the server does not, for the threads of WebAssembly.
+// What of the libraries only other browsers take is kept when it is used. The page is isolated where the server does not
+// do so, for the threads of WebAssembly.
 const STORE = "falcon-edge";
 const FILES = [
   "./",
   "icon.svg",
+  "js/app.js",
+  "js/benchmark.js",
+  "js/camera.js",
+  "js/checks.js",
+  "js/delivery.js",
+  "js/engines/engines.js",
+  "js/engines/litert.js",
+  "js/engines/onnxruntime.js",
+  "js/images.js",
+  "js/inference.js",
+  "js/manifest.js",
+  "js/message.js",
+  "js/models.js",
+  "js/opened.js",
+  "js/outputs.js",
+  "js/pixels.js",
+  "js/platform.js",
+  "js/quantization.js",
+  "js/results.js",
+  "js/screens/about.js",
+  "js/screens/answers.js",
+  "js/screens/benchmark.js",
+  "js/screens/classify.js",
+  "js/screens/elements.js",
+  "js/screens/selftest.js",
+  "js/selftest.js",
+  "js/sha256.js",
+  "js/statistics.js",
   "manifest.webmanifest",
   "style.css",
+  "vendor/litertjs-core/index.js",
+  "vendor/litertjs-core/package.json",
+  "vendor/litertjs-core/wasm/litert_wasm_threaded_internal.js",
+  "vendor/litertjs-core/wasm/litert_wasm_threaded_internal.wasm",
+  "vendor/litertjs-wasm-utils/index.js",
+  "vendor/litertjs-wasm-utils/package.json",
+  "vendor/onnxruntime-web/ort-wasm-simd-threaded.mjs",
+  "vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm",
+  "vendor/onnxruntime-web/ort.wasm.min.mjs",
+  "vendor/onnxruntime-web/package.json",
 ];
 const ISOLATION = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 

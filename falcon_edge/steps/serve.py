@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from falcon_edge.embedded import INDEX, Index
 from falcon_edge.errors import BadInput
 from falcon_edge.page_server import PageServer, Refused, listed
 from falcon_edge.steps.embed import ARCHIVE, MODELS, PAGE, Choice, embed
@@ -58,14 +59,9 @@ def serve(
     folder = page_folder(page)
     check_outputs([output], bundles)
     context = _context(place)
-    files = listed(folder, without=MODELS)
     with tempfile.TemporaryDirectory(prefix="falcon-edge-") as scratch:
         own = Path(scratch)
-        (own / PAGE).touch()
-        index = embed(bundles, own, choice)
-        for model in index.models:
-            files |= {f"{MODELS}/{model.folder}/{name}": own / MODELS / model.folder / name for name in model.files}
-        files[f"{MODELS}/index.json"] = own / MODELS / "index.json"
+        files, index = page_files(folder, bundles, own, choice)
         known = {file.sha256 for model in index.models for file in model.files.values()}
         written: list[Path] = []
 
@@ -93,6 +89,16 @@ def serve(
         finally:
             server.server_close()
     return written
+
+
+def page_files(
+    page: Path, bundles: Sequence[Path], scratch: Path, choice: Choice | None = None
+) -> tuple[dict[str, Path], Index]:
+    """The files of a page with bundles, by their paths in it, and what is embedded; models are put into `scratch`."""
+    (scratch / PAGE).touch()
+    index = embed(bundles, scratch, choice)
+    names = [INDEX, *(f"{model.folder}/{name}" for model in index.models for name in model.files)]
+    return listed(page, without=MODELS) | {f"{MODELS}/{name}": scratch / MODELS / name for name in names}, index
 
 
 def page_folder(given: Path | None) -> Path:

@@ -24,7 +24,7 @@ LIMIT = 60
 class Browser:
     """One page. `said`: what its console was told, and what it threw; `requests`: every address that it asked for."""
 
-    def __init__(self):
+    def __init__(self, *options):
         self.said, self.requests = [], []
         self._numbers = itertools.count(1)
         self._folder = tempfile.TemporaryDirectory(prefix="browser-")
@@ -35,6 +35,7 @@ class Browser:
         arguments = [
             PROGRAM,
             *OPTIONS,
+            *options,
             "--remote-debugging-pipe",
             f"--user-data-dir={self._folder.name}",
             "about:blank",
@@ -56,14 +57,14 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.ask(f"{domain}.enable")
 
-    def open(self, path, *, width=1200, height=900, dark=False):
-        """Open a file and wait until it is loaded."""
+    def open(self, place, *, width=1200, height=900, dark=False):
+        """Open a file, or an address, and wait until it is loaded."""
         self.said.clear()
         self.requests.clear()
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", features=[scheme])
-        self.ask("Page.navigate", url=path.resolve().as_uri())
+        self.ask("Page.navigate", url=place if isinstance(place, str) else place.resolve().as_uri())
         self.wait("document.readyState === 'complete'")
 
     def run(self, script):
@@ -90,6 +91,12 @@ class Browser:
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def pick(self, selector, *paths):
+        """Pick files for an input, as a person does in the system's window."""
+        document = self.ask("DOM.getDocument")["root"]["nodeId"]
+        node = self.ask("DOM.querySelector", nodeId=document, selector=selector)["nodeId"]
+        self.ask("DOM.setFileInputFiles", nodeId=node, files=[str(path) for path in paths])
 
     def picture(self, *, whole=True):
         """A PNG of the page."""

@@ -63,13 +63,13 @@ async function pacedSamples(subjects, found, every, ticks, advance) {
   const start = performance.now() + every;
   for (let tick = 0; paced.some((each) => each.samples.length < ticks); tick++) {
     const place = tick % subjects.length;
+    if (place === 0) await advance(paced[0].samples.length);
     const due = start + tick * every;
-    if (performance.now() > due + every) {
+    if (performance.now() > due) {
       paced[place].missed++;
       if (paced[place].missed > 10 * ticks) break; // it is far too slow for that pace
       continue;
     }
-    if (place === 0) await advance(paced[0].samples.length);
     await idle(Math.max(0, due - performance.now()));
     paced[place].samples.push(await timed(subjects[place].engine, subjects[place].input, 1));
   }

@@ -36,12 +36,27 @@ export function clockStep(clock = () => performance.now()) {
   return smallest;
 }
 
+// How browsers call themselves, those first that also say another's name.
+const BROWSERS = [
+  ["Firefox", "Firefox"],
+  ["Edg[A-Za-z]*", "Edge"],
+  ["OPR", "Opera"],
+  ["SamsungBrowser", "Samsung Internet"],
+  ["Chrome", "Chrome"],
+  ["Version", "Safari"],
+];
+
 /** The browser's name with its version, the device's, and the system's, as far as they are told. */
 export async function describe() {
   const agent = navigator.userAgent;
-  const browser = /(Firefox|Edg|OPR|SamsungBrowser|Chrome|Version)\/([0-9.]+)/.exec(agent);
-  const names = { Version: "Safari", Edg: "Edge", OPR: "Opera" };
-  const told = { browser: browser ? `${names[browser[1]] ?? browser[1]} ${browser[2]}` : "unknown browser" };
+  const told = { browser: "unknown browser" };
+  for (const [mark, name] of BROWSERS) {
+    const found = new RegExp(`${mark}/([0-9.]+)`).exec(agent);
+    if (found) {
+      told.browser = `${name} ${found[1]}`;
+      break;
+    }
+  }
   let hints = {};
   try {
     hints = (await navigator.userAgentData?.getHighEntropyValues(["model", "platformVersion", "architecture"])) ?? {};

@@ -61,14 +61,19 @@ async function checkPixels(model, vector, input) {
 
 /** The outputs in a golden file, in the types of the engine's; null where it has more or fewer bytes than these. */
 function split(bytes, engine, found) {
-  const sizes = found.map((values, place) => values.length * KINDS[engine.outputs[place].dtype].BYTES_PER_ELEMENT);
+  const sizes = found.map((values, place) => values.length * kindOf(engine.outputs[place].dtype).BYTES_PER_ELEMENT);
   if (sizes.reduce((one, other) => one + other, 0) !== bytes.length) return null;
   let at = 0;
   return sizes.map((size, place) => numbers(bytes.slice(at, (at += size)), engine.outputs[place].dtype, ""));
 }
 
+function kindOf(dtype) {
+  if (!(dtype in KINDS)) throw new Message(`an output is of ${dtype}, which is not known here`);
+  return KINDS[dtype];
+}
+
 function numbers(bytes, dtype, place) {
-  const Kind = KINDS[dtype];
+  const Kind = kindOf(dtype);
   if (bytes.length % Kind.BYTES_PER_ELEMENT) throw new Message(`${place}: is not as large as it should be`);
   return new Kind(bytes.slice().buffer); // browsers run on little-endian machines, as the files are written
 }

@@ -49,7 +49,7 @@ async function open(bytes, threads) {
     throw new Message(`its input (${source.type}, ${source.shape.join(" x ")}) is not one that this page can make`);
   }
   return {
-    about: { name: "onnxruntime", package: "onnxruntime-web", version: ort.env.versions.web, kernels: "wasm", threads },
+    about: { name: "onnxruntime", package: "onnxruntime-web", version: ort.env.versions?.web ?? "unknown", kernels: "wasm", threads },
     input: { dtype: source.type, shape, layout: "NCHW" },
     outputs: session.outputMetadata.map(({ name, type }) => ({ name, dtype: type })),
     async run(values) {
