@@ -213,5 +213,7 @@ def _resize(image: np.ndarray, height: int, width: int, nearest: bool) -> np.nda
     grey = image.shape[2] == 1
     picture = Image.fromarray(np.ascontiguousarray(image[:, :, 0] if grey else image))
     how = Image.Resampling.NEAREST if nearest else Image.Resampling.BILINEAR
-    resized = np.asarray(picture.resize((width, height), how))
+    for size in ((width, image.shape[0]), (width, height)):  # both at once, Pillow 13 chooses which one is first
+        picture = picture.resize(size, how)
+    resized = np.asarray(picture)
     return resized[:, :, None] if grey else resized

@@ -122,6 +122,18 @@ def test_equals_the_written_specification(case):
     assert found[0].tobytes() == reference_input(pixels, spec).tobytes()
 
 
+def test_the_width_is_resized_first_whatever_shrinks_more():
+    chance = np.random.default_rng(3)
+    for _ in range(200):
+        height, width, to_height, to_width = map(int, chance.integers(1, 70, 4))
+        image = chance.integers(0, 256, (height, width, int(chance.choice([1, 3]))), dtype=np.uint8)
+        steps = [{"op": "resize", "height": to_height, "width": to_width}]
+        channels = image.shape[2]
+        shape = (channels, to_height, to_width)
+        spec = InputSpec(shape=shape, mean=(0.5,) * channels, std=(0.5,) * channels, steps=steps)
+        assert np.array_equal(to_pixels(image, spec), reference_pixels(image, spec))
+
+
 def example_cases():
     """What the conformance vectors are made of."""
     random = np.random.default_rng(7)
@@ -137,6 +149,9 @@ def example_cases():
     for shorter, crop in ((8, (8, 8)), (9, (6, 7)), (5, (6, 7))):
         steps = [{"op": "resize_shorter", "size": shorter}, {"op": "crop", "height": crop[0], "width": crop[1]}]
         yield photo, InputSpec(shape=(3, *crop), mean=(0.5,) * 3, std=(0.5,) * 3, steps=steps)
+    # Its height shrinks more than its width, which then comes first all the same.
+    tall = random.integers(0, 256, (61, 12, 3), dtype=np.uint8)
+    yield tall, input_spec_for((61, 12, 3), 3, (3, 14, 17), (0.5,) * 3, (0.5,) * 3)
 
 
 def text(data):
