@@ -80,7 +80,7 @@ public final class Requests {
         File file = new File(home, path);
         try {
             String folder = new File(home, FOLDER).getCanonicalPath() + File.separator;
-            if (path.startsWith("/") || !file.getCanonicalPath().startsWith(folder)) {
+            if (!file.getCanonicalPath().startsWith(folder)) {
                 throw new IllegalArgumentException(path + ": outputs are files in " + FOLDER + "/");
             }
         } catch (IOException error) {

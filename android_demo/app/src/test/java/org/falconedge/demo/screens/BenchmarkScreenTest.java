@@ -229,6 +229,16 @@ public class BenchmarkScreenTest extends Phones {
     }
 
     @Test
+    public void aPhoneThatIsNearlyTooHotIsNotCool() {
+        BenchmarkScreen screen = started().benchmark;
+        bench.headroom = 0.9;
+        bench.onSleep = () -> bench.headroom = bench.slept < 15_000_000_000L ? 0.9 : 0.5;
+        screen.waitUntilCool(true);
+        run(screen);
+        assertEquals(20_000_000_000L, bench.slept);
+    }
+
+    @Test
     public void aPhoneThatNeverCoolsIsMeasuredAllTheSame() {
         BenchmarkScreen screen = started().benchmark;
         bench.thermal = 2;

@@ -76,6 +76,16 @@ public class ClassifyScreenTest extends Phones {
         assertEquals("", screen.state.speedup);
     }
 
+    /** A network that ends in a softmax has made shares itself. */
+    @Test
+    public void sharesStayAsTheyAre() {
+        ClassifyScreen screen = started().classify;
+        screen.show(() -> grey(51, 0, 153, 51));
+        hand.all();
+        assertEquals("60.0%", screen.state.answers.get(0).lines.get(0).text);
+        assertEquals("20.0%", screen.state.answers.get(0).lines.get(1).text);
+    }
+
     @Test
     public void largerImagesAreResized() {
         ClassifyScreen screen = started().classify;
@@ -175,6 +185,10 @@ public class ClassifyScreenTest extends Phones {
         Image other = grey(255, 0, 0, 0);
         screen.show(() -> COAT);
         screen.show(() -> other);
+        hand.work();
+        hand.show();
+        assertNull("what came of the first one is nobody's any more", screen.state.picture);
+        assertTrue(screen.state.busy);
         hand.all();
         assertSame(other, screen.state.picture);
         assertFalse(screen.state.busy);
@@ -409,7 +423,11 @@ public class ClassifyScreenTest extends Phones {
         int count = before.size();
         hand.all(); // nobody looks, and nothing is lost
         ClassifyScreen.State[] shown = {null};
-        screen.attach(state -> shown[0] = state);
+        int[] times = {0};
+        screen.attach(state -> {
+            shown[0] = state;
+            times[0]++;
+        });
         screen.detach(old); // Android may do it late
         assertEquals(count, before.size());
         assertNotNull(shown[0].picture);
@@ -417,6 +435,7 @@ public class ClassifyScreenTest extends Phones {
         assertTrue(shown[0].camera && shown[0].live);
         screen.live(false);
         assertFalse(shown[0].live);
+        assertEquals(2, times[0]);
     }
 
     @Test

@@ -116,6 +116,9 @@ public class RealModelsTest {
             assertEquals(5, screen.state.answers.get(0).lines.size());
             assertTrue(screen.state.speedup, screen.state.speedup.contains("times as fast"));
         }
+        screen.chooseRuntime(false, 1);
+        screen.chooseModel(false, 0);
+        assertEquals("the runtime stays", 1, screen.state.first.runtime());
     }
 
     @Test
