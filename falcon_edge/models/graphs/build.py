@@ -132,10 +132,14 @@ class _Building:
         """The steps of a node. A layer that has all weights of an earlier one is that one, called again."""
         protos = [node.proto] if call.absorbed is None else [node.proto, call.absorbed]
         weights = [name for proto in protos for name in proto.input if name and self.graph.is_stored(name)]
-        key = (node.kind, str(sorted(node.given.items())), *map(repr, call.chain), *weights)
-        path = self.shared.get(key) if node.kind in SHARED and call.weights else None
+        key: tuple[str, ...] = ()
+        if node.kind in SHARED and call.weights:
+            key = (node.kind, str(sorted(node.given.items())), *map(repr, call.chain), *weights)
+        path = self.shared.get(key)
         if path is None:
-            path = self.shared[key] = self.paths.take(*candidates)
+            path = self.paths.take(*candidates)
+            if key:
+                self.shared[key] = path
             call.layer.load_state_dict(call.weights, assign=True)
             self.layers[path] = call.layer
             for name in weights:
@@ -183,7 +187,7 @@ def _results(call: Call, given: list[Tensor]) -> list[Tensor]:
     results = given
     for module in call.chain:
         found = module(*results)
-        results = list(found) if isinstance(found, list | tuple) else [found]
+        results = list(found) if isinstance(found, tuple) else [found]
     if len(results) != len(call.writes):
         raise ValueError(f"{len(results)} results for {len(call.writes)} names")
     return results

@@ -69,10 +69,7 @@ class GraphNetwork(nn.Module):
         values[self.input.name] = x
         for step in self.steps:
             results = attrgetter(step.layer)(self)(*(values[name] for name in step.reads))
-            if len(step.writes) == 1:
-                values[step.writes[0]] = results
-            else:
-                values.update(zip(step.writes, results, strict=True))
+            values.update(zip(step.writes, results if isinstance(results, tuple) else (results,), strict=True))
             for name in step.done:
                 del values[name]
         if len(self.outputs) == 1:

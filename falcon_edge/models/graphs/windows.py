@@ -53,6 +53,10 @@ def window_of(node: Node, kernel: Sequence[int]) -> Window:
         ]
         less, more = tuple(total // 2 for total in totals), tuple(total - total // 2 for total in totals)
         before, behind = (less, more) if rule == "SAME_UPPER" else (more, less)
+    spans = [(side - 1) * wide + 1 for side, wide in zip(kernel, dilation, strict=True)]
+    whole = [sum(each) for each in zip(node.sizes()[2:], before, behind, strict=True)]
+    if any(size < span for size, span in zip(whole, spans, strict=True)):
+        raise NoLayer("a value that is empty")
     return Window(tuple(kernel), stride, dilation, before, behind)
 
 

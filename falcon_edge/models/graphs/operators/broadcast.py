@@ -1,6 +1,8 @@
 """Arithmetic on two values or more, which broadcast."""
 
+from collections.abc import Callable
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +35,7 @@ def smallest(*values: Tensor) -> Tensor:
     return reduce(torch.minimum, values)
 
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Add": torch.add,
     "Sub": torch.sub,
     "Mul": torch.mul,

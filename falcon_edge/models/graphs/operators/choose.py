@@ -1,11 +1,14 @@
 """What is true, which element is the largest, and values that are chosen by it."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from falcon_edge.models.graphs.node import Call, Node, NoLayer, makes
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Greater": torch.gt,
     "GreaterOrEqual": torch.ge,
     "Less": torch.lt,
@@ -17,7 +20,7 @@ FUNCTIONS = {
     "Not": torch.logical_not,
     "Where": torch.where,
 }
-EXTREMES = {"ArgMax": torch.argmax, "ArgMin": torch.argmin}
+EXTREMES: dict[str, Callable[..., Tensor]] = {"ArgMax": torch.argmax, "ArgMin": torch.argmin}
 
 
 @makes(*FUNCTIONS, any_type=True)

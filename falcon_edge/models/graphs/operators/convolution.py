@@ -1,11 +1,13 @@
 """Conv: nn.Conv1d, nn.Conv2d or nn.Conv3d."""
 
+from typing import Any
+
 from torch import nn
 
 from falcon_edge.models.graphs.node import Call, Node, makes
 from falcon_edge.models.graphs.windows import Border, amounts, window_of
 
-LAYERS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+LAYERS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
 @makes("Conv")

@@ -55,4 +55,4 @@ def joined_for_each(*values: Tensor, axis: int, batch: int) -> Tensor:
 
 def parted(x: Tensor, parts: list[int], axis: int) -> tuple[Tensor, ...]:
     """Parts of these sizes along an axis."""
-    return torch.split(x, parts, axis)
+    return tuple(torch.split(x, parts, axis))

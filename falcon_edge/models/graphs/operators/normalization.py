@@ -1,14 +1,17 @@
 """Normalisation by stored statistics, and by those of the image itself."""
 
 from math import prod
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from falcon_edge.models.graphs.batch import Sizes
 from falcon_edge.models.graphs.node import Call, Node, NoLayer, makes
 
-BATCH = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
-INSTANCE = {3: nn.InstanceNorm1d, 4: nn.InstanceNorm2d, 5: nn.InstanceNorm3d}
+BATCH: dict[int, Any] = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
+INSTANCE: dict[int, Any] = {3: nn.InstanceNorm1d, 4: nn.InstanceNorm2d, 5: nn.InstanceNorm3d}
 USUAL = 0.9  # of old statistics
 
 
@@ -36,13 +39,15 @@ def batch_normalization(node: Node) -> Call:
 
 @makes("LayerNormalization")
 def layer_normalization(node: Node) -> Call:
-    """nn.LayerNorm over the last axes."""
-    axis = node.axis(-1)
+    """nn.LayerNorm over the last axes; a function where its scale or shift is another one along the other axes."""
+    axis, epsilon = node.axis(-1), node.given.get("epsilon", 1e-5)
     node.across(range(axis, node.rank()))
     shape = node.sizes()[axis:]
-    scale, shift = node.constant(1), node.optional(2)
-    layer = nn.LayerNorm(shape, node.given.get("epsilon", 1e-5), bias=shift is not None)
-    return node.layer(layer, weight=_over(scale, shape), bias=None if shift is None else _over(shift, shape))
+    given = [index for index in (1, 2) if node.has(index)]
+    if not all(node.is_stored(index) and _is_of(node.sizes(index), shape) for index in given):
+        return node.function_of_all(layer_normalised, count=len(shape), epsilon=epsilon)
+    scale, shift = (_over(node.optional(index), shape) for index in (1, 2))
+    return node.layer(nn.LayerNorm(shape, epsilon, bias=shift is not None), weight=scale, bias=shift)
 
 
 @makes("InstanceNormalization")
@@ -79,7 +84,21 @@ def normalised(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> Tenso
     return centred / (variance + epsilon).sqrt() * scale.reshape(per_channel) + shift.reshape(per_channel)
 
 
-def _over(value: Tensor, shape: tuple[int, ...]) -> Tensor:
+def layer_normalised(x: Tensor, scale: Tensor, shift: Tensor | None = None, *, count: int, epsilon: float) -> Tensor:
+    """nn.LayerNorm over the last `count` axes, with a scale and a shift that broadcast."""
+    normal = F.layer_norm(x, x.shape[x.ndim - count :], eps=epsilon) * scale
+    return normal if shift is None else normal + shift
+
+
+def _is_of(given: Sizes, shape: Sizes) -> bool:
+    """Whether a scale or shift of a shape is the same along all axes but the last, which have this shape."""
+    outer, inner = given[: max(len(given) - len(shape), 0)], given[max(len(given) - len(shape), 0) :]
+    aligned = zip(reversed(inner), reversed(shape), strict=False)
+    return prod(outer) == 1 and all(size in (1, whole) for size, whole in aligned)
+
+
+def _over(value: Tensor | None, shape: Sizes) -> Tensor | None:
     """A scale or shift as the weight of a layer over axes of this shape."""
-    value = value.reshape(value.shape[value.ndim - len(shape) :]) if value.ndim > len(shape) else value
-    return value.expand(shape).contiguous()
+    if value is None:
+        return None
+    return value.reshape(value.shape[max(value.ndim - len(shape), 0) :]).expand(shape).contiguous()

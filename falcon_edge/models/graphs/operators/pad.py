@@ -7,6 +7,7 @@ from falcon_edge.models.graphs.node import Call, Node, NoLayer, makes
 from falcon_edge.models.graphs.windows import Border
 
 Pair = tuple[int, int]
+WIDEST = 2**16  # beyond are files that ask for the impossible
 
 
 @makes("Pad")
@@ -16,6 +17,8 @@ def pad(node: Node) -> Call:
     if mode not in ("constant", "reflect", "edge"):
         raise NoLayer(f"mode {mode}")
     amounts = _amounts(node)
+    if any(abs(amount) > WIDEST for sides in amounts for amount in sides):
+        raise NoLayer(f"a border of {amounts}")
     node.across([axis for axis, sides in enumerate(amounts) if any(sides)])
     if mode == "constant":
         fill = node.optional(2)

@@ -1,17 +1,17 @@
 """Pools: nn.MaxPool2d, nn.AvgPool2d, and those over the whole image."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from falcon_edge.models.graphs.node import Call, Node, NoLayer, makes
-from falcon_edge.models.graphs.windows import Border, Window, amounts, window_of
+from falcon_edge.models.graphs.windows import Border, Sides, Window, amounts, window_of
 
-MAXIMA = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
-AVERAGES = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
-WHOLE = {
+MAXIMA: dict[int, Any] = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
+AVERAGES: dict[int, Any] = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
+WHOLE: dict[str, dict[int, Any]] = {
     "GlobalAveragePool": {3: nn.AdaptiveAvgPool1d, 4: nn.AdaptiveAvgPool2d, 5: nn.AdaptiveAvgPool3d},
     "GlobalMaxPool": {3: nn.AdaptiveMaxPool1d, 4: nn.AdaptiveMaxPool2d, 5: nn.AdaptiveMaxPool3d},
 }
@@ -54,11 +54,11 @@ def whole(node: Node) -> Call:
     return node.layer(kinds[node.rank()](1))
 
 
-def average_of_pixels(x: Tensor, kernel: Sequence[int], stride: Sequence[int], pads: Sequence[int]) -> Tensor:
+def average_of_pixels(x: Tensor, kernel: Sides, stride: Sides, pads: list[int]) -> Tensor:
     """Averages over those pixels of each window that are in the image."""
-    pool = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[len(kernel)]
-    there = F.pad(torch.ones_like(x[:1, :1]), list(pads))
-    return pool(F.pad(x, list(pads)), kernel, stride) / pool(there, kernel, stride)
+    pool: Any = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[len(kernel)]
+    there = F.pad(torch.ones_like(x[:1, :1]), pads)
+    return pool(F.pad(x, pads), kernel, stride) / pool(there, kernel, stride)
 
 
 def _window(node: Node) -> Window:

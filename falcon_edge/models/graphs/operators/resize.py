@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from falcon_edge.models.graphs.node import Call, Node, NoLayer, makes
 
+LONGEST = 2**16  # elements of an axis: beyond are files that ask for the impossible
 CLOSE = 1e-4  # of a pixel, for linear: places are computed in float32
 ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "floor": np.floor,
@@ -30,6 +31,8 @@ def resize(node: Node) -> Call:
     if given.get("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise NoLayer(f"keep_aspect_ratio_policy {given['keep_aspect_ratio_policy']}")
     scales, after = _goal(node)
+    if max(after, default=0) > LONGEST:
+        raise NoLayer(f"a result of shape {after}")
     node.across([axis for axis, scale in enumerate(scales) if scale != 1])
     if mode == "cubic":
         return _cubic(node, scales, after)

@@ -1,5 +1,7 @@
 """Parts of a value."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -44,7 +46,7 @@ def part(x: Tensor, ranges: list[Range]) -> Tensor:
     """The elements of x whose places along some axes are in these ranges."""
     for axis, start, stop, step in ranges:
         if step > 0:
-            x = x[(*(slice(None) for _ in range(axis)), slice(start, stop, step))]
+            x = x[_along(axis, slice(start, stop, step))]
         else:
             x = x.index_select(axis, torch.tensor(range(start, stop, step), device=x.device))
     return x
@@ -57,4 +59,9 @@ def element(x: Tensor, axis: int, index: int) -> Tensor:
 
 def gathered(x: Tensor, index: Tensor, axis: int) -> Tensor:
     """Elements along an axis, which becomes the axes of the index."""
-    return x[(*(slice(None) for _ in range(axis)), index.long())]
+    return x[_along(axis, index.long())]
+
+
+def _along(axis: int, index: Any) -> Any:
+    """An index of one axis, all others taken whole."""
+    return (*(slice(None) for _ in range(axis)), index)

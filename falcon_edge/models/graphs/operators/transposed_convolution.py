@@ -1,11 +1,13 @@
 """ConvTranspose: nn.ConvTranspose1d, nn.ConvTranspose2d or nn.ConvTranspose3d."""
 
+from typing import Any
+
 from torch import nn
 
 from falcon_edge.models.graphs.node import Call, Node, NoLayer, makes
 from falcon_edge.models.graphs.windows import Border, Sides
 
-LAYERS = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+LAYERS: dict[int, Any] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 
 
 @makes("ConvTranspose")
