@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from falcon_edge import __version__
+from falcon_edge.cli.adopt import adopt
 from falcon_edge.cli.bench import bench
 from falcon_edge.cli.check import check
 from falcon_edge.cli.compare import compare
@@ -51,7 +52,7 @@ def falcon_edge(
         raise typer.Exit(2)
 
 
-for verb in (demo, train, pack, compress, export, inspect, bench, compare, check, report, embed, serve):
+for verb in (demo, train, pack, compress, adopt, export, inspect, bench, compare, check, report, embed, serve):
     app.command()(verb)
 app.add_typer(devices, name="devices", short_help=show.__doc__)
 for command in (*app.registered_commands, *devices.registered_commands):

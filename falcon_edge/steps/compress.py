@@ -156,8 +156,7 @@ def compress_bundle(
     where their names do not say so. force: an earlier bundle at `output` is replaced.
     """
     tunes = _tunes(recipe, data)
-    if os.path.realpath(bundle_path(output)) == os.path.realpath(choice.model):
-        raise BadInput(f"{choice.model}: is the standard network, which is still needed; choose another output")
+    refuse_own_place(choice, output)
     with hold(output, force=force, goes_on=tunes) as place:
         network, dataset, wanted = _opened(choice, data, class_map, rank, plan_file, cap_rank)
         compressed = compress(
@@ -176,6 +175,12 @@ def compress_bundle(
         return write_network(place, compressed, dataset)
 
 
+def refuse_own_place(choice: Choice, output: Path) -> None:
+    """Raise BadInput for an output that would replace the network it is made from."""
+    if os.path.realpath(bundle_path(output)) == os.path.realpath(choice.model):
+        raise BadInput(f"{choice.model}: is the standard network, which is still needed; choose another output")
+
+
 def _opened(
     choice: Choice,
     data: str | Dataset | None,
@@ -186,7 +191,7 @@ def _opened(
 ) -> tuple[Network, Dataset | None, Plan | None]:
     """The network, its data and the plan of a file; what is refused is refused before the network is read."""
     _check_choice(rank, plan_file, cap_rank)
-    wanted = None if plan_file is None else _read_plan(plan_file)
+    wanted = None if plan_file is None else read_plan(plan_file)
     network, dataset = open_with_data(choice, data, class_map)
     if choice.weights is not None and network.guessed is not None:
         notice(f"{choice.model}: {network.guessed}")
@@ -226,7 +231,8 @@ def _plan(
     return make_plan(module, shape, wanted.replaced, reasons=reasons, statistics=statistics)
 
 
-def _read_plan(path: Path) -> Plan:
+def read_plan(path: Path) -> Plan:
+    """The plan of a file. Raises BadInput."""
     try:
         data = read_document(path, MAXIMUM_DOCUMENT, "plan")
     except OSError as error:

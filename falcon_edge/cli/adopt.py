@@ -1,0 +1,51 @@
+"""falcon-edge adopt."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from falcon_edge.cli import options
+from falcon_edge.cli.render import manifest_table
+from falcon_edge.cli.session import Debug, Json, Quiet, session
+from falcon_edge.errors import BadInput
+
+
+def adopt(
+    standard: Annotated[str, typer.Argument(metavar="STANDARD", help="The bundle of the network before.")],
+    output: options.Output,
+    weights: options.Weights = None,
+    weights_key: options.WeightsKey = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", metavar="FILE", help="Which layers are FALCON; by default as the weights' names say."),
+    ] = None,
+    data: options.Data = None,
+    class_map: options.ClassMap = None,
+    metric: options.Metric = None,
+    trust_code: options.TrustCode = False,
+    force: options.Force = False,
+    as_json: Json = False,
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a bundle of weights that were tuned elsewhere, so that they are compared with the network they came from."""
+    with session(as_json, debug, quiet) as out:
+        if weights is None:
+            raise BadInput("--weights FILE: say which weights come back")
+        from falcon_edge.steps.adopt import adopt_bundle as run
+        from falcon_edge.steps.opening import Choice
+
+        options.check_metric(metric, data)
+        manifest = run(
+            Choice(standard, trust_code=trust_code),
+            weights,
+            output,
+            plan_file=plan,
+            weights_key=weights_key,
+            data=data,
+            class_map=options.class_map(class_map, data),
+            metric=metric,
+            force=force,
+        )
+        out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))
