@@ -1,6 +1,6 @@
 """The checker checked: latencies by falcon-edge beside those of bare loops, and what the parent takes of the CPUs.
 
-    python benchmarks/checker.py [--apart]
+    python benchmarks/checker.py [--apart] [--runtimes onnxruntime litert]
 
 The shipped network, standard, in fp32; with --apart also at rank 1 and in int8, paced and cold in the place of back to
 back. Half of the workers are a script with nothing of ours in it: it loads the file and times a plain loop. Both sides
@@ -25,6 +25,7 @@ from falcon_edge.steps.shipped import copy_sample_network
 from runtime_bench import units
 from runtime_bench.bench import Candidate, Protocol, bench
 from runtime_bench.devices.local import LocalDevice
+from runtime_bench.runtimes import runtime_named
 from runtime_bench.stats import paired_ratio
 
 PROTOCOL = Protocol(seconds=10.0, processes=8, rounds=10, warm_up_seconds=0.5, every=0)
@@ -75,7 +76,7 @@ def paced(run, count, every, turn, turns):
 def cold(run, count, others=numpy.ones(1 << 24)):
     samples = []
     for _ in range(count):
-        others[:] = others + 1
+        others += 1
         started = time.perf_counter_ns()
         run()
         samples.append(time.perf_counter_ns() - started)
@@ -129,6 +130,7 @@ class Beside(LocalDevice):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--apart", action="store_true")
+    parser.add_argument("--runtimes", nargs="+", default=["onnxruntime", "litert"], choices=("onnxruntime", "litert"))
     options = parser.parse_args()
     print("| file | runtime | way | falcon-edge | bare loop | ratio (95%) | the parent's share of a CPU |")
     print("|---|---|---|---|---|---|---|")
@@ -141,8 +143,9 @@ def main() -> None:
             precisions = ("fp32", "int8") if options.apart else ("fp32",)
             export_bundle(bundle, ("onnx", "tflite"), precisions, int8=Int8(SAMPLE, samples=64))
             for precision in precisions:
-                for runtime, target in (("onnxruntime", "onnx"), ("litert", "tflite")):
-                    for row in rows(bundle / "exports" / f"model.{precision}.{target}", runtime, apart=options.apart):
+                for runtime in options.runtimes:
+                    file = bundle / "exports" / f"model.{precision}{runtime_named(runtime).suffixes[0]}"
+                    for row in rows(file, runtime, apart=options.apart):
                         print(f"| {bundle.stem} {precision} | {runtime} | {row} |", flush=True)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from falcon_edge.bundle import bundle_path
-from falcon_edge.cli.render import comparison_table
+from falcon_edge.cli.results_tables import comparison_table
 from falcon_edge.data.formats import SAMPLE
 from falcon_edge.models.sources import BUILTIN
 from falcon_edge.steps.bench import BenchRequest, bench

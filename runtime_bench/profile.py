@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import brentq, isotonic_regression
 
 from runtime_bench.bench import Progress
 from runtime_bench.devices.device import CountingDevice, Device
@@ -33,7 +33,7 @@ PROFILED_RUNS = 200  # of ONNX Runtime, whose clock tells whole microseconds
 PREFIX_ROUNDS = 7
 PREFIX_NANOSECONDS = 5_000_000  # of samples of a prefix in a round, at least
 PREFIX_RUNS = 5  # or so many samples, whichever is more
-COLD_RUNS, COLD_ROUNDS = 40, 4  # with emptied caches, which takes its time
+APART_RUNS, APART_ROUNDS = 100, 4  # paced or with emptied caches, which takes its time
 COPIED_BYTES, COPIES = 64 * 1024**2, 8
 # What ONNX Runtime adds to the names of nodes that it fuses or lays out anew.
 RENAMED = re.compile(r"^fused |_nchwc$|_token_\d+$")
@@ -136,15 +136,13 @@ def _peaks(device: Device, protocol: Protocol, models: Sequence[Candidate]) -> P
 
 
 def _calls(device: Device, protocol: Protocol, models: Sequence[Candidate]) -> dict[str, Call]:
-    """By runtime what a call takes, back to back and with emptied caches, besides the operators of a model."""
-    found = {}
-    for model in models:
+    """By runtime what a call takes, back to back and apart, besides the operators of a model."""
+    found: dict[str, Call] = {}
+    way = _apart(protocol)
+    for model in models if way else ():
         with suppress(DeviceError), _warmed_up(model, device, protocol) as measurement:
-            times = []
-            for cold, runs in ((False, PROFILED_RUNS), (True, COLD_RUNS)):
-                whole = float(np.median(measurement.ask(Measured, runs=runs, cold=cold).samples_ns))
-                times.append(max(0.0, whole - _inside(measurement, runs, cold=cold)))
-            found[model.runtime] = Call(ns=times[0], cold_ns=times[1])
+            one, other = _timed_both(measurement, {}, PROFILED_RUNS), _timed_both(measurement, way, APART_RUNS)
+            found[model.runtime] = Call(ns=one.call, cold_ns=other.call)
     return found
 
 
@@ -160,12 +158,42 @@ def _warmed_up(model: Candidate, device: Device, protocol: Protocol) -> Iterator
         yield measurement
 
 
-def _inside(measurement: Measurement, runs: int, *, cold: bool) -> float:
-    """Nanoseconds of the operators of a model, by the runtime's own profile, or by what it takes without the call."""
-    told = measurement.ask(Profiled, runs=runs, folder=measurement.device.scratch(), cold=cold)
-    if told.nodes is not None:
-        return sum(_nanoseconds(row) for row in told.nodes)
-    return float(np.median(measurement.ask(Invoked, runs=runs, cold=cold).samples_ns))
+def _apart(protocol: Protocol) -> dict[str, object]:
+    """What a request says of inferences measured apart: cold, or else paced; nothing where neither is asked."""
+    if protocol.cold:
+        return {"cold": True}
+    return {"every_ms": 1000 * protocol.every} if protocol.every else {}
+
+
+@dataclass(frozen=True)
+class _Times:
+    """Nanoseconds of an inference: as a whole, and within its operators; told: what the runtime says of these."""
+
+    whole: float
+    inside: float
+    told: Profiled
+
+    @property
+    def call(self) -> float:
+        """What is not within the operators."""
+        return max(0.0, self.whole - self.inside)
+
+
+def _timed_both(measurement: Measurement, way: Mapping[str, object], runs: int) -> _Times:
+    """An inference of the model that is loaded; its operators by the runtime's own profile, or by it without the call.
+
+    What it takes longer to be profiled is taken off its operators, where it arises.
+    """
+    whole = _median(measurement.ask(Measured, runs=runs, **way).samples_ns)
+    told = measurement.ask(Profiled, runs=runs, folder=measurement.device.scratch(), **way)
+    if told.nodes is None:
+        return _Times(whole, _median(measurement.ask(Invoked, runs=runs, **way).samples_ns), told)
+    profiled = max(whole, _median(told.samples_ns or [whole]))
+    return _Times(whole, max(0.0, sum(map(_nanoseconds, told.nodes)) - (profiled - whole)), told)
+
+
+def _median(samples: Sequence[float]) -> float:
+    return float(np.median(samples))
 
 
 def _measurement(
@@ -178,49 +206,75 @@ def _measurement(
 def _timed(measurement: Measurement, graph: Graph, entry: Entry) -> Profile | None:
     """The layers, and what of the entry's median is in none of them; None if nothing tells."""
     assert entry.summary is not None
-    is_cold = entry.paced is not None or entry.cold is not None
+    median, way = entry.summary.p50_ns, _apart(measurement.protocol)
     with measurement.device.start_worker() as measurement.worker:
         measurement.open()
         measurement.ask(WarmedUp, runs=5, seconds=0.2)
-        told = measurement.ask(Profiled, runs=PROFILED_RUNS, folder=measurement.device.scratch())
-        if told.nodes is not None:
-            profile = _profile("runtime", layers_of_runtime(told.nodes, graph.nodes), entry.summary.p50_ns)
-            if is_cold:
-                with suppress(DeviceError):  # what is known stays
-                    cold = measurement.ask(Profiled, runs=COLD_RUNS, folder=measurement.device.scratch(), cold=True)
-                    profile = _with_cold(profile, layers_of_runtime(cold.nodes or (), graph.nodes))
-            return profile
+        times = _timed_both(measurement, {}, PROFILED_RUNS)
+        apart = None
+        if way and (entry.paced is not None or entry.cold is not None):
+            with suppress(DeviceError):  # what is known stays
+                apart = _timed_both(measurement, way, APART_RUNS)
+        if times.told.nodes is not None:
+            layers = layers_of_runtime(times.told.nodes, graph.nodes)
+            profile = _profile("runtime", layers, median, at_most=times.inside)
+            if apart is None:
+                return profile
+            again = layers_of_runtime(apart.told.nodes or (), graph.nodes)
+            warm, cold = _lessened(layers, times.inside)[0], _lessened(again, apart.inside)[0]
+            return _with_cold(profile, {one.output: one.cost for one in warm}, cold, times, apart, way)
         if graph.prefixes is None:
             return None
-        times = _prefix_times(measurement, graph)
-        layers = layers_of_prefixes(times, graph.nodes, set(told.delegated or ()))
-        profile = _profile("prefixes", layers, entry.summary.p50_ns)
-        if is_cold:
+        found = _prefix_times(measurement, graph)
+        layers = layers_of_prefixes(found, graph.nodes, set(times.told.delegated or ()))
+        profile = _profile("prefixes", layers, median)
+        if apart is not None:
             with suppress(DeviceError):
-                profile = _with_cold(profile, _cold_prefixes(measurement, graph, layers))
+                warm = _at_ends(found, times.inside, layers, graph)
+                cold = _at_ends(_prefix_times(measurement, graph, way), apart.inside, layers, graph)
+                return _with_cold(profile, {one.output: one.cost for one in warm}, cold, times, apart, way)
         return profile
 
 
-def _cold_prefixes(measurement: Measurement, graph: Graph, layers: Sequence[Layer]) -> list[Layer]:
-    """Layers with their times with emptied caches, each the difference of models that end with it and one earlier."""
+def _at_ends(times: np.ndarray, inside: float, layers: Sequence[Layer], graph: Graph) -> list[Layer]:
+    """Layers with the times (rounds, nodes) that models take longer which end with them, together `inside`.
+
+    No model that ends later takes less: isotonic regression (Barlow and others, 1972).
+    """
     places = {node.writes[0]: place for place, node in enumerate(graph.nodes)}
-    upto = np.median(_prefix_times(measurement, graph, cold=True), axis=0)[[places[layer.output] for layer in layers]]
-    took = np.maximum(np.diff(upto, prepend=0.0), 0.0).tolist()
-    return [layer.model_copy(update={"ns": ns}) for layer, ns in zip(layers, took, strict=True)]
+    upto = isotonic_regression(np.median(times, axis=0)).x[[places[layer.output] for layer in layers]]
+    took = np.maximum(np.diff(upto, prepend=0.0), 0.0) * (inside / upto[-1])
+    return [layer.model_copy(update={"ns": ns}) for layer, ns in zip(layers, took.tolist(), strict=True)]
 
 
-def _with_cold(profile: Profile, cold: Sequence[Layer]) -> Profile:
-    """A profile with the times of its layers with emptied caches; being profiled costs a layer as much then."""
-    times = {layer.output: max(0.0, layer.cost - profile.overhead_ns) for layer in cold}
-    layers = [layer.model_copy(update={"cold_ns": times.get(layer.output)}) for layer in profile.layers]
-    return profile.model_copy(update={"layers": tuple(layers)})
+def _with_cold(
+    profile: Profile,
+    warm: Mapping[str, float],
+    cold: Sequence[Layer],
+    times: _Times,
+    apart: _Times,
+    way: Mapping[str, object],
+) -> Profile:
+    """A profile whose layers take so much longer apart as they were found to, beside `warm` of the same process."""
+    longer = {layer.output: layer.cost - warm.get(layer.output, layer.cost) for layer in cold}
+    layers = []
+    for layer in profile.layers:
+        more = longer.get(layer.output)
+        layers.append(layer.model_copy(update={"cold_ns": None if more is None else max(0.0, layer.cost + more)}))
+    return profile.model_copy(
+        update={
+            "layers": tuple(layers),
+            "apart": "cold" if "cold" in way else "paced",
+            "longer_ns": max(0.0, apart.whole - times.whole),
+        }
+    )
 
 
-def _prefix_times(measurement: Measurement, graph: Graph, *, cold: bool = False) -> np.ndarray:
+def _prefix_times(measurement: Measurement, graph: Graph, way: Mapping[str, object] | None = None) -> np.ndarray:
     """Nanoseconds (rounds, prefixes): the median of each prefix in each round, in shuffled order."""
     assert graph.prefixes is not None
     order = random.Random(measurement.protocol.seed)
-    rounds = COLD_ROUNDS if cold else PREFIX_ROUNDS
+    rounds = APART_ROUNDS if way else PREFIX_ROUNDS
     with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
         paths = list(graph.prefixes(Path(folder), [node.writes[0] for node in graph.nodes]))
         times = np.zeros((rounds, len(paths)))
@@ -229,8 +283,8 @@ def _prefix_times(measurement: Measurement, graph: Graph, *, cold: bool = False)
                 measurement.candidate = replace(measurement.candidate, path=paths[number])
                 measurement.open()
                 first = min(measurement.ask(Invoked, runs=3).samples_ns)
-                runs = PREFIX_RUNS if cold else max(PREFIX_RUNS, PREFIX_NANOSECONDS // first)
-                one_round[number] = np.median(measurement.ask(Invoked, runs=runs, cold=cold).samples_ns)
+                runs = PREFIX_RUNS if way else max(PREFIX_RUNS, PREFIX_NANOSECONDS // first)
+                one_round[number] = np.median(measurement.ask(Invoked, runs=runs, **(way or {})).samples_ns)
     return times
 
 
@@ -262,16 +316,24 @@ def _counted(measurement: Measurement, graph: Graph, entry: Entry) -> Profile | 
     return Profile(method="prefixes", layers=tuple(found), remainder_instructions=rest)
 
 
-def _profile(method: Literal["runtime", "prefixes"], layers: Sequence[Layer], median_ns: float) -> Profile:
-    """Layers that take no longer than the whole: being profiled takes its time, which is alike for every node."""
+def _profile(
+    method: Literal["runtime", "prefixes"], layers: Sequence[Layer], median_ns: float, at_most: float | None = None
+) -> Profile:
+    """Layers that take no longer than the whole, nor than `at_most`: being profiled takes its time, alike for all."""
+    left, overhead = _lessened(layers, median_ns if at_most is None else min(median_ns, at_most))
+    rest = median_ns - sum(layer.cost for layer in left)
+    return Profile(method=method, layers=tuple(left), remainder_ns=max(0.0, rest), overhead_ns=overhead)
+
+
+def _lessened(layers: Sequence[Layer], total: float) -> tuple[list[Layer], float]:
+    """Layers that take no longer than so many nanoseconds together, and what was taken off each of them for that."""
     times = np.array([layer.cost for layer in layers])
 
     def excess(overhead: float) -> float:
-        return float(np.maximum(times - overhead, 0.0).sum()) - median_ns
+        return float(np.maximum(times - overhead, 0.0).sum()) - total
 
     overhead = brentq(excess, 0.0, times.max()) if excess(0.0) > 0 else 0.0
-    left = [layer.model_copy(update={"ns": max(0.0, layer.cost - overhead)}) for layer in layers]
-    return Profile(method=method, layers=tuple(left), remainder_ns=max(0.0, -excess(overhead)), overhead_ns=overhead)
+    return [layer.model_copy(update={"ns": max(0.0, layer.cost - overhead)}) for layer in layers], overhead
 
 
 def layers_of_prefixes(times: np.ndarray, nodes: Sequence[Node], delegated: Collection[str]) -> tuple[Layer, ...]:

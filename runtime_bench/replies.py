@@ -110,9 +110,13 @@ class Ran(Reply):
 
 
 class Profiled(Reply):
-    """To `profile`: the operators that ran, or the first outputs of those that a delegate took over."""
+    """To `profile`: the operators that ran, or the first outputs of those that a delegate took over.
+
+    samples_ns: of the inferences that were profiled, as a whole.
+    """
 
     nodes: Annotated[list[Ran], Field(min_length=1)] | None = None
+    samples_ns: list[Duration] | None = None
     delegated: list[Text] | None = None
 
     @model_validator(mode="after")

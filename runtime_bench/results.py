@@ -210,8 +210,9 @@ class Estimate(Part):
 class Counts(Part):
     """What one inference does on an emulated CPU; never a latency.
 
-    instructions and MACs by class; misses of a model of the CPU's caches; cycles: an estimated, uncalibrated interval,
-    without any wait for memory and with every miss waited for in full; cycle_model: what estimated them.
+    instructions and MACs by class; misses of a model of the CPU's caches, as the inference before left them, and of
+    emptied ones; cycles: an estimated, uncalibrated interval, without any wait for memory and with every miss (of
+    caches that were not emptied) waited for in full; cycle_model: what estimated them.
     """
 
     cpu: str
@@ -224,6 +225,8 @@ class Counts(Part):
     bytes_stored: Count
     l1_misses: Count | None = None
     l2_misses: Count | None = None
+    l1_misses_emptied: Count | None = None
+    l2_misses_emptied: Count | None = None
     cycles: Interval | None = None
     cycle_model: str | None = None
     estimate: Estimate | None = None
@@ -246,11 +249,12 @@ class LayerCounts(Part):
 class Layer(Part):
     """Operators that the runtime executed as one, in the order of execution.
 
-    operators: their kinds; output: the tensor that they end with; ns: their time in one inference; cold_ns: that with
-    emptied caches; bytes: what they read and write at least, weights included; weights: the bytes of these alone.
-    shape (of the output), dtype, form (pointwise, depthwise, standard, ...), channels (in and out) and idle_lanes (the
-    share of a kernel's work for channels that do not exist) are those of the operator with the most MACs. kernel: what
-    ran, where the runtime tells. flags: what is known to be slow (float-island, transpose, odd-channels, fallback).
+    operators: their kinds; output: the tensor that they end with; ns: their time in one inference; cold_ns: that of
+    one measured apart, cold or paced (Profile.apart); bytes: what they read and write at least, weights included;
+    weights: the bytes of these alone. shape (of the output), dtype, form (pointwise, depthwise, standard, ...),
+    channels (in and out) and idle_lanes (the share of a kernel's work for channels that do not exist) are those of
+    the operator with the most MACs. kernel: what ran, where the runtime tells. flags: what is known to be slow
+    (float-island, transpose, odd-channels, fallback).
     """
 
     operators: tuple[str, ...]
@@ -281,21 +285,24 @@ class Profile(Part):
     """Where an inference's time goes. remainder_ns: what of the median is in no layer.
 
     method: runtime (the runtime's own profile) or prefixes (the differences of models that end one operator later).
-    overhead_ns: what being profiled added to every layer, which was taken off. Of an emulated device instructions are
-    known instead: remainder_instructions are those in no layer.
+    overhead_ns: what being profiled added to every layer, which was taken off. apart: how the layers' cold_ns were
+    measured, if they were; longer_ns: what an inference took longer so than back to back, in the same process. Of an
+    emulated device instructions are known instead: remainder_instructions are those in no layer.
     """
 
     method: Literal["runtime", "prefixes"]
     layers: tuple[Layer, ...] = Field(min_length=1)
     remainder_ns: Amount | None = None
     overhead_ns: Amount = 0.0
+    apart: Literal["paced", "cold"] | None = None
+    longer_ns: Amount | None = None
     remainder_instructions: Difference | None = None
 
 
 class Call(Part):
     """What a runtime takes for an inference besides its operators: found with a model of next to nothing.
 
-    cold_ns: with emptied caches.
+    cold_ns: measured apart, as the layers' cold_ns were (Profile.apart).
     """
 
     ns: Amount

@@ -28,9 +28,9 @@ class Hindrance:
 class ColdCost:
     """What an inference takes longer than back to back, in nanoseconds.
 
-    way: paced or cold. whole: as measured so; the others are where it goes, found apart from it. call: the runtime's
-    call; memory: `weights` bytes of weights, at the pace at which a large array is copied; operators: what is left of
-    `layers`, which run so many different `kernels`.
+    way: paced or cold. whole: as measured so, in the process that was profiled; the others are where it goes. call: the
+    runtime's call, found by another model; memory: `weights` bytes of weights, at the pace at which a large array is
+    copied; operators: what else `layers` take longer, which run so many different `kernels`.
     """
 
     way: str
@@ -116,26 +116,23 @@ def counted_peaks(entries: Sequence[Entry]) -> Peaks | None:
 
 
 def cold_cost(entry: Entry, peaks: Peaks) -> ColdCost | None:
-    """Why a profiled entry is slower where caches are cold; None where that was not measured, or it is not."""
-    way = "paced" if entry.cold is None else "cold"
-    timing, runtime, profile = entry.timings.get(way), entry.runtime, entry.profile
-    if timing is None or entry.summary is None or runtime is None or profile is None:
+    """Why a profiled entry is slower paced, or cold; None where that was not measured, or it is not."""
+    runtime, profile = entry.runtime, entry.profile
+    if entry.summary is None or runtime is None or profile is None or profile.apart is None:
         return None
-    call, whole = peaks.calls.get(runtime.name), timing.summary.p50_ns - entry.summary.p50_ns
-    if call is None or whole <= 0 or any(layer.cold_ns is None for layer in profile.layers):
+    call, whole = peaks.calls.get(runtime.name), profile.longer_ns
+    if call is None or not whole or any(layer.cold_ns is None for layer in profile.layers):
         return None
-    longer = [(layer.cold_ns or 0.0) - layer.cost for layer in profile.layers]
-    weights = [layer.weights or 0 for layer in profile.layers]
-    memory = sum(
-        min(max(0.0, more), 1e9 * size / peaks.bytes_per_second) for more, size in zip(longer, weights, strict=True)
-    )
+    longer = sum((layer.cold_ns or 0.0) - layer.cost for layer in profile.layers)
+    weights = sum(layer.weights or 0 for layer in profile.layers)
+    memory = min(1e9 * weights / peaks.bytes_per_second, max(0.0, longer))
     return ColdCost(
-        way=way,
+        way=profile.apart,
         whole=whole,
-        call=call.cold_ns - call.ns,
+        call=max(0.0, call.cold_ns - call.ns),
         memory=memory,
-        operators=sum(longer) - memory,
-        weights=sum(weights),
+        operators=longer - memory,
+        weights=weights,
         layers=len(profile.layers),
         kernels=len({(layer.kernel, layer.form, layer.dtype) for layer in profile.layers}),
     )

@@ -15,8 +15,8 @@ JSON lines: a request on stdin, its reply on stdout; {"error": ...} where it fai
                                                           `turn` of every `turns` ticks (see `paced`); tells how many
                                                           ticks were missed, and the clock of the CPU. cold: each with
                                                           emptied caches; tells how many bytes were written for that
-  profile   runs, folder, cold                            what the runtime itself tells of its operators
-  invoke    runs, cold                                    as measure, the runtime alone: no input set, no output read
+  profile   runs, folder, cold, every_ms                  what the runtime itself tells of its operators
+  invoke    runs, cold, every_ms                          as measure, the runtime alone: no input set, no output read
   bandwidth size, times                                   the fastest of so many copies of so many bytes, in ns
   count                                                   one run between two marks, for an emulator that counts
   evaluate  pixels, mean, std, start, stop,               these images of a .npy file, uint8 (N, H, W, C); writes a
@@ -183,14 +183,14 @@ class Worker:
             samples.append(clock() - started)
         return {"samples_ns": samples, "flushed": flushing_bytes()}
 
-    def moments(self, runs, cold):
-        """So many moments; before each, the caches are emptied if it is to be cold.
+    def moments(self, runs, cold=False, every_ms=0):
+        """So many moments: in a row, cold (the caches are emptied before each), or every so many milliseconds.
 
-        For that a buffer that they have no room beside is read and written, by each of the CPUs that this process was
-        put on: to set all of it to one value may go past the caches.
+        To empty them a buffer that they have no room beside is read and written, by each of the CPUs that this process
+        was put on: to set all of it to one value may go past the caches.
         """
         if not cold:
-            yield from range(runs)
+            yield from ticks(max(1, round(every_ms * 1e6)), 0, runs) if every_ms else range(runs)
             return
         import numpy
 
@@ -215,18 +215,18 @@ class Worker:
         gc.enable()
         return {}
 
-    def invoke(self, runs, cold=False):
+    def invoke(self, runs, cold=False, every_ms=0):
         """Durations of `runs` inferences by the runtime alone: no input is set and no output read."""
         run, clock, samples = self.model.invoke, time.perf_counter_ns, []
-        for _ in self.moments(runs, cold):
+        for _ in self.moments(runs, cold, every_ms):
             started = clock()
             run()
             samples.append(clock() - started)
         return {"samples_ns": samples}
 
-    def profile(self, runs, folder, cold=False):
+    def profile(self, runs, folder, cold=False, every_ms=0):
         """What the runtime itself tells of the operators."""
-        return self.model.profile(self.input, self.moments(runs, cold), folder)
+        return self.model.profile(self.input, self.moments(runs, cold, every_ms), folder)
 
     def bandwidth(self, size, times):
         """The fastest of several copies of so many bytes, each read once and written once, in nanoseconds."""

@@ -187,15 +187,20 @@ def _p50(entry: "Entry") -> str:
 def _counts(entry: "Entry") -> "dict[str, RenderableType]":
     counts = entry.counts
     if counts is None:
-        return dict.fromkeys(("instructions", "MACs", "moved", "L1, L2 misses", "cycles", "estimated"), "")
+        return dict.fromkeys(("instructions", "MACs", "moved", "L1, L2 misses", "emptied", "cycles", "estimated"), "")
     return {
         "instructions": _millions(counts.instructions),
         "MACs": _millions(sum(counts.macs.values())),
         "moved": units.megabytes(counts.bytes_loaded + counts.bytes_stored),
-        "L1, L2 misses": ", ".join(filter(None, map(_millions, (counts.l1_misses, counts.l2_misses)))),
+        "L1, L2 misses": _misses(counts.l1_misses, counts.l2_misses),
+        "emptied": _misses(counts.l1_misses_emptied, counts.l2_misses_emptied),
         "cycles": "" if counts.estimate else units.cycles(counts.cycles),  # which is made of them
         "estimated": units.estimate(counts.estimate),
     }
+
+
+def _misses(*found: int | None) -> str:
+    return ", ".join(filter(None, map(_millions, found)))
 
 
 def _boards(entries: "Sequence[Entry]") -> "list[str]":

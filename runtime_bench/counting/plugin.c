@@ -1,5 +1,6 @@
 /* A QEMU plugin that counts what an AArch64 program does between two marks: instructions and multiply-accumulates by
- * class, bytes, misses of a model of the CPU's data caches, and how often the hot blocks ran. A mark is the system call
+ * class, bytes, misses of a model of the CPU's data caches, and how often the hot blocks ran. Misses are counted twice: of
+ * caches as the last run between marks left them, and of caches that are emptied at START. A mark is the system call
  * getpriority(MARK, START or STOP), which fails and changes nothing; each STOP writes a line of JSON.
  *
  * Arguments: out=FILE, and the size in KiB and the ways of both caches: l1=32, l1_ways=2, l2=1024, l2_ways=16.
@@ -30,10 +31,14 @@ struct cache {
   uint64_t sets, ways, clock, misses, *lines, *used;
 };
 
+struct caches {
+  struct cache l1, l2;
+};
+
 __attribute__((visibility("default"))) int qemu_plugin_version = API;
 static struct block *blocks[BUCKETS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct cache l1, l2;
+static struct caches kept, emptied;
 static uint64_t bytes_loaded, bytes_stored;
 static bool counting;
 static FILE *out;
@@ -54,12 +59,20 @@ static bool hit(struct cache *cache, uint64_t line) {
   return false;
 }
 
+static void access_line(struct caches *caches, uint64_t line) {
+  if (!hit(&caches->l1, line)) hit(&caches->l2, line);
+}
+
+static void empty(struct cache *cache) { memset(cache->lines, 0, cache->sets * cache->ways * sizeof *cache->lines); }
+
 static void access_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address, void *data) {
   if (!counting) return;
   uint64_t size = 1ull << qemu_plugin_mem_size_shift(info);
   *(qemu_plugin_mem_is_store(info) ? &bytes_stored : &bytes_loaded) += size;
-  for (uint64_t line = address >> LINE_SHIFT; line <= (address + size - 1) >> LINE_SHIFT; line++)
-    if (!hit(&l1, line)) hit(&l2, line);
+  for (uint64_t line = address >> LINE_SHIFT; line <= (address + size - 1) >> LINE_SHIFT; line++) {
+    access_line(&kept, line);
+    access_line(&emptied, line);
+  }
 }
 
 static void execute(unsigned cpu, void *data) { ((struct block *)data)->executed++; }
@@ -102,7 +115,9 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
 static void start(void) {
   for (size_t bucket = 0; bucket < BUCKETS; bucket++)
     for (struct block *block = blocks[bucket]; block; block = block->next) block->executed = 0;
-  bytes_loaded = bytes_stored = l1.misses = l2.misses = 0;
+  bytes_loaded = bytes_stored = 0;
+  kept.l1.misses = kept.l2.misses = emptied.l1.misses = emptied.l2.misses = 0;
+  empty(&emptied.l1), empty(&emptied.l2);
   counting = true;
 }
 
@@ -126,7 +141,9 @@ static void stop(void) {
   fprintf(out, "}, \"loads\": %" PRIu64 ", \"stores\": %" PRIu64, classes[LOAD] + classes[VECTOR_LOAD],
           classes[STORE] + classes[VECTOR_STORE]);
   fprintf(out, ", \"bytes_loaded\": %" PRIu64 ", \"bytes_stored\": %" PRIu64, bytes_loaded, bytes_stored);
-  fprintf(out, ", \"l1_misses\": %" PRIu64 ", \"l2_misses\": %" PRIu64, l1.misses, l2.misses);
+  fprintf(out, ", \"l1_misses\": %" PRIu64 ", \"l2_misses\": %" PRIu64, kept.l1.misses, kept.l2.misses);
+  fprintf(out, ", \"l1_misses_emptied\": %" PRIu64 ", \"l2_misses_emptied\": %" PRIu64, emptied.l1.misses,
+          emptied.l2.misses);
   fprintf(out, ", \"blocks\": [");
   const char *comma = "";
   for (size_t bucket = 0; bucket < BUCKETS; bucket++)
@@ -160,6 +177,10 @@ static bool make(struct cache *cache, uint64_t kib, uint64_t ways) {
   return cache->lines && cache->used;
 }
 
+static bool make_both(struct caches *caches, uint64_t l1, uint64_t l1_ways, uint64_t l2, uint64_t l2_ways) {
+  return make(&caches->l1, l1, l1_ways) && make(&caches->l2, l2, l2_ways);
+}
+
 __attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
                                                                char **argv) {
   unsigned l1_kib = 0, l1_ways = 0, l2_kib = 0, l2_ways = 0;
@@ -170,7 +191,9 @@ __attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t 
     sscanf(argv[index], "l2=%u", &l2_kib);
     sscanf(argv[index], "l2_ways=%u", &l2_ways);
   }
-  if (strcmp(info->target_name, "aarch64") || !out || !make(&l1, l1_kib, l1_ways) || !make(&l2, l2_kib, l2_ways)) return 1;
+  if (strcmp(info->target_name, "aarch64") || !out) return 1;
+  for (int index = 0; index < 2; index++)
+    if (!make_both(index ? &emptied : &kept, l1_kib, l1_ways, l2_kib, l2_ways)) return 1;
   qemu_plugin_register_vcpu_tb_trans_cb(id, translate);
   qemu_plugin_register_vcpu_syscall_cb(id, call);
   return 0;

@@ -264,7 +264,8 @@ def _memory(found: Sequence[ShownEntry]) -> Section:
 
 
 def _emulation(emulated: Sequence[ShownEntry]) -> Section:
-    names = ("instructions", "loads", "stores", "bytes_loaded", "bytes_stored", "l1_misses", "l2_misses")
+    counted = ("instructions", "loads", "stores", "bytes_loaded", "bytes_stored")
+    names = (*counted, "l1_misses", "l2_misses", "l1_misses_emptied", "l2_misses_emptied")
     columns = (
         Column("CPU", field("counts.cpu")),
         *map(_count, names),
@@ -275,8 +276,9 @@ def _emulation(emulated: Sequence[ShownEntry]) -> Section:
     )
     says = (
         "Emulated: exact for the instructions that were executed, and no latency. Cache misses are those of a model of "
-        "the CPU's caches; cycles are an estimate that no real CPU calibrated. Where milliseconds are estimated, it is "
-        "by the calibration of a board, ± its largest error for a file that it had not seen."
+        "the CPU's caches, as the inference before left them and emptied; cycles are an estimate that no real CPU "
+        "calibrated. Where milliseconds are estimated, it is by the calibration of a board, ± its largest error for a "
+        "file that it had not seen."
     )
     return Section(
         "emulation",

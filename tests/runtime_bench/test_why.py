@@ -2,7 +2,7 @@
 
 import pytest
 
-from runtime_bench.results import Burst, Call, Cold, Layer, Peaks, Profile, summarise
+from runtime_bench.results import Call, Layer, Peaks, Profile
 from runtime_bench.why import attainable_ns, cold_cost, hindrances, peak_share, sections
 
 PEAKS = Peaks(macs_per_second={"fp32": 1e9, "int8": 4e9}, bytes_per_second=1e9)  # 1 MAC and 1 byte a nanosecond
@@ -15,8 +15,9 @@ def layer(form, output, ns, macs=0, moved=0, **options):
 
 @pytest.fixture
 def profiled(entry):
-    def profiled(*layers, name="falcon", remainder=0.0, **options):
-        profile = Profile(method="runtime", layers=layers, remainder_ns=remainder)
+    def profiled(*layers, name="falcon", remainder=0.0, longer=None, **options):
+        apart = None if longer is None else "cold"
+        profile = Profile(method="runtime", layers=layers, remainder_ns=remainder, apart=apart, longer_ns=longer)
         return entry(name, profile=profile, **options)
 
     return profiled
@@ -103,35 +104,35 @@ def test_a_layer_at_the_peak_has_nothing_to_gain(profiled):
 # -- cold --
 
 
-def cold(samples):
-    bursts = (Burst(process=0, round=0, samples_ns=samples),)
-    return Cold(bursts=bursts, summary=summarise(bursts), flushed=1 << 27)
-
-
 CALLS = PEAKS.model_copy(update={"calls": {"onnxruntime": Call(ns=10, cold_ns=60)}})
 
 
 def test_why_a_cold_inference_takes_longer(profiled):
-    """50 ns of the call; 30 and 20 of the layers, of which 25 and 20 at most are of their weights."""
+    """50 ns of the call; 30 + 20 + 4 of the layers, of which 45 are of their weights."""
     layers = (
         layer("dense", "a", 40, cold_ns=70, weights=25, kernel="K"),
-        layer("dense", "b", 50, cold_ns=70, weights=1000, kernel="K"),
+        layer("dense", "b", 50, cold_ns=70, weights=20, kernel="K"),
         layer(None, "c", 10, cold_ns=14, weights=0, kernel="L"),
     )
-    found = cold_cost(profiled(*layers, samples=(110,) * 5, cold=cold((210,) * 5)), CALLS)
+    found = cold_cost(profiled(*layers, samples=(110,) * 5, longer=100), CALLS)
     assert (found.whole, found.call, found.memory, found.operators) == (100, 50, 45, 9)
-    assert (found.weights, found.layers, found.kernels) == (1025, 3, 2)
+    assert (found.weights, found.layers, found.kernels) == (45, 3, 2)
     assert found.explained == pytest.approx(1.04)
     assert found.says.endswith("3 layers of 2 kinds; together 104% of it")
     assert found.says.startswith("cold it takes 0 us longer")
 
 
+def test_weights_take_no_longer_to_come_than_their_layers_take_longer(profiled):
+    """Those of a large network are not in the caches back to back either."""
+    found = cold_cost(profiled(layer("dense", "a", 40, cold_ns=70, weights=1000), samples=(40,) * 5, longer=80), CALLS)
+    assert (found.memory, found.operators) == (30, 0)
+
+
 @pytest.mark.parametrize(
-    ("cold_ns", "peaks", "samples"),
-    [(None, CALLS, (210,) * 5), (70, PEAKS, (210,) * 5), (70, CALLS, None), (70, CALLS, (90,) * 5)],
+    ("cold_ns", "peaks", "longer"),
+    [(None, CALLS, 100), (70, PEAKS, 100), (70, CALLS, None), (70, CALLS, 0)],
     ids=["no times of layers", "no call", "not cold", "not slower"],
 )
-def test_nothing_is_said_of_what_was_not_measured(profiled, cold_ns, peaks, samples):
-    options = {} if samples is None else {"cold": cold(samples)}
-    found = profiled(layer("dense", "a", 40, cold_ns=cold_ns), samples=(110,) * 5, **options)
+def test_nothing_is_said_of_what_was_not_measured(profiled, cold_ns, peaks, longer):
+    found = profiled(layer("dense", "a", 40, cold_ns=cold_ns), samples=(110,) * 5, longer=longer)
     assert cold_cost(found, peaks) is None

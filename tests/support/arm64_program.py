@@ -19,10 +19,14 @@ def mark(which):
 
 @dataclass(frozen=True)
 class Stream:
-    """Reads the first 16 bytes of so many lines of 64, so many times, and stores 16 bytes behind them."""
+    """Reads the first 16 bytes of so many lines of 64, so many times, and stores 16 bytes behind them.
+
+    It does all that as often as `runs` says, between marks each time.
+    """
 
     lines: int
     passes: int
+    runs: int = 1
 
     def write(self, path):
         """Write it as a static executable."""
@@ -39,7 +43,7 @@ class Stream:
             0x3D800041,  # str q1, [x2]
         ]
         leave = [mov(8, 93), mov(0, 0), 0xD4000001]
-        words = [*mark(1), *body, *mark(2), *leave]
+        words = [*self.runs * [*mark(1), *body, *mark(2)], *leave]
         code = struct.pack(f"<{len(words)}I", *words)
         headers = 64 + 2 * 56
         elf = struct.pack(

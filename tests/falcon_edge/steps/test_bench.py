@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from falcon_edge.training.images import Images
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.errors import BenchInputError
+from runtime_bench.profile import APART_RUNS
 from runtime_bench.why import cold_cost, sections
 
 pytestmark = pytest.mark.xdist_group("exported")  # one process makes the exported bundles
@@ -270,6 +272,27 @@ def test_the_peak_is_that_of_this_machine(profiled):
     assert profiled.peaks.bytes_per_second > 1e8
 
 
+def test_where_it_is_not_measured_cold_why_is_found_paced(exported):
+    """The layers, and the call, of inferences that are as far apart as those of which it is to be told."""
+    started = time.monotonic()
+    protocol = replace(QUICK, every=0.02, ticks=8)
+    found = bench(exported[:1], BenchRequest(protocol, selection=Selection(runtimes=["onnxruntime"]), profile=True))
+    (entry,) = found.entries
+    assert time.monotonic() - started > 3 * APART_RUNS * protocol.every  # the layers, the call, and what is within it
+    assert (entry.profile.apart, entry.cold) == ("paced", None)
+    assert all(layer.cold_ns is not None for layer in entry.profile.layers)
+    why = cold_cost(entry, found.peaks)
+    assert (why.way, why.whole) == ("paced", entry.profile.longer_ns)
+
+
+def test_where_it_is_measured_back_to_back_alone_nothing_is_said_of_why(exported):
+    selection = Selection(runtimes=["onnxruntime"])
+    found = bench(exported[:1], BenchRequest(replace(QUICK, every=0), selection=selection, profile=True))
+    assert found.entries[0].profile.apart is None
+    assert found.peaks.calls == {}
+    assert cold_cost(found.entries[0], found.peaks) is None
+
+
 def test_why_a_cold_inference_takes_longer_is_found_apart_from_how_much(profiled):
     assert set(profiled.peaks.calls) == {"onnxruntime", "litert"}
     assert all(0 <= call.ns < call.cold_ns for call in profiled.peaks.calls.values())
@@ -281,7 +304,7 @@ def test_why_a_cold_inference_takes_longer_is_found_apart_from_how_much(profiled
         found = cold_cost(entry, profiled.peaks)
         assert found.call > 0
         assert found.memory >= 0
-        assert found.whole == entry.cold.summary.p50_ns - entry.summary.p50_ns
+        assert found.whole == entry.profile.longer_ns > 0
 
 
 def test_an_ort_file_is_profiled_by_the_onnx_beside_it(exported, tmp_path):

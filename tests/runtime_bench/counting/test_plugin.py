@@ -34,8 +34,9 @@ def count(built, tmp_path):
         out = tmp_path / "counts"
         command = [QEMU, "-plugin", f"{built},out={out},{caches}", tmp_path / "program"]
         subprocess.run(command, check=True, timeout=60)
-        (line,) = out.read_text().splitlines()
-        return json.loads(line)
+        lines = out.read_text().splitlines()
+        assert len(lines) == program.runs
+        return json.loads(lines[-1])
 
     return count
 
@@ -77,6 +78,14 @@ def test_a_cache_with_one_way_keeps_one_line_of_each_set(count):
     """129 lines on 128 sets: the first and the last drive each other out."""
     found = count(Stream(129, 10), "l1=8,l1_ways=1,l2=64,l2_ways=4")
     assert found["l1_misses"] == 129 + 9 * 2 + 1
+
+
+def test_caches_that_are_emptied_miss_what_others_have_kept(count):
+    """A second run finds all of 31 KiB of lines in the second cache; where that is emptied first, none."""
+    first, second = (count(Stream(31 * KIB, 2, runs)) for runs in (1, 2))
+    names = ("l1_misses", "l2_misses", "l1_misses_emptied", "l2_misses_emptied")
+    assert [first[name] for name in names] == 4 * [31 * KIB + 1]
+    assert [second[name] for name in names] == [0, 0, 31 * KIB + 1, 31 * KIB + 1]
 
 
 @pytest.mark.parametrize("caches", ["l1=0,l1_ways=2,l2=64,l2_ways=4", "l1=32,l1_ways=3,l2=64,l2_ways=4", "l1=32"])

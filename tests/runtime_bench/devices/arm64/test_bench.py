@@ -110,6 +110,8 @@ def test_one_inference_is_counted(measured):
         assert sum(counts.classes.values()) == counts.instructions
         assert counts.loads == counts.classes["load"] + counts.classes["vector_load"]
         assert 0 < counts.l2_misses < counts.l1_misses < counts.loads
+        assert counts.l1_misses < counts.l1_misses_emptied < counts.loads
+        assert entry.model.bytes / 2 < 64 * counts.l2_misses_emptied  # most of the file is weights
         assert counts.bytes_loaded > 4 * counts.loads
 
 
