@@ -5,7 +5,7 @@ Format: chapter 4 of the Java Virtual Machine Specification, Java 8.
 
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 from ci.api_text import Class, Field, Method, Type, Variable, Wildcard
@@ -51,6 +51,10 @@ class Api:
         """A class as class files name it."""
         found = self.find(name)
         return f"{found.package}.{found.name.replace('.', '$')}".replace(".", "/")
+
+    def has(self, name: str) -> bool:
+        """Whether there is a class of that name."""
+        return name in self.classes or f"java.lang.{name}" in self.classes
 
     def find(self, name: str) -> Class:
         """A class by its name with dots; those of java.lang may go without their package."""
@@ -151,7 +155,8 @@ class _Writer:
 
     def _method(self, described: Method) -> tuple[str, str, bytes]:
         around = {} if "static" in described.modifiers else self._scope
-        scope = {**around, **{variable.name: variable for variable in described.variables}}
+        variables = described.variables or self._variables_left_out(described)
+        scope = {**around, **{variable.name: variable for variable in variables}}
         flags = _flags(described.modifiers, OF_METHOD) | (VARARGS if described.varargs else 0)
         if self._class.is_interface and not described.modifiers & {"default", "static"}:
             flags |= ABSTRACT
@@ -162,8 +167,9 @@ class _Writer:
         descriptor = f"({parameters}){result}"
         attributes = self._deprecated(described.deprecated)
         types = (*described.parameters, *described.throws, *([described.result] if described.result else []))
-        if described.variables or any(self._is_generic(each, scope) for each in types):
-            attributes.append(self._text_attribute("Signature", self._method_signature(described, scope)))
+        if variables or any(self._is_generic(each, scope) for each in types):
+            signature = self._formal(variables, scope) + self._method_signature(described, scope)
+            attributes.append(self._text_attribute("Signature", signature))
         if described.throws:
             thrown = [self._descriptor(each, scope)[1:-1] for each in described.throws]
             attributes.append(
@@ -177,7 +183,15 @@ class _Writer:
         parameters = "".join(self._signature(each, scope) for each in described.parameters)
         result = self._signature(described.result, scope) if described.result else "V"
         throws = "".join(f"^{self._signature(each, scope)}" for each in described.throws)
-        return f"{self._formal(described.variables, scope)}({parameters}){result}{throws}"
+        return f"({parameters}){result}{throws}"
+
+    def _variables_left_out(self, described: Method) -> tuple[Variable, ...]:
+        """Type variables of a constructor: the list uses them and does not declare them."""
+        if described.name != "<init>":
+            return ()
+        named = {name for each in described.parameters for name in _names(each)}
+        unknown = {name for name in named if not self._api.has(name) and name not in self._scope}
+        return tuple(Variable(name, ()) for name in sorted(unknown) if "." not in name and name not in PRIMITIVES)
 
     def _default(self, descriptor: str, value: str) -> bytes:
         """Some value of an annotation's element: that there is one is all that compilers ask."""
@@ -319,6 +333,17 @@ class _Writer:
             self._pool += written
             self._next += places
         return self._constants[key]
+
+
+def _names(described: Type | Wildcard | None) -> Iterator[str]:
+    """What a type names, its arguments too."""
+    if isinstance(described, Wildcard):
+        yield from _names(described.bound)
+    elif described is not None:
+        yield described.name
+        for _, arguments in described.parts:
+            for each in arguments:
+                yield from _names(each)
 
 
 def _flags(modifiers: frozenset[str], known: Mapping[str, int]) -> int:

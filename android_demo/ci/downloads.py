@@ -139,7 +139,7 @@ def _only(folder: Path, pattern: str, pinned: Download) -> Path:
 
 @contextmanager
 def _member(archive: Path, name: str) -> Iterator[IO[bytes]]:
-    """A file of an archive. The names of a tar's have a first folder that is left out."""
+    """A file of an archive."""
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as wheel:
             if name not in wheel.namelist():
@@ -149,7 +149,7 @@ def _member(archive: Path, name: str) -> Iterator[IO[bytes]]:
         return
     with tarfile.open(archive) as tar:
         for member in tar:
-            if member.isfile() and member.name.removeprefix("./").partition("/")[2] == name:
+            if member.isfile() and member.name.removeprefix("./") == name:
                 source = tar.extractfile(member)
                 assert source is not None  # it is a file
                 yield source

@@ -31,7 +31,7 @@ def pinned(cache, monkeypatch):
                 return path
             path = folder / "package.tgz"
             with tarfile.open(path, "w:gz") as archive:
-                entry = tarfile.TarInfo("package/folder/file.txt")
+                entry = tarfile.TarInfo("package/file.txt")
                 entry.size = len(CONTENT)
                 archive.addfile(entry, io.BytesIO(CONTENT))
             return path
