@@ -22,10 +22,12 @@ LIMIT = 60
 
 
 class Browser:
-    """One page. `said`: what its console was told, and what it threw; `requests`: every address that it asked for."""
+    """One page. `said`: what its console was told, and what it threw; `errors`: what of it are no mere words;
+    `requests`: every address that it asked for.
+    """
 
     def __init__(self, *options):
-        self.said, self.requests = [], []
+        self.said, self.errors, self.requests = [], [], []
         self._numbers = itertools.count(1)
         self._folder = tempfile.TemporaryDirectory(prefix="browser-")
         commands, self._commands = os.pipe()
@@ -60,6 +62,7 @@ class Browser:
     def open(self, place, *, width=1200, height=900, dark=False):
         """Open a file, or an address, and wait until it is loaded."""
         self.said.clear()
+        self.errors.clear()
         self.requests.clear()
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -133,11 +136,16 @@ class Browser:
         if method == "Network.requestWillBeSent":
             self.requests.append(parameters["request"]["url"])
         elif method == "Runtime.exceptionThrown":
-            self.said.append(parameters["exceptionDetails"]["exception"].get("description"))
+            self._hear(parameters["exceptionDetails"]["exception"].get("description"), "error")
         elif method == "Runtime.consoleAPICalled":
-            self.said.append(" ".join(str(each.get("value")) for each in parameters["args"]))
+            self._hear(" ".join(str(each.get("value")) for each in parameters["args"]), parameters["type"])
         elif method == "Log.entryAdded":
-            self.said.append(parameters["entry"]["text"])
+            self._hear(parameters["entry"]["text"], parameters["entry"]["level"])
+
+    def _hear(self, text, level):
+        self.said.append(text)
+        if level in ("error", "assert"):
+            self.errors.append(text)
 
     def __enter__(self):
         return self

@@ -134,7 +134,7 @@ def test_answers_are_pythons(browser, site, bundles, images, name):
             if output.kind == "classes":
                 assert np.mean(one.argmax(1) == other.argmax(1)) >= (0.99 if export.precision == "int8" else 1.0)
     assert ran >= 1
-    assert browser.said == []
+    assert browser.errors == []
 
 
 def test_threads_answer_the_same(browser, site, bundles, images):

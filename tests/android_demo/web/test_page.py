@@ -62,7 +62,7 @@ def text(browser, selector):
 
 def check(browser, site):
     """Nothing went wrong, nothing came from elsewhere, and all of it fits."""
-    assert browser.said == []
+    assert browser.errors == []
     assert browser.requests
     assert [each for each in browser.requests if not each.startswith((site.address, "blob:"))] == []
     assert browser.run(MESSAGE) is None
@@ -309,7 +309,7 @@ def test_damaged_models_are_a_message_and_the_others_work(browser, files, tmp_pa
     with served(with_models(files, tmp_path, DAMAGE[said])) as site:
         start(browser, site)
         assert said in browser.run(MESSAGE)
-        assert [each for each in browser.said if "404" not in each] == []
+        assert [each for each in browser.errors if "404" not in each] == []
         if "standard/" in said:
             choose(browser, "#first", "falcon/exports/model.fp32.onnx")
             browser.click("#example")

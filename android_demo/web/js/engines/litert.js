@@ -32,6 +32,7 @@ async function load() {
   } catch {
     throw new Message("LiteRT is not in this page; run vendor.py beside it");
   }
+  globalThis.Module = { print: () => {}, printErr: () => {} }; // where its program looks for them: it says what it does
   try {
     await found.loadLiteRt(new URL("wasm/", VENDOR).href, { threads: globalThis.crossOriginIsolated === true });
   } catch (error) {
