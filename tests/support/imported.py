@@ -6,16 +6,20 @@ import torch
 
 from converters.parity import snr_db
 from converters.passes import tidy
+from converters.passes.current_form import current_form
 from converters.passes.name_functions import name_functions
 from converters.passes.one_image import one_image
 from converters.runtimes import onnx_session
 from falcon_edge.models.graphs import module_of
 
 
-def imported(model, *, named=False):
-    """The module of a graph of any opset, brought to the one form as those who call module_of do; the graph stays."""
-    own = onnx.ModelProto.FromString(model.SerializeToString())
-    made = tidy(one_image(own, "a.onnx"))
+def imported(model, *, named=False, folded=True):
+    """The module of a graph of any opset, brought to the one form as those who call module_of do; the graph stays.
+
+    named: chains that compute a function as that function. folded: normalisation in the weights before it.
+    """
+    own = one_image(onnx.ModelProto.FromString(model.SerializeToString()), "a.onnx")
+    made = tidy(own) if folded else current_form(own)
     return module_of(name_functions(made) if named else made, "a.onnx")
 
 
@@ -54,9 +58,9 @@ def batched_decibels(network):
     return min(snr_db(np.concatenate([one[name] for one in each]), together[name]) for name in network.outputs)
 
 
-def right(model, *, at_least=100.0, named=False):
+def right(model, *, at_least=100.0, **how):
     """Import a graph, hold it against ONNX Runtime, and three images at once against one by one; the module."""
-    network = imported(model, named=named)
+    network = imported(model, **how)
     assert decibels(network, model) >= at_least
     if network.bound is None:
         assert batched_decibels(network) >= at_least

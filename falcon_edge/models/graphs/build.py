@@ -8,7 +8,7 @@ from torch import Tensor
 
 from falcon_edge.models.graphs import operators  # noqa: F401  # fills the table
 from falcon_edge.models.graphs.batch import grown_axis
-from falcon_edge.models.graphs.graph import Graph
+from falcon_edge.models.graphs.graph import Graph, title
 from falcon_edge.models.graphs.layout import layout_of
 from falcon_edge.models.graphs.names import Path, Paths, wanted
 from falcon_edge.models.graphs.network import GraphInput, GraphNetwork, Step
@@ -62,7 +62,7 @@ class _Building:
         for proto, candidates in zip(nodes, names, strict=True):
             if proto.output[0] in absorbed:
                 continue
-            node = Node(self.graph, proto, self.values, self.images)
+            node = self._node(proto)
             call = self._call(node)
             if call.absorbed is not None:
                 absorbed.add(call.absorbed.output[0])
@@ -76,6 +76,12 @@ class _Building:
         readers = self.graph.readers[node.output[0]]
         names = [*node.input[1:], *(name for reader in readers for name in reader.input if reader.op_type == "Add")]
         return [name for name in names if self.graph.is_stored(name)]
+
+    def _node(self, proto: NodeProto) -> Node:
+        try:
+            return Node(self.graph, proto, self.values, self.images)
+        except ValueError as error:
+            raise self.graph.refused(f"{title(proto)} has an attribute without a type") from error
 
     def _call(self, node: Node) -> Call:
         """The layer of a node, tried for the file's batch and for twice as many images."""
@@ -122,7 +128,7 @@ class _Building:
         """Take in the stored values among these."""
         for name in names:
             if name not in self.values:
-                value = self.graph.constant(name).to(META)
+                value = self.graph.outline(name)
                 self.values[name] = Value(value, value)
 
     def _is_read(self, name: str) -> bool:
@@ -142,8 +148,6 @@ class _Building:
                 self.shared[key] = path
             call.layer.load_state_dict(call.weights, assign=True)
             self.layers[path] = call.layer
-            for name in weights:
-                self.graph.forget(name)
         value = call.reads
         for module in call.chain:
             place, made = path, call.writes

@@ -1,13 +1,15 @@
 """A graph as it is read: what it stores, who reads what, and everything for which it is refused as a whole."""
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 from torch import Tensor
 
 from falcon_edge.errors import BadInput
-from falcon_edge.models.graphs.stored import constant_of, kind_name, tensor_of
+from falcon_edge.models.graphs.stored import constant_of, kind_name, outline_of, tensor_of
 
 OPSET = 17  # what ONNX changed before it is not known here
 ONNX = frozenset(("", "ai.onnx"))
@@ -23,7 +25,6 @@ class Graph:
         self.source = source
         self.nodes: list[NodeProto] = []
         self._stored: dict[str, TensorProto | NodeProto] = {each.name: each for each in model.graph.initializer}
-        self._decoded: dict[str, Tensor] = {}
         self._refuse_forms(model)
         for node in model.graph.node:
             if not node.output or not node.output[0]:
@@ -45,18 +46,23 @@ class Graph:
         return name in self._stored
 
     def constant(self, name: str) -> Tensor:
-        """A stored value, the same tensor at every call."""
-        if name not in self._decoded:
-            stored = self._stored[name]
-            try:
-                self._decoded[name] = tensor_of(stored) if isinstance(stored, TensorProto) else constant_of(stored)
-            except ValueError as error:
-                raise self.refused(f"its constant {name} {error}") from error
-        return self._decoded[name]
+        """A stored value, at every call a tensor of its own: exporters store equal weights of several layers once."""
+        stored = self._stored[name]
+        with self._told(name):
+            return tensor_of(stored) if isinstance(stored, TensorProto) else constant_of(stored)
 
-    def forget(self, name: str) -> None:
-        """Keep a decoded constant no longer: a layer has it."""
-        self._decoded.pop(name, None)
+    def outline(self, name: str) -> Tensor:
+        """The type and shape of a stored value, on the meta device."""
+        stored = self._stored[name]
+        with self._told(name):
+            return outline_of(stored) if isinstance(stored, TensorProto) else constant_of(stored).to("meta")
+
+    @contextmanager
+    def _told(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            raise self.refused(f"its constant {name} {error}") from error
 
     @cached_property
     def readers(self) -> dict[str, list[NodeProto]]:

@@ -24,7 +24,7 @@ def layout_of(graph: Graph) -> Layout | None:
     names, seen = [graph.input.name], {graph.input.name}
     while names:
         for node in graph.readers[names.pop()]:
-            told = _told(node)
+            told = _told(graph, node)
             if told is not None:
                 found.add(told)
             elif node.op_type in KEEPS and node.output[0] not in seen:
@@ -33,11 +33,16 @@ def layout_of(graph: Graph) -> Layout | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _told(node: NodeProto) -> Layout | None:
+def _told(graph: Graph, node: NodeProto) -> Layout | None:
     """What a node tells of an image that it reads."""
     if node.op_type in CHANNELS_FIRST:
         return "NCHW"
     order = next((list(each.ints) for each in node.attribute if each.name == "perm"), None)
     if node.op_type == "Transpose" and order == TO_CHANNELS_FIRST:
         return "NHWC"
+    if node.op_type == "Reshape" and graph.is_stored(node.input[1]):  # of one channel, for which nothing has to move
+        _, height, width, channels = graph.sizes
+        target = graph.constant(node.input[1]).tolist()
+        if channels == 1 and target[1:] == [1, height, width] != [height, width, 1]:
+            return "NHWC"
     return None

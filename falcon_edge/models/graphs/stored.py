@@ -24,12 +24,8 @@ NUMBERS = {"value_float": np.float32, "value_floats": np.float32, "value_int": n
 
 
 def tensor_of(stored: TensorProto) -> Tensor:
-    """A tensor of its own. Raises ValueError for one of a type that torch does not have, sparse or in another file."""
-    if stored.data_location == TensorProto.EXTERNAL or stored.external_data:
-        raise ValueError("is in another file; save the model as one file")
-    dtype = DTYPES.get(stored.data_type)
-    if dtype is None:
-        raise ValueError(f"is of type {kind_name(stored.data_type)}, which no layer is made of")
+    """The numbers in memory of their own. Raises ValueError for a type that torch does not have, or another file."""
+    dtype = outline_of(stored).dtype
     try:
         values = numpy_helper.to_array(stored)
     except Exception as error:  # of several kinds: what is stored may be anything
@@ -37,6 +33,18 @@ def tensor_of(stored: TensorProto) -> Tensor:
     if dtype is torch.bfloat16:  # which numpy does not have
         values = values.astype(np.float32)
     return torch.from_numpy(np.array(values)).to(dtype)
+
+
+def outline_of(stored: TensorProto) -> Tensor:
+    """The type and the shape on the meta device, without the numbers. Raises ValueError as `tensor_of`."""
+    if stored.data_location == TensorProto.EXTERNAL or stored.external_data:
+        raise ValueError("is in another file; save the model as one file")
+    dtype = DTYPES.get(stored.data_type)
+    if dtype is None:
+        raise ValueError(f"is of type {kind_name(stored.data_type)}, which no layer is made of")
+    if any(size < 0 for size in stored.dims):
+        raise ValueError("has a negative size")
+    return torch.empty(tuple(stored.dims), dtype=dtype, device="meta")
 
 
 def constant_of(node: NodeProto) -> Tensor:

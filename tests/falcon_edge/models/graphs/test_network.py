@@ -325,6 +325,28 @@ def test_weights_that_are_shared_are_one_layer():
     assert "head.weight" in network.state_dict()
 
 
+def test_numbers_that_are_stored_once_are_those_of_each_layer():
+    """Exporters store equal weights once: of a fresh normalisation, scale and variance are the same ones."""
+    norms = [
+        node("BatchNormalization", [name, "one", "zero", "zero", "one"], [f"{name}n"]) for name in ("input", "inputn")
+    ]
+    network = right(
+        graph(
+            [*norms, node("Relu", ["inputnn"], ["logits"])], (1, 4, 6, 6), one=np.ones(4, "f"), zero=np.zeros(4, "f")
+        ),
+        folded=False,
+    )
+    places = [value.data_ptr() for value in network.state_dict().values()]
+    assert len(set(places)) == len(places) == 10
+
+
+def test_images_of_one_channel_that_come_last():
+    nodes = [node("Reshape", ["input", "s"], ["x"]), node("Conv", ["x", "w"], ["logits"])]
+    network = right(graph(nodes, (1, 6, 8, 1), s=np.array([-1, 1, 6, 8]), w=random(5, 1, 2, 2)))
+    assert network.input.layout == "NHWC"
+    assert network.bound is None
+
+
 def test_several_outputs_have_their_names():
     made = graph([node("Relu", ["input"], ["logits"]), node("Tanh", ["input"], ["boxes"])], (1, 4, 6, 6))
     made.graph.output.append(onnx.helper.make_tensor_value_info("boxes", 1, None))
