@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.optimize import brentq, isotonic_regression
@@ -158,7 +158,7 @@ def _warmed_up(model: Candidate, device: Device, protocol: Protocol) -> Iterator
         yield measurement
 
 
-def _apart(protocol: Protocol) -> dict[str, object]:
+def _apart(protocol: Protocol) -> dict[str, Any]:
     """What a request says of inferences measured apart: cold, or else paced; nothing where neither is asked."""
     if protocol.cold:
         return {"cold": True}
@@ -179,7 +179,7 @@ class _Times:
         return max(0.0, self.whole - self.inside)
 
 
-def _timed_both(measurement: Measurement, way: Mapping[str, object], runs: int) -> _Times:
+def _timed_both(measurement: Measurement, way: Mapping[str, Any], runs: int) -> _Times:
     """An inference of the model that is loaded; its operators by the runtime's own profile, or by it without the call.
 
     What it takes longer to be profiled is taken off its operators, where it arises.
@@ -253,7 +253,7 @@ def _with_cold(
     cold: Sequence[Layer],
     times: _Times,
     apart: _Times,
-    way: Mapping[str, object],
+    way: Mapping[str, Any],
 ) -> Profile:
     """A profile whose layers take so much longer apart as they were found to, beside `warm` of the same process."""
     longer = {layer.output: layer.cost - warm.get(layer.output, layer.cost) for layer in cold}
@@ -270,7 +270,7 @@ def _with_cold(
     )
 
 
-def _prefix_times(measurement: Measurement, graph: Graph, way: Mapping[str, object] | None = None) -> np.ndarray:
+def _prefix_times(measurement: Measurement, graph: Graph, way: Mapping[str, Any] | None = None) -> np.ndarray:
     """Nanoseconds (rounds, prefixes): the median of each prefix in each round, in shuffled order."""
     assert graph.prefixes is not None
     order = random.Random(measurement.protocol.seed)
@@ -284,7 +284,7 @@ def _prefix_times(measurement: Measurement, graph: Graph, way: Mapping[str, obje
                 measurement.open()
                 first = min(measurement.ask(Invoked, runs=3).samples_ns)
                 runs = PREFIX_RUNS if way else max(PREFIX_RUNS, PREFIX_NANOSECONDS // first)
-                one_round[number] = np.median(measurement.ask(Invoked, runs=runs, **(way or {})).samples_ns)
+                one_round[number] = _median(measurement.ask(Invoked, runs=runs, **(way or {})).samples_ns)
     return times
 
 
