@@ -146,7 +146,10 @@ class _Building:
             path = self.paths.take(*candidates)
             if key:
                 self.shared[key] = path
-            call.layer.load_state_dict(call.weights, assign=True)
+            try:
+                call.layer.load_state_dict(call.weights, assign=True)
+            except RuntimeError as error:  # weights of other shapes than the layer's
+                raise self.graph.refused(f"{node} has no torch layer, with {UNFIT}") from error
             self.layers[path] = call.layer
         value = call.reads
         for module in call.chain:

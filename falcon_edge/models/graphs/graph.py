@@ -38,8 +38,8 @@ class Graph:
         self._refuse_names()
 
     def refused(self, what: str) -> BadInput:
-        """The error that says what of this file cannot be read."""
-        return BadInput(f"{self.source}: {what}")
+        """The error that says, in one line, what of this file cannot be read."""
+        return BadInput(f"{self.source}: {' '.join(what.split())}")  # names in it may be anything
 
     def is_stored(self, name: str) -> bool:
         """Whether a value is a constant."""

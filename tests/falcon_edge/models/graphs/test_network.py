@@ -166,6 +166,40 @@ def test_autocast(network):
     assert snr_db(exact.numpy(), rounded.float().numpy()) >= 20
 
 
+def test_autocast_of_layers_that_meet_numbers_of_their_own():
+    nodes = [
+        node("Conv", ["input", "w"], ["a"], pads=[1, 1, 1, 1]),
+        node("PRelu", ["a", "slope"], ["b"]),
+        node("PRelu", ["b", "odd"], ["c"]),
+        node("InstanceNormalization", ["c", "one", "two"], ["d"]),
+        node("Concat", ["d", "beside"], ["e"], axis=1),
+        node("AveragePool", ["e"], ["f"], kernel_shape=[2, 2], pads=[0, 0, 1, 1]),
+        node("Resize", ["f", "", "s"], ["g"], mode="linear", coordinate_transformation_mode="asymmetric"),
+        node("Mul", ["g", "t"], ["h"]),
+        node("MatMul", ["h", "m"], ["i"]),
+        node("LayerNormalization", ["i", "n"], ["j"]),
+        node("Pow", ["j", "p"], ["k"]),
+        node("Clip", ["k", "", "q"], ["l"]),
+        node("ConvTranspose", ["l", "x"], ["y"], pads=[0, 0, 1, 1]),
+        node("ReduceL2", ["y"], ["logits"], axes=[2, 3]),
+    ]
+    constants = {
+        **{"w": random(4, 4, 3, 3), "slope": random(4, 1, 1), "odd": random(6, 6), "one": random(4), "two": random(4)},
+        **{"beside": random(1, 1, 6, 6), "s": np.float32([1, 1, 2, 2]), "t": random(5, 1, 1), "m": random(12, 3)},
+        **{"n": random(3), "p": np.float32(2), "q": np.float32(1), "x": random(5, 2, 2, 2)},
+    }
+    network = right(graph(nodes, (1, 4, 6, 6), **constants))
+    images = torch.from_numpy(noise((2, 4, 6, 6)))
+    with torch.no_grad():
+        exact = network(images)
+        for kind in (torch.bfloat16, torch.float16):
+            with torch.autocast("cpu", kind):
+                assert snr_db(exact.numpy(), network(images).float().numpy()) >= 20
+    network.train()
+    with torch.autocast("cpu", torch.bfloat16):
+        network(images).float().sum().backward()
+
+
 def test_channels_last(network):
     images = torch.from_numpy(noise((2, *network.input.shape[1:])))
     with torch.no_grad():

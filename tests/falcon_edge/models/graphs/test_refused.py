@@ -1,9 +1,13 @@
 """What is not read is refused in one line that names the file and the node, as bad input."""
 
+import contextlib
+import random as numbers
+
 import numpy as np
 import onnx
 import pytest
 from emission import graph, node, random
+from mutations import of_protobuf
 from onnx import TensorProto, helper, numpy_helper
 
 from falcon_edge.errors import BadInput
@@ -160,3 +164,68 @@ def test_forms_of_operators_that_have_no_layer(words):
     initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     said = refusal(unchecked([*first, FORMS[words]], initializers=initializers))
     assert f"n ({FORMS[words].op_type}) has no torch layer, with {words}" in said
+
+
+def ordinary_graphs():
+    """Small ones of many operators, as bytes."""
+    images = [
+        node("Conv", ["input", "w", "b"], ["a"], "conv", pads=[1, 1, 1, 1], kernel_shape=[3, 3]),
+        node("BatchNormalization", ["a", "b", "b", "b", "v"], ["c"], "norm"),
+        node("MaxPool", ["c"], ["d"], "pool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
+        node("Resize", ["d", "", "s"], ["e"], "resize", mode="linear"),
+        node("Slice", ["e", "i", "j", "k"], ["f"], "slice"),
+        node("Pad", ["f", "p"], ["g"], "pad", mode="edge"),
+        node("ConvTranspose", ["g", "w"], ["h"], "transposed", strides=[2, 2], output_padding=[1, 1]),
+        node("Reshape", ["h", "r"], ["logits"], "reshape"),
+    ]
+    rows = [
+        node("GlobalAveragePool", ["input"], ["a"], "mean"),
+        node("Squeeze", ["a", "x"], ["c"], "squeeze"),
+        node("MatMul", ["c", "m"], ["d"], "product"),
+        node("Add", ["d", "b"], ["e"], "sum"),
+        node("LayerNormalization", ["e", "b"], ["f"], "norm", axis=-1),
+        node("Split", ["f", "n"], ["g", "h"], "split", axis=1),
+        node("Concat", ["h", "g"], ["l"], "concat", axis=-1),
+        node("Gather", ["l", "o"], ["q"], "gather", axis=1),
+        node("Clip", ["q", "t"], ["logits"], "clip"),
+    ]
+    constants = {
+        **{
+            "w": random(4, 4, 3, 3),
+            "b": random(4),
+            "v": random(4) ** 2,
+            "s": np.float32([1, 1, 2, 3]),
+            "m": random(4, 4),
+        },
+        **{
+            name: np.array(value)
+            for name, value in {"i": [0], "j": [2], "k": [2], "p": [0, 0, 1, 2, 0, 0, 0, 1]}.items()
+        },
+        **{
+            "r": np.array([1, -1]),
+            "x": np.array([2, 3]),
+            "n": np.array([1, 3]),
+            "o": np.array([3, 0]),
+            "t": np.float32(0),
+        },
+    }
+    for nodes in (images, rows):
+        used = {name for each in nodes for name in each.input}
+        yield graph(nodes, SHAPE, **{name: value for name, value in constants.items() if name in used})
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(5000, marks=pytest.mark.slow)])
+def test_files_that_no_checker_has_seen(count):
+    """Whatever is changed in a file, it is read or refused, and nothing large is made of it."""
+    good = [made.SerializeToString() for made in ordinary_graphs()]
+    for data in good:
+        module_of(onnx.ModelProto.FromString(data), "net.onnx")
+    draw, refused = numbers.Random(0), 0
+    for _ in range(count):
+        model = onnx.ModelProto.FromString(of_protobuf(good, draw))
+        with contextlib.suppress(BadInput):
+            module_of(model, "net.onnx")
+            continue
+        refused += 1
+        refusal(model)
+    assert refused > count // 4
