@@ -1,7 +1,8 @@
 // Latencies of several engines in turns: back to back, and paced (one inference at each tick, the page idle between).
 import { median } from "./statistics.js";
 
-const WARM_UP_RUNS = 5;
+const WARM_UP_RUNS = 5; // at least, and so many milliseconds: browsers compile what runs often once more
+const WARM_UP_MS = 500;
 const STEPS_OF_CLOCK = 50; // that a sample lasts at least, so that the clock adds at most a fiftieth
 
 export class Cancelled extends Error {}
@@ -27,10 +28,9 @@ export async function measure(subjects, options, progress, cancelled) {
   for (const { engine, input } of subjects) {
     await advance("warming up");
     const first_ns = await timed(engine, input, 1);
-    const warm = [];
-    for (let run = 0; run < WARM_UP_RUNS; run++) warm.push(await timed(engine, input, 1));
-    const shortest = STEPS_OF_CLOCK * options.clockStep * 1e6;
-    const repeat = Math.max(1, Math.ceil(shortest / Math.max(median(warm), options.clockStep * 1e6)));
+    const one = await warmUp(engine, input);
+    const step = options.clockStep * 1e6;
+    const repeat = Math.max(1, Math.ceil((STEPS_OF_CLOCK * step) / Math.max(one, step)));
     found.push({ first_ns, repeat, bursts: [], paced: null });
   }
   for (let round = 0; round < rounds; round++) {
@@ -47,6 +47,14 @@ export async function measure(subjects, options, progress, cancelled) {
     paced.forEach((each, place) => (found[place].paced = each));
   }
   return found;
+}
+
+/** Run an engine until it is warm; the nanoseconds of one of the last inferences. */
+export async function warmUp(engine, input) {
+  const end = performance.now() + WARM_UP_MS;
+  const samples = [];
+  while (samples.length < WARM_UP_RUNS || performance.now() < end) samples.push(await timed(engine, input, 1));
+  return median(samples.slice(-WARM_UP_RUNS));
 }
 
 /** The mean of so many inferences, in whole nanoseconds; at least 1, for a clock that stood still. */

@@ -1,4 +1,6 @@
 // Engines that are open: a file is loaded when it is first used, and tested by its golden vectors then.
+import { warmUp } from "./benchmark.js";
+import { inputFor } from "./inference.js";
 import { told } from "./message.js";
 import { selfTest } from "./selftest.js";
 
@@ -16,6 +18,7 @@ export class Opened {
     if (found === undefined) {
       while (this.#engines.size >= MOST) await this.#close(this.#engines.keys().next().value);
       found = await open(candidate, threads);
+      await warmUp(found.engine, emptyInput(candidate, found.engine));
     }
     this.#engines.set(key, found);
     const tested = await this.#test(candidate, found.engine, threads);
@@ -46,6 +49,11 @@ export async function open(candidate, threads) {
   const start = performance.now();
   const engine = await candidate.runtime.open(bytes, threads);
   return { engine, load_ns: Math.max(1, Math.round((performance.now() - start) * 1e6)) };
+}
+
+/** An input of zeros. */
+export function emptyInput({ model: { manifest } }, engine) {
+  return inputFor(new Float32Array(manifest.input.shape.reduce((one, other) => one * other)), manifest, engine);
 }
 
 /** The self-test of an engine in words: { passed, text, agreement }. */

@@ -87,13 +87,13 @@ def test_an_image_through_two_models(browser, site, size, dark):
     choose(browser, "#first", "standard/exports/model.fp32.onnx")
     choose(browser, "#second", "falcon/exports/model.fp32.onnx")
     browser.click("#example")
-    browser.wait("document.querySelectorAll('.answer').length === 2 && document.querySelector('.speedup')")
+    browser.wait("document.querySelectorAll('.answer').length === 2 && document.querySelector('.speedup') !== null")
     said = text(browser, "#answers")
     assert said.count("Self-test: passed (8 inputs") == 2
     assert "times as fast" in said
     for step in ("pre-processing", "inference", "post-processing"):
         assert said.count(step) == 2
-    assert "Ankle boot" in said
+    assert said.count("T-shirt/top") == 2
     check(browser, site)
     browser.run("scrollTo(0, 0)")
     keep(browser, f"{size}-{'dark' if dark else 'light'}")
@@ -104,7 +104,7 @@ def test_a_map_is_drawn_over_the_image_and_other_outputs_are_numbers(browser, si
     choose(browser, "#first", "pixels/exports/model.fp32.tflite")
     choose(browser, "#second", "pixels/exports/model.int8.onnx")
     browser.click("#example")
-    browser.wait("document.querySelectorAll('.answer').length === 2 && document.querySelector('.speedup')")
+    browser.wait("document.querySelectorAll('.answer').length === 2 && document.querySelector('.speedup') !== null")
     said = text(browser, "#answers")
     assert said.count("boxes (5 x 120): ") == 2
     assert said.count("of the pixels") == 2
@@ -341,4 +341,6 @@ def test_the_page_is_as_it_is_in_the_folder(files):
     source = (WEB / "sw.js").read_text()
     kept = set(json.loads(source[source.index("[") : source.index("];")].rstrip(", \n") + "]"))
     own = {name for name in files if not name.startswith("models/")} - {"sw.js", "index.html"} | {"./"}
-    assert kept == own
+    others = {name for name in own if "wasm_internal" in name or "compat" in name}  # of LiteRT, for other browsers
+    assert kept == own - others
+    assert len(others) == 4

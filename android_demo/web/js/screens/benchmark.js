@@ -1,9 +1,8 @@
 // The screen that measures files in turns, and gives the results to whoever asked for them.
 import { Cancelled, measure } from "../benchmark.js";
 import { awaited, save, send } from "../delivery.js";
-import { inputFor } from "../inference.js";
 import { told } from "../message.js";
-import { open, testedOf } from "../opened.js";
+import { emptyInput, open, testedOf } from "../opened.js";
 import { clockStep } from "../platform.js";
 import { entryOf, environmentOf, resultsOf } from "../results.js";
 import { element, fill, milliseconds, table } from "./elements.js";
@@ -66,9 +65,7 @@ export function benchmarkScreen(page, app) {
     const subject = { candidate, engine: null, tested: null, failure: null };
     try {
       Object.assign(subject, await open(candidate, threads));
-      const { manifest } = candidate.model;
-      const [channels, height, width] = manifest.input.shape;
-      subject.input = inputFor(new Float32Array(channels * height * width), manifest, subject.engine);
+      subject.input = emptyInput(candidate, subject.engine);
       const tested = await testedOf(candidate, subject.engine);
       subject.tested = tested.agreement && tested;
     } catch (error) {
