@@ -27,7 +27,7 @@ def demo_bundles(folder: Path = BUILT) -> list[Path]:
             content.update(name.encode() + path.read_bytes())
     made = folder / f"models-{content.hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
-    with locked():
+    with locked("models.lock"):
         if not made.exists():
             with appearing(made) as new:
                 run(sys.executable, "-c", MADE_BY, new, what="making the demo's bundles")
