@@ -43,6 +43,23 @@ def random_graph(draw):
     return maker.model()
 
 
+def graph_of(kind, draw):
+    """A model of one operator, its operands and attributes drawn; None where none was found that the checker takes."""
+    opset = draw.choice(OPSETS)
+    schema = _schema(kind, opset)
+    rank = draw.choice((4, 4, 4, 3, 2))
+    maker = _Maker(draw, opset, [1, *(draw.choice((1, 2, 3, 4, 6)) for _ in range(rank - 1))])
+    if kind in ("And", "Or", "Xor", "Not"):
+        maker.added(_schema("Greater", opset))
+    if schema is None or not any(maker.added(schema) for _ in range(30)):
+        return None
+    last = list(maker.values)[-1]
+    if maker.values[last][1] != FLOAT:
+        maker.nodes.append(helper.make_node("Cast", [last], ["cast"], "cast", to=FLOAT))
+        maker._infer(["cast"])
+    return maker.model()
+
+
 def _schema(name, opset):
     try:
         found = onnx.defs.get_schema(name, opset)

@@ -30,9 +30,10 @@ SHARED = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul"))
 def module_of(model: ModelProto, source: str) -> GraphNetwork:
     """The graph of a model as a module in eval mode, on the CPU, its weights trainable.
 
-    `model` is left as it was; its operators are those of opset 17 or later, its shapes fixed but for the batch.
-    source: what it is called in errors. Raises BadInput, in one line, for what is not read: several inputs, operators
-    that have no layer, data in other files, and a graph that contradicts itself.
+    `model` is left as it was; its operators are those of opset 17 or later and its shapes fixed, as the passes
+    one_image and tidy of the converters make them. source: what it is called in errors. Raises BadInput, in one line,
+    for what is not read: several inputs, operators that have no layer, data in other files, and a graph that
+    contradicts itself.
     """
     graph = Graph(model, source)
     refuse_unknown(graph)

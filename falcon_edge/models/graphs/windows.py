@@ -1,8 +1,10 @@
 """Sliding windows: ONNX's padding, which may be uneven or a rule, in torch's terms."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -78,7 +80,10 @@ class Border(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., H, W) to (..., H + top + bottom, W + left + right), and alike for other numbers of axes."""
-        return F.pad(x, self.amounts, value=self.value)
+        value = self.value
+        if x.is_floating_point() and math.isfinite(value):  # float16 has no number as low as float32's lowest
+            value = min(max(value, torch.finfo(x.dtype).min), torch.finfo(x.dtype).max)
+        return F.pad(x, self.amounts, value=value)
 
     def extra_repr(self) -> str:
         """What print(model) shows."""

@@ -1,12 +1,11 @@
 """Whatever graph comes, it becomes a module that is right, or one line that says why not."""
 
 import numpy as np
-import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from imported import answers, imported, noise
-from random_graphs import OPSETS, _Maker, _schema, random_graph
+from random_graphs import graph_of, random_graph
 
 from converters.errors import ConversionError
 from converters.parity import snr_db
@@ -88,22 +87,6 @@ def test_right_or_refused_in_one_line(count):
     tried()
 
 
-def one_of(kind, draw):
-    """A graph of one operator, its operands and attributes drawn; None where none was found that ONNX allows."""
-    opset = draw.choice(OPSETS)
-    schema = _schema(kind, opset)
-    rank = draw.choice((4, 4, 4, 3, 2))
-    maker = _Maker(draw, opset, [1, *(draw.choice((1, 2, 3, 4, 6)) for _ in range(rank - 1))])
-    if kind in ("And", "Or", "Xor", "Not"):
-        assert maker.added(_schema("Greater", opset)) or draw
-    if schema is None or not any(maker.added(schema) for _ in range(30)):
-        return None
-    if maker.values[list(maker.values)[-1]][1] != onnx.TensorProto.FLOAT:
-        maker.nodes.append(onnx.helper.make_node("Cast", [list(maker.values)[-1]], ["cast"], "cast", to=1))
-        maker._infer(["cast"])
-    return maker.model()
-
-
 @pytest.mark.parametrize("count", EACH)
 @pytest.mark.parametrize("kind", sorted(MAKERS.keys() - UNDRAWN))
 def test_every_operator(kind, count):
@@ -112,7 +95,7 @@ def test_every_operator(kind, count):
     @given(st.randoms(use_true_random=False))
     @settings(max_examples=count, derandomize=True, database=None, **QUICK)
     def tried(random):
-        model = one_of(kind, random)
+        model = graph_of(kind, random)
         if model is not None:
             looked_at(model)
 
