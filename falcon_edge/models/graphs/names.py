@@ -15,9 +15,12 @@ Path = tuple[str, ...]
 
 DEEPEST = 32  # scopes: torch goes down them by recursion
 STRANGE = re.compile(r"\W", re.ASCII)
+CONSTANTS = "constants"
 # What modules have under names of their own.
-RESERVED = frozenset(dir(nn.Module())) | {"called", "input", "outputs", "steps", "stored", "bound", "place"}
-CONSTANTS, WEIGHTS = "constants", ("weight", "bias")
+RESERVED = frozenset(
+    (*dir(nn.Module()), *("called", "input", "outputs", "steps", "stored", "bound", "place"), CONSTANTS)
+)
+WEIGHTS = ("weight", "bias")
 
 
 def of_weight(name: str) -> Path:
