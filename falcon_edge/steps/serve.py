@@ -83,8 +83,8 @@ def serve(
             said = error.strerror if isinstance(error, OSError) else error
             raise BadInput(f"{place.host}:{place.port}: cannot be used ({said}); choose `host` and `port`") from error
         try:
-            ready(_address(place, server.server_address[1], token))
             with suppress(KeyboardInterrupt):  # which is how it ends
+                ready(_address(place, server.server_address[1], token))
                 server.serve_forever(POLL)
         finally:
             server.server_close()

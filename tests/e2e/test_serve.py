@@ -39,7 +39,7 @@ def test_embed_adds_lists_and_removes(flow, warm, tmp_path):
     document = done.document
     assert document["path"] == str(models)
     assert [model["folder"] for model in document["models"]] == ["falcon", "standard"]
-    assert document["bytes"] == sum(path.stat().st_size for path in models.rglob("*") if path.name != "index.json")
+    assert document["bytes"] == sum(path.stat().st_size for path in models.glob("*/**/*") if path.is_file())
     index = json.loads((models / "index.json").read_text())
     assert {name: document[name] for name in ("schema_version", "models")} == index
     done = warm(f"embed --list {app}", tmp_path)
@@ -72,11 +72,14 @@ def test_embed_refuses_in_one_line(flow, warm, page, tmp_path, words, said):
 
 
 def begun(words, folder):
-    """The running command, and the address that it printed first."""
+    """The running command, the address that it printed first, and what it said then."""
     process = start(f"serve {words}", folder)
     address = process.stderr.readline().strip()
     assert address.startswith("http"), address + process.stderr.read()
-    return process, address
+    said = []
+    while "-q" not in words and said[-1:] != ["Ctrl-C ends it\n"]:
+        said.append(process.stderr.readline())
+    return process, address, "".join(said)
 
 
 def ask(address, name, data=None):
@@ -91,7 +94,7 @@ def ask(address, name, data=None):
 
 
 def test_serve_prints_an_address_and_a_code_and_ctrl_c_ends_it(flow, page, tmp_path):
-    process, address = begun(f"{flow.folder}/falcon.falcon --page {page}", tmp_path)
+    process, address, said = begun(f"{flow.folder}/falcon.falcon --page {page}", tmp_path)
     assert ask(address, "")[1] == (page / "index.html").read_bytes()
     assert ask(address, "js/app.js")[0] == 200
     assert ask(address, "vendor.py")[0] == 404
@@ -99,14 +102,15 @@ def test_serve_prints_an_address_and_a_code_and_ctrl_c_ends_it(flow, page, tmp_p
     out, err = process.communicate(timeout=30)
     assert process.returncode == 0
     assert out.strip() == "no results came"
-    assert "█" in err
-    assert f"adb reverse tcp:{urlsplit(address).port}" in err
+    assert err == ""
+    assert "█" in said
+    assert f"adb reverse tcp:{urlsplit(address).port}" in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["web"]
 
 
 def test_results_of_two_devices_are_two_files_that_compare_reads(flow, warm, page, tmp_path):
     models = f"{flow.folder}/standard.falcon {flow.folder}/falcon.falcon"
-    process, address = begun(f"{models} --page {page} -o phones.json -q --json", tmp_path)
+    process, address, _ = begun(f"{models} --page {page} -o phones.json -q --json", tmp_path)
     document = json.loads(EXAMPLE.read_text())
     for place, name in ((0, "standard"), (2, "falcon")):
         entry = document["entries"][place] | {"device": "browser:Chrome 140.0.0.0"}
@@ -126,10 +130,10 @@ def test_results_of_two_devices_are_two_files_that_compare_reads(flow, warm, pag
 
 
 def test_serve_warns_where_it_is_open(flow, page, tmp_path):
-    process, address = begun(f"{flow.folder}/falcon.falcon --page {page} --host 0.0.0.0", tmp_path)
+    process, address, said = begun(f"{flow.folder}/falcon.falcon --page {page} --host 0.0.0.0", tmp_path)
     assert "0.0.0.0" not in address
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=30)
-    assert "warning: it is open to everyone" in err
-    assert "no camera and one thread only" in err
+    process.communicate(timeout=30)
+    assert "warning: it is open to everyone" in said
+    assert "no camera and one thread only" in said
     assert process.returncode == 0

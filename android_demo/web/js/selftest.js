@@ -36,17 +36,22 @@ export async function selfTest(model, exported, engine, runtime) {
       tolerance,
     ),
   );
-  const worst = agreement.find((each) => !each.within_tolerance) ?? agreement[0];
+  const furthest = agreement.reduce((one, other) => ((other.max_relative ?? 0) > (one.max_relative ?? 0) ? other : one));
+  const worst = agreement.find((each) => !each.within_tolerance) ?? furthest;
   return {
     agreement,
     passed: agreement.every((each) => each.within_tolerance),
     vectors: vectors.length,
-    worst: worst.max_abs === null ? `${worst.output}: cannot be compared` : `${worst.output}: off by ${off(worst)}`,
+    worst: inWords(worst),
   };
 }
 
-const off = ({ max_abs, max_relative }) =>
-  max_relative === null ? `${max_abs}` : `${Number((100 * max_relative).toPrecision(2))}% of the largest value`;
+function inWords({ output, max_abs, max_relative }) {
+  if (max_abs === null) return `${output}: cannot be compared`;
+  if (max_abs === 0) return `${output}: identical`;
+  const far = max_relative === null ? max_abs : `${Number((100 * max_relative).toPrecision(2))}% of the largest value`;
+  return `${output}: off by ${far}`;
+}
 
 /** Raise a Message if the golden image does not become the golden input here, number for number. */
 async function checkPixels(model, vector, input) {

@@ -95,7 +95,7 @@ def test_an_image_through_two_models(browser, site, size, dark):
         assert said.count(step) == 2
     assert said.count("T-shirt/top") == 2
     check(browser, site)
-    browser.run("scrollTo(0, 0)")
+    browser.run("scrollTo(0, 0)" if size == "1280" else "document.querySelector('#answers').scrollIntoView()")
     keep(browser, f"{size}-{'dark' if dark else 'light'}")
 
 
@@ -119,6 +119,8 @@ def test_a_map_is_drawn_over_the_image_and_other_outputs_are_numbers(browser, si
     assert colours[:2] == [24, 20]
     assert colours[2] > 10
     check(browser, site)
+    browser.run("document.querySelector('#answers').scrollIntoView()")
+    keep(browser, "map")
 
 
 def test_a_picked_picture_is_upright_and_gets_the_inputs_size(browser, site, tmp_path):
@@ -314,6 +316,29 @@ def test_damaged_models_are_a_message_and_the_others_work(browser, files, tmp_pa
             choose(browser, "#first", "falcon/exports/model.fp32.onnx")
             browser.click("#example")
             browser.wait("document.querySelectorAll('.answer').length === 1")
+
+
+def test_texts_of_a_bundle_are_texts(browser, files, tmp_path):
+    hostile = "<img src=x onerror=alert(1)></script>"
+
+    def change(models):
+        manifest = json.loads((models / "standard" / "manifest.json").read_text())
+        manifest |= {"name": hostile, "labels": [f"{hostile}{place}" for place in range(10)]}
+        manifest["outputs"][0]["name"] = hostile
+        for tolerance in manifest["golden"]["tolerances"]:
+            tolerance["output"] = hostile
+        listed(models, "standard", "manifest.json", json.dumps(manifest).encode())
+
+    with served(with_models(files, tmp_path, change)) as site:
+        start(browser, site)
+        choose(browser, "#first", "standard/exports/model.fp32.onnx")
+        browser.click("#example")
+        browser.wait("document.querySelectorAll('.answer').length === 1")
+        assert hostile in text(browser, "#answers")
+        for name in ("selftest", "benchmark", "about"):
+            show(browser, name)
+        assert browser.run("document.querySelector('img') === null")
+        assert browser.errors == []
 
 
 @pytest.mark.parametrize("target", ["onnx", "tflite"])

@@ -5,7 +5,9 @@ import { told } from "../message.js";
 import { emptyInput, open, testedOf } from "../opened.js";
 import { clockStep } from "../platform.js";
 import { entryOf, environmentOf, resultsOf } from "../results.js";
-import { element, fill, milliseconds, table } from "./elements.js";
+import { element, fill, table } from "./elements.js";
+
+const inMilliseconds = (nanoseconds) => (nanoseconds / 1e6).toFixed(3);
 
 export function benchmarkScreen(page, app) {
   const { protocol, files, start, cancel, progress, measuring, measured, delivery } = page;
@@ -86,8 +88,8 @@ export function benchmarkScreen(page, app) {
       const agreed = entry.agreement ? entry.agreement.every((each) => each.within_tolerance) : null;
       return [
         name,
-        ...[summary.p50_ns, summary.p90_ns, summary.p99_ns].map((value) => milliseconds(value / 1e6)),
-        paced ? milliseconds(paced.summary.p50_ns / 1e6) : "",
+        ...[summary.p50_ns, summary.p90_ns, summary.p99_ns].map(inMilliseconds),
+        paced ? inMilliseconds(paced.summary.p50_ns) : "",
         standard ? `${(standard.summary.p50_ns / summary.p50_ns).toFixed(2)}x` : "",
         agreed === null ? "" : element("span", { class: agreed ? "good" : "bad", text: agreed ? "passed" : "differs" }),
         entry.flags
@@ -96,8 +98,9 @@ export function benchmarkScreen(page, app) {
           .join(", "),
       ];
     });
-    const headings = ["file", "#p50", "#p90", "#p99", "#p50 paced", "#speedup", "self-test", "doubts"];
-    measured.replaceChildren(table("Results", headings, rows));
+    const headings = ["file", "#p50", "#p90", "#p99", "#paced", "#speedup", "self-test", "doubts"];
+    const says = "Milliseconds of an inference, back to back; paced: the median of one every so often.";
+    measured.replaceChildren(element("p", { class: "quiet", text: says }), table("Results", headings, rows));
   }
 
   protocol.addEventListener("submit", (event) => {
