@@ -67,11 +67,13 @@ def exported(path: Path) -> dict[str, bool]:
     """Of every activity, service, receiver and provider of an APK, whether others may use it."""
     tree = run(program("aapt2"), "dump", "xmltree", "--file", "AndroidManifest.xml", path)
     resources = run(program("aapt2"), "dump", "resources", path)
+    package = _only(r" package=\"([^\"]*)\"", tree, path)
     found = {}
     for block in re.split(r"^ *E: ", tree, flags=re.MULTILINE):
         if block.partition(" ")[0] not in COMPONENTS:
             continue
         name = _only(r"android:name\(0x\w+\)=\"([^\"]*)\"", block, path)
+        name = f"{package}{name}" if name.startswith(".") else name
         value = re.search(r"android:exported\(0x\w+\)=(\S+)", block)
         said = value[1] if value else "false"
         if said.startswith("@"):

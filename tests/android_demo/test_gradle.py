@@ -4,6 +4,7 @@ import re
 import subprocess
 import tomllib
 import zipfile
+from xml.etree import ElementTree
 
 import pytest
 from ci import apk, tools
@@ -78,6 +79,21 @@ def test_what_scripts_name_is_there():
     for path in SCRIPTS:
         for name in re.findall(r"'([\w-]+\.pro)'", path.read_text()):
             assert (path.parent / name).is_file(), f"{path}: {name}"
+
+
+def test_the_runtimes_telemetry_stays_out():
+    """Its archive on Maven Central has a manifest of its own, which the npm package that is tried here has not."""
+    removed = {
+        element.get(f"{{{apk.ANDROID}}}name")
+        for element in ElementTree.parse(APP_FOLDER / "app/no-telemetry.xml").iter()
+        if element.get(f"{apk.TOOLS}node") == "remove"
+    }
+    provider = "ai.onnxruntime.TelemetryInitializer"
+    assert removed == {"android.permission.INTERNET", "android.permission.ACCESS_NETWORK_STATE", provider}
+    for variant in apk.VARIANTS:
+        assert re.search(rf"\b{variant} {{\s*manifest\.srcFile\('no-telemetry\.xml'\)", script("app")), variant
+    with zipfile.ZipFile(tools.onnxruntime_classes()) as archive:
+        assert f"{provider.replace('.', '/')}.class" in archive.namelist()
 
 
 def test_keys_and_models_stay_out_of_git():
