@@ -57,9 +57,11 @@ clients:
 	test -x /usr/sbin/sshd || { apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-server openssh-client; }
 	command -v adb >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends adb; }
 
-# What opens reports in the tests that ask for it (they are skipped without).
+# What opens reports and the page in the tests that ask for it, and the page's libraries (they are skipped without).
 browser:
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+	command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends npm; }
+	$(PYTHON) android_demo/web/vendor.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache demo-out
