@@ -1,4 +1,4 @@
-"""The app's XML, by what people need who do not see it as we do: words, sizes, names for what is drawn; and by its own names."""
+"""The app's XML: words in resources, names for what is drawn, room for fingers, contrast; and that its names fit."""
 
 import re
 from xml.etree import ElementTree
@@ -157,22 +157,37 @@ def test_every_drawable_and_layout_is_there_and_used():
 
 
 def test_every_view_that_java_finds_is_in_a_layout():
-    ids = {
-        (view.get(ANDROID + "id") or "").partition("/")[2] for path in LAYOUTS for view in views(path)
-    }
+    ids = {(view.get(ANDROID + "id") or "").partition("/")[2] for path in LAYOUTS for view in views(path)}
     found = {name for text in JAVA.values() for name in re.findall(r"(?<!android\.)\bR\.id\.(\w+)", text)}
     assert found <= ids
 
 
+def arguments(source, start):
+    """The arguments of a call in Java whose opening parenthesis is before `start`."""
+    found, depth, text = [""], 1, False
+    for place, sign in enumerate(source[start:], start):
+        text ^= sign == '"' and source[place - 1] != "\\"
+        depth += 0 if text else (sign in "([") - (sign in ")]")
+        if depth == 0:
+            return [argument.strip() for argument in found]
+        if sign == "," and depth == 1 and not text:
+            found.append("")
+        else:
+            found[-1] += sign
+    raise AssertionError(source[start : start + 80])
+
+
 def test_texts_get_as_many_values_as_they_have_places():
+    checked = set()
     for path, source in JAVA.items():
-        calls = re.findall(r"of\(\s*Text\.(\w+)((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*)\)", source)
-        for name, rest in calls:
-            given = 0 if not rest.strip() else len(re.split(r",(?![^()]*\))", re.sub(r"\((?:[^()]|\([^()]*\))*\)", "", rest))) - 1
-            places = {int(number) for number in re.findall(r"%(\d)\$s", STRINGS[f"text_{name.lower()}"].text)}
-            if "?" not in rest.partition(",")[0]:
-                assert places <= set(range(1, given + 1)), (path.name, name)
-                assert given == len(places) or name == "LATENCY", (path.name, name, rest)
+        for call in re.finditer(r"\b(?:texts\.of|complain)\((?=\s*[^;]*?Text\.)", source):
+            name, *given = arguments(source, call.end())
+            for text in re.findall(r"Text\.(\w+)", name):
+                places = set(map(int, re.findall(r"%(\d)\$s", STRINGS[f"text_{text.lower()}"].text)))
+                assert places == set(range(1, max(places, default=0) + 1))
+                assert len(places) == len(given) or text == "LATENCY", (path.name, text, given)
+                checked.add(text)
+    assert len(checked) > 50
 
 
 def test_no_word_for_people_is_in_the_java_of_views():

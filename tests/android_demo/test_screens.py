@@ -1,14 +1,18 @@
-"""The app's screens without their look, on a JVM: states, errors, requests over adb; and the whole app on real models."""
+"""The app's screens without their look, on a JVM: states, errors, requests over adb; and all of it on real models."""
 
 import json
+import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
-from ci import models, tools
+from ci import tools
 from PIL import Image
 from probe import SUPPORTED, compiled, with_engines
 from program import run
 
+import falcon_edge
 from falcon_edge.data.formats import SAMPLE, open_dataset
 from runtime_bench.results import load
 from runtime_bench.runtimes import onnxruntime
@@ -36,7 +40,9 @@ def junit(names, classpath, *options):
 
 def test_the_screens(tmp_path):
     core = compiled(tmp_path)[0]
-    names = [path.stem for path in tools.sources("app", kind="test") if path.stem.endswith("Test") and path.stem != REAL]
+    names = [
+        path.stem for path in tools.sources("app", kind="test") if path.stem.endswith("Test") and path.stem != REAL
+    ]
     assert len(names) > 8
     assert "OK (" in junit(names, [core, *screens(tmp_path, core)])
 
@@ -45,14 +51,16 @@ def test_the_screens(tmp_path):
 def test_the_whole_app_on_real_models(tmp_path, monkeypatch):
     classpath, options = with_engines(tmp_path)
     (tmp_path / "app/src/main").mkdir(parents=True)
-    bundles = models.demo_bundles()
-    done = run(f"embed {' '.join(map(str, bundles))} .", tmp_path)
-    assert done.code == 0, done
+    bundle = shutil.copytree(Path(falcon_edge.__file__).parent / "data/sample/vgg8.falcon", tmp_path / "vgg8.falcon")
+    targets = "--target onnx --target tflite --precision fp32 --precision int8"
+    for command in (f"export vgg8.falcon {targets} --data sample --samples 64", "embed vgg8.falcon ."):
+        done = run(command, tmp_path)
+        assert done.code == 0, done
     (tmp_path / "app/src/main/assets/models").rename(tmp_path / "models")
     test = open_dataset(SAMPLE).test
     expected, session = {}, onnxruntime.Session()
-    session.load(str(bundles[0] / "exports/model.fp32.onnx"), 1, False)
-    document = json.loads((bundles[0] / "manifest.json").read_text())
+    session.load(str(bundle / "exports/model.fp32.onnx"), 1, False)
+    document = json.loads((bundle / "manifest.json").read_text())
     mean, std = (np.float32(document["input"][name]) for name in ("mean", "std"))
     for number in range(IMAGES):
         image, label = np.asarray(test.images[number]), document["labels"][int(test.labels[number])]
@@ -72,4 +80,22 @@ def test_the_whole_app_on_real_models(tmp_path, monkeypatch):
     found = [load(path) for path in sorted((tmp_path / "results").glob("*.json"))]
     assert [results.options["mode"] for results in found] == ["back-to-back", "paced"]
     assert found[1].entries[0].paced.summary.count == 20
-    assert run(f"compare {next((tmp_path / 'exports').glob('2*.json'))}", tmp_path).code == 0
+    (exported,) = (tmp_path / "exports").glob("2*.json")
+    done = run(f"report {exported} -o report.html", tmp_path)
+    assert done.code == 0, done
+    assert "phone:this one" in (tmp_path / "report.html").read_text()
+
+
+def test_views_show_every_state_and_ask_for_everything_that_screens_can_do():
+    """Views are drawing alone: what they leave out of a screen, nobody would ever see or reach."""
+    views = {path.stem: path.read_text() for path in SCREENS.parent.glob("*.java")}
+    for name in ("Classify", "SelfTest", "Benchmark", "Accuracy"):
+        screen, page = (SCREENS / f"{name}Screen.java").read_text(), views[f"{name}Page"] + views["CameraFeed"]
+        state = screen.partition("class State {")[2].partition("\n    }\n")[0]
+        for field in re.findall(r"^        public (?:final )?[\w<>\[\].]+ (\w+)", state, re.MULTILINE):
+            assert re.search(rf"\bstate\.{field}\b", page), f"{name}Page does not show {field}"
+        for method in re.findall(r"^    public (?!static|final)[\w<>.]+ (\w+)\(", screen, re.MULTILINE):
+            asked = rf"\bscreen(\.|::){method}\b"
+            assert re.search(asked, page) or (name, method) == ("Classify", "cancel"), (
+                f"{name}Page never asks for {method}"
+            )

@@ -132,7 +132,7 @@ public final class ClassifyScreen extends Screen<ClassifyScreen.State> {
     }
 
     /** Whether a frame would be classified now: otherwise it need not be decoded. */
-    public boolean wantsFrame() {
+    boolean wantsFrame() {
         return state.camera && !isBusy() && (state.live || capturing) && !state.first.isEmpty();
     }
 

@@ -4,7 +4,7 @@ import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertFalse;
 import static org.junit.Assert.assertTrue;
 
-import java.awt.image.BufferedImage;
+import java.awt.image.Raster;
 import java.io.File;
 import java.io.FileInputStream;
 import java.util.Locale;
@@ -82,10 +82,15 @@ public class RealModelsTest {
         assertEquals("Pick an image, or use the camera", demo.classify.state.notice);
     }
 
+    /** The grey numbers of a file as they are: to ask for colours would apply a curve. */
     private static Image decoded(File file) throws Exception {
-        BufferedImage image = ImageIO.read(file);
-        int[] argb = image.getRGB(0, 0, image.getWidth(), image.getHeight(), null, 0, image.getWidth());
-        return Image.fromArgb(argb, image.getWidth(), image.getHeight());
+        Raster raster = ImageIO.read(file).getRaster();
+        assertEquals(1, raster.getNumBands());
+        byte[] pixels = new byte[raster.getWidth() * raster.getHeight()];
+        for (int place = 0; place < pixels.length; place++) {
+            pixels[place] = (byte) raster.getSample(place % raster.getWidth(), place / raster.getWidth(), 0);
+        }
+        return new Image(raster.getWidth(), raster.getHeight(), 1, pixels);
     }
 
     @Test
