@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from onnx import ModelProto
 from torch import Tensor, nn
+from torch.onnx import TrainingMode
 
 from converters import onnx_graph
 from converters.errors import ConversionError
 from converters.passes import tidy
+from converters.passes.current_form import current_form
 from converters.silence import STDOUT, silenced
 from converters.simplify import simplify as run_simplifier
 
@@ -38,18 +40,21 @@ def export_onnx(
     dynamic_batch: bool = False,
     card: dict[str, Any] | None = None,
     simplify: bool = True,
+    keep_batchnorm: bool = False,
 ) -> OnnxExport:
     """Write `model` in eval mode as ONNX (opset 17), batch normalisation folded, for inputs like `sample` (1, C, H, W).
 
     It gives a tensor, or a row of them, under `output_names`. The batch is 1, or free with `dynamic_batch`. `card` goes
-    into the metadata as JSON under "falcon_edge.card". The model is left as it was; the same model gives the same
+    into the metadata as JSON under "falcon_edge.card". keep_batchnorm: as it is in the model, for a file that is to
+    become a network again, and not simplified either. The model is left as it was; the same model gives the same
     bytes. Raises ConversionError if torch cannot export it, or it is larger than an ONNX file can be.
     """
     weights = (*model.parameters(), *model.buffers())
     onnx_graph.refuse_large(sum(weight.numel() * weight.element_size() for weight in weights), "the network")
-    exported = tidy(_trace(model, sample, input_name, output_names, dynamic_batch))
+    traced = _trace(model, sample, input_name, output_names, dynamic_batch, keep_batchnorm)
+    exported = current_form(traced) if keep_batchnorm else tidy(traced)
     notes: tuple[str, ...] = ()
-    if simplify:
+    if simplify and not keep_batchnorm:
         result = run_simplifier(exported)
         exported = tidy(result.model)
         notes = () if result.problem is None else (f"not simplified: {result.problem}",)
@@ -63,7 +68,12 @@ def export_onnx(
 
 
 def _trace(
-    model: nn.Module, sample: Tensor, input_name: str, output_names: Sequence[str], dynamic_batch: bool
+    model: nn.Module,
+    sample: Tensor,
+    input_name: str,
+    output_names: Sequence[str],
+    dynamic_batch: bool,
+    keep_batchnorm: bool,
 ) -> ModelProto:
     """torch's own exporter, silenced; every module's mode is put back."""
     modes = {module: module.training for module in model.modules()}
@@ -81,6 +91,8 @@ def _trace(
                 (sample,),
                 traced,  # type: ignore[arg-type]  # what torch says of it is too narrow
                 dynamo=False,
+                # In eval mode all the same: what it says is that nothing is folded into convolutions.
+                training=TrainingMode.PRESERVE if keep_batchnorm else TrainingMode.EVAL,
                 opset_version=onnx_graph.OPSET,
                 input_names=[input_name],
                 output_names=list(output_names),

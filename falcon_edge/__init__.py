@@ -4,40 +4,49 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from falcon_edge.data import Dataset, Split, from_pairs, open_dataset
+    from falcon_edge.data import Dataset, Split, from_batches, from_pairs, open_dataset
+    from falcon_edge.falcon.statistics import reestimate_batchnorm
     from falcon_edge.network import Network
+    from falcon_edge.steps.adopt import adopt
     from falcon_edge.steps.bench import BenchRequest, Selection, bench
     from falcon_edge.steps.check import check_models
     from falcon_edge.steps.compress import compress, compress_bundle
     from falcon_edge.steps.export import export_bundle
+    from falcon_edge.steps.modules import from_module
     from falcon_edge.steps.opening import Choice, open_network
     from falcon_edge.steps.pack import pack, pack_bundle
     from falcon_edge.steps.quantize import Int8
     from falcon_edge.steps.train import train, train_bundle
     from falcon_edge.steps.tuning import tuned
     from falcon_edge.steps.writing import save
+    from falcon_edge.training.distillation import distillation, features, matching
 
 __version__ = "0.1.0"
 
 # What there is for Python, and where: torch is imported when it is asked for, not before.
 PLACES = {
-    "data": ("Dataset", "Split", "from_pairs", "open_dataset"),
+    "falcon.statistics": ("reestimate_batchnorm",),
+    "data": ("Dataset", "Split", "from_batches", "from_pairs", "open_dataset"),
     "network": ("Network",),
+    "steps.adopt": ("adopt",),
     "steps.bench": ("BenchRequest", "Selection", "bench"),
     "steps.check": ("check_models",),
     "steps.compress": ("compress", "compress_bundle"),
     "steps.export": ("export_bundle",),
+    "steps.modules": ("from_module",),
     "steps.opening": ("Choice", "open_network"),
     "steps.pack": ("pack", "pack_bundle"),
     "steps.quantize": ("Int8",),
     "steps.train": ("train", "train_bundle"),
     "steps.tuning": ("tuned",),
     "steps.writing": ("save",),
+    "training.distillation": ("distillation", "features", "matching"),
 }
 
 __all__ = [
-    "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Selection", "Split", "bench", "check_models", "compress",
-    "compress_bundle", "export_bundle", "from_pairs", "open_dataset", "open_network", "pack", "pack_bundle", "save",
+    "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Selection", "Split", "adopt", "bench", "check_models",
+    "compress", "compress_bundle", "distillation", "export_bundle", "features", "from_batches", "from_module",
+    "from_pairs", "matching", "open_dataset", "open_network", "pack", "pack_bundle", "reestimate_batchnorm", "save",
     "train", "train_bundle", "tuned",
 ]  # fmt: skip
 

@@ -154,8 +154,15 @@ def to_mask(mask: np.ndarray, spec: InputSpec, ignored: int) -> np.ndarray:
 
 
 def batch_pixels(images: Sequence[np.ndarray] | np.ndarray, spec: InputSpec) -> np.ndarray:
-    """uint8 (N, H, W, C) of N images."""
+    """uint8 (N, H, W, C) of N images; float32 (N, C, H, W), which are prepared already, as they are.
+
+    Raises ValueError for images that do not come out as the input.
+    """
     channels, height, width = spec.shape
+    if are_prepared(images):
+        if images[0].shape != spec.shape:
+            raise ValueError(f"its inputs are {images[0].shape}, the network's {spec.shape}")
+        return np.asarray(images)
     if not spec.steps and isinstance(images, np.ndarray) and images.shape[1:] == (height, width, channels):
         return images
     pixels = np.empty((len(images), height, width, channels), np.uint8)
@@ -164,8 +171,18 @@ def batch_pixels(images: Sequence[np.ndarray] | np.ndarray, spec: InputSpec) -> 
     return pixels
 
 
+def are_prepared(images: Sequence[np.ndarray] | np.ndarray) -> bool:
+    """Whether images are what a network eats, float32 (N, C, H, W), and not pixels."""
+    return isinstance(images, np.ndarray) and images.dtype == np.float32
+
+
 def normalise(pixels: np.ndarray, spec: InputSpec) -> np.ndarray:
-    """float32 (N, C, H, W) of uint8 (N, H, W, C): p / 255, minus mean, divided by std, each rounded to float32."""
+    """float32 (N, C, H, W) of uint8 (N, H, W, C): p / 255, minus mean, divided by std, each rounded to float32.
+
+    float32, which is prepared already, as it is.
+    """
+    if are_prepared(pixels):
+        return np.ascontiguousarray(pixels)
     x: np.ndarray = pixels.astype(np.float32) / np.float32(255)
     x = x - np.asarray(spec.mean, np.float32)
     x = x / np.asarray(spec.std, np.float32)

@@ -432,8 +432,8 @@ def check_files(candidate: Candidate) -> None:
             images = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise BenchInputError(f"{path}: not a .npy file of images") from error
-        if images.dtype != np.uint8 or images.ndim != 4 or count == 0 or len(images) != count:
-            raise BenchInputError(f"{path}: {images.dtype} {images.shape} are not {count} images of uint8")
+        if images.dtype not in (np.uint8, np.float32) or images.ndim != 4 or count == 0 or len(images) != count:
+            raise BenchInputError(f"{path}: {images.dtype} {images.shape} are not {count} images of uint8 or float32")
 
 
 def describe(candidate: Candidate, model: PrivateModel) -> ModelInfo:

@@ -19,8 +19,9 @@ JSON lines: a request on stdin, its reply on stdout; {"error": ...} where it fai
   invoke    runs, cold, every_ms                          as measure, the runtime alone: no input set, no output read
   bandwidth size, times                                   the fastest of so many copies of so many bytes, in ns
   count                                                   one run between two marks, for an emulator that counts
-  evaluate  pixels, mean, std, start, stop,               these images of a .npy file, uint8 (N, H, W, C); writes a
-            outputs, reduction                            file of what is made of their outputs, one after the other
+  evaluate  pixels, mean, std, start, stop,               these images of a .npy file, uint8 (N, H, W, C), or float32
+            outputs, reduction                            (N, C, H, W), which are prepared already; writes a file of
+                                                          what is made of their outputs, one after the other
                                                           (reduction: none, half for float16, classes: see `reduced`)
   replay    inputs, outputs                               runs files of float32 NCHW; writes for each a file of all
                                                           its outputs, one after the other, as they come
@@ -350,9 +351,14 @@ def stable(samples):
 
 
 def normalised(image, mean, std):
-    """float32 (1, C, H, W) of uint8 (H, W, C): one rounding to float32 an operation (docs/formats.md)."""
+    """float32 (1, C, H, W) of uint8 (H, W, C): one rounding to float32 an operation (docs/formats.md).
+
+    float32 (C, H, W), which is prepared already, as it is.
+    """
     import numpy
 
+    if image.dtype == numpy.float32:
+        return image[None]
     x = image.astype("float32") / numpy.float32(255)
     x = x - numpy.asarray(mean, "float32")
     x = x / numpy.asarray(std, "float32")

@@ -11,6 +11,7 @@ import numpy as np
 from falcon_edge.data.classes import ClassMap, NoMatch, listed, match, numbered
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import notice
+from falcon_edge.preprocessing import are_prepared
 
 IGNORED = 255  # in masks, by the custom of PASCAL VOC and Cityscapes: no class is asked for there
 Kind = Literal["classes", "masks", "values"]
@@ -24,6 +25,8 @@ def spread(size: int, count: int) -> np.ndarray:
 @dataclass(frozen=True)
 class Split:
     """Images and what is asked of them: uint8, an array (N, H, W, C) or a sequence of arrays (H, W, C).
+
+    Or what a network eats, prepared by somebody else: float32, an array (N, C, H, W).
 
     targets (N, ...): a class for each image (int64), a mask of classes (an array, or a sequence of arrays (H, W)), or
     whatever a metric takes; None without any.
@@ -82,6 +85,9 @@ class Split:
     @property
     def image_shape(self) -> tuple[int, int, int] | None:
         """(height, width, channels) of all images, or None where they differ in size or it is not known."""
+        if are_prepared(self.images):
+            channels, height, width = self.images[0].shape
+            return height, width, channels
         if isinstance(self.images, np.ndarray):
             return tuple(self.images.shape[1:])
         return getattr(self.images, "image_shape", None)
@@ -164,8 +170,9 @@ class Dataset:
 
     @property
     def channels(self) -> int:
-        """Channels of the images: 1 or 3."""
-        return int(self._any().images[0].shape[2])
+        """Channels of the images: 1 or 3, or of inputs that are prepared any number."""
+        images = self._any().images
+        return int(images[0].shape[0 if are_prepared(images) else 2])
 
     def first(self, *names: str) -> tuple[str, Split]:
         """The first of these splits that there is, by name: the test split comes last where choices are made."""
@@ -271,6 +278,59 @@ def from_pairs(
     return Dataset(name, tuple(class_names), Path(name), **{split: made})
 
 
+def from_batches(
+    batches: Iterable[Any],
+    name: str = "batches",
+    *,
+    class_names: Sequence[str] = (),
+    split: Literal["train", "val", "test"] = "test",
+    limit: int | None = None,
+) -> Dataset:
+    """A data set of what a loader gives for a network to eat: tensors (B, C, H, W), alone or each with its targets.
+
+    Prepared as the network wants them, so that no pixels are known. Targets are classes (B,), masks (B, H, W), or any
+    numbers (B, ...); where `class_names` are not given, classes are numbers. Tensors may be on any device. Reads as
+    many batches as `limit` inputs need. Raises BadInput for a loader that gives nothing, or something else.
+    """
+    inputs: list[np.ndarray] = []
+    targets: list[np.ndarray] = []
+    count = 0
+    for batch in batches:
+        x, *rest = batch if isinstance(batch, tuple | list) else (batch,)
+        found = _array(x)
+        if found.ndim != 4 or found.dtype.kind != "f":
+            raise BadInput(
+                f"{name}: batch {len(inputs)} is {found.dtype} {found.shape}; it must be floats (B, C, H, W)"
+            )
+        if inputs and found.shape[1:] != inputs[0].shape[1:]:
+            raise BadInput(f"{name}: batch {len(inputs)} is {found.shape}, earlier ones {inputs[0].shape}")
+        inputs.append(found.astype(np.float32))
+        targets += [_array(target) for target in rest[:1] if target is not None]
+        count += len(found)
+        if limit is not None and count >= limit:
+            break
+    if not count:
+        raise BadInput(f"{name}: the loader gives no batch")
+    if targets and [len(each) for each in targets] != [len(each) for each in inputs]:
+        raise BadInput(f"{name}: there are not as many targets as inputs in each batch")
+    images = np.concatenate(inputs)[:limit]
+    if not targets:
+        return Dataset(name, (), Path(name), **{split: Split(images)})
+    stacked = np.concatenate(targets)[:limit]
+    if stacked.ndim == 1 and stacked.dtype.kind in "iu":
+        stacked = stacked.astype(np.int64)
+        class_names = class_names or tuple(map(str, range(int(stacked.max()) + 1)))
+    return Dataset(name, tuple(class_names), Path(name), **{split: Split(images, stacked)})
+
+
+def _array(value: Any) -> np.ndarray:
+    """Of a tensor of torch, wherever it is, or of anything that NumPy takes."""
+    if not hasattr(value, "detach"):
+        return np.asarray(value)
+    tensor = value.detach().cpu()
+    return np.asarray(tensor.float() if tensor.is_floating_point() else tensor)  # NumPy knows no bfloat16
+
+
 def _renumbered(split: Split | None, numbers: np.ndarray) -> Split | None:
     """A split with numbers[label] for each label; without the images for which that is -1."""
     if split is None or np.array_equal(numbers, np.arange(len(numbers))):
@@ -285,7 +345,12 @@ def _renumbered(split: Split | None, numbers: np.ndarray) -> Split | None:
 
 
 def channel_statistics(split: Split, samples: int = 5000) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel in 0..1, over at most `samples` images spread over the split."""
+    """Mean and standard deviation per channel in 0..1, over at most `samples` images spread over the split.
+
+    Raises BadInput for inputs that are prepared already: of their pixels nothing is known.
+    """
+    if are_prepared(split.images):
+        raise BadInput("inputs that are prepared tell no normalisation: say `mean` and `std`")
     indices = np.unique(spread(len(split), samples))
     count, total, squares = 0, np.zeros(1), np.zeros(1)
     for index in indices:

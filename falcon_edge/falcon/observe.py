@@ -5,7 +5,7 @@ Of these only those on the way from the image to the answer: what depends on wei
 exported, and what no answer depends on is left out then.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NamedTuple
@@ -156,6 +156,13 @@ def zeros_for(model: nn.Module, input_shape: Shape) -> Tensor:
     known = (one for one in model.parameters() if not isinstance(one, nn.UninitializedParameter))
     first = next(known, None)
     return torch.zeros(1, *input_shape) if first is None else first.new_zeros(1, *input_shape)
+
+
+def fed(model: nn.Module, batches: Iterable[Any]) -> Iterator[Tensor]:
+    """The inputs (B, C, H, W) of batches of a loader, alone or each with its targets, on the device of the model."""
+    device = zeros_for(model, (1, 1, 1)).device
+    for batch in batches:
+        yield (batch[0] if isinstance(batch, tuple | list) else batch).to(device)
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """What data teaches a network without labels: covariances of a layer's input, batch-normalisation statistics."""
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from falcon_edge.falcon.gep import PatchStatistics
-from falcon_edge.falcon.observe import evaluating
+from falcon_edge.falcon.observe import evaluating, fed
 
 
 class _Moments:
@@ -58,9 +59,7 @@ class _Moments:
 
 
 @torch.no_grad()
-def patch_statistics(
-    model: nn.Module, layers: Collection[str], batches: Iterable[Tensor]
-) -> dict[str, PatchStatistics]:
+def patch_statistics(model: nn.Module, layers: Collection[str], batches: Iterable[Any]) -> dict[str, PatchStatistics]:
     """Statistics of the input patches of the convolutions named in `layers`, over batches (B, C, H, W).
 
     Centred: uncentred covariances spend the fit on the mean, which the bias corrects anyway.
@@ -74,7 +73,7 @@ def patch_statistics(
         hooks.append(conv.register_forward_pre_hook(lambda _, args, name=name: moments[name].add(args[0])))
     try:
         with evaluating(model):
-            for batch in batches:
+            for batch in fed(model, batches):
                 model(batch)
     finally:
         for hook in hooks:
@@ -96,18 +95,19 @@ def _batchnorm(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
 
 
 @torch.no_grad()
-def reestimate_batchnorm(model: nn.Module, batches: Iterable[Tensor]) -> int:
+def reestimate_batchnorm(model: nn.Module, batches: Iterable[Any]) -> int:
     """Replace the running statistics of every BN layer by the average over `batches`; returns how many layers.
 
     After surgery a layer's output has another mean and variance than its BN layer has learned. Only the BN layers run
     in training mode, so that Dropout stays off; modes and momenta are put back. Without batches nothing changes.
+    batches: of any loader, inputs (B, C, H, W) alone or each with its targets.
     """
     layers = _batchnorm(model)
     momenta = [layer.momentum for layer in layers]
     started = False
     with evaluating(model):
         try:
-            for batch in batches:
+            for batch in fed(model, batches):
                 if not started:
                     for layer in layers:
                         layer.reset_running_stats()

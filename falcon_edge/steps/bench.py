@@ -97,10 +97,10 @@ class BenchRequest:
 
 
 def bench(
-    paths: Sequence[Path], request: BenchRequest, *, device: str | Device = "local", progress: Progress = silent
+    paths: Sequence[str | Path], request: BenchRequest, *, device: str | Device = "local", progress: Progress = silent
 ) -> Results:
     """Measure every selected file of the bundles, and every bare file; see `bench_groups`."""
-    return bench_groups([paths], request, device=device, progress=progress)[0]
+    return bench_groups([list(map(Path, paths))], request, device=device, progress=progress)[0]
 
 
 def bench_groups(

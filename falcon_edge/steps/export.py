@@ -51,7 +51,7 @@ SATURATING_NOTE = (
 
 
 def export_bundle(
-    path: Path,
+    path: str | Path,
     targets: Sequence[str],
     precisions: Sequence[str] = ("fp32",),
     *,
@@ -74,6 +74,7 @@ def export_bundle(
     BelowAsked where int8 loses more than `int8.max_drop`, BadInput for a bundle that cannot be opened or
     combinations that do not exist, ConversionError for a network that cannot be exported.
     """
+    path = Path(path)
     forms = _chosen(targets, precisions)
     if any(precision == "int8" for _, precision in forms) and int8 is None:
         raise BadInput("int8 needs images to calibrate with: give `data`")

@@ -8,7 +8,7 @@ from falcon_edge.bundle import GOLDEN, Bundle
 from falcon_edge.data import Dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.manifest import GoldenVector
-from falcon_edge.preprocessing import InputSpec, normalise, to_pixels
+from falcon_edge.preprocessing import InputSpec, batch_pixels, normalise
 
 COUNT = 8
 SMALL_IMAGE_BYTES = 64 * 1024
@@ -20,7 +20,8 @@ def golden_inputs(
     """COUNT inputs and the files that hold them: images spread over the test split.
 
     Without data these are the raw images that an earlier bundle kept, or seeded noise of the input's size. The first
-    vector always keeps its raw image, the others where it is small, so that pre-processing is replayed too.
+    vector always keeps its raw image, the others where it is small, so that pre-processing is replayed too; inputs that
+    somebody else prepared have none.
     """
     vectors: list[GoldenVector] = []
     files: dict[str, bytes] = {}
@@ -28,7 +29,7 @@ def golden_inputs(
         name = f"{GOLDEN}/{index:02d}.input.bin"
         files[name] = golden_input(image, spec).astype("<f4").tobytes()
         pixels, shape = None, None
-        if index == 0 or image.nbytes <= SMALL_IMAGE_BYTES:
+        if image.dtype == np.uint8 and (index == 0 or image.nbytes <= SMALL_IMAGE_BYTES):
             pixels, shape = f"{GOLDEN}/{index:02d}.pixels.bin", image.shape
             files[pixels] = np.ascontiguousarray(image).tobytes()
         vectors.append(GoldenVector(input=name, pixels=pixels, pixels_shape=shape))
@@ -36,12 +37,12 @@ def golden_inputs(
 
 
 def golden_input(image: np.ndarray, spec: InputSpec) -> np.ndarray:
-    """The network's input (1, C, H, W) float32 of a raw image (height, width, channels) uint8.
+    """The network's input (1, C, H, W) float32 of a raw image (height, width, channels) uint8, or of a prepared one.
 
     Raises BadInput for an image that does not fit.
     """
     try:
-        return normalise(to_pixels(image, spec)[None], spec)
+        return normalise(batch_pixels(image[None], spec), spec)
     except ValueError as error:
         raise BadInput(f"the data does not fit the network's input: {error}") from error
 

@@ -23,6 +23,7 @@ from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.outputs import check_one_input, outputs_of
 from falcon_edge.preprocessing import input_spec_for
+from falcon_edge.steps import graphs
 from falcon_edge.steps.golden import raw_images
 from falcon_edge.steps.normalisation import PHOTO_SIZE, guess, normalisation
 from falcon_edge.steps.trust import require_trust
@@ -78,6 +79,8 @@ def _opened(
         if replace(choice, seed=0, trust_code=False) != Choice(choice.model):
             raise BadInput(f"{path}: a bundle has its own weights, input and normalisation; leave those options out")
         return network_of(open_bundle(path), dataset, class_map, trust_code=choice.trust_code)
+    if path.suffix == graphs.SUFFIX:
+        return _from_graph(choice, path, dataset, class_map)
     if path.exists() and choice.model not in BUILTIN and ":" not in choice.model:
         raise BadInput(
             f"{choice.model}: a file or folder, but not a bundle; give a network's name and `weights` {path}"
@@ -97,21 +100,13 @@ def network_of(
     if dataset is not None:
         dataset = dataset.of_classes(manifest.labels, str(path), class_map)
     architecture = manifest.architecture
-    network = _built(
-        architecture.source,
-        manifest.input.shape,
-        num_classes=architecture.num_classes,
-        in_channels=architecture.in_channels,
-        width=architecture.width,
-    )[0]
     plan = read_document(bundle.file(PLAN), Plan)
-    network = surgery.apply(network, plan.replaced, fit=False, in_place=True)
-    try:
-        network.load_state_dict(read_state(bundle.file(WEIGHTS), largest_file(network)))
-    except (RuntimeError, ValueError) as error:
-        raise BadInput(
-            f"{path}: its weights do not fit {architecture.source}; was the network changed since?"
-        ) from error
+    if architecture.source == graphs.SOURCE:
+        network, shape = graphs.network_in(bundle.file(graphs.FILE), str(path))
+        if shape != manifest.input.shape:
+            raise BadInput(f"{path}: its graph takes {shape}, its manifest says {manifest.input.shape}; make it again")
+    else:
+        network = _rebuilt(bundle, plan)
     opened = Network(
         network.eval(),
         manifest.name,
@@ -125,6 +120,26 @@ def network_of(
         called=str(path),
     )
     return opened, dataset
+
+
+def _rebuilt(bundle: Bundle, plan: Plan) -> nn.Module:
+    """The network of a bundle whose architecture is code or a name, its plan applied and its weights loaded."""
+    architecture = bundle.manifest.architecture
+    network = _built(
+        architecture.source,
+        bundle.manifest.input.shape,
+        num_classes=architecture.num_classes,
+        in_channels=architecture.in_channels,
+        width=architecture.width,
+    )[0]
+    network = surgery.apply(network, plan.replaced, fit=False, in_place=True)
+    try:
+        network.load_state_dict(read_state(bundle.file(WEIGHTS), largest_file(network)))
+    except (RuntimeError, ValueError) as error:
+        raise BadInput(
+            f"{bundle.path}: its weights do not fit {architecture.source}; was the network changed since?"
+        ) from error
+    return network
 
 
 def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | None) -> tuple[Network, Dataset | None]:
@@ -141,7 +156,42 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
         raise BadInput("`weights_key` chooses among the weights of a file: give it with `weights`")
     advice = "" if choice.input_shape is not None else "; if it takes another one, say so with `input_shape`"
     outputs = answer(choice.model, network, shape, advice)
-    labels, dataset = _labelled(choice.model, outputs[0], names, dataset, class_map)
+    architecture = Architecture(source=choice.model, num_classes=num_classes, in_channels=shape[0], width=choice.width)
+    name = choice.model.replace(":", "-").replace("/", "-")
+    return _met(Built(network, name, architecture, shape, outputs), choice, names, dataset, class_map)
+
+
+def _from_graph(
+    choice: Choice, path: Path, dataset: Dataset | None, class_map: ClassMap | None
+) -> tuple[Network, Dataset | None]:
+    """The network of an .onnx, which has its own weights and input."""
+    own = replace(choice, mean=None, std=None, seed=0, trust_code=False)
+    if own != Choice(choice.model):
+        raise BadInput(f"{path}: has its own weights and input; leave those options out")
+    network, shape = graphs.network_in(path)
+    names = () if dataset is None or not dataset.class_names else mapped_names(dataset.class_names, class_map)
+    architecture = Architecture(source=graphs.SOURCE, in_channels=shape[0])
+    built = Built(network, path.stem, architecture, shape, answer(choice.model, network, shape))
+    return _met(built, choice, names, dataset, class_map)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A module for (B, C, H, W), and what is known of it before it meets data."""
+
+    module: nn.Module
+    name: str
+    architecture: Architecture
+    shape: tuple[int, int, int]
+    outputs: tuple[Output, ...]
+
+
+def _met(
+    built: Built, choice: Choice, names: tuple[str, ...], dataset: Dataset | None, class_map: ClassMap | None
+) -> tuple[Network, Dataset | None]:
+    """A network that was built, with the labels and the normalisation that the choice or the data gives it."""
+    shape = built.shape
+    labels, dataset = _labelled(choice.model, built.outputs[0], names, dataset, class_map)
     chosen = normalisation(choice.mean, choice.std, shape, dataset)
     channels = shape[0] if dataset is None else dataset.channels
     try:
@@ -149,10 +199,8 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
         spec = input_spec_for(images, channels, shape, chosen.mean, chosen.std)
     except ValueError as error:
         raise BadInput(f"{choice.model} and the data do not fit: {error}") from error
-    architecture = Architecture(source=choice.model, num_classes=num_classes, in_channels=shape[0], width=choice.width)
-    name = choice.model.replace(":", "-").replace("/", "-")
     guessed = guess(chosen) if chosen.whose else None
-    return Network(network, name, architecture, spec, labels, outputs, guessed=guessed), dataset
+    return Network(built.module, built.name, built.architecture, spec, labels, built.outputs, guessed=guessed), dataset
 
 
 def _input_shape(choice: Choice, dataset: Dataset | None) -> tuple[int, int, int]:

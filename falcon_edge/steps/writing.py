@@ -5,6 +5,7 @@ import importlib.metadata
 import platform
 from pathlib import Path
 
+import numpy as np
 from torch import nn
 
 from falcon_edge.bundle import PLAN, TRAINING, WEIGHTS, write_bundle
@@ -16,15 +17,16 @@ from falcon_edge.manifest import Golden, Lineage, Manifest
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.place import Place, hold
+from falcon_edge.steps import graphs
 from falcon_edge.steps.golden import golden_inputs
 from falcon_edge.steps.trust import record
 
 TOOLS = ("torch", "numpy", "onnx", "onnxruntime", "onnxsim", "ai-edge-litert", "safetensors")
 
 
-def save(network: Network, path: Path, dataset: Dataset | None = None, *, force: bool = False) -> Manifest:
+def save(network: Network, path: str | Path, dataset: Dataset | None = None, *, force: bool = False) -> Manifest:
     """Write a network in memory as a bundle at `path`, with `force` in the place of an earlier one: `write_network`."""
-    with hold(path, force=force) as place:
+    with hold(Path(path), force=force) as place:
         return write_network(place, network, dataset)
 
 
@@ -43,6 +45,9 @@ def write_network(place: Place, network: Network, dataset: Dataset | None) -> Ma
             draft.write(TRAINING, network.training)
         for name, data in files.items():
             draft.write(name, data)
+        if network.architecture.source == graphs.SOURCE:
+            samples = [np.frombuffer(files[each.input], "<f4").reshape(spec.shape) for each in vectors]
+            graphs.write_graph(network, np.stack(samples).astype(np.float32), draft.path / graphs.FILE)
         draft.manifest = Manifest(
             name=place.path.stem,
             architecture=network.architecture,

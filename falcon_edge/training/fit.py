@@ -23,6 +23,7 @@ from torch.nn import functional
 from falcon_edge.errors import BadInput
 from falcon_edge.progress import Progress, Result, silent
 from falcon_edge.training.augmentation import augment
+from falcon_edge.training.distillation import distillation
 from falcon_edge.training.history import DIVIDE, Attempt, Epoch, History
 from falcon_edge.training.images import Images
 
@@ -283,14 +284,8 @@ class _Run:
             return loss
         with torch.no_grad():
             target = self.teacher(inputs)
-        temperature, weight = self.recipe.temperature, self.recipe.distillation
-        divergence = functional.kl_div(
-            functional.log_softmax(logits / temperature, 1),
-            functional.log_softmax(target / temperature, 1),
-            log_target=True,
-            reduction="batchmean",
-        )
-        return (1 - weight) * loss + weight * temperature**2 * divergence
+        weight = self.recipe.distillation
+        return (1 - weight) * loss + weight * distillation(logits, target, self.recipe.temperature)
 
     def _optimiser(self) -> torch.optim.SGD:
         recipe = self.recipe

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from falcon_edge.data import Split, spread
 from falcon_edge.errors import BadInput
-from falcon_edge.preprocessing import InputSpec, batch_pixels, normalise
+from falcon_edge.preprocessing import InputSpec, are_prepared, batch_pixels, normalise
 
 PIXEL_CACHE_BYTES = 2 * 1024**3
 DIGEST_IMAGES = 256
@@ -20,6 +20,7 @@ class Images:
     """Images under one input specification: pixels uint8 (N, H, W, C), inputs float32 (N, C, H, W).
 
     The pixels of a split that fits in PIXEL_CACHE_BYTES are prepared once; a larger one is decoded batch by batch.
+    Inputs that somebody else prepared, float32 (N, C, H, W), stand for their pixels.
     Raises BadInput, at once or when they are read, for images that do not fit the specification.
     """
 
@@ -27,7 +28,7 @@ class Images:
         self.split, self.spec = split, spec
         channels, height, width = spec.shape
         fits = len(split) * channels * height * width <= PIXEL_CACHE_BYTES
-        self._pixels = self._prepare(split.images) if fits else None
+        self._pixels = self._prepare(split.images) if fits or are_prepared(split.images) else None
 
     def __len__(self) -> int:
         return len(self.split)

@@ -1,0 +1,102 @@
+"""Networks without source: .onnx files, and the graph that a bundle holds in the place of code that builds a network.
+
+Such a bundle needs nobody's code: its network is what the graph says, in ordinary layers.
+"""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from converters import onnx_graph
+from converters.errors import ConversionError, ParityError
+from converters.onnx_export import export_onnx
+from converters.parity import check_onnx, measure_all
+from converters.passes.current_form import current_form
+from converters.passes.name_functions import name_functions
+from converters.passes.one_image import one_image
+from converters.runtimes import run_onnx
+from falcon_edge.errors import BadInput
+from falcon_edge.models.graphs import GraphNetwork, module_of
+from falcon_edge.network import Network
+from falcon_edge.outputs import flattened
+
+SUFFIX = ".onnx"
+SOURCE = "graph"  # what the manifest's architecture says in the place of a function's name
+FILE = "network.onnx"  # of a bundle
+PROOFS = 2  # seeded inputs
+LEAST_DB = 90.0  # of what torch and ONNX Runtime make of the same graph
+
+
+class ChannelsFirst(nn.Module):
+    """A network whose images have their channels last, for (B, C, H, W)."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> object:
+        """What the network makes of (B, H, W, C)."""
+        return self.network(x.permute(0, 2, 3, 1))
+
+
+def network_in(path: Path, called: str | None = None) -> tuple[nn.Module, tuple[int, int, int]]:
+    """The network of an .onnx as a module for (B, C, H, W), found to answer as ONNX Runtime does, and its (C, H, W).
+
+    called: in errors, in the place of `path`. Raises BadInput for a file that is none, or holds what has no layer.
+    """
+    called = called or str(path)
+    try:
+        network = module_of(name_functions(current_form(one_image(onnx_graph.load(path), called))), called)
+        _prove(network, path)
+    except (ConversionError, ParityError) as error:
+        text = str(error)
+        raise BadInput(text if text.startswith(called) else f"{called}: {text}") from error
+    if len(network.input.shape) != 4:
+        raise BadInput(
+            f"{called}: takes {network.input.shape}; one image, (1, C, H, W) or (1, H, W, C), is what is read"
+        )
+    _, *sizes = network.input.shape
+    if network.input.layout != "NHWC":
+        return network, (sizes[0], sizes[1], sizes[2])
+    return ChannelsFirst(network).eval(), (sizes[2], sizes[0], sizes[1])
+
+
+def write_graph(network: Network, samples: np.ndarray, path: Path) -> None:
+    """Write a network as a graph that becomes a network again, its batch normalisation apart, and prove both.
+
+    samples: (N, C, H, W) float32. The module is left as it was, wherever it is. Raises BadInput for one that cannot be
+    traced, has operators without a layer, or answers otherwise as a graph.
+    """
+    module = flattened(copy.deepcopy(network.module).cpu().eval(), network.outputs)
+    try:
+        export_onnx(
+            module,
+            torch.from_numpy(samples[:1]),
+            path,
+            input_name=network.input.name,
+            output_names=[output.name for output in network.outputs],
+            keep_batchnorm=True,
+        )
+        check_onnx(module, samples, path)
+    except (ConversionError, ParityError) as error:
+        raise BadInput(f"{network}: {str(error).replace(path.name, 'its graph')}") from error
+    network_in(path, str(network))
+
+
+def _prove(network: GraphNetwork, path: Path) -> None:
+    random = np.random.default_rng(0)
+    samples = random.standard_normal((PROOFS, *network.input.shape[1:])).astype(np.float32)
+    with torch.no_grad():
+        answers = [network(torch.from_numpy(sample[None])) for sample in samples]
+    rows = [list(answer.values()) if isinstance(answer, dict) else [answer] for answer in answers]
+    found = [np.concatenate([np.atleast_1d(row[place].numpy()) for row in rows]) for place in range(len(rows[0]))]
+    expected = run_onnx(path, samples, outputs=list(network.outputs))
+    for name, parity in zip(network.outputs, measure_all(expected, found), strict=True):
+        if parity.snr_db < LEAST_DB:
+            raise ParityError(
+                f"{path}: as a network of torch its output {name} is {parity.snr_db:.0f} dB from ONNX Runtime's: "
+                "report it, with the file"
+            )

@@ -1,0 +1,41 @@
+"""What there is for Python: listed, light to import, and every name leads to what it says."""
+
+import subprocess
+import sys
+import types
+
+import pytest
+
+import falcon_edge
+
+LISTED = [
+    "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Selection", "Split", "adopt", "bench", "check_models",
+    "compress", "compress_bundle", "distillation", "export_bundle", "features", "from_batches", "from_module",
+    "from_pairs", "matching", "open_dataset", "open_network", "pack", "pack_bundle", "reestimate_batchnorm", "save",
+    "train", "train_bundle", "tuned",
+]  # fmt: skip
+
+
+def test_it_is_what_was_promised():
+    assert falcon_edge.__all__ == LISTED
+    assert sorted(name for names in falcon_edge.PLACES.values() for name in names) == LISTED
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_a_name_is_no_module_and_tells_what_it_is(name):
+    found = getattr(falcon_edge, name)
+    assert not isinstance(found, types.ModuleType)
+    assert found.__doc__
+
+
+def test_importing_it_imports_nothing_heavy():
+    code = (
+        "import falcon_edge, sys; print([name for name in ('torch', 'numpy', 'onnx', 'rich') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_name_that_is_not_there_is_said():
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = falcon_edge.nothing
