@@ -35,9 +35,10 @@ def demo_bundles(folder: Path = BUILT) -> list[Path]:
 
 
 def embed(bundles: Sequence[Path], project: Path) -> None:
-    """Put bundles into the app and the page of a copy of the project."""
-    for folder in (project, project / "web"):
-        run(sys.executable, "-m", "falcon_edge", "embed", *bundles, folder, what=f"falcon-edge embed ... {folder.name}")
+    """Put bundles into the app and the page of a copy of the project: into the app what runs without LiteRT."""
+    program = (sys.executable, "-m", "falcon_edge", "embed", *bundles)
+    run(*program, project, "--target", "onnx", what="falcon-edge embed, for the app,")
+    run(*program, project / "web", what="falcon-edge embed, for the page,")
 
 
 def add_libraries(page: Path) -> None:
