@@ -56,20 +56,24 @@ class Phone:
 
     def answer_by(self, script: str) -> None:
         """What the phone's python3 does, as a shell script."""
-        self._write("python3", script)
+        self.add("python3", script)
 
-    def use_tools_only(self) -> None:
-        """Its commands are those in `tools`, and none of this machine's."""
-        self._path = str(self.tools)
+    def use_tools_only(self, *folders: Path) -> None:
+        """Its commands are those in `tools` and in the folders, and none of this machine's."""
+        self._path = ":".join(map(str, (self.tools, *folders)))
 
     def install(self, worker: Path, python: str = sys.executable) -> None:
         """Install the app, which is acted by worker.py in a Python, with the commands of Android that it needs."""
         shutil.copy(worker, self.folder / "worker.py")
         shutil.copytree(Path(worker).with_name("runtimes"), self.folder / "runtimes", dirs_exist_ok=True)
+        self.install_app(f"exec {python} {APP} {self.folder}")
+
+    def install_app(self, program: str) -> None:
+        """Install the app, whose process a shell script starts, with the commands of Android that it needs."""
         (self.folder / "installed").touch()
-        self._write("app_process", f"exec {python} {APP} {self.folder}")
+        self.add("app", program)
         for command in ("am", "pm", "pidof", "run-as", "logcat", "dumpsys"):
-            self._write(command, f'exec {sys.executable} {APP} {self.folder} {command} "$@"')
+            self.add(command, f'exec {sys.executable} {APP} {self.folder} {command} "$@"')
 
     def run(self, command: str) -> subprocess.Popen:
         """Start a command of the phone's shell. Raises EOFError if it is unplugged."""
@@ -106,7 +110,7 @@ class Phone:
                 os.killpg(group, signal.SIGKILL)
 
     def workers(self) -> list[int]:
-        """Python processes of the phone."""
+        """Processes of the phone that are workers, of Python or of Java."""
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
@@ -114,11 +118,12 @@ class Phone:
                 inside = os.readlink(entry / "cwd") == str(self.folder)
             except OSError:
                 continue
-            if inside and any(word.endswith(b".py") for word in words):
+            if inside and any(word.endswith((b".py", b".Main")) for word in words):
                 found.append(int(entry.name))
         return found
 
-    def _write(self, name: str, script: str) -> None:
+    def add(self, name: str, script: str) -> None:
+        """A command of its shell, as a script."""
         path = self.tools / name
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)

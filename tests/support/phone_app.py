@@ -49,7 +49,7 @@ def start(folder, words):
         os.mkfifo(pipe)
         with (folder / "said").open("ab") as log:
             process = subprocess.Popen(
-                [folder / "tools/app_process"], stdin=os.open(pipe, os.O_RDWR), stdout=log, stderr=log,
+                [folder / "tools/app"], stdin=os.open(pipe, os.O_RDWR), stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         pid.write_text(str(process.pid))

@@ -65,7 +65,7 @@ def test_nothing_is_sent_twice_and_clean_leaves_nothing(phone, files, tmp_path):
         device.close()
     assert sum("mv " in command for command in phone.commands) == 1  # the move of the one that was sent
     device = AdbDevice("adb", clean=True)
-    assert device.board.python
+    assert device.environment().python != "none"
     device.close()
     assert not os.path.exists(device.folder)
 
@@ -143,7 +143,7 @@ def test_unplugged_while_sending(phone, device, tmp_path):
     large = tmp_path / "large.onnx"
     with large.open("wb") as file:
         file.truncate(2**27)
-    assert device.board
+    assert device.environment()
 
     phone.breaks_after = 2**20
     with pytest.raises(DeviceError, match=r"adb: (large\.onnx could not be sent|the connection was lost)"):

@@ -1,6 +1,7 @@
 """The demo app as a phone's runner: the contract of docs/phones.md, with the app acted by worker.py."""
 
 import os
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +69,7 @@ def test_a_phone_with_the_app_gives_what_this_machine_gives(phone, candidates):
 
 def test_it_is_removed_when_asked_with_all_files(phone, files):
     device = AdbDevice("adb", clean=True)
-    assert device.has_app
+    assert device.runner.name == "app"
     assert Path(device.push(files["vgg.onnx"])).exists()
     device.close()
     assert not AdbDevice("adb").has_app
@@ -80,6 +81,40 @@ def test_a_request_is_answered_as_it_was_asked(loaded, phone):
     started = [command for command in phone.commands if "am start" in command][-1]
     assert f"-n {PACKAGE}/.BenchmarkActivity --ei contract 1 --es id " in started
     assert " --es do measure --ei runs 3" in started
+
+
+@pytest.fixture
+def looks(phone):
+    """When it was looked whether an answer is there."""
+    found = []
+
+    class Commands(list):
+        def append(self, command):
+            if "cat files/bench" in command:
+                found.append(time.monotonic())
+            super().append(command)
+
+    phone.commands = Commands(phone.commands)
+    return found
+
+
+def test_while_the_app_sleeps_until_its_ticks_nobody_asks_for_the_answer(loaded, looks):
+    began = time.monotonic()
+    assert len(loaded.ask("measure", timeout=60, runs=21, every_ms=50, turn=1, turns=2)["samples_ns"]) == 21
+    assert looks[0] - began > 20 * 0.1
+    assert len(looks) <= 5
+
+
+def test_while_the_app_measures_nobody_asks_before_it_can_be_done(loaded, looks):
+    shortest = min(loaded.ask("measure", timeout=60, runs=50)["samples_ns"]) / 1e9
+    del looks[:]
+    runs, began = round(1.5 / shortest), time.monotonic()
+    shortest = min(shortest, *(each / 1e9 for each in loaded.ask("measure", timeout=60, runs=runs)["samples_ns"]))
+    assert looks[0] - began >= min(1.5, runs * shortest)
+    began, runs = time.monotonic(), round(1 / shortest)
+    del looks[:]
+    loaded.ask("warm_up", timeout=60, runs=runs, seconds=0)
+    assert looks[0] - began >= 0.99
 
 
 def test_an_error_of_the_app_is_said(loaded):

@@ -15,7 +15,7 @@ from waiting import Amid, gone, killed_at_work
 
 from runtime_bench.bench import Protocol, bench
 from runtime_bench.devices.local import LocalDevice
-from runtime_bench.devices.shell import OLDEST_PYTHON
+from runtime_bench.devices.python import OLDEST_PYTHON
 from runtime_bench.devices.ssh import SshDevice
 from runtime_bench.environment import local_environment
 from runtime_bench.errors import BenchInputError, DeviceError, WorkerError
