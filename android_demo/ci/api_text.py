@@ -197,8 +197,15 @@ class _Reader:
             throws = self._types("default", ";")
         default = self._line[self._line.rindex(" default ") + 9 :].rstrip(";") if self._follows("default") else None
         return Method(
-            *("<init>" if is_constructor else name, modifiers | more, deprecated or also),
-            *(variables, result, tuple(parameters), varargs, throws, default),
+            name="<init>" if is_constructor else name,
+            modifiers=modifiers | more,
+            deprecated=deprecated or also,
+            variables=variables,
+            result=result,
+            parameters=tuple(parameters),
+            varargs=varargs,
+            throws=throws,
+            default=default,
         )
 
     def type(self) -> Type:

@@ -1,7 +1,7 @@
 """Builds and signs apps of the project, and the runner, as Gradle would: resources, Java, dex, archive, signature."""
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,7 @@ PAGE = App(
 class Build:
     """Builds from a project's folder into another one, which keeps what is made on the way."""
 
-    def __init__(self, project: Path, folder: Path, *, say=lambda text: None):
+    def __init__(self, project: Path, folder: Path, *, say: Callable[[str], None] = lambda text: None):
         self._project, self._folder, self._say = project, folder, say
         self._jars: dict[str, Path] = {}
 
@@ -193,7 +193,18 @@ def sign(unsigned: Path, path: Path) -> Path:
     run(program("zipalign"), "-f", "-p", "4", unsigned, aligned)
     least = versions()["minSdk"]
     key = ["--ks", str(_key()), "--ks-pass", f"pass:{KEY_PASSWORD}", "--ks-type", "PKCS12"]
-    run(program("apksigner"), "sign", *key, "--min-sdk-version", least, "--out", path, aligned)
+    run(
+        program("apksigner"),
+        "sign",
+        *key,
+        "--v4-signing-enabled",
+        "false",
+        "--min-sdk-version",
+        least,
+        "--out",
+        path,
+        aligned,
+    )
     return path
 
 

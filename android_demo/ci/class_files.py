@@ -5,7 +5,7 @@ Format: chapter 4 of the Java Virtual Machine Specification, Java 8.
 
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 
 from ci.api_text import Class, Field, Method, Type, Variable, Wildcard
@@ -326,7 +326,7 @@ class _Writer:
             number = ord(_unescaped(text[1:-1])) if text.startswith("'") else int(text)
         return self._constant(("I", number), lambda: struct.pack(">Bi", 3, number))
 
-    def _constant(self, key: tuple[str, object], content, places: int = 1) -> int:
+    def _constant(self, key: tuple[str, object], content: Callable[[], bytes], places: int = 1) -> int:
         if key not in self._constants:
             written = content()  # first, for it may add others
             self._constants[key] = self._next

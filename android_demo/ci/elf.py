@@ -42,7 +42,7 @@ def read(content: bytes, name: str) -> Library:
         raise BuildError(f"{name}: for machine {machine} with {bits} bits, which is no ABI of Android")
     try:
         segments = _segments(content, bits)
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:
         raise BuildError(f"{name}: an ELF file that is cut off") from error
     loaded = [(offset, address, alignment) for kind, offset, address, alignment in segments if kind == LOAD]
     if not loaded:

@@ -14,17 +14,23 @@ from ci.programs import run
 ROOT = APP_FOLDER.parent
 BUILT = ROOT / "build" / "android"
 MADE_BY = "import sys, pathlib; from falcon_edge.steps.demo import bundles; bundles(pathlib.Path(sys.argv[1]))"
-SOURCES = ("falcon_edge", "converters")
-WITHOUT = ("falcon_edge/cli/", "falcon_edge/steps/embed.py", "falcon_edge/steps/serve.py")
+# Of what they are made, below ROOT; other steps and the command line are not.
+PARTS = ("data", "falcon", "models", "training")
+STEPS = ("calibrate", "compress", "demo", "export", "golden", "normalisation", "quantize", "shipped", "tolerances")
+SOURCES = [
+    "falcon_edge/*.py",
+    *(f"falcon_edge/{name}/**/*" for name in PARTS),
+    *(f"falcon_edge/steps/{name}.py" for name in STEPS),
+    "converters/**/*",
+]
 
 
 def demo_bundles(folder: Path = BUILT) -> list[Path]:
     """The bundles that `falcon-edge demo` makes, in a folder below this one; made once for the same sources."""
     content = hashlib.sha256()
-    for path in sorted(path for name in SOURCES for path in (ROOT / name).rglob("*") if path.is_file()):
-        name = path.relative_to(ROOT).as_posix()
-        if "__pycache__" not in path.parts and not name.startswith(WITHOUT):
-            content.update(name.encode() + path.read_bytes())
+    for path in sorted(path for pattern in SOURCES for path in ROOT.glob(pattern) if path.is_file()):
+        if "__pycache__" not in path.parts:
+            content.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     made = folder / f"models-{content.hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     with locked("models.lock"):
@@ -36,9 +42,8 @@ def demo_bundles(folder: Path = BUILT) -> list[Path]:
 
 def embed(bundles: Sequence[Path], project: Path) -> None:
     """Put bundles into the app and the page of a copy of the project: into the app what runs without LiteRT."""
-    program = (sys.executable, "-m", "falcon_edge", "embed", *bundles)
-    run(*program, project, "--target", "onnx", what="falcon-edge embed, for the app,")
-    run(*program, project / "web", what="falcon-edge embed, for the page,")
+    for folder, choice in ((project, ("--target", "onnx")), (project / "web", ())):
+        run(sys.executable, "-m", "falcon_edge", "embed", *bundles, folder, *choice, what=f"falcon-edge embed {folder}")
 
 
 def add_libraries(page: Path) -> None:

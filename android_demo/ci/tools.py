@@ -83,7 +83,7 @@ def javac(files: Iterable[Path], classes: Path, *, classpath: Sequence[Path] = (
     """
     platform = ["--release", "8"] if jvm else ["-source", "8", "-target", "8", "-bootclasspath", str(android_jar())]
     strict = ["-Xlint:all,-options", "-Werror", "-encoding", "UTF-8", "-proc:none", "-implicit:none", "-g"]
-    files = sorted(map(str, files))
+    files = sorted(files)
     if not files:
         raise BuildError(f"{classes}: no Java file to compile")
     classes.mkdir(parents=True, exist_ok=True)
@@ -108,20 +108,26 @@ def jar(folder: Path, path: Path) -> Path:
 
 def d8(inputs: Sequence[Path], output: Path, *, classpath: Sequence[Path] = (), debug: bool = False) -> Path:
     """Translate jars of classes to classes.dex, in a folder that is there or in a jar, which is returned."""
-    extra = [word for path in classpath for word in ("--classpath", str(path))]
-    mode = "--debug" if debug else "--release"
-    least = versions()["minSdk"]
-    arguments = (mode, "--min-api", least, "--lib", android_jar(), *extra, "--output", output, *inputs)
-    java("com.android.tools.r8.D8", *arguments, classpath=[fetched("bundletool")])
-    return output
+    others = [word for path in classpath for word in ("--classpath", path)]
+    return _translate("D8", inputs, output, "--debug" if debug else "--release", *others)
 
 
 def r8(inputs: Sequence[Path], output: Path, rules: Sequence[Path]) -> Path:
     """As d8, without what nothing uses: rules say what is used by name."""
-    extra = [word for path in rules for word in ("--pg-conf", str(path))]
-    least = versions()["minSdk"]
-    arguments = ("--release", "--min-api", least, "--lib", android_jar(), *extra, "--output", output, *inputs)
-    java("com.android.tools.r8.R8", *arguments, classpath=[fetched("bundletool")])
+    return _translate("R8", inputs, output, "--release", *(word for path in rules for word in ("--pg-conf", path)))
+
+
+def _translate(name: str, inputs: Sequence[Path], output: Path, *options: str | Path) -> Path:
+    against = ("--min-api", versions()["minSdk"], "--lib", android_jar())
+    java(
+        f"com.android.tools.r8.{name}",
+        *options,
+        *against,
+        "--output",
+        output,
+        *inputs,
+        classpath=[fetched("bundletool")],
+    )
     return output
 
 

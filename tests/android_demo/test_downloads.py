@@ -22,12 +22,12 @@ def cache(tmp_path, monkeypatch):
 def pinned(cache, monkeypatch):
     """Pins a file in an archive that some registry brings, by a hash."""
 
-    def pin(sha256, *, member="folder/file.txt", kind="npm"):
+    def pin(sha256, *, member="package/file.txt", kind="npm"):
         def bring(wanted, folder):
             if kind == "pip":
                 path = folder / "package.whl"
                 with zipfile.ZipFile(path, "w") as archive:
-                    archive.writestr("folder/file.txt", CONTENT)
+                    archive.writestr("package/file.txt", CONTENT)
                 return path
             path = folder / "package.tgz"
             with tarfile.open(path, "w:gz") as archive:
@@ -73,8 +73,8 @@ def test_a_file_that_was_changed_later_is_refused(pinned, cache):
 
 
 def test_a_package_without_the_file_is_refused(pinned):
-    pinned(GOOD, member="folder/other.txt")
-    with pytest.raises(BuildError, match=r"package\.tgz has no folder/other\.txt"):
+    pinned(GOOD, member="package/other.txt")
+    with pytest.raises(BuildError, match=r"package\.tgz has no package/other\.txt"):
         downloads.fetched("trial")
 
 

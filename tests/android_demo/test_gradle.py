@@ -102,35 +102,3 @@ def test_keys_and_models_stay_out_of_git():
     command = ["git", "-C", APP_FOLDER, "check-ignore", *names]
     assert subprocess.run(command, capture_output=True, text=True).stdout.split() == names
     assert not {"keystore.properties", "local.properties"} & set(tracked())
-
-
-# On phones before API 28 these have no result of their own type: code that is compiled against a newer Android would
-# look for one that is not there, and end with a NoSuchMethodError.
-COVARIANT = re.compile(r"java/nio/(Byte|Float|Int|Long|Short|Char|Double)Buffer\.(\w+):\([IJ]?\)Ljava/nio/\1Buffer;")
-SAFE = {"slice", "duplicate", "asReadOnlyBuffer", "compact", "allocate", "allocateDirect"}
-
-
-def test_no_buffer_is_called_in_a_way_that_old_phones_lack(tmp_path):
-    """Compiled against Java 17, whose buffers have these methods as those of Android 36 do."""
-    classes = tmp_path / "classes"
-    files = [*tools.sources("core", "engines", "runner"), *tools.STUBS.rglob("*.java")]
-    command = [
-        "javac",
-        "-nowarn",
-        "-source",
-        "8",
-        "-target",
-        "8",
-        "-d",
-        classes,
-        "-cp",
-        tools.onnxruntime_classes(),
-        *files,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:  # what uses Android's own classes is compiled by the build alone
-        pytest.fail(done.stderr)
-    listed = subprocess.run(["javap", "-c", "-p", *classes.rglob("*.class")], capture_output=True, text=True).stdout
-    found = {match[0] for match in COVARIANT.finditer(listed) if match[2] not in SAFE | {"put"}}
-    assert "java/nio/ByteBuffer" in listed
-    assert not found, f"call them by ((Buffer) buffer): {', '.join(sorted(found))}"
