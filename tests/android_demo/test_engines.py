@@ -4,6 +4,7 @@ LiteRT's engine speaks to Python's LiteRT through a bridge (probe.py): that it a
 more.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -16,9 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from ci import models
 from mutations import of_bytes, of_flatbuffer, of_protobuf
+from onnx import TensorProto, helper
 from probe import ROOT, SUPPORTED, JavaMessage, Probe, compiled, with_engines
 from program import run
 
@@ -33,12 +36,10 @@ pytestmark = pytest.mark.xdist_group("java")
 IMAGES, SIDE = 200, 64
 RUNTIMES = {"onnx": "onnxruntime", "tflite": "litert"}
 BUNDLES = ("standard", "falcon", "unet")
-FILES = [
-    (bundle, f"model.{precision}.{target}")
-    for bundle in BUNDLES
-    for precision in ("fp32", "int8")
-    for target in RUNTIMES
-]
+EXPORTED = [f"model.{precision}.{target}" for precision in ("fp32", "int8") for target in RUNTIMES]
+FILES = [(bundle, file) for bundle in BUNDLES for file in EXPORTED]
+# One whose int8 files take and give integers.
+INTEGERS = [("integers", file) for file in EXPORTED if "int8" in file]
 WORKER = Path(worker.__file__)
 
 
@@ -88,10 +89,11 @@ def python():
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory):
-    """The demo's two models and a U-Net that maps images, exported in both precisions for both runtimes; and images."""
+    """The demo's two models and a U-Net in both precisions for both runtimes, one more with integers; and images."""
     folder = tmp_path_factory.mktemp("bundles")
     for bundle in models.demo_bundles():
         shutil.copytree(bundle, folder / bundle.name)
+    shutil.copytree(folder / "falcon.falcon", folder / "integers.falcon")
     test = open_dataset(SAMPLE).test
     np.save(folder / "garments.npy", np.stack([np.atleast_3d(test.images[index]) for index in range(IMAGES)]))
     numbers = np.random.default_rng(0)
@@ -107,6 +109,7 @@ def bundles(tmp_path_factory):
     for command in (
         f"pack segmentation:unet {data} -o unet",
         f"export unet.falcon {data} --precision fp32 --precision int8 --accept-loss",
+        "export integers.falcon --data sample --precision int8 --io int8 --accept-loss",
     ):
         done = run(command, folder, **trusted)
         assert done.code == 0, done
@@ -117,9 +120,21 @@ def bundles(tmp_path_factory):
 def embedded(bundles):
     """The models as an app has them."""
     (bundles / "app/src/main").mkdir(parents=True)
-    done = run("embed standard.falcon falcon.falcon unet.falcon .", bundles)
+    done = run("embed standard.falcon falcon.falcon unet.falcon integers.falcon .", bundles)
     assert done.code == 0, done
     return bundles / "app/src/main/assets/models"
+
+
+def part_of(embedded, folder, wanted):
+    """A copy of the models as an app has them, with the files of some models alone."""
+    shutil.copytree(embedded, folder)
+    index = json.loads((folder / "index.json").read_text())
+    index["models"] = [each for each in index["models"] if any(each["folder"] == bundle for bundle, _ in wanted)]
+    for model in index["models"]:
+        unwanted = {f"exports/{file}" for file in EXPORTED if (model["folder"], file) not in wanted}
+        model["files"] = {name: about for name, about in model["files"].items() if name not in unwanted}
+    (folder / "index.json").write_text(json.dumps(index))
+    return str(folder)
 
 
 def images_of(bundles, bundle):
@@ -134,7 +149,7 @@ def loaded(asked, bundles, bundle, file, **fields):
     return replies.Loaded.model_validate(replies.answer("load", json.dumps(answer).encode()))
 
 
-@pytest.mark.parametrize(("bundle", "file"), FILES)
+@pytest.mark.parametrize(("bundle", "file"), FILES + INTEGERS)
 def test_answers_to_images_are_those_of_python(java, python, bundles, tmp_path, bundle, file):
     found = {}
     for name, asked in (("java", java), ("python", python)):
@@ -170,7 +185,7 @@ def test_answers_to_images_are_those_of_python(java, python, bundles, tmp_path, 
         assert mine == found["java", reduction]
 
 
-@pytest.mark.parametrize(("bundle", "file"), FILES)
+@pytest.mark.parametrize(("bundle", "file"), FILES + INTEGERS)
 def test_golden_inputs_are_replayed_as_python_does(java, python, bundles, tmp_path, bundle, file):
     inputs = sorted(map(str, (bundles / f"{bundle}.falcon/golden").glob("*.input.bin")))
     found = {}
@@ -209,6 +224,35 @@ def test_the_worker_answers_as_pythons_does(java, python, bundles, tmp_path):
             for answer in answers:
                 replies.checked(kind, answer, fields)
         assert java.work("measure", runs=1, cold=True)["flushed"] == worker.flushing_bytes()
+
+
+def test_outputs_of_every_type_are_those_of_python(java, python, tmp_path):
+    kinds = ["BOOL", "INT8", "UINT8", "INT16", "INT32", "INT64", "FLOAT16", "FLOAT", "DOUBLE"]
+    nodes = [helper.make_node("Cast", ["x"], [kind], to=getattr(TensorProto, kind)) for kind in kinds]
+    nodes.append(helper.make_node("Cast", ["x"], ["words"], to=TensorProto.STRING))  # which is left out
+    shape = [1, 2, 2, 2]
+    values = [helper.make_tensor_value_info(kind, getattr(TensorProto, kind), shape) for kind in kinds]
+    values.append(helper.make_tensor_value_info("words", TensorProto.STRING, shape))
+    source = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2, 2, 2])
+    graph = helper.make_graph(nodes, "graph", [source], values)
+    path, given = tmp_path / "model.onnx", tmp_path / "input"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    given.write_bytes(np.array([0, 1, 2.5, 3, 100, 0.25, 7, 9], "<f4").tobytes())
+    answers = []
+    for name, asked in (("java", java), ("python", python)):
+        answers.append(asked.work("load", path=str(path), runtime="onnxruntime", threads=1)["outputs"])
+        for reduction in ("replay", "none", "half", "classes"):
+            outputs = str(tmp_path / f"{name}.{reduction}")
+            if reduction == "replay":
+                assert asked.work("replay", inputs=[str(given)], outputs=[outputs]) == {"vectors": 1}
+            else:
+                np.save(tmp_path / "images.npy", np.arange(3 * 8, dtype=np.uint8).reshape(3, 2, 2, 2))
+                about = {"pixels": str(tmp_path / "images.npy"), "mean": [0.0, 0.0], "std": [0.1, 0.2]}
+                asked.work("evaluate", start=1, stop=3, outputs=outputs, reduction=reduction, **about)
+    assert answers[0] == answers[1]
+    assert len(answers[0]) == len(kinds)
+    for reduction in ("replay", "none", "half", "classes"):
+        assert (tmp_path / f"java.{reduction}").read_bytes() == (tmp_path / f"python.{reduction}").read_bytes()
 
 
 def test_errors_have_the_kinds_of_pythons_worker(java, python, bundles, tmp_path):
@@ -269,7 +313,7 @@ def test_a_runtime_that_is_not_in_the_build_is_hidden(engines, java, tmp_path):
 # -- the self-test --
 
 
-@pytest.mark.parametrize(("bundle", "file"), FILES)
+@pytest.mark.parametrize(("bundle", "file"), FILES + INTEGERS)
 def test_the_self_test_passes_what_computes_right(java, embedded, bundle, file):
     runtime = RUNTIMES[file.rpartition(".")[2]]
     found = java.ask("self_test", folder=str(embedded), model=bundle, file=f"exports/{file}", runtime=runtime)
@@ -302,8 +346,6 @@ def test_the_gpu_is_no_silent_cpu(java, embedded):
 
 def _rewrite(folder, file, change, model="falcon"):
     """Change the bytes of an embedded file, and what the index says of it."""
-    import hashlib
-
     path = folder / model / file
     path.write_bytes(change(path.read_bytes()))
     index = json.loads((folder / "index.json").read_text())
@@ -316,8 +358,9 @@ def _rewrite(folder, file, change, model="falcon"):
 
 
 @pytest.fixture(scope="module")
-def measured(java, embedded):
-    return java.ask("benchmark", folder=str(embedded), runs=20, every_ms=5, cold=True)
+def measured(java, embedded, tmp_path_factory):
+    folder = part_of(embedded, tmp_path_factory.mktemp("measured") / "models", FILES)
+    return java.ask("benchmark", folder=folder, runs=20, every_ms=5, cold=True)
 
 
 def test_results_are_read_by_the_project(java, measured, tmp_path):
@@ -347,7 +390,8 @@ def test_results_are_reported_and_compared(measured, tmp_path):
 
 
 def test_a_benchmark_can_be_cancelled(java, embedded, tmp_path):
-    found = java.ask("benchmark", folder=str(embedded), runs=1000, cancel_after=100)
+    folder = part_of(embedded, tmp_path / "models", FILES[:2])
+    found = java.ask("benchmark", folder=folder, runs=1000, cancel_after=100)
     (tmp_path / "results.json").write_text(found["text"])
     results = load(tmp_path / "results.json")
     assert results.interrupted
@@ -356,13 +400,8 @@ def test_a_benchmark_can_be_cancelled(java, embedded, tmp_path):
 
 
 def test_a_sustained_benchmark_has_a_burst_a_second(java, embedded, tmp_path):
-    shutil.copytree(embedded, tmp_path / "models")
-    index = json.loads((tmp_path / "models/index.json").read_text())
-    index["models"] = index["models"][:1]
-    files = index["models"][0]["files"]
-    index["models"][0]["files"] = {name: files[name] for name in files if "tflite" not in name and "int8" not in name}
-    (tmp_path / "models/index.json").write_text(json.dumps(index))
-    found = java.ask("benchmark", folder=str(tmp_path / "models"), runs=1, sustained=2)
+    folder = part_of(embedded, tmp_path / "models", FILES[:1])
+    found = java.ask("benchmark", folder=folder, runs=1, sustained=2)
     assert found["phases"][-2:] == ["burst 0", "burst 1"]
     (tmp_path / "results.json").write_text(found["text"])
     (entry,) = load(tmp_path / "results.json").entries
@@ -404,9 +443,6 @@ def test_mutations_of_embedded_models_never_reach_a_runtime(java, embedded, tmp_
 
 
 def test_a_model_of_another_kind_is_a_message(java, bundles, tmp_path):
-    import onnx
-    from onnx import TensorProto, helper
-
     def saved(name, *shapes, kind=TensorProto.FLOAT):
         inputs = [helper.make_tensor_value_info(f"x{index}", kind, shape) for index, shape in enumerate(shapes)]
         target = helper.make_tensor_value_info("y", kind, shapes[0])

@@ -22,6 +22,23 @@ final class Fields {
         this.place = place;
     }
 
+    /** The fields of a document, whose name is for messages. */
+    static Fields of(String text, String name) throws Message {
+        try {
+            return new Fields(Json.parse(text), name);
+        } catch (JsonException error) {
+            throw new Message(name + ": not JSON: " + error.getMessage(), error);
+        }
+    }
+
+    /** The version that a document says it has. */
+    long version() throws Message {
+        if (!has("schema_version")) {
+            throw new Message(place + ": not a document of falcon-edge (no schema_version)");
+        }
+        return whole("schema_version", 0, Long.MAX_VALUE);
+    }
+
     /** The names of its fields. */
     Set<String> names() {
         Set<String> names = new LinkedHashSet<>();

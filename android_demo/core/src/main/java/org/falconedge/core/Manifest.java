@@ -153,16 +153,8 @@ public final class Manifest {
 
     /** Read the text of a manifest.json. */
     public static Manifest read(String json) throws Message {
-        Fields fields;
-        try {
-            fields = new Fields(Json.parse(json), "manifest.json");
-        } catch (JsonException error) {
-            throw new Message("manifest.json: not JSON: " + error.getMessage(), error);
-        }
-        if (!fields.has("schema_version")) {
-            throw new Message("manifest.json: not a manifest (no schema_version)");
-        }
-        long version = fields.whole("schema_version", 0, Long.MAX_VALUE);
+        Fields fields = Fields.of(json, "manifest.json");
+        long version = fields.version();
         if (version != SCHEMA_VERSION) {
             throw new Message("manifest.json: of version " + version + ", and this app reads version " + SCHEMA_VERSION
                     + "; " + (version > SCHEMA_VERSION ? "update the app" : "pack the bundle again and embed it"));

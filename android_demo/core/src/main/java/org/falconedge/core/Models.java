@@ -29,11 +29,8 @@ public final class Models {
 
     /** Read index.json, and check it; manifests and files are read when they are asked for. */
     public Models(Source source) throws Message {
-        Fields index = new Fields(document(read(source, INDEX, LARGEST_DOCUMENT), INDEX), INDEX);
-        if (!index.has("schema_version")) {
-            throw new Message(INDEX + ": not an index of models (no schema_version); embed them again");
-        }
-        long version = index.whole("schema_version", 0, Long.MAX_VALUE);
+        Fields index = Fields.of(text(read(source, INDEX, LARGEST_DOCUMENT), INDEX), INDEX);
+        long version = index.version();
         if (version != SCHEMA_VERSION) {
             throw new Message(
                     INDEX + ": of version " + version + ", and this app reads version " + SCHEMA_VERSION + "; update it");
@@ -81,25 +78,12 @@ public final class Models {
         }
     }
 
-    /** What the bytes of a file of JSON say. */
-    static Object document(byte[] data, String name) throws Message {
-        return json(text(data, name), name);
-    }
-
     /** Bytes in UTF-8 as text. */
     static String text(byte[] data, String name) throws Message {
         try {
             return Charset.forName("UTF-8").newDecoder().decode(ByteBuffer.wrap(data)).toString();
         } catch (CharacterCodingException error) {
             throw new Message(name + ": not a text in UTF-8", error);
-        }
-    }
-
-    private static Object json(String text, String name) throws Message {
-        try {
-            return Json.parse(text);
-        } catch (JsonException error) {
-            throw new Message(name + ": not JSON: " + error.getMessage(), error);
         }
     }
 }

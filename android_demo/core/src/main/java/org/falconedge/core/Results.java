@@ -73,13 +73,8 @@ public final class Results {
 
     /** The entries of a results file that have a latency back to back. Throws Message for what is none. */
     public static List<Line> lines(String json) throws Message {
-        Fields document;
-        try {
-            document = new Fields(Json.parse(json), "results");
-        } catch (JsonException error) {
-            throw new Message("not a results file: " + error.getMessage(), error);
-        }
-        if (document.whole("schema_version", 0, Long.MAX_VALUE) != SCHEMA_VERSION) {
+        Fields document = Fields.of(json, "results");
+        if (document.version() != SCHEMA_VERSION) {
             throw new Message("results of another version than " + SCHEMA_VERSION + ", which this app reads");
         }
         List<Line> lines = new ArrayList<>();
