@@ -52,16 +52,18 @@ def layer_normalization(node: Node) -> Call:
 
 @makes("InstanceNormalization")
 def instance_normalization(node: Node) -> Call:
-    """nn.InstanceNorm2d, or that of another rank: over the pixels of every channel. GroupNorm is exported as this,
-    between two Reshapes, with scales of 1, which are no weights then."""
+    """nn.InstanceNorm2d, or that of another rank: over the pixels of every channel.
+
+    One without weights is exported with scales of 1 and shifts of 0, which stay these. (torch's exporter has to know
+    the channels of a layer without them, and does not behind every layer.)
+    """
     epsilon = node.given.get("epsilon", 1e-5)
     if node.rank() not in INSTANCE or prod(node.sizes()[2:]) == 1:  # torch refuses a single pixel
         return node.function_of_all(normalised, epsilon=epsilon)
     scale, shift = node.constant(1), node.constant(2)
-    kind = INSTANCE[node.rank()]
-    if (scale == 1).all() and (shift == 0).all():
-        return node.layer(kind(scale.shape[0], epsilon))
-    return node.layer(kind(scale.shape[0], epsilon, affine=True), weight=scale, bias=shift)
+    layer = INSTANCE[node.rank()](scale.shape[0], epsilon, affine=True)
+    layer.requires_grad_(not ((scale == 1).all() and (shift == 0).all()))
+    return node.layer(layer, weight=scale, bias=shift)
 
 
 @makes("LRN")
