@@ -13,6 +13,7 @@ from program import run
 
 import falcon_edge
 from falcon_edge.bundle import open_bundle
+from falcon_edge.steps.embed import ARCHIVE
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("falcon_edge", "converters", "runtime_bench")
@@ -85,6 +86,14 @@ def test_answers_in_an_environment_of_its_own(installed, tmp_path):
     done = run("--help", tmp_path, program=program, PYTHONPATH="")
     assert (done.code, done.err) == (0, "")
     assert "compress" in done.out
+
+
+def test_says_where_the_app_and_the_page_are_which_no_wheel_has(installed, tmp_path):
+    program = (str(installed / "falcon-edge"),)
+    for words in ("serve standard.falcon", "embed standard.falcon", "embed standard.falcon ."):
+        done = run(words, tmp_path, program=program, PYTHONPATH="")
+        assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+        assert ARCHIVE in done.err
 
 
 def test_does_the_first_step_of_the_demo(installed, tmp_path):

@@ -19,19 +19,20 @@ class Site:
 
 
 @contextmanager
-def served(files, took=None):
-    """The address of a page below a token."""
+def served(files, took=None, certificate=None):
+    """The address of a page below a token; by HTTPS with a certificate."""
     sent = [] if took is None else took
 
     def take(data):
         sent.append(data)
         return "taken."
 
-    server = PageServer(("127.0.0.1", 0), files, "token", take)
+    server = PageServer(("127.0.0.1", 0), files, "token", take, certificate)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
-        yield Site(f"http://127.0.0.1:{server.server_address[1]}/token/", sent)
+        scheme = "http" if certificate is None else "https"
+        yield Site(f"{scheme}://127.0.0.1:{server.server_address[1]}/token/", sent)
     finally:
         server.shutdown()
         thread.join()

@@ -101,5 +101,6 @@ def site(files):
 def browser(libraries):
     """With a camera that shows a moving pattern, and a name of this machine that is not that of its loopback."""
     camera = "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"
-    with Browser(*camera, "--host-resolver-rules=MAP elsewhere.test 127.0.0.1") as browser:
+    other = "--host-resolver-rules=MAP elsewhere.test 127.0.0.1", "--ignore-certificate-errors"
+    with Browser(*camera, *other) as browser:
         yield browser

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from page import WEB
+from PIL import Image
 
+from falcon_edge.data.decoding import decode
 from falcon_edge.preprocessing import InputSpec, normalise, to_pixels
 from runtime_bench.results import Burst, summarise
 
@@ -110,6 +112,34 @@ def test_an_image_that_does_not_fit_is_refused_in_words(opened):
     tall = {"image": encoded(np.zeros((4000, 2), np.uint8)), "image_shape": [4000, 2, 1]}
     cases = [image | {"spec": spec}, image | {"spec": huge}, tall | {"spec": thin}]
     assert [found["error"] for found in call(opened, PREPARE, cases)] == ["Message"] * 3
+
+
+IMAGES = """
+const { imageOf } = await import("./js/images.js");
+return Promise.all(given.map(async (each) => {
+  const { height, width, channels, pixels } = await imageOf(new File([bytes(each)], "picture"));
+  return { shape: [height, width, channels], pixels: text(pixels) };
+}));
+"""
+
+
+def test_pictures_are_decoded_as_in_python(opened, tmp_path):
+    chance = np.random.default_rng(6)
+    colour = Image.fromarray(chance.integers(0, 256, (31, 44, 3), np.uint8))
+    grey = Image.fromarray(chance.integers(0, 256, (20, 30), np.uint8))
+    turned = colour.getexif()
+    turned[0x0112] = 6
+    colour.save(tmp_path / "colour.png")
+    colour.save(tmp_path / "turned.png", exif=turned)
+    colour.convert("P").save(tmp_path / "palette.png")
+    grey.save(tmp_path / "grey.png")
+    grey.convert("1").save(tmp_path / "bits.png")
+    colour.save(tmp_path / "colour.bmp")
+    paths = sorted(tmp_path.iterdir())
+    found = call(opened, IMAGES, [base64.b64encode(path.read_bytes()).decode() for path in paths])
+    for path, each in zip(paths, found, strict=True):
+        expected = decode(path)
+        assert each == {"shape": list(expected.shape), "pixels": encoded(expected)}, path.name
 
 
 QUANTIZE = """

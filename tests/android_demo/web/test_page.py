@@ -119,8 +119,6 @@ def test_a_map_is_drawn_over_the_image_and_other_outputs_are_numbers(browser, si
     assert colours[:2] == [24, 20]
     assert colours[2] > 10
     check(browser, site)
-    browser.run("document.querySelector('#answers').scrollIntoView()")
-    keep(browser, "map")
 
 
 def test_a_picked_picture_is_upright_and_gets_the_inputs_size(browser, site, tmp_path):
@@ -316,6 +314,15 @@ def test_damaged_models_are_a_message_and_the_others_work(browser, files, tmp_pa
             choose(browser, "#first", "falcon/exports/model.fp32.onnx")
             browser.click("#example")
             browser.wait("document.querySelectorAll('.answer').length === 1")
+
+
+def test_libraries_that_are_not_there_are_a_message(browser, files):
+    with served({name: path for name, path in files.items() if not name.startswith("vendor/")}) as site:
+        start(browser, site)
+        for target, runtime in (("onnx", "ONNX Runtime"), ("tflite", "LiteRT")):
+            choose(browser, "#first", f"standard/exports/model.fp32.{target}")
+            browser.click("#example")
+            browser.wait(f"({MESSAGE}) === '{runtime} is not in this page; run vendor.py beside it'")
 
 
 def test_texts_of_a_bundle_are_texts(browser, files, tmp_path):

@@ -1,6 +1,8 @@
 """The page on any static server: kept for use offline, isolated by itself; and what plain HTTP leaves of it."""
 
 import shutil
+import ssl
+import subprocess
 import threading
 from contextlib import contextmanager
 from functools import partial
@@ -82,3 +84,22 @@ def test_over_plain_http_the_page_says_what_is_not_there_and_works(browser, file
         browser.wait("document.querySelector('#measuring').textContent === 'Measured.'")
         assert "coarse-clock" in browser.run("document.querySelector('#measured').innerText")
         assert [each for each in browser.requests if not each.startswith((address, "blob:"))] == []
+
+
+def test_over_https_everything_works(browser, files, tmp_path):
+    pem, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=elsewhere.test"]
+    subprocess.run([*made, "-out", pem, "-keyout", key], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, key)
+    with served(files, certificate=context) as site:
+        browser.open(site.address.replace("127.0.0.1", "elsewhere.test"))
+        browser.wait(READY)
+        assert browser.run("isSecureContext && crossOriginIsolated")
+        assert browser.run("document.querySelector('#limits').hidden && !document.querySelector('#camera').hidden")
+        threads = browser.run("document.querySelector('#threads').options.length")
+        assert threads == min(8, browser.run("navigator.hardwareConcurrency"))
+        browser.run("document.querySelector('#threads').value = document.querySelector('#threads').options.length")
+        browser.click("#example")
+        browser.wait(ANSWERED)
+        assert "Self-test: passed" in browser.run("document.querySelector('#answers').innerText")
