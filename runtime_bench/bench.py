@@ -67,6 +67,8 @@ def bench(
                 if lacking is not None and measurement.candidate.runtime == runtime:
                     measurement.failure = Failure(kind="missing-runtime", message=lacking)
         options = emulation.protocol(protocol) if device.emulated else asdict(protocol)
+        if device.runner_name is not None:
+            options["runner"] = device.runner_name
         if earlier is not None:
             take_over(measurements, earlier, options, before, notice)
         return _measured(measurements, device, protocol, options, before, probe, progress)

@@ -27,6 +27,9 @@ def bench(
         typer.Option("--device", help="local (the default), arm64[:CPU], ssh://[user@]host, adb[:SERIAL]; repeat it."),
     ] = None,
     clean: Annotated[bool, typer.Option("--clean", help="Leave nothing on the device that was sent to it.")] = False,
+    runner: options.Runner = None,
+    ort_aar: options.OrtAar = None,
+    litert_aar: options.LitertAar = None,
     runtime: Annotated[list[str] | None, typer.Option("--runtime", help="onnxruntime (ort), litert (tflite).")] = None,
     target: Annotated[list[str] | None, typer.Option("--target", help="Only these formats.")] = None,
     precision: Annotated[list[str] | None, typer.Option("--precision", help="Only these precisions.")] = None,
@@ -82,7 +85,6 @@ def bench(
         from falcon_edge.steps.several import bench_each, file_of
         from runtime_bench import calibration as calibrations
         from runtime_bench.bench import Protocol
-        from runtime_bench.devices.names import device_named
         from runtime_bench.files import check_outputs
         from runtime_bench.interrupts import held
         from runtime_bench.measurement import TICKS
@@ -115,7 +117,8 @@ def bench(
         chosen = models or [find_bundle(None)]
         several, made = len(names) > 1, ((output, save), (csv, _write_csv), (benchmark_json, _write_benchmark))
         outputs = [file_of(file, name) if several else file for file, _ in made if file is not None for name in names]
-        check_outputs(outputs, [*chosen, *filter(None, (calibration, _file(data)))])
+        inputs = filter(None, (calibration, _file(data), ort_aar, *(litert_aar or ())))
+        check_outputs(outputs, [*chosen, *inputs])
         request = BenchRequest(
             protocol,
             selection=Selection(runtime or (), target or (), precision or ()),
@@ -127,8 +130,10 @@ def bench(
             profile=profile,
             calibration=None if calibration is None else calibrations.load(calibration),
         )
+        devices = options.devices(names, runner=runner, ort_aar=ort_aar, litert_aar=litert_aar, clean=clean)
         with ExitStack() as opened, held():  # interrupted, it writes what was measured
-            devices = [opened.enter_context(closing(device_named(name, clean=clean))) for name in names]
+            for each in devices:
+                opened.enter_context(closing(each))
             with out.progress() as progress:
                 found = bench_each(
                     chosen,

@@ -1,6 +1,7 @@
 """falcon-edge check."""
 
 import math
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
@@ -47,6 +48,9 @@ def check(
     device: Annotated[
         str | None, typer.Option("--device", help="Where to measure, as in bench; by default local.")
     ] = None,
+    runner: options.Runner = None,
+    ort_aar: options.OrtAar = None,
+    litert_aar: options.LitertAar = None,
     runtime: Annotated[list[str] | None, typer.Option("--runtime", help="onnxruntime (ort), litert (tflite).")] = None,
     target: Annotated[list[str] | None, typer.Option("--target", help="Only these formats.")] = None,
     precision: Annotated[list[str] | None, typer.Option("--precision", help="Only these precisions.")] = None,
@@ -79,18 +83,21 @@ def check(
             allowed = Tolerances(latency=share, paced=share, cold=share, memory=share, size=share, counts=share)
         measuring: dict[str, object] = {"device": device, "data": data, "class_map": class_map, "metric": metric}
         measuring |= {"output": output, "confirm": confirm, "patience": patience, "every": every}
-        measuring["cold"] = cold or None
+        measuring |= {"cold": cold or None, "runner": runner, "ort_aar": ort_aar, "litert_aar": litert_aar or None}
         refuse_for_results(new, baseline, measuring)
         options.check_metric(metric, data)
         seconds = None if patience is None else options.seconds("--patience", patience)
-        check_outputs((history, output, markdown, junit), [new, baseline, *filter(None, (tolerances,))])
-        with out.progress() as progress:
+        inputs = filter(None, (tolerances, ort_aar, *(litert_aar or ())))
+        check_outputs((history, output, markdown, junit), [new, baseline, *inputs])
+        named = [device or "local"]
+        (where,) = options.devices(named, runner=runner, ort_aar=ort_aar, litert_aar=litert_aar)
+        with closing(where), out.progress() as progress:
             checked = check_models(
                 new,
                 baseline,
                 allowed,
                 protocol=replace(PROTOCOL, every=options.every(every, cold), cold=cold),
-                device=device,
+                device=None if device is None else where,
                 selection=Selection(runtime or (), target or (), precision or ()),
                 data=data,
                 class_map=options.class_map(class_map, data),

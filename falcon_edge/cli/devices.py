@@ -3,7 +3,7 @@
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from falcon_edge.cli.render import calibration_table, devices_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput
 
+PHONES = "adb"
 devices = typer.Typer(invoke_without_command=True)
 
 
@@ -28,22 +29,34 @@ def show(context: typer.Context, as_json: Json = False, debug: Debug = False, qu
 
 @devices.command()
 def setup(
-    device: Annotated[str, typer.Argument(metavar="arm64", help="What to set up.")],
+    device: Annotated[str, typer.Argument(metavar="arm64|adb", help="What to set up.")],
     as_json: Json = False,
     debug: Debug = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make the userland that arm64 is emulated with, in the user's cache folder, or make it again if it is damaged."""
+    """Make the userland that arm64 is emulated with, or fetch ONNX Runtime for phones without the app (adb).
+
+    Either lies in the user's cache folder, and is made again if it is damaged.
+    """
     with session(as_json, debug, quiet) as out:
+        from runtime_bench.devices.archives import VERSION, fetch
         from runtime_bench.devices.arm64.device import NAME
         from runtime_bench.devices.arm64.device import setup as run
 
-        if device != NAME:
-            raise BadInput(f"{device}: only {NAME} is set up")
+        if device not in (NAME, PHONES):
+            raise BadInput(f"{device}: only {NAME} and {PHONES} are set up")
+        document: dict[str, Any]
         with out.progress() as progress:
-            userland = run(progress)
-        document = {"folder": str(userland.folder), "versions": userland.versions, "packages": userland.packages}
-        out.result(document, lambda: f"{NAME} is ready: falcon-edge bench --device {NAME}")
+            if device == PHONES:
+                document = {"file": str(fetch(progress)), "version": VERSION}
+            else:
+                userland = run(progress)
+                document = {
+                    "folder": str(userland.folder),
+                    "versions": userland.versions,
+                    "packages": userland.packages,
+                }
+        out.result(document, lambda: f"{device} is ready: falcon-edge bench --device {device}")
 
 
 @devices.command()

@@ -9,7 +9,10 @@ import typer
 from falcon_edge.errors import BadInput
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from falcon_edge.steps.opening import Choice
+    from runtime_bench.devices.device import Device
 
 Model = Annotated[
     str,
@@ -45,6 +48,22 @@ Every = Annotated[
 Cold = Annotated[
     bool,
     typer.Option("--cold", help="With emptied caches, in the place of pacing (or beside it, with --every)."),
+]
+Runner = Annotated[
+    str | None,
+    typer.Option(
+        "--runner",
+        metavar="app|app_process|python",
+        help="What runs files on phones; by default the first of these that can.",
+    ),
+]
+OrtAar = Annotated[
+    Path | None,
+    typer.Option("--ort-aar", metavar="FILE", help="ONNX Runtime's Android archive, for phones without the app."),
+]
+LitertAar = Annotated[
+    list[Path] | None,
+    typer.Option("--litert-aar", metavar="FILE", help="LiteRT's Android archive, likewise; repeat it for its parts."),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The bundle to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the bundle that is there.")]
@@ -112,6 +131,29 @@ def check_metric(metric: str | None, data: str | None) -> None:
     """Raise BadInput for a --metric of no data."""
     if metric is not None and data is None:
         raise BadInput(f"--metric {metric}: is measured on --data DATA, which is not there")
+
+
+def devices(
+    names: "Sequence[str]",
+    *,
+    runner: str | None,
+    ort_aar: Path | None,
+    litert_aar: "Sequence[Path] | None",
+    clean: bool = False,
+) -> "list[Device]":
+    """The devices of names, and what runs files on the phones among them; without a phone that is BadInput."""
+    from runtime_bench.devices import archives
+    from runtime_bench.devices.names import device_named, is_phone
+
+    named = {"onnxruntime": [ort_aar] if ort_aar else [], "litert": list(litert_aar or [])}
+    given = {"--runner": runner, archives.OPTIONS["onnxruntime"]: ort_aar, archives.OPTIONS["litert"]: litert_aar}
+    option = next((option for option, value in given.items() if value), None)
+    if not any(map(is_phone, names)):
+        if option is not None:
+            raise BadInput(f"{option}: is for phones; name one by --device adb")
+        return [device_named(name, clean=clean) for name in names]
+    found = archives.known(named)
+    return [device_named(name, clean=clean, runner=runner, archives=found) for name in names]
 
 
 def every(text: str | None, cold: bool) -> float:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at on
     from runtime_bench.regression import Finding
 
 
+# What runs files on a phone, in words.
+WAYS = {"app": "the demo app", "app_process": "app_process, without an app", "python": "its Python"}
+
+
 def manifest_table(manifest: "Manifest") -> "Table":
     """What a bundle is, in a few lines."""
     from rich.table import Table
@@ -87,6 +91,8 @@ def devices_table(states: "Sequence[State]") -> "Table":
     table = Table("device", "state", "", "what to do")
     for state in states:
         table.add_row(state.name, "ready" if state.ready else "not ready", state.says, state.remedy or "")
+        for way in state.ways:
+            table.add_row("", "not ready" if way.lacks else "ready", f"by {WAYS[way.runner]}", way.lacks or "")
     return table
 
 

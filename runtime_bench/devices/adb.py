@@ -1,19 +1,23 @@
 """A phone over adb: the system's adb client, and on the phone the demo app.
 
-Where that is not installed: Python, on phones that have one (rooted, or Linux-like).
+Where that is not installed: a Java program of ours, if there are archives of the runtimes for it (app_process.py); else
+Python, on phones that have one (rooted, or Linux-like).
 """
 
-import contextlib
 import io
 import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime_bench.devices.app import FOLDER, PACKAGE, AppWorker
-from runtime_bench.devices.device import WorkerHandle
+from runtime_bench.devices.aar import KNOWN_BY, Archives
+from runtime_bench.devices.app import AppRunner, has_app
+from runtime_bench.devices.app_process import AppProcessRunner
+from runtime_bench.devices.python import PythonRunner
+from runtime_bench.devices.runner import Runner
 from runtime_bench.devices.shell import (
     COMMAND_SECONDS,
     ENDED,
@@ -23,13 +27,17 @@ from runtime_bench.devices.shell import (
     ShellDevice,
     last_line,
 )
-from runtime_bench.environment import DUMP, Environment, fastest_cpus, remote_environment, remote_files, whole_number
+from runtime_bench.environment import Environment, whole_number
 from runtime_bench.errors import BenchInputError, DeviceError
-from runtime_bench.interrupts import held
+from runtime_bench.runtimes import RUNTIMES
 
+RUNNERS = AppRunner.name, AppProcessRunner.name, PythonRunner.name
+NO_APP = "the demo app is not installed: build it and 'adb install' it (android_demo/README.md)"
+NO_PYTHON = "install the demo app, or name ONNX Runtime's .aar by --ort-aar FILE"
 INSTALL = "adb is not installed here (apt-get install adb, or Android's platform-tools)"
 SERIAL = re.compile(r"[\w.:-]+", re.ASCII)
 READY = "device"
+DEFAULTS = [runtime.name for runtime in RUNTIMES if runtime.by_default]
 UNKNOWN = 255
 SERVICES = "battery", "thermalservice"
 # BatteryManager's BATTERY_STATUS_*.
@@ -80,39 +88,68 @@ def phones() -> tuple[Phone, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True)
+class Way:
+    """A runner by its name, and what a phone lacks for it, if anything."""
+
+    runner: str
+    lacks: str | None
+
+
 class AdbDevice(ShellDevice):
     """A phone: `adb:SERIAL`, or `adb` where exactly one can be used.
 
-    Raises BenchInputError for a name that is none; all else raises DeviceError.
+    runner: one of RUNNERS; by default the app where it is installed, else app_process where there are archives for it,
+    else Python. Raises BenchInputError for a name that is none; all else raises DeviceError.
     """
 
     folder = "/data/local/tmp/falcon-edge"
     errors = " 2>/dev/null"
 
-    def __init__(self, name: str, *, clean: bool = False):
+    def __init__(self, name: str, *, clean: bool = False, runner: str | None = None, archives: Archives | None = None):
         super().__init__(name, clean=clean)
         scheme, _, wanted = name.partition(":")
         if scheme != "adb" or (name != "adb" and not SERIAL.fullmatch(wanted)):
             raise BenchInputError(f"{name}: not of the form adb[:SERIAL]")
-        self._wanted = wanted or None
+        if runner is not None and runner not in RUNNERS:
+            raise BenchInputError(f"{runner}: no such runner; known are {', '.join(RUNNERS)}")
+        self._wanted, self._wanted_runner = wanted or None, runner
+        self._archives = archives or Archives()
         self._serial: str | None = None
-        self._has_app: bool | None = None
 
     @property
     def has_app(self) -> bool:
-        """Whether the demo app is installed; it is asked once a connection."""
-        if self._has_app is None:
-            self._has_app = self.call(f"pm path {PACKAGE}").out.startswith(b"package:")
-        return self._has_app
+        """Whether the demo app is installed."""
+        return has_app(self)
 
     @property
-    def side_by_side(self) -> bool:
-        """See Device.side_by_side."""
-        return not self.has_app
+    def runner_name(self) -> str:
+        """See Device.runner_name."""
+        return self.runner.name
+
+    def ways(self) -> tuple[Way, ...]:
+        """What of the phone can run files, and what is missing for the rest."""
+        app = Way(AppRunner.name, None if self.has_app else NO_APP)
+        runners = (AppProcessRunner(self, self._archives), KNOWN_BY), (PythonRunner(self, NO_PYTHON), DEFAULTS)
+        return app, *(Way(runner.name, _lacks(runner, runtimes)) for runner, runtimes in runners)
+
+    def _choose(self) -> Runner:
+        wanted, java = self._wanted_runner, AppProcessRunner(self, self._archives)
+        if wanted in (None, AppRunner.name) and self.has_app:
+            return AppRunner(self)
+        if wanted == AppRunner.name:
+            raise DeviceError(f"{self.name}: {NO_APP}")
+        if wanted == java.name or (wanted is None and self._archives and self._prefers(java)):
+            return java
+        return PythonRunner(self, NO_PYTHON)
+
+    def _prefers(self, java: AppProcessRunner) -> bool:
+        """Whether app_process is used rather than Python: where it cannot be, and there is a Python, it is not."""
+        return _lacks(java, KNOWN_BY) is None or self.call("python3 -c pass").code != 0
 
     def environment(self) -> Environment:
         """CPU, governor, frequencies, temperatures, load, battery and thermal status of the phone now."""
-        found = remote_environment(self.run(DUMP), "none" if self.has_app else self.board.python)
+        found = super().environment()
         battery, thermal = (self.call(f"dumpsys {service}").out.decode(errors="replace") for service in SERVICES)
         level, status = (re.search(pattern, battery) for pattern in (r"level: (\d{1,3})\b", r"status: (\d+)"))
         if level is not None:
@@ -121,24 +158,6 @@ class AdbDevice(ShellDevice):
         warm = re.search(r"Thermal Status: (\d)\b", thermal)
         return found if warm is None else found.model_copy(update={"thermal_status": int(warm[1])})
 
-    def fastest_cpus(self, count: int) -> tuple[int, ...]:
-        """See Device.fastest_cpus. An app may use what the phone has."""
-        dump = self.run(DUMP)
-        usable = range(remote_environment(dump, "none").cores) if self.has_app else self.board.cpus
-        return fastest_cpus(remote_files(dump), usable, count)
-
-    def lacks(self, runtime: str) -> str | None:
-        """See Device.lacks. The app has both runtimes, or says so itself."""
-        return None if self.has_app else super().lacks(runtime)
-
-    def start_worker(self) -> WorkerHandle:
-        """A fresh process of the app, or of Python where there is no app."""
-        return AppWorker(self) if self.has_app else super().start_worker()
-
-    def scratch(self) -> str:
-        """A folder on the phone for what workers write: an app writes to its own storage only."""
-        return FOLDER if self.has_app else super().scratch()
-
     @property
     def serial(self) -> str:
         """The phone's serial number, once adb has listed it as one that can be used."""
@@ -146,8 +165,8 @@ class AdbDevice(ShellDevice):
             self._serial = _chosen(phones(), self._wanted)
         return self._serial
 
-    def call(self, command: str) -> Done:
-        """See ShellDevice.call. What it says of its errors is in its output."""
+    def _call(self, command: str) -> Done:
+        """What it says of its errors is in its output."""
         done = self._finished(self.command(f"({command}\n); {SAY_ENDED}"))
         out, found, code = done.out.replace(b"\r\n", b"\n").rpartition(f"\n{ENDED}".encode())
         if not found:
@@ -158,13 +177,12 @@ class AdbDevice(ShellDevice):
         """See ShellDevice.command: one argument, which the phone's shell alone takes apart."""
         return ["adb", "-s", self.serial, "shell", remote]
 
-    def fetch(self, remote: str, path: Path) -> None:
-        """Bring a file that a worker wrote."""
-        if self.has_app:
-            command = shlex.join(["run-as", PACKAGE, "cat", remote])
-            done = self._finished(["adb", "-s", self.serial, "exec-out", command])
-            path.write_bytes(done.out)
-            return
+    def printed(self, command: str) -> bytes:
+        """See ShellDevice.printed: its shell may end lines in its own way."""
+        return self._finished(["adb", "-s", self.serial, "exec-out", command]).out
+
+    def bring(self, remote: str, path: Path) -> None:
+        """See ShellDevice.bring."""
         done = self._finished(["adb", "-s", self.serial, "pull", remote, str(path)])
         if done.code != 0:
             raise DeviceError(f"{self.name}: {shlex.quote(remote)} could not be fetched ({done.said})")
@@ -173,20 +191,17 @@ class AdbDevice(ShellDevice):
         seconds = COMMAND_SECONDS + PUSH_SECONDS_PER_MB * path.stat().st_size / 1e6
         return self._finished(["adb", "-s", self.serial, "push", str(path.resolve()), remote], seconds)
 
-    def close(self) -> None:
-        """Remove what is of this run only (with `clean`: all, the app as well), and hang up."""
-        with held():
-            if self._has_app:
-                with contextlib.suppress(DeviceError):
-                    self.call(f"pm uninstall {PACKAGE}" if self._clean else f"run-as {PACKAGE} rm -rf {FOLDER}")
-            super().close()
-
-    @property
-    def _reached(self) -> bool:
-        return self._has_app is not None or super()._reached
-
     def _hang_up(self) -> None:
-        self._serial, self._has_app = None, None
+        self._serial = None
+
+
+def _lacks(runner: Runner, runtimes: Iterable[str]) -> str | None:
+    """What is missing to run files on any of the runtimes by a runner; None if one of them can be."""
+    try:
+        found = [runner.lacks(runtime) for runtime in runtimes]
+    except DeviceError as error:
+        return str(error)
+    return None if None in found else found[0]
 
 
 def _code(said: bytes) -> int:

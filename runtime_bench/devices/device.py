@@ -29,6 +29,10 @@ class Device(Protocol):
     emulated: bool
 
     @property
+    def runner_name(self) -> str | None:
+        """What of the device runs files, where there may be several."""
+
+    @property
     def side_by_side(self) -> bool:
         """Whether several workers can live at once."""
 

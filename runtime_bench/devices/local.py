@@ -40,6 +40,7 @@ class LocalDevice:
     name = "local"
     emulated = False
     side_by_side = True
+    runner_name = None
 
     def __init__(self, python: Sequence[str] = (sys.executable,)):
         self._python = tuple(python)

@@ -1,5 +1,6 @@
 """Devices by the names that users give them."""
 
+from runtime_bench.devices.aar import Archives
 from runtime_bench.devices.adb import AdbDevice
 from runtime_bench.devices.arm64.cpus import cpu_named
 from runtime_bench.devices.arm64.device import arm64_device
@@ -11,9 +12,17 @@ from runtime_bench.errors import BenchInputError
 KNOWN = "local, arm64[:CPU], ssh://[user@]host[:port], adb[:SERIAL]"
 
 
-def device_named(name: str, *, clean: bool = False) -> Device:
+def is_phone(name: str) -> bool:
+    """Whether a name is one of a phone."""
+    return name.partition(":")[0] == "adb"
+
+
+def device_named(
+    name: str, *, clean: bool = False, runner: str | None = None, archives: Archives | None = None
+) -> Device:
     """The device of a name; with `clean` it keeps nothing that was sent to it.
 
+    runner, archives: what runs files on phones, and the runtimes for app_process there (see AdbDevice).
     Raises BenchInputError for a name without a meaning, DeviceError for a device that is not set up.
     """
     if name == "local":
@@ -23,6 +32,6 @@ def device_named(name: str, *, clean: bool = False) -> Device:
         return arm64_device(cpu_named(detail) if detail else None)
     if name.startswith("ssh:"):
         return SshDevice(name, clean=clean)
-    if kind == "adb":
-        return AdbDevice(name, clean=clean)
+    if is_phone(name):
+        return AdbDevice(name, clean=clean, runner=runner, archives=archives)
     raise BenchInputError(f"{name}: no such device; known are {KNOWN}")

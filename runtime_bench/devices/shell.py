@@ -1,7 +1,6 @@
 """A device with a shell: what a board over SSH and a phone over adb have in common.
 
-It needs Python (3.8 or newer), numpy and a runtime, nothing of ours: the worker and its runtime's file are pushed like
-the models, each under the hash of what is in it, so that nothing is sent twice.
+Whatever its runner needs is pushed like the models, each under the hash of what is in it: nothing is sent twice.
 """
 
 import contextlib
@@ -14,34 +13,23 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
-from pydantic import ValidationError
-
-from runtime_bench import worker as worker_module
 from runtime_bench.devices.device import WorkerHandle
 from runtime_bench.devices.local import LAST_WORDS_BYTES, LocalWorker, limit_output
+from runtime_bench.devices.runner import Runner
 from runtime_bench.environment import DUMP, Environment, fastest_cpus, remote_environment, remote_files, whole_number
 from runtime_bench.errors import DeviceError, WorkerError
 from runtime_bench.files import hash_file
 from runtime_bench.interrupts import check_stop, held
-from runtime_bench.replies import Board
-from runtime_bench.runtimes import RUNTIMES, runtime_named
 from runtime_bench.scratch import host, owner, swept
 
-OLDEST_PYTHON = (3, 8)
 NOT_FOUND, KILLED = 127, 128
 COMMAND_SECONDS, PUSH_SECONDS_PER_MB = 60.0, 5.0
 STARTED, REPLY, ENDED = "falcon-edge worker ", "{", "falcon-edge ended "
 LOOK_SECONDS = 0.5  # between looks whether to stop
 MOST_NOISE = 100  # lines that are none of these, one after the other
 SAY_ENDED = f"printf '\\n{ENDED}%s\\n' $?"  # for commands whose way back has no exit code
-PROBE = """
-import importlib.util, json, os, sys
-modules = [name for name in MODULES if importlib.util.find_spec(name) is not None]
-cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
-print(json.dumps({"python": sys.version.split()[0], "modules": modules, "cpus": cpus}))
-"""
 HASH = "import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], 'rb').read()).hexdigest())"
 
 
@@ -67,13 +55,17 @@ class ShellDevice(ABC):
 
     def __init__(self, name: str, *, clean: bool = False):
         self.name, self._clean = name, clean
-        self._board: Board | None = None
+        self._runner: Runner | None = None
         self._scratch: str | None = None
-        self._is_swept = False
+        self._is_reached = self._is_swept = False
 
     @abstractmethod
-    def call(self, command: str) -> Done:
-        """A command of the device's shell, finished. Raises DeviceError if it could not be run there."""
+    def _choose(self) -> Runner:
+        """What is to answer requests there."""
+
+    @abstractmethod
+    def _call(self, command: str) -> Done:
+        """See `call`."""
 
     @abstractmethod
     def command(self, remote: str) -> list[str]:
@@ -83,56 +75,72 @@ class ShellDevice(ABC):
     def _send(self, path: Path, remote: str) -> Done:
         """Copy a file to the device."""
 
+    @abstractmethod
+    def bring(self, remote: str, path: Path) -> None:
+        """Copy a file from the device."""
+
+    def call(self, command: str) -> Done:
+        """A command of the device's shell, finished. Raises DeviceError if it could not be run there."""
+        done = self._call(command)
+        self._is_reached = True
+        return done
+
     @property
-    def _reached(self) -> bool:
-        """Whether the device has answered."""
-        return self._board is not None
+    def runner(self) -> Runner:
+        """What answers requests there; it is chosen once a connection."""
+        if self._runner is None:
+            self._runner = self._choose()
+        return self._runner
 
     def _hang_up(self) -> None:  # noqa: B027  # not every way there is a connection
         """End the connection."""
 
     @property
+    def runner_name(self) -> str | None:
+        """See Device.runner_name."""
+        return None
+
+    @property
     def side_by_side(self) -> bool:
         """See Device.side_by_side."""
-        return True
+        return self.runner.side_by_side
 
     def environment(self) -> Environment:
         """CPU, governor, frequencies, temperatures and load of the device now."""
-        return remote_environment(self.run(DUMP), self.board.python)
+        return remote_environment(self.run(DUMP), self.runner.python)
 
-    def fastest_cpus(self, count: int) -> tuple[int, ...]:
+    def fastest_cpus(self, count: int) -> tuple[int, ...] | None:
         """See Device.fastest_cpus."""
-        return fastest_cpus(remote_files(self.run(DUMP)), self.board.cpus, count)
+        dump = self.run(DUMP)
+        usable = self.runner.usable_cpus(remote_environment(dump, "none").cores)
+        return None if usable is None else fastest_cpus(remote_files(dump), usable, count)
 
     def lacks(self, runtime: str) -> str | None:
         """See Device.lacks."""
-        packages = runtime_named(runtime).packages
-        missing = [] if "numpy" in self.board.modules else ["numpy"]
-        if not any(module in self.board.modules for _, module in packages):
-            missing.append(packages[0][0])
-        if not missing:
-            return None
-        return f"{self.name} lacks {' and '.join(missing)}: run 'python3 -m pip install {' '.join(missing)}' there"
+        return self.runner.lacks(runtime)
 
     def start_worker(self) -> WorkerHandle:
         """A fresh worker process on the device."""
-        return ShellWorker(self, self.push(Path(worker_module.__file__)))
+        return self.runner.start_worker()
 
-    def push(self, path: Path) -> str:
-        """Send a file under its hash, unless it is there; what is there is hashed each time, before it is used."""
+    def push(self, path: Path, *, named: bool = False) -> str:
+        """Send a file under its hash, unless it is there; what is there is hashed each time, before it is used.
+
+        named: it keeps its name, which needs no quotes, in a folder of its own.
+        """
         self._sweep()
         digest, size = hash_file(path)
-        remote = f"{self.folder}/{digest[:32]}{path.suffix}"
+        remote = f"{self.folder}/{digest[:32]}{f'/{path.name}' if named else path.suffix}"
         if self._digest(remote) == digest:
             return remote
-        part = f"{ShellDevice.scratch(self)}/{digest[:32]}.part"  # of this run alone
+        part = f"{self.run_folder()}/{digest[:32]}.part"  # of this run alone
         done = self._send(path, part)
         if done.code != 0:
             self._explain_full_disk(path, part, size)
-            raise DeviceError(f"{self.name}: {path.name} could not be sent{_brackets(done.said)}")
+            raise DeviceError(f"{self.name}: {path.name} could not be sent{brackets(done.said)}")
         if self._digest(part) != digest:
             raise DeviceError(f"{self.name}: {path.name} did not arrive as it was sent")
-        self.run(f"mv {part} {remote}")
+        self.run(f"{f'mkdir -p {self.folder}/{digest[:32]} && ' if named else ''}mv {part} {remote}")
         return remote
 
     def _sweep(self) -> None:
@@ -149,14 +157,18 @@ class ShellDevice(ABC):
         if found.code == NOT_FOUND:
             found = self.call(f"python3 -c {shlex.quote(HASH)} {remote}")
         if found.code != 0:
-            raise DeviceError(f"{self.name}: {remote} cannot be hashed there{_brackets(found.said)}")
+            raise DeviceError(f"{self.name}: {remote} cannot be hashed there{brackets(found.said)}")
         return found.out.decode(errors="replace").partition(" ")[0].strip()
 
     def fetch(self, remote: str, path: Path) -> None:
         """Bring a file that a worker wrote."""
-        path.write_bytes(self._checked(f"cat {shlex.quote(remote)}").out)
+        self.runner.fetch(remote, path)
 
     def scratch(self) -> str:
+        """A folder on the device for what workers write."""
+        return self.runner.scratch()
+
+    def run_folder(self) -> str:
         """A folder of this run on the device."""
         if self._scratch is None:
             with held():
@@ -167,41 +179,31 @@ class ShellDevice(ABC):
     def close(self) -> None:
         """Remove what is of this run only (with `clean`: all), and hang up."""
         with held():
-            leftovers = self.folder if self._clean and self._reached else self._scratch
+            leftovers = self.folder if self._clean and self._is_reached else self._scratch
             # Where the connection is gone there is nobody left to ask.
+            with contextlib.suppress(DeviceError):
+                if self._runner is not None:
+                    self._runner.close(clean=self._clean)
             with contextlib.suppress(DeviceError):
                 if leftovers is not None:
                     self.call(f"rm -rf {shlex.quote(leftovers)}")
             with contextlib.suppress(DeviceError):
                 self._hang_up()
-            self._scratch, self._board = None, None
-
-    @property
-    def board(self) -> Board:
-        """What the device says of its Python; it is asked once a connection."""
-        if self._board is None:
-            names = ["numpy", *(module for runtime in RUNTIMES for _, module in runtime.packages)]
-            done = self.call(f"python3 -c {shlex.quote(PROBE.replace('MODULES', repr(names)))}")
-            if done.code == NOT_FOUND:
-                raise DeviceError(f"{self.name} has no python3: install it there (apt-get install python3 python3-pip)")
-            try:
-                board = Board.model_validate_json((done.out.splitlines() or [b""])[-1])
-            except ValidationError as error:
-                raise DeviceError(f"{self.name}: its python3 does not answer{_brackets(done.said)}") from error
-            if board.version < OLDEST_PYTHON:
-                oldest = ".".join(map(str, OLDEST_PYTHON))
-                raise DeviceError(f"{self.name} has Python {board.python}; {oldest} or newer is needed there")
-            self._board = board
-        return self._board
+            self._scratch, self._runner, self._is_reached = None, None, False
 
     def run(self, command: str) -> str:
         """What a command of the device's shell prints. Raises DeviceError if it fails."""
-        return self._checked(command).out.decode(errors="replace")
+        return self.checked(command).out.decode(errors="replace")
 
-    def _checked(self, command: str) -> Done:
+    def printed(self, command: str) -> bytes:
+        """What a command prints, byte for byte."""
+        return self.checked(command).out
+
+    def checked(self, command: str) -> Done:
+        """A command of the device's shell that has not failed. Raises DeviceError if it does."""
         done = self.call(command)
         if done.code != 0:
-            raise DeviceError(f"{self.name}: '{command}' failed there{_brackets(done.said)}")
+            raise DeviceError(f"{self.name}: '{command}' failed there{brackets(done.said)}")
         return done
 
     def _explain_full_disk(self, path: Path, remote: str, size: int) -> None:
@@ -250,12 +252,12 @@ class ShellDevice(ABC):
 
 
 class ShellWorker(LocalWorker):
-    """A worker on a device, behind a program of this host that leads there."""
+    """A worker on a device, behind a program of this host that leads there. program: what starts it, for its shell."""
 
-    def __init__(self, device: ShellDevice, remote: str):
+    def __init__(self, device: ShellDevice, program: str):
         self._device = device
         # The worker says its number, to be killed by; the shell stays, to tell what ended it.
-        worker = f"echo {STARTED}$$; exec env ORT_DISABLE_TELEMETRY=1 python3 {remote} remote{device.errors}"
+        worker = f"echo {STARTED}$$; exec {program}"
         super().__init__(device.command(f"sh -c {shlex.quote(worker)}; {SAY_ENDED}"))
         limit_output(self._process)
         self._there: int | None = None
@@ -280,12 +282,6 @@ class ShellWorker(LocalWorker):
             # Where the connection is gone it ends by itself: so has its input, and its time on the CPUs is bounded.
             with contextlib.suppress(DeviceError):
                 self._device.run(f"kill -9 {self._there} 2>/dev/null || true")
-
-    def ask(self, action: str, *, timeout: float, **request: Any) -> dict[str, Any]:
-        """See WorkerHandle.ask. The runtime's file is sent before it is used."""
-        if action == "load":
-            request["driver"] = self._device.push(runtime_named(request["runtime"]).driver)
-        return super().ask(action, timeout=timeout, **request)
 
     def _exchange(self, request: bytes, until: float) -> bytes:
         return self._line(request, until, REPLY)
@@ -321,5 +317,6 @@ def _number_behind(start: str, line: bytes) -> int | None:
     return whole_number(line[len(start) :].decode(errors="replace").strip())
 
 
-def _brackets(said: str) -> str:
+def brackets(said: str) -> str:
+    """What a command said, behind what went wrong."""
     return f" ({said})" if said else ""

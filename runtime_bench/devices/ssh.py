@@ -1,9 +1,11 @@
 """A board over SSH: the system's own ssh and scp, with the user's configuration, keys and agent."""
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 
+from runtime_bench.devices.python import PythonRunner
 from runtime_bench.devices.shell import COMMAND_SECONDS, PUSH_SECONDS_PER_MB, Done, ShellDevice
 from runtime_bench.errors import BenchInputError, DeviceError
 from runtime_bench.interrupts import held
@@ -41,8 +43,16 @@ class SshDevice(ShellDevice):
         self._target, self._port = parts["target"], parts["port"]
         self._controls: Path | None = None
 
-    def call(self, command: str) -> Done:
-        """See ShellDevice.call."""
+    def _choose(self) -> PythonRunner:
+        return PythonRunner(self)
+
+    def fastest_cpus(self, count: int) -> tuple[int, ...]:
+        """See Device.fastest_cpus."""
+        found = super().fastest_cpus(count)
+        assert found is not None  # Python can choose
+        return found
+
+    def _call(self, command: str) -> Done:
         done = self._finished(self.command(command))
         if done.code == CONNECTION_FAILED:
             raise DeviceError(f"{self.name}: the connection was lost ({done.said})")
@@ -51,6 +61,10 @@ class SshDevice(ShellDevice):
     def command(self, remote: str) -> list[str]:
         """See ShellDevice.command."""
         return [*self._client("ssh"), "-T", self._target, remote]
+
+    def bring(self, remote: str, path: Path) -> None:
+        """See ShellDevice.bring."""
+        path.write_bytes(self.printed(f"cat {shlex.quote(remote)}"))
 
     def _send(self, path: Path, remote: str) -> Done:
         seconds = COMMAND_SECONDS + PUSH_SECONDS_PER_MB * path.stat().st_size / 1e6

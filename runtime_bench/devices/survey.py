@@ -1,11 +1,14 @@
 """Which devices this machine can measure on, and what is missing for the others."""
 
 import shutil
+from contextlib import closing
 from dataclasses import dataclass
 
 from runtime_bench.counting.cycles import missing_llvm
 from runtime_bench.counting.plugin import qemu_version, takes_plugins
-from runtime_bench.devices.adb import phones
+from runtime_bench.devices.adb import AdbDevice, Phone, Way, phones
+from runtime_bench.devices.app import AppRunner
+from runtime_bench.devices.archives import known
 from runtime_bench.devices.arm64 import device as arm64
 from runtime_bench.devices.arm64.cpus import CPUS, DEFAULT
 from runtime_bench.devices.arm64.sysroot import sysroot
@@ -16,12 +19,16 @@ from runtime_bench.runtimes import RUNTIMES
 
 @dataclass(frozen=True)
 class State:
-    """A device by the name that chooses it: what it is or lacks, and the command that helps where it is not ready."""
+    """A device by the name that chooses it: what it is or lacks, and the command that helps where it is not ready.
+
+    ways: what of a phone can run files, and what is missing for the rest.
+    """
 
     name: str
     ready: bool
     says: str
     remedy: str | None = None
+    ways: tuple[Way, ...] = ()
 
 
 def survey() -> tuple[State, ...]:
@@ -65,7 +72,18 @@ def _adb() -> tuple[State, ...]:
         return (State("adb", False, str(error), "apt-get install adb" if missing else "adb kill-server"),)
     if not found:
         return (State("adb", False, "no phone is plugged in", "plug one in and allow USB debugging on its screen"),)
-    return tuple(
-        State(f"adb:{phone.serial}", phone.remedy is None, f"{phone.model or 'a phone'}, {phone.state}", phone.remedy)
-        for phone in found
-    )
+    return tuple(map(_phone, found))
+
+
+def _phone(phone: Phone) -> State:
+    name, says = f"adb:{phone.serial}", f"{phone.model or 'a phone'}, {phone.state}"
+    if phone.remedy is not None:
+        return State(name, False, says, phone.remedy)
+    try:
+        with closing(AdbDevice(name, archives=known())) as device:
+            ways = device.ways()
+    except DeviceError as error:
+        return State(name, False, f"{says}; {error}", "plug it in again")
+    usable = [way.runner for way in ways if way.lacks is None]
+    remedy = None if usable else next(way.lacks for way in ways if way.runner == AppRunner.name)
+    return State(name, bool(usable), says, remedy, ways)

@@ -174,6 +174,8 @@ class _Connection:
                     process.stdin.flush()
             except (OSError, ValueError):
                 pass
+            with contextlib.suppress(OSError):
+                process.stdin.close()  # whoever asked is gone
 
         threading.Thread(target=feed, daemon=True).start()
         while data := process.stdout.read1(65536):
