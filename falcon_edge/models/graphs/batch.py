@@ -23,6 +23,16 @@ def grown_axis(one: Sequence[int], two: Sequence[int]) -> int | None:
     return grown[0] if grown else None
 
 
+def resolved(listed: Sequence[int], before: Sizes, *, zeros: bool = True) -> Sizes:
+    """The shape that a Reshape gives a value of shape `before`, by the target that a file lists.
+
+    -1 is what is left; with `zeros`, 0 is the size at that place before. Raises IndexError where there is none.
+    """
+    sizes = [before[place] if zeros and size == 0 else size for place, size in enumerate(listed)]
+    left = prod(before) // max(prod(size for size in sizes if size != -1), 1)
+    return tuple(left if size == -1 else size for size in sizes)
+
+
 def target_for_any(before: Sizes, axis: int, target: Sizes, inferred: int | None, images: int = 1) -> Sizes:
     """The target of a Reshape with -1 where the batch goes, for a value whose batch is along `axis` of `before`.
 

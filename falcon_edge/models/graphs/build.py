@@ -10,19 +10,13 @@ from falcon_edge.models.graphs import operators  # noqa: F401  # fills the table
 from falcon_edge.models.graphs.batch import grown_axis
 from falcon_edge.models.graphs.graph import Graph, title
 from falcon_edge.models.graphs.layout import layout_of
-from falcon_edge.models.graphs.names import Path, Paths, wanted
+from falcon_edge.models.graphs.names import Paths, Wanted
 from falcon_edge.models.graphs.network import GraphInput, GraphNetwork, Step
 from falcon_edge.models.graphs.node import MAKERS, META, Call, Node, NoLayer, Value, demand_real
 from falcon_edge.models.graphs.unknown import refuse_unknown
 
 UNFIT = "operands or attributes that do not fit it"
 STUMBLES = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
-WEIGHTED = frozenset(
-    (
-        *("Conv", "ConvTranspose", "Gemm", "MatMul", "PRelu"),
-        *("BatchNormalization", "LayerNormalization", "InstanceNormalization"),
-    )
-)
 # Whose weights make a module one that may stand in several places; a normalisation has statistics of its place.
 SHARED = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul"))
 
@@ -48,35 +42,22 @@ class _Building:
         self.images, *rest = graph.sizes
         self.values = {graph.input.name: Value(_nothing([self.images, *rest]), _nothing([2 * self.images, *rest]))}
         self.bound: list[str] = []
-        self.paths = Paths()
+        self.paths, self.wanted = Paths(), Wanted(node.name for node in graph.nodes)
         self.steps: list[Step] = []
         self.layers: dict[str, torch.nn.Module] = {}
         self.shared: dict[tuple[str, ...], str] = {}
 
     def network(self) -> GraphNetwork:
         """The module of the whole graph."""
-        nodes = self.graph.nodes
-        names = wanted(
-            [node.op_type for node in nodes], [node.name for node in nodes], [self._weights(node) for node in nodes]
-        )
         absorbed: set[str] = set()
-        for proto, candidates in zip(nodes, names, strict=True):
+        for proto in self.graph.nodes:
             if proto.output[0] in absorbed:
                 continue
             node = self._node(proto)
             call = self._call(node)
-            if call.absorbed is not None:
-                absorbed.add(call.absorbed.output[0])
-            self._add(node, call, candidates)
+            absorbed.update(each.output[0] for each in call.absorbed)
+            self._add(node, call)
         return self._finished()
-
-    def _weights(self, node: NodeProto) -> list[str]:
-        """The names of a node's weights, and of those that are added to what it gives."""
-        if node.op_type not in WEIGHTED:
-            return []
-        readers = self.graph.readers[node.output[0]]
-        names = [*node.input[1:], *(name for reader in readers for name in reader.input if reader.op_type == "Add")]
-        return [name for name in names if self.graph.is_stored(name)]
 
     def _node(self, proto: NodeProto) -> Node:
         try:
@@ -135,16 +116,17 @@ class _Building:
     def _is_read(self, name: str) -> bool:
         return bool(name) and (name in self.graph.outputs or bool(self.graph.readers[name]))
 
-    def _add(self, node: Node, call: Call, candidates: list[Path]) -> None:
+    def _add(self, node: Node, call: Call) -> None:
         """The steps of a node. A layer that has all weights of an earlier one is that one, called again."""
-        protos = [node.proto] if call.absorbed is None else [node.proto, call.absorbed]
+        protos = (node.proto, *call.absorbed)
         weights = [name for proto in protos for name in proto.input if name and self.graph.is_stored(name)]
         key: tuple[str, ...] = ()
         if node.kind in SHARED and call.weights:
             key = (node.kind, str(sorted(node.given.items())), *map(repr, call.chain), *weights)
         path = self.shared.get(key)
         if path is None:
-            path = self.paths.take(*candidates)
+            names = [proto.name for proto in protos]
+            path = self.paths.take(*self.wanted.of(node.kind, names, weights if call.weights else ()))
             if key:
                 self.shared[key] = path
             try:

@@ -73,6 +73,13 @@ class Graph:
                 found[name].append(node)
         return found
 
+    def only_reader(self, name: str, kind: str) -> NodeProto | None:
+        """The node of this kind that alone reads a value, which is no output of the graph."""
+        readers = self.readers[name]
+        if len(readers) != 1 or name in self.outputs or readers[0].op_type != kind or readers[0].domain not in ONNX:
+            return None
+        return readers[0]
+
     @cached_property
     def sizes(self) -> tuple[int, ...]:
         """The shape of the input; a free batch is 1. Raises BadInput where another axis is free or empty."""

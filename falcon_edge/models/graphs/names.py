@@ -81,16 +81,21 @@ class Paths:
         return self.take(own, (CONSTANTS, *_clean([name])))
 
 
-def wanted(kinds: Sequence[str], names: Sequence[str], weights: Sequence[Sequence[str]]) -> list[list[Path]]:
-    """The paths that layers should have, the most wanted first; of each its operator, the name of its node, and those
-    of its weights."""
-    whole = [of_node(name) for name in names]
-    # A node stands for its scope where it is the only one in it.
-    scopes = Counter(path[:length] for path in whole for length in range(1, len(path)))
-    counts: Counter[str] = Counter()
-    found = []
-    for kind, path, own in zip(kinds, whole, weights, strict=True):
-        alone = path[:-1] if scopes[path[:-1]] == 1 else ()
-        found.append([*map(of_weight, own), alone, path, (f"{kind}_{counts[kind]}",)])
-        counts[kind] += 1
-    return found
+class Wanted:
+    """The paths that layers should have, told by the names in a graph; names: of all its nodes."""
+
+    def __init__(self, names: Iterable[str]):
+        paths = map(of_node, names)
+        self._scopes = Counter(path[:length] for path in paths for length in range(1, len(path)))
+        self._kinds: Counter[str] = Counter()
+
+    def of(self, kind: str, names: Sequence[str], weights: Iterable[str]) -> list[Path]:
+        """Those of a layer, the most wanted first; of its operator, its nodes and its weights by their names."""
+        whole = [of_node(name) for name in names]
+        scope = whole[0][:-1]
+        # Nodes stand for their scope where there are no others in it.
+        inside = sum(path[: len(scope)] == scope and len(path) > len(scope) for path in whole)
+        alone = scope if self._scopes[scope] == inside else ()
+        usual = (f"{kind}_{self._kinds[kind]}",)
+        self._kinds[kind] += 1
+        return [*map(of_weight, weights), alone, whole[0], usual]

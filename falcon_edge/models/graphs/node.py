@@ -23,7 +23,7 @@ class NoLayer(Exception):
 class Call:
     """What a node becomes: a layer, on the meta device, and what has to be done before and after it.
 
-    weights: of the layer, by the keys of its state dict. absorbed: the node that follows and is done by it too.
+    weights: of the layer, by the keys of its state dict. absorbed: nodes that follow and are done by it too.
     """
 
     layer: nn.Module
@@ -32,7 +32,7 @@ class Call:
     weights: dict[str, Tensor] = field(default_factory=dict)
     before: nn.Module | None = None
     after: nn.Module | None = None
-    absorbed: NodeProto | None = None
+    absorbed: tuple[NodeProto, ...] = ()
 
     @property
     def chain(self) -> list[nn.Module]:

@@ -37,7 +37,7 @@ def matmul(node: Node) -> Call:
     call = _linear(node, weight, bias)
     if follower is None:
         return call
-    return Call(call.layer, call.reads, (follower.output[0],), call.weights, absorbed=follower)
+    return Call(call.layer, call.reads, (follower.output[0],), call.weights, absorbed=(follower,))
 
 
 def product(one: Tensor, other: Tensor, added: Tensor | None = None, **given: float) -> Tensor:
@@ -54,11 +54,8 @@ def _linear(node: Node, weight: Tensor, bias: Tensor | None) -> Call:
 def _bias(node: Node, outputs: int) -> tuple[NodeProto | None, Tensor | None]:
     """The Add that alone follows a product, and what it adds to each output."""
     graph, result = node.graph, node.outputs[0]
-    readers = graph.readers[result]
-    if len(readers) != 1 or result in graph.outputs or readers[0].op_type != "Add" or len(readers[0].input) != 2:
-        return None, None
-    (follower,) = readers
-    other = next((name for name in follower.input if name != result), "")
+    follower = graph.only_reader(result, "Add")
+    other = "" if follower is None else next((name for name in follower.input if name != result), "")
     if not graph.is_stored(other):
         return None, None
     bias = graph.constant(other)

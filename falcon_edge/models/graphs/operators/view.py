@@ -5,7 +5,8 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from falcon_edge.models.graphs.batch import Sizes, target_for_any
+from falcon_edge.models.graphs.batch import Sizes, resolved, target_for_any
+from falcon_edge.models.graphs.groups import group_normalization
 from falcon_edge.models.graphs.node import Call, Node, NoLayer, makes
 from falcon_edge.models.graphs.stored import DTYPES, kind_name
 
@@ -36,15 +37,11 @@ def cast(node: Node) -> Call:
 
 @makes("Reshape", any_type=True)
 def reshape(node: Node) -> Call:
-    """The file's target, with -1 where the batch goes."""
-    before, listed = node.sizes(), node.integers(1)
-    if not node.given.get("allowzero", 0):
-        listed = [before[place] if size == 0 else size for place, size in enumerate(listed)]
+    """The file's target, with -1 where the batch goes; nn.GroupNorm where it begins with this node."""
+    listed = node.integers(1)
     inferred = listed.index(-1) if -1 in listed else None
-    if inferred is not None:
-        listed[inferred] = 1
-        listed[inferred] = prod(before) // max(prod(listed), 1)
-    return _reshaped(node, tuple(listed), inferred)
+    target = resolved(listed, node.sizes(), zeros=not node.given.get("allowzero", 0))
+    return group_normalization(node) or _reshaped(node, target, inferred)
 
 
 @makes("Flatten", any_type=True)

@@ -356,7 +356,7 @@ def test_weights_that_are_shared_are_one_layer():
         node("Conv", ["c", "head.weight", "head.bias"], ["logits"], pads=[1, 1, 1, 1], strides=[2, 2]),
     ]
     network = right(graph(nodes, (1, 4, 8, 8), **{"head.weight": random(4, 4, 3, 3), "head.bias": random(4)}))
-    assert [step.layer for step in network.steps] == ["head", "MaxPool_0", "head", "Conv_2"]
+    assert [step.layer for step in network.steps] == ["head", "MaxPool_0", "head", "Conv_1"]
     assert "head.weight" in network.state_dict()
 
 
@@ -398,6 +398,38 @@ def test_gelu_and_hard_swish_that_the_converters_named():
     kinds = {type(module) for module in right(model, named=True, at_least=90).modules()}
     assert {nn.GELU, nn.Hardswish} <= kinds
     assert nn.GELU not in {type(module) for module in right(model).modules()}
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_group_normalisation_is_found_again(affine, tmp_path):
+    network = nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.GroupNorm(3, 6, affine=affine), nn.ReLU(), nn.GroupNorm(1, 6), nn.Conv2d(6, 2, 3)
+    )
+    for parameter in network.parameters():
+        nn.init.normal_(parameter)
+    path = exported_to(network.eval(), (3, 9, 8), tmp_path / "a.onnx")
+    found = right(onnx.load(path))
+    assert found.state_dict().keys() == network.state_dict().keys()
+    assert [type(module) for module in found.children()] == [type(module) for module in network.children()]
+    assert (found.get_submodule("1").num_groups, found.get_submodule("3").num_groups) == (3, 1)
+    again = exported_to(found, (3, 9, 8), tmp_path / "again.onnx")
+    assert decibels(found, onnx.load(again)) >= 100
+
+
+def test_matrix_products_over_pixels_have_their_names(tmp_path):
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.norm = nn.Linear(4, 6), nn.LayerNorm(6)
+
+        def forward(self, x):
+            return self.norm(self.fc(x.permute(0, 2, 3, 1)))
+
+    network = nn.Sequential(Block(), nn.Linear(6, 6, bias=False))
+    path = exported_to(network.eval(), (4, 3, 5), tmp_path / "a.onnx")
+    found = right(onnx.load(path))
+    assert found.state_dict().keys() == network.state_dict().keys()
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in found.state_dict().items())
 
 
 def test_a_name_is_never_code_and_never_an_attribute():
