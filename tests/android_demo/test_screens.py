@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ci import tools
+from like_android import OPTIONS, acted, numbers_of_resources
 from PIL import Image
 from probe import SUPPORTED, compiled, with_engines
 from program import run
@@ -20,6 +21,8 @@ from runtime_bench.runtimes import onnxruntime
 pytestmark = pytest.mark.xdist_group("java")
 SOURCES = tools.APP_FOLDER / "app/src"
 SCREENS = SOURCES / "main/java/org/falconedge/demo/screens"
+RES = SOURCES / "main/res"
+VIEWS = Path(__file__).parents[1] / "support/java/views/ViewsTest.java"
 REAL = "RealModelsTest"
 IMAGES = 60
 
@@ -32,7 +35,7 @@ def screens(folder, core):
 
 
 def junit(names, classpath, *options):
-    strings = f"-Dfalconedge.strings={SOURCES / 'main/res/values/strings.xml'}"
+    strings = f"-Dfalconedge.strings={RES / 'values/strings.xml'}"
     classes = [f"org.falconedge.demo.screens.{name}" for name in names]
     path = [*classpath, *tools.junit_jars()]
     return tools.java("org.junit.runner.JUnitCore", *classes, classpath=path, options=[strings, "-Xmx256m", *options])
@@ -45,6 +48,18 @@ def test_the_screens(tmp_path):
     ]
     assert len(names) > 8
     assert "OK (" in junit(names, [core, *screens(tmp_path, core)])
+
+
+def test_the_views(tmp_path):
+    """The app as it is compiled for phones, its layouts and its tests; a device acts Android (like_android.py)."""
+    core, android = compiled(tmp_path)[0], acted(tmp_path)
+    (tmp_path / "R.java").write_text(numbers_of_resources(RES, "org.falconedge.demo"))
+    app = tools.javac([*tools.sources("app"), tmp_path / "R.java"], tmp_path / "app", classpath=[core])
+    path = [core, app, *tools.junit_jars()]
+    tests = tools.javac(tools.sources("app", kind="test"), tmp_path / "screen-tests", classpath=path, jvm=True)
+    path = [android[0], tests, *path, android[1]]
+    views = tools.javac([VIEWS], tmp_path / "views", classpath=path, jvm=True)
+    assert "OK (" in junit(["ViewsTest"], [views, *path], *OPTIONS, f"-Dfalconedge.res={RES}")
 
 
 @pytest.mark.skipif(not SUPPORTED, reason="ONNX Runtime's JNI library is run for x86_64 alone")

@@ -266,6 +266,9 @@ public final class BenchmarkScreen extends Screen<BenchmarkScreen.State> {
                 new Benchmark.Progress() {
                     @Override
                     public void at(String phase, int done, int total) {
+                        if (job.isCancelled()) {
+                            benchmark.cancel(); // once more: before its start it forgets
+                        }
                         int share = total > 0 ? (int) (100L * done / total) : 0;
                         meanwhile(job, () -> progress(said(phase), share));
                     }

@@ -18,6 +18,7 @@ final class Bench implements Device, Platform {
     Double headroom = 0.25;
     Long pss = 80_000_000L;
     Runnable onSleep = () -> {};
+    Runnable onDate = () -> {};
     private final Platform real = new SystemPlatform();
 
     @Override
@@ -57,6 +58,7 @@ final class Bench implements Device, Platform {
 
     @Override
     public long now() {
+        onDate.run();
         return date;
     }
 

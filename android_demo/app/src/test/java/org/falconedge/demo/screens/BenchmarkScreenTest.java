@@ -210,6 +210,16 @@ public class BenchmarkScreenTest extends Phones {
         assertEquals(0, screen.state.history.size());
     }
 
+    /** The last moment before core's benchmark starts, which begins as if nobody had cancelled it. */
+    @Test
+    public void cancelledJustBeforeItStarts() {
+        BenchmarkScreen screen = started().benchmark;
+        bench.onDate = screen::cancel;
+        run(screen);
+        assertEquals("Cancelled", screen.state.notice);
+        assertEquals(0, screen.state.history.size());
+    }
+
     @Test
     public void waitsUntilThePhoneIsCool() {
         BenchmarkScreen screen = started().benchmark;

@@ -1,0 +1,90 @@
+package android.content;
+
+import android.Fake;
+import android.content.pm.PackageManager;
+import android.content.res.AssetManager;
+import android.content.res.Resources;
+import android.os.Looper;
+import java.io.File;
+import java.util.HashMap;
+import java.util.Map;
+
+public abstract class Context {
+    public Context getApplicationContext() {
+        return Fake.application;
+    }
+
+    public Resources getResources() {
+        return new Resources();
+    }
+
+    public String getPackageName() {
+        return "org.falconedge.demo";
+    }
+
+    public final String getString(int id) {
+        return getResources().getString(id);
+    }
+
+    public final String getString(int id, Object... values) {
+        return getResources().getString(id, values);
+    }
+
+    public final int getColor(int id) {
+        Fake.name("color", id);
+        return id;
+    }
+
+    public SharedPreferences getSharedPreferences(String name, int mode) {
+        Map<String, String> values = Fake.PREFERENCES.computeIfAbsent(name, each -> new HashMap<>());
+        return new Preferences(values);
+    }
+
+    public Object getSystemService(String name) {
+        return null;
+    }
+
+    public Intent registerReceiver(BroadcastReceiver receiver, IntentFilter filter) {
+        return null;
+    }
+
+    public AssetManager getAssets() {
+        return new AssetManager();
+    }
+
+    public File getFilesDir() {
+        return new File(Fake.storage, "files");
+    }
+
+    public File getCacheDir() {
+        return new File(Fake.storage, "cache");
+    }
+
+    public File getDataDir() {
+        return Fake.storage;
+    }
+
+    public File getExternalFilesDir(String type) {
+        return new File(Fake.storage, "external/" + type);
+    }
+
+    public ContentResolver getContentResolver() {
+        return new ContentResolver();
+    }
+
+    public PackageManager getPackageManager() {
+        return new PackageManager();
+    }
+
+    public Looper getMainLooper() {
+        return Looper.getMainLooper();
+    }
+
+    public int checkSelfPermission(String permission) {
+        return Fake.allowed ? PackageManager.PERMISSION_GRANTED : PackageManager.PERMISSION_DENIED;
+    }
+
+    public void startActivity(Intent intent) {
+        Fake.STARTED.add(intent);
+    }
+}

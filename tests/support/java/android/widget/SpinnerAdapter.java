@@ -1,0 +1,7 @@
+package android.widget;
+
+public interface SpinnerAdapter {
+    int getCount();
+
+    Object getItem(int place);
+}
