@@ -13,6 +13,7 @@ from falcon_edge.documents import MAXIMUM_DOCUMENT, parse_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.gep import PatchStatistics
+from falcon_edge.falcon.moments import match_moments
 from falcon_edge.falcon.plan import Plan, largest_saving_rank, make_plan, uniform_plan
 from falcon_edge.falcon.statistics import has_batchnorm, patch_statistics, reestimate_batchnorm
 from falcon_edge.manifest import Manifest, MeasuredQuality, Parent, Step
@@ -22,7 +23,7 @@ from falcon_edge.place import bundle_path, hold
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.judging import MetricChoice, measured_quality
 from falcon_edge.steps.opening import Choice, answer, open_with_data
-from falcon_edge.steps.tuning import met, tune
+from falcon_edge.steps.tuning import answered, met, tune
 from falcon_edge.steps.writing import identity, write_network
 from falcon_edge.training.fit import Recipe
 from falcon_edge.training.images import Images
@@ -31,6 +32,7 @@ from runtime_bench.files import read_document
 Init = Literal["svd", "whitened"]
 STATISTICS_IMAGES = 512
 BATCHNORM_IMAGES = 4096
+MOMENT_IMAGES = 1024  # read anew for every layer
 BATCH = 256
 NAMED = 8  # layers in one line
 
@@ -82,8 +84,9 @@ def compress(
 ) -> Network:
     """Compress a standard network by `rank` or `plan` (see `plan_compression`); its own module stays as it is.
 
-    With data, which has the network's classes, its BN statistics are re-estimated, and with a recipe it is fine-tuned
-    with the original as the teacher; without data it is the bare closed form. metric: what its quality on the test
+    With data, which has the network's classes, its BN statistics are re-estimated (where there is no BN, the moments of
+    its layers are matched), and with a recipe it is fine-tuned with the original as the teacher: from that alone where
+    the data has no targets. Without data it is the bare closed form. metric: what its quality on the test
     split is measured by; without targets there it is compared with the original. options: what else its step is to say.
     checkpoint: where the fine-tuning keeps its state, to go on if it is killed.
     """
@@ -93,7 +96,8 @@ def compress(
     if tunes:
         assert dataset is not None
         network.require_classifier("our fine-tuning")
-        dataset.require_classes("our fine-tuning")
+        if dataset.kind is not None:
+            dataset.require_classes("our fine-tuning")
     answer(f"{network}, compressed,", module, network.input.shape)  # it may ask a layer for what is no more
     compressed = replace(network, module=module, plan=made)
     said: dict[str, Any] = {"rank": rank, "plan": None, "init": init, **(options or {}), **met(dataset)}
@@ -101,10 +105,19 @@ def compress(
     quality: tuple[MeasuredQuality, ...] = ()
     training: bytes | None = None
     if dataset is not None:
-        reestimate_batchnorm(module, _inputs(_seen(dataset, network), BATCHNORM_IMAGES))
+        seen = _seen(dataset, network)
+        if has_batchnorm(module):
+            reestimate_batchnorm(module, _inputs(seen, BATCHNORM_IMAGES))
+        else:
+            match_moments(module, network.module, list(made.replaced), lambda: _inputs(seen, MOMENT_IMAGES))
         if tunes and recipe is not None:
+            if dataset.kind is None:
+                taught, recipe = answered(network, dataset), replace(recipe, distillation=1.0)
+                said["labels"] = "none: the network's own answers"
+            else:
+                taught = dataset
             history, recorded = tune(
-                compressed, dataset, recipe, teacher=network.module, checkpoint=checkpoint, progress=progress
+                compressed, taught, recipe, teacher=network.module, checkpoint=checkpoint, progress=progress
             )
             said |= recorded
             training = history.lines()

@@ -5,9 +5,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import nn
 
-from falcon_edge.data import Dataset
+from falcon_edge.data import Dataset, Split
 from falcon_edge.manifest import Step
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
@@ -16,6 +18,8 @@ from falcon_edge.steps.judging import MetricChoice, measured_quality
 from falcon_edge.training.fit import Recipe, fit
 from falcon_edge.training.history import History
 from falcon_edge.training.images import Images
+
+BATCH = 256
 
 
 def tune(
@@ -42,6 +46,24 @@ def tune(
     if history.best == 0:
         notice(_no_better(history))
     return history, asdict(recipe) | {"learning_rate": history.learning_rate, "best_epoch": history.best}
+
+
+def answered(network: Network, dataset: Dataset) -> Dataset:
+    """Data without targets as a data set of the network's own answers: the highest class of each image.
+
+    So that a student can be judged, epoch by epoch, by how often it answers as its teacher does.
+    """
+    splits: dict[str, Split | None] = {"test": None}
+    for name in ("train", "val"):
+        split = dataset.splits[name]
+        images = None if split is None else Images(split, network.input)
+        if split is None or images is None:
+            splits[name] = None
+            continue
+        with torch.no_grad():
+            classes = [network.module.eval()(inputs).argmax(1).numpy() for inputs in images.unlabelled(BATCH)]
+        splits[name] = Split(split.images, np.concatenate(classes).astype(np.int64))
+    return replace(dataset, class_names=network.labels, **splits)
 
 
 def tuned(

@@ -18,6 +18,7 @@ from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.layers import FalconConv2d
 from falcon_edge.falcon.plan import Plan
+from falcon_edge.falcon.statistics import has_batchnorm
 from falcon_edge.notices import Notice
 from falcon_edge.place import locked
 from falcon_edge.steps.compress import compress_bundle, plan_compression, plan_of
@@ -498,3 +499,47 @@ def test_a_network_that_its_compressed_layers_do_not_fit_is_one_line(tmp_path, u
     with pytest.raises(BadInput, match="compressed, does not take an input of 8x12x12: a convolution"):
         compress_bundle(Choice("users_own:Net", input_shape=(8, 12, 12)), tmp_path / "net", rank=1)
     assert not (tmp_path / "net.falcon").exists()
+
+
+# -- without labels --
+
+
+@pytest.fixture
+def unlabelled(stripes, tmp_path):
+    """The stripes, but for what they show."""
+    path = tmp_path / "unlabelled.npz"
+    arrays = {name: values for name, values in np.load(stripes).items() if name.startswith("x_")}
+    np.savez(path, **arrays)
+    return path
+
+
+def test_without_labels_it_learns_from_the_network_alone(standard, unlabelled, stripes, tmp_path):
+    manifest = compress_bundle(
+        Choice(str(standard)), tmp_path / "net", data=str(unlabelled), rank=1, recipe=replace(RECIPE, epochs=4)
+    )
+    plain = compress_bundle(Choice(str(standard)), tmp_path / "plain", data=str(unlabelled), rank=1)
+    step = manifest.lineage.steps[-1]
+    assert step.options["labels"] == "none: the network's own answers"
+    assert step.options["distillation"] == 1.0
+    (same,) = (quality for quality in manifest.quality if quality.metric == "same:logits")
+    (before,) = (quality for quality in plain.quality if quality.metric == "same:logits")
+    assert same.value >= before.value
+    test = open_dataset(stripes).test
+    right = [
+        accuracy(opened.module, Images(test, opened.input))
+        for opened in (open_network(Choice(str(tmp_path / name))) for name in ("net.falcon", "plain.falcon"))
+    ]
+    assert right[0] >= right[1]
+
+
+def test_the_moments_of_a_network_without_normalisation_are_matched(standard, stripes, tmp_path):
+    """A file has its normalisation in its weights: matched, it answers as one whose normalisation is estimated anew."""
+    bundle = shutil.copytree(standard, tmp_path / "standard.falcon")
+    export_bundle(bundle, ("onnx",))
+    data = str(stripes)
+    folded, apart = (
+        compress_bundle(Choice(str(model)), tmp_path / name, data=data, rank=1).quality[0].value
+        for model, name in ((bundle / "exports" / "model.fp32.onnx", "folded"), (bundle, "apart"))
+    )
+    assert not has_batchnorm(network(tmp_path / "folded.falcon"))
+    assert folded > apart - 0.05

@@ -1,0 +1,69 @@
+"""What re-estimated batch normalisation does, for networks that have none any more: files have it in their weights.
+
+After the fit a layer's output has another mean and variance than what its successors were trained on. With batch
+normalisation behind it, estimating that anew brings them back; where it was folded into the convolution, nothing does.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from falcon_edge.falcon.layers import FalconConv2d
+from falcon_edge.falcon.observe import evaluating, fed
+
+LARGEST_SCALE = 10.0  # of a channel that hardly varies any more after the fit: what is left of it is no signal
+
+
+@torch.no_grad()
+def match_moments(
+    student: nn.Module, teacher: nn.Module, layers: Sequence[str], batches: Callable[[], Iterable[Any]]
+) -> None:
+    """Give the output of each FALCON layer the mean and variance, channel by channel, that its original has.
+
+    layers: module paths in the order of execution; one after the other, each with what those before it then give.
+    batches: a loader, read anew for every layer: inputs (B, C, H, W), alone or each with its targets. Weights and
+    biases of `student` are changed in place. Bias correction as in Nagel and others, 2019 (section 4.2), and the same
+    for the scale.
+    """
+    for name in layers:
+        layer = cast(FalconConv2d, student.get_submodule(name))
+        found, wanted = (_moments(module, name, batches()) for module in (student, teacher))
+        if found is None or wanted is None:
+            return
+        scale = (wanted[1] / found[1].clamp_min(torch.finfo(torch.float64).tiny)).sqrt().clamp(max=LARGEST_SCALE)
+        shift = wanted[0] - scale * found[0]
+        first = cast(nn.Conv2d, layer.depthwise[0])
+        bias = torch.zeros_like(shift) if first.bias is None else scale * first.bias.double()
+        for depthwise in layer.depthwise:
+            weight = cast(Tensor, depthwise.weight)
+            weight.copy_(weight.double() * scale[:, None, None, None])
+        if first.bias is None:
+            first.bias = nn.Parameter(first.weight.new_zeros(first.out_channels))
+        first.bias.copy_(bias + shift)
+
+
+def _moments(module: nn.Module, name: str, batches: Iterable[Any]) -> tuple[Tensor, Tensor] | None:
+    """Mean and variance (N,), float64, of a layer's output over all images and places; None without any."""
+    total = squares = None
+    count = 0
+
+    def add(_layer: nn.Module, _inputs: Any, given: Tensor) -> None:
+        nonlocal total, squares, count
+        rows = given.transpose(0, 1).flatten(1).double()
+        count += rows.shape[1]
+        total = rows.sum(1) if total is None else total + rows.sum(1)
+        squares = rows.square().sum(1) if squares is None else squares + rows.square().sum(1)
+
+    hook = module.get_submodule(name).register_forward_hook(add)
+    try:
+        with evaluating(module):
+            for batch in fed(module, batches):
+                module(batch)
+    finally:
+        hook.remove()
+    if total is None or squares is None:
+        return None
+    mean = total / count
+    return mean, (squares / count - mean.square()).clamp_min(0)
