@@ -96,7 +96,7 @@ class Build:
         """A jar of dex that app_process runs without an app: core, engines, runner and ONNX Runtime's classes."""
         jars = [*(self._module(name) for name in ("core", "engines", "runner")), tools.onnxruntime_classes()]
         with self._step("runner: dex"):
-            folder = _empty(self._folder / "runner-dex")
+            folder = _empty(self._folder / "modules" / "runner-dex")
             tools.d8(jars, folder)
             path = self._folder / "runner.jar"
             with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -108,9 +108,9 @@ class Build:
         if name not in self._jars:
             needed = {"core": (), "engines": ("core",), "runner": ("core", "engines")}[name]
             with self._step(f"{name}: Java"):
-                folder = _empty(self._folder / f"{name}-classes")
+                folder = _empty(self._folder / "modules" / name)
                 tools.javac(self._sources(name), folder, classpath=self._classpath(needed))
-                self._jars[name] = tools.jar(folder, self._folder / f"{name}.jar")
+                self._jars[name] = tools.jar(folder, folder.with_suffix(".jar"))
         return self._jars[name]
 
     def _classpath(self, modules: Sequence[str]) -> list[Path]:

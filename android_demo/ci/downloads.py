@@ -51,9 +51,9 @@ def check(path: Path, sha256: str) -> None:
 
 
 @contextmanager
-def locked(name: str = "lock") -> Iterator[None]:
-    """One process at a time fetches, and makes what is kept; what takes long has a lock of its own name."""
-    with (cache_folder() / name).open("w") as file:
+def locked(lock: Path | None = None) -> Iterator[None]:
+    """One process at a time fetches, and makes what is kept; what takes long has a lock of its own."""
+    with (lock or cache_folder() / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

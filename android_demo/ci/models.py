@@ -33,7 +33,7 @@ def demo_bundles(folder: Path = BUILT) -> list[Path]:
             content.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     made = folder / f"models-{content.hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
-    with locked("models.lock"):
+    with locked(folder / "models.lock"):
         if not made.exists():
             with appearing(made) as new:
                 run(sys.executable, "-c", MADE_BY, new, what="making the demo's bundles")
