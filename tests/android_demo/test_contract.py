@@ -19,10 +19,12 @@ from program import run
 from waiting import Amid, gone, killed_at_work
 
 import falcon_edge
+from falcon_edge.cli import options
+from falcon_edge.errors import BadInput
 from runtime_bench.bench import Candidate, Protocol, bench
 from runtime_bench.devices.adb import AdbDevice
 from runtime_bench.devices.app import PACKAGE
-from runtime_bench.errors import WorkerError
+from runtime_bench.errors import BenchInputError, WorkerError
 from runtime_bench.results import load
 
 if ADB is None and "CI" not in os.environ:
@@ -55,7 +57,7 @@ def exported(tmp_path_factory):
     shutil.copytree(SAMPLE, folder / "vgg8.falcon")
     targets = "--target onnx --target tflite --precision fp32 --precision int8"
     for command in (
-        f"export vgg8.falcon {targets} --data sample --samples 64 --force",
+        f"export vgg8.falcon {targets} --data sample --samples 64",
         f"{BENCH} -o here.json",
     ):
         done = run(command, folder)
@@ -138,18 +140,19 @@ def test_devices_says_how_files_can_be_run(phone, java, tmp_path):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ("--ort-aar none.aar", "--ort-aar: is for phones; name one by --device adb"),
-        ("--runner app --device local", "--runner: is for phones; name one by --device adb"),
-        ("--ort-aar none.aar --device adb", "none.aar: cannot be read (No such file or directory)"),
-        ("--runner fast --device adb", "fast: no such runner; known are app, app_process, python"),
-    ],
-)
-def test_options_that_mean_nothing(exported, words, said):
-    done = run(f"{BENCH} {words}", exported)
-    assert (done.code, done.err) == (2, f"error: {said}\n")
+def test_options_that_mean_nothing(exported):
+    done = run(f"{BENCH} --device adb --ort-aar none.aar", exported)
+    assert (done.code, done.err) == (2, "error: none.aar: cannot be read (No such file or directory)\n")
+    given = {"runner": None, "ort_aar": None, "litert_aar": None}
+    for option, value, said in (
+        ("ort_aar", Path("none.aar"), "--ort-aar: is for phones; name one by --device adb"),
+        ("litert_aar", [Path("none.aar")], "--litert-aar: is for phones; name one by --device adb"),
+        ("runner", "app", "--runner: is for phones; name one by --device adb"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            options.devices(["local"], **given | {option: value})
+    with pytest.raises(BenchInputError, match="fast: no such runner; known are app, app_process, python"):
+        options.devices(["local", "adb"], **given | {"runner": "fast"})
 
 
 # -- what goes wrong with the app --
