@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -33,11 +34,11 @@ def cache_folder() -> Path:
 
 def fetched(name: str) -> Path:
     """The file of a download, fetched if it is not there; BuildError where it is not the one that is pinned."""
-    pinned = downloads()[name]
-    path = cache_folder() / pinned.file
+    pinned, folder = downloads()[name], cache_folder()
+    path = folder / pinned.file
     with locked():
         if not path.exists():
-            _fetch(pinned, path)
+            _fetch(pinned, folder)
     check(path, pinned.sha256)
     return path
 
@@ -67,14 +68,18 @@ def appearing(path: Path) -> Iterator[Path]:
         os.replace(made, path)
 
 
-def _fetch(pinned: Download, path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetching-") as folder:
-        archive = REGISTRIES[pinned.registry](pinned, Path(folder))
-        with appearing(path) as made, _member(archive, pinned.member) as source, made.open("wb") as target:
-            while part := source.read(1 << 20):
-                target.write(part)
-            target.flush()
-            check(made, pinned.sha256)
+def _fetch(wanted: Download, folder: Path) -> None:
+    """Fetch a package, and keep every file of it that is pinned and not there yet."""
+    of_package = [each for each in downloads().values() if each.package == wanted.package]
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as temporary:
+        archive = REGISTRIES[wanted.registry](wanted, Path(temporary))
+        for each in of_package:
+            path = folder / each.file
+            if not path.exists():
+                with appearing(path) as made, _member(archive, each.member) as source, made.open("wb") as target:
+                    shutil.copyfileobj(source, target)
+                    target.flush()
+                    check(made, each.sha256)
 
 
 def _by_pip(pinned: Download, folder: Path) -> Path:

@@ -100,20 +100,6 @@ def test_the_runner_is_one_jar_of_dex(build):
     assert not {name for name in names if name.startswith("org/falconedge/demo/")}
 
 
-def test_the_page_is_an_app_too(project, build):
-    models.add_libraries(project / "web")
-    path = build.app(apk.PAGE, "release")
-    found = checks.check(path, apk.PAGE, "release")
-    assert (found.package, found.permissions, found.abis) == ("org.falconedge.web", ("android.permission.CAMERA",), ())
-    with zipfile.ZipFile(path) as archived:
-        names = set(archived.namelist())
-        for file in (project / "web").rglob("*"):
-            name = file.relative_to(project / "web").as_posix()
-            assert file.is_dir() or archived.read(f"assets/{name}") == file.read_bytes()
-    assert {"assets/index.html", "assets/models/index.json"} <= names
-    assert not {name for name in names if name.endswith(".py")}
-
-
 def test_the_same_sources_make_the_same_bytes(project, debug, tmp_path):
     again = apk.Build(project, tmp_path).app(apk.DEMO, "debug")
     for name in ("unsigned.apk", "aligned.apk"):
