@@ -23,6 +23,7 @@ from falcon_edge.preprocessing import (
     normalise,
 )
 from runtime_bench import worker
+from runtime_bench.environment import Environment, local_environment
 from runtime_bench.outputs import Meaning, as_meant
 
 pytestmark = pytest.mark.xdist_group("java")
@@ -184,7 +185,9 @@ def test_floats_become_the_nearest_halves(java):
 
 @given(
     st.sampled_from([*FLOATS, *INTEGERS]),
-    st.sampled_from([(), (7,), (1, 10), (1, 300), (1, 4, 3, 5), (1, 300, 2, 2), (1, 3, 4), (2, 3, 2, 2)]),
+    st.sampled_from(
+        [(), (7,), (1, 10), (1, 256), (1, 257), (1, 300), (1, 4, 3, 5), (1, 300, 2, 2), (1, 3, 4), (2, 3, 2, 2)]
+    ),
     st.sampled_from(["NCHW", "NHWC"]),
     st.sampled_from(["none", "half", "classes"]),
     st.integers(0, 99),
@@ -268,6 +271,18 @@ def refusal(java, question, **fields):
     assert "\n" not in said
     assert len(said) < 500
     return said
+
+
+def test_the_device_is_described_as_in_python(java):
+    found, expected = java.ask("environment"), local_environment().model_dump(mode="json")
+    assert list(found) == list(expected)
+    Environment.model_validate(found)
+    changing = {"python", "frequencies_mhz", "load_1min", "temperatures_c", "throttled"}
+    assert {key: found[key] for key in found if key not in changing} == {
+        key: expected[key] for key in expected if key not in changing
+    }
+    assert len(found["frequencies_mhz"]) == len(expected["frequencies_mhz"])
+    assert list(found["temperatures_c"]) == sorted(expected["temperatures_c"])
 
 
 def test_mutations_of_a_manifest_are_read_or_are_messages(java):

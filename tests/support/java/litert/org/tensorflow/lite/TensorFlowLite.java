@@ -1,6 +1,6 @@
 package org.tensorflow.lite;
 
-/** The native library, which is a program in Python: the property litert.bridge, or LITERT_BRIDGE, is its command (PYTHON:FILE). */
+/** The native library: a program in Python; the property litert.bridge, or LITERT_BRIDGE, has its PYTHON:FILE. */
 public final class TensorFlowLite {
     private TensorFlowLite() {}
 

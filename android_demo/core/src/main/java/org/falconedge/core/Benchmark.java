@@ -5,7 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
-/** The benchmark of the app's screen: loads a file, tests it, warms up, measures; can be cancelled from another thread. */
+/** The benchmark of the app's screen: loads a file, tests it, warms up, measures; another thread can cancel it. */
 public final class Benchmark {
     /** How to measure. */
     public static final class Plan {
@@ -34,7 +34,7 @@ public final class Benchmark {
 
     /** Told of what is going on, on the thread that measures. */
     public interface Progress {
-        /** phase: "loading", "testing", "warming up", "measuring", "paced", "cold"; done of total (runs, or seconds). */
+        /** phase: "loading", "testing", "warming up", "measuring", "paced", "cold"; done of total, runs or seconds. */
         void at(String phase, int done, int total);
 
         /** A burst of a sustained measurement has ended: the second in which it began, and its median latency. */
@@ -94,7 +94,6 @@ public final class Benchmark {
 
     /** Measure one exported file of a model in a runtime; one whose self-test fails is not measured. */
     public Found run(Model model, String file, String runtime, Plan plan, Progress progress) throws Message {
-        cancelled = false;
         progress.at("loading", 0, 1);
         Found found = new Found();
         found.model = model;
@@ -124,7 +123,7 @@ public final class Benchmark {
         return found;
     }
 
-    /** End at the next inference; what was measured is kept. */
+    /** End at the next inference, for good: what was measured is kept, and what is run after this measures nothing. */
     public void cancel() {
         cancelled = true;
     }

@@ -14,7 +14,8 @@ public interface Engine extends AutoCloseable {
     /**
      * The outputs for one input: buffers in native order, from position 0 to their limit.
      *
-     * <p>The input is such a buffer, too, a direct one, of as many bytes as input() has. The outputs are valid until the next run.
+     * <p>The input is such a buffer, too, a direct one, of as many bytes as input() has. The outputs are valid until
+     * the next run.
      */
     List<ByteBuffer> run(ByteBuffer input) throws Exception;
 

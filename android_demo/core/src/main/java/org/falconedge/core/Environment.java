@@ -10,7 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
-/** The state of the device, as results have it (runtime_bench/environment.py). What cannot be read is null, or empty. */
+/** The state of the device, as results have it (runtime_bench/environment.py). What cannot be read is null. */
 public final class Environment {
     private static final String CPUS = "/sys/devices/system/cpu";
     private static final String ZONES = "/sys/class/thermal";

@@ -1,14 +1,16 @@
 package org.falconedge.core;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 
 /**
- * Empties the caches of CPUs: a buffer that they have no room beside is read and written, by each CPU that this process was put
- * on. To set all of it to one value may go past the caches.
+ * Empties the caches of CPUs: a buffer that they have no room beside is read and written, by each CPU that this process
+ * was put on. To set all of it to one value may go past the caches.
  */
 final class Flush implements AutoCloseable {
     private static final String CACHES = "/sys/devices/system/cpu/cpu0/cache";
@@ -29,6 +31,7 @@ final class Flush implements AutoCloseable {
     Flush(final Platform platform, int[] cpus) throws Exception {
         bytes = bytes(platform);
         buffer = new long[(int) Math.min(bytes / 8, Integer.MAX_VALUE - 8)];
+        boolean whole = false;
         try {
             for (final int cpu : cpus.length > 1 ? cpus : new int[0]) {
                 ExecutorService thread = Executors.newSingleThreadExecutor();
@@ -41,9 +44,13 @@ final class Flush implements AutoCloseable {
                     }
                 }).get();
             }
-        } catch (java.util.concurrent.ExecutionException error) {
-            close();
+            whole = true;
+        } catch (ExecutionException error) {
             throw new Message("caches cannot be emptied: " + error.getCause().getMessage(), error);
+        } finally {
+            if (!whole) {
+                close();
+            }
         }
     }
 
@@ -89,7 +96,7 @@ final class Flush implements AutoCloseable {
     private static String text(Platform platform, String path) {
         try {
             return platform.read(path);
-        } catch (java.io.IOException unknown) {
+        } catch (IOException unknown) {
             return "";
         }
     }

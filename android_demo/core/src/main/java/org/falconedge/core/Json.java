@@ -6,8 +6,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * JSON as values of Java: Map (in the order of the text), List, String, Boolean, null; Long for whole numbers, Double for
- * all others. Of two values of one name the last counts, as in Python.
+ * JSON as values of Java: Map (in the order of the text), List, String, Boolean, null; Long for whole numbers, Double
+ * for all others. Of two values of one name the last counts, as in Python.
  */
 public final class Json {
     /** Lists and objects within each other; more are no document of ours, and would overflow the stack. */

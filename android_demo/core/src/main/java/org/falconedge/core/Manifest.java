@@ -90,7 +90,13 @@ public final class Manifest {
         public final boolean classes;
 
         Tolerance(
-                String file, String output, String runtime, Double rtol, Long maxLsb, Double differing, boolean classes) {
+                String file,
+                String output,
+                String runtime,
+                Double rtol,
+                Long maxLsb,
+                Double differing,
+                boolean classes) {
             this.file = file;
             this.output = output;
             this.runtime = runtime;

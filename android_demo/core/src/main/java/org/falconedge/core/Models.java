@@ -32,8 +32,8 @@ public final class Models {
         Fields index = Fields.of(text(read(source, INDEX, LARGEST_DOCUMENT), INDEX), INDEX);
         long version = index.version();
         if (version != SCHEMA_VERSION) {
-            throw new Message(
-                    INDEX + ": of version " + version + ", and this app reads version " + SCHEMA_VERSION + "; update it");
+            throw new Message(INDEX + ": of version " + version + ", and this app reads version " + SCHEMA_VERSION
+                    + "; update it");
         }
         List<Model> found = new ArrayList<>();
         Set<String> folders = new HashSet<>();

@@ -34,7 +34,7 @@ final class Numbers {
         }
     }
 
-    /** Whether the number at one place is above that at another; in NumPy's order, in which what is no number is highest. */
+    /** Whether the number at one place is above that at another; as in NumPy, what is no number is the highest. */
     boolean above(int place, int other) {
         if (dtype.isFloat()) {
             double one = real(place);

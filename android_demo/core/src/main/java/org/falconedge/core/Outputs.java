@@ -122,7 +122,7 @@ public final class Outputs {
         return out.toString();
     }
 
-    /** What the worker's `evaluate` writes of outputs: all ("none"), floats halved ("half"), or the "classes" of the first. */
+    /** What `evaluate` writes of outputs: all ("none"), floats as float16 ("half"), or the "classes" of the first. */
     static ByteBuffer[] reduced(List<ByteBuffer> outputs, List<Tensor> tensors, String reduction) throws Message {
         if (reduction.equals("none")) {
             return outputs.toArray(new ByteBuffer[0]);

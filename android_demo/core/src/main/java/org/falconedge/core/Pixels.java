@@ -127,7 +127,7 @@ public final class Pixels {
         return found;
     }
 
-    /** A prepared image as the bytes of an engine's input: normalised, in its layout, quantized if it is of integers. */
+    /** A prepared image as the bytes of an engine's input: normalised, in its layout, quantized for one of integers. */
     public static ByteBuffer input(Image prepared, InputSpec spec, Tensor input) throws Message {
         return input(normalise(prepared, spec.mean, spec.std), input);
     }

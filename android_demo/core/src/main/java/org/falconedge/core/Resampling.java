@@ -1,8 +1,10 @@
 package org.falconedge.core;
 
+import java.util.Arrays;
+
 /**
- * The triangle filter, widened when reducing, in integer coefficients of 22 bits: Pillow's BILINEAR on images of 8 bits, bit for
- * bit (docs/formats.md, resize).
+ * The triangle filter, widened when reducing, in integer coefficients of 22 bits: Pillow's BILINEAR on images of 8
+ * bits, bit for bit, along the width first (docs/formats.md, resize).
  */
 final class Resampling {
     private static final int BITS = 22;
@@ -35,7 +37,7 @@ final class Resampling {
             int last = Math.min((int) (centre + filter + 0.5), from);
             int[] taps = taps(weights, centre, filter, first, last);
             for (int line = 0; line < lines; line++) {
-                java.util.Arrays.fill(sums, 1 << (BITS - 1));
+                Arrays.fill(sums, 1 << (BITS - 1));
                 for (int tap = 0; tap < taps.length; tap++) {
                     int at = (line * from + first + tap) * values;
                     for (int value = 0; value < values; value++) {

@@ -265,8 +265,9 @@ public final class Results {
             flags.add(flag("too-few-samples", summary.count + " samples of " + plan.runs, "let the run finish"));
         }
         if (summary.iqr / summary.p50 > NOISE_SHARE) {
-            flags.add(flag("noisy", String.format(Locale.ROOT,
-                    "the middle half of the samples spreads over %.0f%% of the median", 100 * summary.iqr / summary.p50),
+            double share = 100 * summary.iqr / summary.p50;
+            flags.add(flag("noisy",
+                    String.format(Locale.ROOT, "the middle half of the samples spreads over %.0f%% of the median", share),
                     "stop other work on the device, or let it cool down"));
         }
         double drift = drift(found);

@@ -28,8 +28,8 @@ public abstract class Step {
             throw new Message("nothing is left of an image of " + image + " after a step of its input");
         }
         if ((double) size[0] * size[1] * channels > MOST_BYTES) {
-            throw new Message(
-                    "an image of " + image + " would become one of " + size[0] + " x " + size[1] + ", which is too large");
+            throw new Message("an image of " + image + " would become one of " + size[0] + " x " + size[1]
+                    + ", which is too large");
         }
         return made(image, (int) size[0], (int) size[1]);
     }
@@ -206,7 +206,15 @@ public abstract class Step {
 
     /** Copy a window of an image into pixels of another width. */
     private static void copy(
-            Image image, int fromTop, int fromLeft, byte[] pixels, int top, int left, int width, int rows, int columns) {
+            Image image,
+            int fromTop,
+            int fromLeft,
+            byte[] pixels,
+            int top,
+            int left,
+            int width,
+            int rows,
+            int columns) {
         int channels = image.channels;
         for (int row = 0; row < rows; row++) {
             int from = ((fromTop + row) * image.width + fromLeft) * channels;

@@ -19,8 +19,8 @@ import java.util.TreeSet;
 /**
  * Answers the requests of runtime_bench/worker.py about one loaded file (docs/phones.md).
  *
- * <p>As there: load, warm_up, measure, evaluate, replay, memory, bandwidth. profile, count and invoke are refused: no runtime
- * here can do them. cpu_seconds is for whoever starts this process, and so is the end of it (quit).
+ * <p>As there: load, warm_up, measure, evaluate, replay, memory, bandwidth. profile, count and invoke are refused: no
+ * runtime here can do them. cpu_seconds is for whoever starts this process, and so is the end of it (quit).
  */
 public final class Worker implements AutoCloseable {
     /** Of the app (docs/phones.md). */
@@ -47,8 +47,8 @@ public final class Worker implements AutoCloseable {
     /**
      * The answer to one request, never an exception: an error is {"error": one line, "kind": ...}.
      *
-     * <p>`load` takes the file as `path` or `model`. Fields "id" and "do" are the request's own; "contract", where it is there,
-     * must be 1.
+     * <p>`load` takes the file as `path` or `model`. Fields "id" and "do" are the request's own; "contract", where it
+     * is there, must be 1.
      */
     public synchronized Map<String, Object> answer(Map<String, Object> request) {
         try {

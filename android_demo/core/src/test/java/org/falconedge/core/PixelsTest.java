@@ -15,8 +15,8 @@ import org.junit.function.ThrowingRunnable;
 
 public class PixelsTest {
     private static InputSpec spec(String steps) throws Message {
-        return InputSpec.read(new Fields(
-                Json.parse("{\"shape\": [1, 2, 2], \"mean\": [0.5], \"std\": [0.25], \"steps\": " + steps + "}"), "input"));
+        String about = "{\"shape\": [1, 2, 2], \"mean\": [0.5], \"std\": [0.25], \"steps\": " + steps + "}";
+        return InputSpec.read(Fields.of(about, "input"));
     }
 
     private static void refused(final Image image, final String steps, String expected) {

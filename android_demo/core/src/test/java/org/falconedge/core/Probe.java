@@ -17,10 +17,10 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * What Python's tests ask of this code (tests/android_demo/java.py): requests as lines of JSON on stdin, answers on stdout.
+ * What Python's tests ask of this code (tests/support/probe.py): requests as lines of JSON on stdin, answers on stdout.
  *
- * <p>{"message": ...} is a Message; {"uncaught": ...} anything else that was thrown, which is a failure wherever it comes up.
- * Bytes are base64.
+ * <p>{"message": ...} is a Message; {"uncaught": ...} anything else that was thrown, which is a failure wherever it
+ * comes up. Bytes are base64.
  */
 public final class Probe {
     private final Worker worker = new Worker(new SystemPlatform());
@@ -95,6 +95,8 @@ public final class Probe {
                 return benchmark(request);
             case "lines":
                 return lines(Results.lines(request.text("text")));
+            case "environment":
+                return Environment.now(new SystemPlatform(), null, null);
             case "runtimes":
                 return runtimes();
             default:
@@ -247,7 +249,7 @@ public final class Probe {
         plan.cold = request.flag("cold", false);
         plan.sustainedSeconds = request.has("sustained") ? request.size("sustained", 0, 10) : 0;
         final List<String> phases = new ArrayList<>();
-        final Benchmark benchmark = new Benchmark(platform);
+        final Benchmark[] benchmark = new Benchmark[1];
         final int stop = request.has("cancel_after") ? request.size("cancel_after", 0, 1000) : -1;
         Benchmark.Progress progress = new Benchmark.Progress() {
             @Override
@@ -256,7 +258,7 @@ public final class Probe {
                     phases.add(phase);
                 }
                 if (phase.equals("measuring") && stop >= 0 && done >= stop) {
-                    benchmark.cancel();
+                    benchmark[0].cancel();
                 }
             }
 
@@ -270,7 +272,11 @@ public final class Probe {
         for (Model model : models.list()) {
             for (Manifest.Export export : model.exports()) {
                 for (Library library : Engines.loading(export.file)) {
-                    found.add(benchmark.run(model, export.file, library.name(), plan, progress));
+                    benchmark[0] = new Benchmark(platform);
+                    if (stop == 0) {
+                        benchmark[0].cancel();
+                    }
+                    found.add(benchmark[0].run(model, export.file, library.name(), plan, progress));
                 }
             }
         }
@@ -284,7 +290,8 @@ public final class Probe {
     private static Object lines(List<Results.Line> lines) {
         List<Object> found = new ArrayList<>();
         for (Results.Line line : lines) {
-            found.add(Arrays.<Object>asList(line.created, line.model, line.file, line.runtime, line.threads, line.p50Ns));
+            found.add(Arrays.<Object>asList(
+                    line.created, line.model, line.file, line.runtime, line.threads, line.p50Ns));
         }
         return found;
     }

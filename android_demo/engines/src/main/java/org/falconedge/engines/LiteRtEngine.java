@@ -22,7 +22,7 @@ import org.tensorflow.lite.TensorFlowLite;
 /**
  * An interpreter on the CPU with XNNPACK, or with the GPU delegate where it is asked for.
  *
- * <p>The delegate comes with another package (litert-gpu); without it a GPU that is asked for is an error, no silent CPU.
+ * <p>The delegate comes with another package (litert-gpu); without it a GPU that is asked for is an error, no CPU.
  */
 final class LiteRtEngine implements Engine {
     private static final String DELEGATE = "org.tensorflow.lite.Delegate";
@@ -174,7 +174,7 @@ final class LiteRtEngine implements Engine {
         try {
             dtype = Dtype.valueOf(name);
         } catch (IllegalArgumentException unknown) {
-            throw new Message("the file has a tensor of " + name.toLowerCase(Locale.ROOT) + ", which is not known here");
+            throw new Message("the file has a tensor of " + name.toLowerCase(Locale.ROOT) + ", which is unknown here");
         }
         int[] sizes = tensor.shape();
         long[] shape = new long[sizes.length];
