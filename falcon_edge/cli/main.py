@@ -13,6 +13,7 @@ from falcon_edge.cli.bench import bench
 from falcon_edge.cli.check import check
 from falcon_edge.cli.compare import compare
 from falcon_edge.cli.compress import compress
+from falcon_edge.cli.convert import convert
 from falcon_edge.cli.demo import demo
 from falcon_edge.cli.devices import devices, show
 from falcon_edge.cli.embed import embed
@@ -52,7 +53,7 @@ def falcon_edge(
         raise typer.Exit(2)
 
 
-for verb in (demo, train, pack, compress, adopt, export, inspect, bench, compare, check, report, embed, serve):
+for verb in (demo, train, pack, compress, adopt, export, convert, inspect, bench, compare, check, report, embed, serve):
     app.command()(verb)
 app.add_typer(devices, name="devices", short_help=show.__doc__)
 for command in (*app.registered_commands, *devices.registered_commands):

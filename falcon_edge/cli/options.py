@@ -18,7 +18,8 @@ Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A bundle, or vgg19, resnet34, vgg16_bn, resnet18, vgg8, timm:NAME, torchvision:NAME, module:function.",
+        help="A bundle, an .onnx, or vgg19, resnet34, vgg16_bn, resnet18, vgg8, timm:NAME, torchvision:NAME, "
+        "module:function.",
     ),
 ]
 Data = Annotated[

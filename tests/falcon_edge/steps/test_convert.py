@@ -1,0 +1,101 @@
+"""convert: an .onnx as another file, with the proofs of a bundle."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from converters.formats import format_for
+from converters.parity import run, snr_db, usual
+from converters.runtimes import run_onnx
+from falcon_edge.errors import BadInput
+from falcon_edge.steps.convert import convert
+from falcon_edge.steps.quantize import Int8
+
+
+def write(path, opset=13, last=False):
+    """A small network of one operator more than convolutions, its channels first, or last."""
+    random = np.random.default_rng(0)
+    weights = {
+        "w": random.standard_normal((4, 3, 3, 3)).astype(np.float32),
+        "m": random.standard_normal((4, 5)).astype(np.float32),
+    }
+    nodes = [
+        *([helper.make_node("Transpose", ["x"], ["first"], perm=[0, 3, 1, 2])] if last else []),
+        helper.make_node("Conv", ["first" if last else "x", "w"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("GlobalAveragePool", ["r"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+        helper.make_node("MatMul", ["f", "m"], ["y"]),
+    ]
+    shape = [1, 6, 8, 3] if last else [1, 3, 6, 8]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 5])],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=7), path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".tflite", ".ort", ".onnx"])
+@pytest.mark.parametrize("last", [False, True])
+def test_a_file_answers_as_the_one_it_was_made_of(tmp_path, suffix, last):
+    source, output = write(tmp_path / "net.onnx", last=last), tmp_path / f"out{suffix}"
+    made = convert(source, output)
+    (parity,) = made.parity
+    assert parity.against == "net.onnx"
+    x = np.random.default_rng(1).standard_normal((3, 3, 6, 8)).astype(np.float32)
+    expected = run_onnx(source, x.transpose(0, 2, 3, 1).copy() if last else x)[0]
+    form = format_for(suffix)
+    assert snr_db(expected, usual(run(form, output, x), form.layout)[0]) > 90
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["net.onnx", output.name])
+
+
+@pytest.mark.parametrize("opset", [7, 9, 11, 17, 18, 21])
+def test_opsets_of_old_and_new_files(tmp_path, opset):
+    assert convert(write(tmp_path / "net.onnx", opset), tmp_path / "out.tflite").parity[0].against == "net.onnx"
+
+
+def test_int8_is_calibrated_on_data(exported, stripes, tmp_path):
+    source = exported[0] / "exports" / "model.fp32.onnx"
+    convert(source, tmp_path / "out.tflite", precision="int8", int8=Int8(str(stripes), samples=60, accept_loss=True))
+    convert(source, tmp_path / "float.tflite")
+    assert (tmp_path / "out.tflite").stat().st_size < (tmp_path / "float.tflite").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "says"),
+    [
+        ("net.onnx", "out.pb", "the suffix says the format"),
+        ("net.onnx", "nowhere/out.tflite", "there is no folder"),
+        ("net.onnx", "there.tflite", "is there already"),
+        ("there.tflite", "out.tflite", r"not an \.onnx file"),
+        ("nothing.onnx", "out.tflite", r"nothing\.onnx"),
+        ("broken.onnx", "out.tflite", r"broken\.onnx"),
+    ],
+)
+def test_what_cannot_be_converted_is_said_and_leaves_nothing(tmp_path, source, output, says):
+    write(tmp_path / "net.onnx")
+    (tmp_path / "there.tflite").write_bytes(b"mine")
+    (tmp_path / "broken.onnx").write_bytes((tmp_path / "net.onnx").read_bytes()[:100])
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(BadInput, match=says):
+        convert(tmp_path / source, tmp_path / output)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_with_force_a_file_is_replaced(tmp_path):
+    (tmp_path / "out.tflite").write_bytes(b"old")
+    convert(write(tmp_path / "net.onnx"), tmp_path / "out.tflite", force=True)
+    assert (tmp_path / "out.tflite").stat().st_size > 100
+
+
+def test_the_same_file_gives_the_same_bytes(tmp_path):
+    write(tmp_path / "net.onnx")
+    made = [tmp_path / name for name in ("one.tflite", "two.tflite")]
+    for output in made:
+        convert(tmp_path / "net.onnx", output)
+    assert made[0].read_bytes() == made[1].read_bytes()
