@@ -5,7 +5,8 @@ import zipfile
 from pathlib import Path
 
 from ci import api_text, class_files
-from ci.downloads import appearing, cache_folder, fetched, locked
+from ci.cache import appearing, cache_folder, locked
+from ci.downloads import fetched
 from ci.pins import downloads
 
 # What javac asks for where there are lambdas, and D8 takes out again: no part of Android's API.

@@ -9,7 +9,7 @@ from time import monotonic
 from xml.etree import ElementTree
 
 from ci import tools
-from ci.downloads import appearing, cache_folder, locked
+from ci.cache import appearing, cache_folder, locked
 from ci.errors import BuildError
 from ci.pins import versions
 from ci.programs import program, run

@@ -6,7 +6,7 @@ import tarfile
 import tomllib
 from pathlib import Path
 
-from ci.downloads import appearing
+from ci.cache import appearing
 from ci.pins import APP_FOLDER
 from ci.programs import run
 

@@ -1,12 +1,10 @@
 """Fetches what pins.toml lists, by the clients of pip, npm and apt as this machine has them set up, and keeps it.
 
 What is kept is outside the tree, in $FALCON_EDGE_ANDROID or the user's cache folder, and its SHA-256 is compared
-whenever it is used. Nothing appears under its name before it is whole.
+whenever it is used.
 """
 
-import fcntl
 import hashlib
-import os
 import re
 import shutil
 import sys
@@ -18,18 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from ci.cache import appearing, cache_folder, locked
 from ci.errors import BuildError
 from ci.pins import Download, downloads
 from ci.programs import program, run
-
-
-def cache_folder() -> Path:
-    """Where downloads, and what is made of them, are kept."""
-    named = os.environ.get("FALCON_EDGE_ANDROID")
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = Path(named) if named else caches / "falcon-edge" / "android"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder.resolve()
 
 
 def fetched(name: str) -> Path:
@@ -49,23 +39,6 @@ def check(path: Path, sha256: str) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
         raise BuildError(f"{path}: its SHA-256 is {found}, pinned is {sha256}; remove it to have it fetched again")
-
-
-@contextmanager
-def locked(lock: Path | None = None) -> Iterator[None]:
-    """One process at a time fetches, and makes what is kept; what takes long has a lock of its own."""
-    with (lock or cache_folder() / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def appearing(path: Path) -> Iterator[Path]:
-    """A place to write what will be `path` once it is whole."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".making-") as folder:
-        made = Path(folder, path.name)
-        yield made
-        os.replace(made, path)
 
 
 def _fetch(wanted: Download, folder: Path) -> None:

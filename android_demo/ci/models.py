@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ci.archive import tracked
-from ci.downloads import appearing, cache_folder, locked
+from ci.cache import appearing, cache_folder, locked
 from ci.pins import APP_FOLDER
 from ci.programs import run
 

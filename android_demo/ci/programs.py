@@ -7,6 +7,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+from ci.cache import cache_folder, locked
 from ci.errors import BuildError
 
 LIMIT = 900.0
@@ -39,9 +40,9 @@ def install(names: list[str] = BUILD) -> None:
     command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise BuildError(f"{', '.join(missing)}: not installed; run as root: {shlex.join(command)}")
-    waiting = "-o", "DPkg::Lock::Timeout=600"
-    run("apt-get", *waiting, "-qq", "update", what="apt-get update")
-    run(command[0], *waiting, *command[1:], what=shlex.join(command))
+    with locked(cache_folder() / "apt.lock"):
+        run("apt-get", "-qq", "update", what="apt-get update")
+        run(*command, what=shlex.join(command))
 
 
 @cache

@@ -10,7 +10,8 @@ import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ci.downloads import appearing, cache_folder, fetched, locked
+from ci.cache import appearing, cache_folder, locked
+from ci.downloads import fetched
 from ci.errors import BuildError
 from ci.pins import APP_FOLDER, downloads, versions
 from ci.programs import program, run
