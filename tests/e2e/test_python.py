@@ -1,0 +1,54 @@
+"""docs/python.md: what it shows runs, on a small module and a few images."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+import falcon_edge
+from runtime_bench.bench import Protocol
+from runtime_bench.compare import compare
+
+DOCS = Path(__file__).parents[2] / "docs" / "python.md"
+QUICK = Protocol(runs=3, processes=1, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, every=0)
+
+
+def loader(stripes, split):
+    arrays = np.load(stripes)
+    x = torch.from_numpy(arrays[f"x_{split}"]).float().unsqueeze(1) / 255
+    return torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(x, torch.from_numpy(arrays[f"y_{split}"])), batch_size=32
+    )
+
+
+def test_the_loop_of_the_page_runs(stripes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plain = falcon_edge.BenchRequest
+    monkeypatch.setattr(falcon_edge, "BenchRequest", lambda **choices: plain(QUICK, **choices), raising=False)
+    model = nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(512, 3)
+    )
+    (code,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    names = {
+        "torch": torch,
+        "model": model,
+        "example": torch.zeros(1, 1, 12, 12),
+        "labels": ("rows", "columns", "noise"),
+        "loader": loader(stripes, "train"),
+        "validation": loader(stripes, "test"),
+        "criterion": nn.functional.cross_entropy,
+        "optimiser": None,
+    }
+    exec(code, names)
+    rows = compare([names["results"]])
+    assert [row.entry.failure for row in rows] == 8 * [None]
+    assert {row.standard.model.name for row in rows} == {"standard"}
+    assert all(row.entry.quality[0].metric == "top1" for row in rows)
+    assert {each.within_tolerance for row in rows for each in row.entry.agreement} == {True}
+
+
+def test_every_name_that_it_tells_is_there():
+    told = set(re.findall(r"`fe\.(\w+)|\bfe\.(\w+)", DOCS.read_text()))
+    assert {one or other for one, other in told} <= set(falcon_edge.__all__)
