@@ -57,6 +57,8 @@ def _cut(node: Node, kernel: Sides, stride: Sides, dilation: Sides) -> tuple[Sid
         sizes, kernel, stride, dilation, more, list(wanted)[-rank:], strict=True
     ):
         total = step * (size - 1) + beyond + (side - 1) * wide + 1 - goal
+        if total < 0 and rule.startswith("SAME"):
+            raise NoLayer(f"auto_pad {rule} and windows that do not meet, of which ONNX Runtime makes another size")
         extra.append(beyond + max(-total, 0))
         small = max(total, 0) // 2
         large = max(total, 0) - small

@@ -15,8 +15,8 @@ from falcon_edge.errors import BadInput
 from falcon_edge.models.graphs.build import UNFIT
 from falcon_edge.models.graphs.node import MAKERS
 
-COUNTS = [150, pytest.param(3000, marks=pytest.mark.slow)]
-EACH = [4, pytest.param(150, marks=pytest.mark.slow)]
+COUNTS = [120, pytest.param(3000, marks=pytest.mark.slow)]
+EACH = [3, pytest.param(150, marks=pytest.mark.slow)]
 QUICK = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.large_base_example],

@@ -13,7 +13,7 @@ from falcon_edge.models.graphs.node import MAKERS
 from falcon_edge.models.graphs.operators import activation, broadcast, choose, reduce, unary
 
 SHAPE = (1, 4, 6, 5)
-COUNT = 8
+COUNT = 6
 FORMS = {}  # operator: a function that draws (nodes, constants)
 
 sides = st.integers(1, 3)
@@ -168,10 +168,14 @@ def transposed(draw, kind):
     elif form == "more":
         given["output_padding"] = [draw(st.integers(0, step - 1)) for step in stride]
     elif form == "shape":
-        given["output_shape"] = [6 * stride[0] + draw(st.integers(0, 1)), 5 * stride[1]]
         given["dilations"] = [1, 1]
+        whole = [step * (size - 1) + side for step, size, side in zip(stride, SHAPE[2:], kernel, strict=True)]
+        given["output_shape"] = [
+            size - draw(st.integers(0, side - 1)) for size, side in zip(whole, kernel, strict=True)
+        ]
     else:
         given["auto_pad"] = draw(st.sampled_from(("SAME_UPPER", "SAME_LOWER", "VALID")))
+        given["strides"] = [min(pair) for pair in zip(stride, kernel, strict=True)]  # windows that meet
     names = ["w", "b"] if draw(st.booleans()) else ["w"]
     return one(kind, *names, **given), {"w": weight, "b": random(weight.shape[1] * groups)}
 
@@ -182,6 +186,8 @@ def pools(draw, kind):
     given = {"kernel_shape": kernel, "strides": [draw(steps), draw(steps)], **padded(draw, kernel)}
     if "auto_pad" not in given:
         given["ceil_mode"] = draw(st.integers(0, 1))
+    elif "SAME" in given["auto_pad"]:  # ONNX Runtime has no pixels between its windows then
+        given["strides"] = [min(pair) for pair in zip(given["strides"], kernel, strict=True)]
     if kind == "AveragePool":
         given["count_include_pad"] = draw(st.integers(0, 1))
     elif "auto_pad" not in given:

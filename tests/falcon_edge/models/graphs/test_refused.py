@@ -153,6 +153,9 @@ FORMS = {
     "cubic_coeff_a -0.5": node("Resize", ["input", "", "scales"], ["logits"], "n", mode="cubic", cubic_coeff_a=-0.5),
     "axis 5 of 4": node("Softmax", ["input"], ["logits"], "n", axis=5),
     "the type complex64": node("Cast", ["input"], ["logits"], "n", to=TensorProto.COMPLEX64),
+    "auto_pad SAME_UPPER and windows that do not meet": node(
+        *("ConvTranspose", ["input", "point"], ["logits"], "n"), strides=[2, 2], auto_pad="SAME_UPPER"
+    ),
     "a value of type bool": node("Relu", ["b"], ["logits"], "n"),
 }
 
@@ -160,7 +163,7 @@ FORMS = {
 @pytest.mark.parametrize("words", FORMS)
 def test_forms_of_operators_that_have_no_layer(words):
     first = [node("Identity", ["input"], ["v"]), node("Greater", ["input", "v"], ["b"])]
-    constants = {"index": np.array([7]), "scales": np.float32([1, 1, 2, 2])}
+    constants = {"index": np.array([7]), "scales": np.float32([1, 1, 2, 2]), "point": random(4, 2, 1, 1)}
     initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     said = refusal(unchecked([*first, FORMS[words]], initializers=initializers))
     assert f"n ({FORMS[words].op_type}) has no torch layer, with {words}" in said
@@ -214,7 +217,7 @@ def ordinary_graphs():
         yield graph(nodes, SHAPE, **{name: value for name, value in constants.items() if name in used})
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(5000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [200, pytest.param(5000, marks=pytest.mark.slow)])
 def test_files_that_no_checker_has_seen(count):
     """Whatever is changed in a file, it is read or refused, and nothing large is made of it."""
     good = [made.SerializeToString() for made in ordinary_graphs()]

@@ -16,7 +16,7 @@ from converters.runtimes import run_onnx
 pytestmark = pytest.mark.skipif(zoo.missing() is not None, reason=str(zoo.missing()))
 
 PAGE = Path(__file__).parents[4] / "docs" / "zoo.md"
-FAST = ("timm:test_resnet", "timm:mobilenetv3_small_050", "timm:convnext_atto")
+FAST = ("timm:test_resnet", "timm:convnext_atto")
 ENOUGH, LESS = 100.0, 3.0  # dB
 
 
