@@ -28,6 +28,11 @@ public final class Fake {
     public static boolean allowed;
     public static boolean gallery = true;
     public static int orientation;
+
+    /** Why there is no camera to be had; and what to call so that the one in use is gone. */
+    public static String cameraFails;
+
+    public static Runnable unplug;
     public static Application application;
     public static final List<Intent> STARTED = new ArrayList<>();
     public static final List<String> ASKED = new ArrayList<>();
@@ -50,6 +55,7 @@ public final class Fake {
         landscape = camera = allowed = false;
         gallery = true;
         orientation = 0;
+        cameraFails = null;
         restart(app);
     }
 

@@ -9,6 +9,8 @@ import static org.junit.Assert.assertTrue;
 import android.Fake;
 import android.content.ClipData;
 import android.content.Intent;
+import android.hardware.camera2.CameraDevice;
+import android.media.ImageReader;
 import android.net.Uri;
 import android.os.Bundle;
 import android.view.View;
@@ -192,10 +194,13 @@ public class ViewsTest {
     public void turningTheDevice() throws Exception {
         start();
         coat();
-        choose(R.id.first, R.id.threads, 0);
+        choose(R.id.first, R.id.model, 1);
+        Fake.until(() -> said(answers().getChildAt(0), R.id.title).startsWith("standard · int8"));
         MainActivity before = app;
         app = Fake.turn(MainActivity.class, app);
         assertNotSame(before, app);
+        Spinner model = view(R.id.first).findViewById(R.id.model);
+        assertEquals(1, model.getSelectedItemPosition());
         assertEquals(1, answers().getChildCount());
         ImageView picture = view(R.id.picture);
         assertEquals(2, picture.bitmap.getWidth());
@@ -264,6 +269,73 @@ public class ViewsTest {
         app.stop();
     }
 
+    private void cameraOn() throws Exception {
+        start();
+        Fake.camera = Fake.allowed = true;
+        CameraDevice.open = 0;
+        touch(R.id.camera);
+        assertEquals(1, CameraDevice.open);
+    }
+
+    private String first() {
+        return said(((ViewGroup) answers().getChildAt(0).findViewById(R.id.lines)).getChildAt(0), R.id.label);
+    }
+
+    @Test
+    public void liveUprightHoweverTheDeviceIsHeld() throws Exception {
+        cameraOn();
+        ImageReader.see(255, 0, 0, 0);
+        Fake.settle();
+        assertEquals("a preview is not classified", 0, answers().getChildCount());
+        touch(R.id.live);
+        ImageReader.see(255, 0, 0, 0);
+        Fake.until(() -> answers().getChildCount() == 1);
+        assertEquals("bag", first()); // the sensor's left is the top
+        app = Fake.turn(MainActivity.class, app);
+        assertEquals("the former one is closed, and opened again", 1, CameraDevice.open);
+        ImageReader.see(0, 0, 255, 0);
+        Fake.until(() -> first().equals("coat"));
+        touch(R.id.live);
+        ImageReader.see(0, 0, 0, 255);
+        Fake.settle();
+        assertEquals("coat", first());
+        app.stop();
+        assertEquals(0, CameraDevice.open);
+    }
+
+    @Test
+    public void aCapturedFrameStays() throws Exception {
+        cameraOn();
+        touch(R.id.capture);
+        ImageReader.see(0, 255, 0, 0);
+        Fake.until(() -> answers().getChildCount() == 1);
+        assertEquals("dress", first());
+        assertEquals(0, CameraDevice.open);
+        ImageView picture = view(R.id.picture);
+        assertTrue(picture.isShown());
+        assertEquals(0xffffffff, picture.bitmap.argb[3]);
+        ImageReader.see(255, 0, 0, 0); // one that was on its way
+        Fake.settle();
+        assertEquals("dress", first());
+    }
+
+    @Test
+    public void camerasThatFail() throws Exception {
+        cameraOn();
+        Fake.unplug.run();
+        assertEquals("The camera cannot be used: 0", text(R.id.notice));
+        assertEquals(0, CameraDevice.open);
+        assertFalse(isSeen(R.id.preview));
+        Fake.cameraFails = "disabled by policy";
+        touch(R.id.camera);
+        assertEquals("The camera cannot be used: disabled by policy", text(R.id.notice));
+        Fake.cameraFails = null;
+        view(R.id.camera).performClick(); // on, and off before it is there
+        view(R.id.camera).performClick();
+        Fake.settle();
+        assertEquals(0, CameraDevice.open);
+    }
+
     @Test
     public void selfTest() throws Exception {
         start();
@@ -287,6 +359,10 @@ public class ViewsTest {
         assertEquals("100", runs.getText().toString());
         runs.focus = true;
         runs.setText("");
+        Switch cool = view(R.id.wait_until_cool);
+        cool.setChecked(true);
+        cool.setChecked(false);
+        assertEquals("what the user is typing stays", "", runs.getText().toString());
         runs.setText("20");
         Spinner mode = view(R.id.mode);
         assertEquals("One after the other", mode.getItemAtPosition(0));
@@ -370,6 +446,8 @@ public class ViewsTest {
         touch(R.id.pick);
         pick(picture("a.png", 1, 2, 3, 4), picture("b.png", 4, 3, 2, 1));
         Fake.until(() -> text(R.id.result).equals("2 images were shown to the model"));
+        String said = Files.text(new File(storage.getRoot(), "external/results/accuracy.json"));
+        assertTrue(said, said.contains("\"images\": [\"a.png\", \"b.png\"], \"classes\": [3, 0]"));
     }
 
     @Test

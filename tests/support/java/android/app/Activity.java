@@ -5,6 +5,7 @@ import android.content.ActivityNotFoundException;
 import android.content.Context;
 import android.content.Intent;
 import android.os.Bundle;
+import android.view.Display;
 import android.view.LayoutInflater;
 import android.view.View;
 import android.view.Window;
@@ -69,7 +70,7 @@ public class Activity extends Context {
     }
 
     public WindowManager getWindowManager() {
-        return null;
+        return Display::new;
     }
 
     public boolean isChangingConfigurations() {

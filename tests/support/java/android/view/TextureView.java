@@ -1,5 +1,6 @@
 package android.view;
 
+import android.Fake;
 import android.content.Context;
 import android.graphics.Matrix;
 import android.graphics.SurfaceTexture;
@@ -16,18 +17,28 @@ public class TextureView extends View {
         void onSurfaceTextureUpdated(SurfaceTexture texture);
     }
 
+    private boolean isAvailable;
+
     public TextureView(Context context, AttributeSet attributes) {
         super(context, attributes);
     }
 
-    public void setSurfaceTextureListener(SurfaceTextureListener listener) {}
+    public void setSurfaceTextureListener(SurfaceTextureListener listener) {
+        if (listener != null && !isAvailable) {
+            Fake.post(() -> {
+                isAvailable = true;
+                listener.onSurfaceTextureAvailable(getSurfaceTexture(), getWidth(), getHeight());
+                listener.onSurfaceTextureSizeChanged(getSurfaceTexture(), getWidth(), getHeight());
+            });
+        }
+    }
 
     public boolean isAvailable() {
-        return false;
+        return isAvailable;
     }
 
     public SurfaceTexture getSurfaceTexture() {
-        return null;
+        return new SurfaceTexture();
     }
 
     public void setTransform(Matrix matrix) {}
