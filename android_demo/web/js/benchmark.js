@@ -1,4 +1,5 @@
 // Latencies of several engines in turns: back to back, and paced (one inference at each tick, the page idle between).
+import { told } from "./message.js";
 import { median } from "./statistics.js";
 
 const WARM_UP_RUNS = 5; // at least, and so many milliseconds: browsers compile what runs often once more
@@ -10,7 +11,7 @@ export class Cancelled extends Error {}
 const idle = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /**
- * Measure engines: [{ engine, input }] -> for each { bursts, paced, repeat, first_ns, every_ms }.
+ * Measure engines: [{ engine, input }] -> for each { bursts, paced, repeat, first_ns }, or { failure } in words.
  *
  * options: { runs, rounds, every (milliseconds, 0: not paced), ticks, clockStep }. A sample is the mean of `repeat`
  * inferences where the clock is too coarse for one. progress(share, text); cancelled() -> whether to end.
@@ -20,33 +21,56 @@ export async function measure(subjects, options, progress, cancelled) {
   const found = [];
   const total = subjects.length * (1 + rounds) + (every ? ticks : 0);
   let done = 0;
-  const advance = async (text) => {
+  const tell = (text) => {
     progress(done++ / total, text);
-    await idle(0); // the page shows it
     if (cancelled()) throw new Cancelled();
+  };
+  const advance = async (text) => {
+    tell(text);
+    await idle(0); // the page shows it
   };
   for (const { engine, input } of subjects) {
     await advance("warming up");
-    const first_ns = await timed(engine, input, 1);
-    const one = await warmUp(engine, input);
-    const step = options.clockStep * 1e6;
-    const repeat = Math.max(1, Math.ceil((STEPS_OF_CLOCK * step) / Math.max(one, step)));
-    found.push({ first_ns, repeat, bursts: [], paced: null });
+    found.push(
+      await orFailure(async () => {
+        const first_ns = await timed(engine, input, 1);
+        const one = await warmUp(engine, input);
+        const step = options.clockStep * 1e6;
+        const repeat = Math.max(1, Math.ceil((STEPS_OF_CLOCK * step) / Math.max(one, step)));
+        return { first_ns, repeat, bursts: [], paced: null };
+      }),
+    );
   }
   for (let round = 0; round < rounds; round++) {
     for (const place of shuffled(subjects.length)) {
       await advance(`round ${round + 1} of ${rounds}`);
+      if (found[place].failure) continue;
       const { engine, input } = subjects[place];
-      const samples_ns = [];
-      for (let run = 0; run < runs; run++) samples_ns.push(await timed(engine, input, found[place].repeat));
-      found[place].bursts.push({ process: 0, round, samples_ns });
+      const { failure } = await orFailure(async () => {
+        const samples_ns = [];
+        for (let run = 0; run < runs; run++) samples_ns.push(await timed(engine, input, found[place].repeat));
+        found[place].bursts.push({ process: 0, round, samples_ns });
+        return {};
+      });
+      if (failure) found[place] = { failure };
     }
   }
-  if (every) {
-    const paced = await pacedSamples(subjects, found, every, ticks, (tick) => advance(`tick ${tick + 1} of ${ticks}`));
-    paced.forEach((each, place) => (found[place].paced = each));
+  const working = found.flatMap((each, place) => (each.failure ? [] : [place]));
+  if (every && working.length) {
+    const chosen = working.map((place) => subjects[place]);
+    const paced = await pacedSamples(chosen, every, ticks, (tick) => tell(`tick ${tick + 1} of ${ticks}`));
+    paced.forEach((each, number) => (found[working[number]].paced = each));
   }
   return found;
+}
+
+/** What comes of an action; where it fails, why: the others are measured all the same. */
+async function orFailure(action) {
+  try {
+    return await action();
+  } catch (error) {
+    return { failure: told(error) };
+  }
 }
 
 /** Run an engine until it is warm; the nanoseconds of one of the last inferences. */
@@ -65,13 +89,13 @@ async function timed(engine, input, repeat) {
 }
 
 /** One inference at each tick, the engines by turns; a tick that comes while one is not done is missed. */
-async function pacedSamples(subjects, found, every, ticks, advance) {
+async function pacedSamples(subjects, every, ticks, tell) {
   const period_ms = every * subjects.length;
   const paced = subjects.map(() => ({ samples: [], missed: 0 }));
   const start = performance.now() + every;
   for (let tick = 0; paced.some((each) => each.samples.length < ticks); tick++) {
     const place = tick % subjects.length;
-    if (place === 0) await advance(paced[0].samples.length);
+    if (place === 0) tell(paced[0].samples.length);
     const due = start + tick * every;
     if (performance.now() > due) {
       paced[place].missed++;

@@ -237,6 +237,28 @@ def test_compare_and_report_read_them(sent, tmp_path):
     assert (tmp_path / "report.html").stat().st_size > 100_000
 
 
+def test_a_file_that_fails_costs_the_others_nothing(browser, site):
+    start(browser, site)
+    found = browser.run("""
+      (async () => {
+        const { measure } = await import("./js/benchmark.js");
+        let runs = 0;
+        const good = { engine: { run: async () => [] } };
+        const never = { engine: { run: async () => { throw new Error("out of memory"); } } };
+        const once = { engine: { run: async () => { if (++runs > 3000) throw new RangeError("gone"); } } };
+        const options = { runs: 2000, rounds: 4, every: 60, ticks: 3, clockStep: 0 };
+        const slow = { engine: { run: () => new Promise((resolve) => setTimeout(resolve, 130)) } };
+        const found = await measure([good, never, once], options, () => {}, () => false);
+        const [late] = await measure([slow], { ...options, runs: 1, rounds: 1 }, () => {}, () => false);
+        return [found.map((each) => each.failure ?? each.bursts.length), found[0].paced, late.paced];
+      })()
+    """)
+    assert found[0] == [4, "something unexpected: out of memory", "something unexpected: gone"]
+    assert (found[1]["period_ms"], found[1]["missed"]) == (60, 0)
+    assert len(found[1]["bursts"][0]["samples_ns"]) == 3
+    assert found[2]["missed"] >= 2
+
+
 def test_a_benchmark_can_be_stopped(browser, site):
     start(browser, site)
     show(browser, "benchmark")

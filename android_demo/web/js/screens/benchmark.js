@@ -55,7 +55,10 @@ export function benchmarkScreen(page, app) {
         },
         () => stopped,
       );
-      working.forEach((subject, place) => (subject.measured = found[place]));
+      working.forEach((subject, place) => {
+        if (found[place].failure) subject.failure = found[place].failure;
+        else subject.measured = found[place];
+      });
     } finally {
       for (const { engine } of subjects) await engine?.close();
     }
