@@ -3,9 +3,9 @@
     python benchmarks/folded.py [--ranks 1 2 3] [--epochs 0]
 
 The shipped network, exported, and read as a file without source. Compressed: as fitted, with the moments of its layers
-The shipped network, exported, and read as a file without source. Compressed: as fitted, with the moments of its layers
 matched, and beside it the network whose normalisation is estimated anew. With --epochs the file is also tuned at rank
 2, from labels and from the original's answers alone.
+"""
 
 import argparse
 import tempfile
