@@ -4,12 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from math import prod
 
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 from torch import Tensor
 
 from falcon_edge.errors import BadInput
-from falcon_edge.models.graphs.stored import constant_of, kind_name, outline_of, tensor_of
+from falcon_edge.models.graphs.stored import MOST, constant_of, kind_name, outline_of, tensor_of
 
 OPSET = 17  # what ONNX changed before it is not known here
 ONNX = frozenset(("", "ai.onnx"))
@@ -92,6 +93,8 @@ class Graph:
             sizes.append(size)
         if not sizes:
             raise self.refused(f"its input {self.input.name} has no axes; an image is expected")
+        if prod(sizes) > MOST:
+            raise self.refused(f"its input {self.input.name} has the shape {tuple(sizes)}; an image is expected")
         return tuple(sizes)
 
     def _refuse_forms(self, model: ModelProto) -> None:

@@ -1,5 +1,6 @@
 """What a file stores, as tensors."""
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ DTYPES = {
     TensorProto.UINT8: torch.uint8,
     TensorProto.BOOL: torch.bool,
 }
+MOST = 2**40  # numbers of one value
 # How a Constant may be written, beside as a tensor.
 NUMBERS = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
 
@@ -42,8 +44,8 @@ def outline_of(stored: TensorProto) -> Tensor:
     dtype = DTYPES.get(stored.data_type)
     if dtype is None:
         raise ValueError(f"is of type {kind_name(stored.data_type)}, which no layer is made of")
-    if any(size < 0 for size in stored.dims):
-        raise ValueError("has a negative size")
+    if any(size < 0 for size in stored.dims) or prod(stored.dims) > MOST:
+        raise ValueError(f"has the shape {tuple(stored.dims)}, which no file holds")
     return torch.empty(tuple(stored.dims), dtype=dtype, device="meta")
 
 
