@@ -253,7 +253,7 @@ def _quality(found: Sequence[ShownEntry]) -> Section:
 def _memory(found: Sequence[ShownEntry]) -> Section:
     columns = (
         Column("file", field("model.bytes"), units.megabytes),
-        _moment("Python alone", "bare"),
+        _moment("without the runtime", "bare"),
         _moment("with the runtime", "before_load"),
         _moment("with the model", "after_load"),
         _moment("peak", "peak"),

@@ -155,8 +155,8 @@ def memory(entries: Sequence[ShownEntry]) -> Figure | None:
         return None
     told = any(memory.bare is not None for _, memory in shown)
     steps = (
-        ("Python", "bare", FAINT),
-        ("the runtime" if told else "Python and the runtime", "before_load", GREY),
+        ("the process", "bare", FAINT),
+        ("the runtime" if told else "the process and the runtime", "before_load", GREY),
         ("the model", "after_load", ACCENT),
         ("its inferences, at the peak", "peak", SOFT),
     )

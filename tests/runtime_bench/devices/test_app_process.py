@@ -1,5 +1,6 @@
 """A phone without an app: the runner by app_process, which a JVM of this machine acts (tests/support/jvm.py)."""
 
+import hashlib
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ from phone import ADB
 from waiting import Amid, gone, killed_at_work
 
 from runtime_bench.bench import Protocol, bench
-from runtime_bench.devices import dex
+from runtime_bench.devices import archives, dex
 from runtime_bench.devices.aar import Aar, opened
 from runtime_bench.devices.adb import AdbDevice
 from runtime_bench.devices.local import LocalDevice
@@ -77,8 +78,8 @@ def d8(java, tmp_path, monkeypatch):
 
 def test_a_phone_gives_what_this_machine_gives(phone, java, candidates, d8):
     close = [replace(candidate, tolerances=(Tolerance(rtol=1e-5),)) for candidate in candidates]
-    archives = opened({"onnxruntime": [java.ort_aar], "litert": [java.litert_aar]})
-    with closing(AdbDevice("adb", archives=archives)) as device:
+    both = opened({"onnxruntime": [java.ort_aar], "litert": [java.litert_aar]})
+    with closing(AdbDevice("adb", archives=both)) as device:
         there, here = (bench(close, where, PACED) for where in (device, LocalDevice()))
     for one, other in zip(there.entries, here.entries, strict=True):
         assert (one.failure, one.device) == (None, "adb")
@@ -163,8 +164,8 @@ def test_a_library_that_cannot_be_loaded_costs_its_own_files_only(phone, java, c
         (tmp_path / "libonnxruntime4j_jni.so").write_bytes(archive.read(f"jni/{jvm.ABI}/libonnxruntime4j_jni.so"))
     libraries = {path.name: path for path in (broken, tmp_path / "libonnxruntime4j_jni.so")}
     path = jvm.aar(tmp_path / "broken.aar", classes, libraries)
-    archives = opened({"onnxruntime": [path], "litert": [java.litert_aar]})
-    with closing(AdbDevice("adb", archives=archives)) as device:
+    both = opened({"onnxruntime": [path], "litert": [java.litert_aar]})
+    with closing(AdbDevice("adb", archives=both)) as device:
         one, other = bench(candidates, device, QUICK).entries
     assert one.failure.kind == "missing-runtime"
     assert re.search(r"load: .*libonnxruntime", one.failure.message)
@@ -348,6 +349,15 @@ def test_every_byte_of_a_head_that_is_wrong_is_an_error_or_none(tmp_path, classe
     assert not any("\n" in each for each in said)
 
 
-def test_names_choose_phones_with_their_archives(ort):
-    device = device_named("adb:ONE", archives=ort, runner="app_process", clean=True)
-    assert (device.name, type(device)) == ("adb:ONE", AdbDevice)
+def test_the_archive_that_was_fetched_is_used_where_none_is_named(phone, java, monkeypatch, tmp_path):
+    kept = tmp_path / "falcon-edge/phones" / f"onnxruntime-{archives.VERSION}.aar"
+    kept.parent.mkdir(parents=True)
+    kept.symlink_to(java.ort_aar)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert not archives.known()  # it is not the one that is pinned
+    monkeypatch.setattr(archives, "SHA256", hashlib.sha256(kept.read_bytes()).hexdigest())
+    device = device_named("adb", archives=archives.known({"litert": [java.litert_aar]}))
+    assert (device.name, device.runner_name, device.lacks("onnxruntime")) == ("adb", "app_process", None)
+    assert [aar.path for aar in archives.known({"onnxruntime": [java.ort_aar]}).by_runtime["onnxruntime"]] == [
+        java.ort_aar
+    ]

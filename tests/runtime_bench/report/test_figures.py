@@ -81,7 +81,7 @@ def test_memory_is_stacked_and_never_negative(entry, results):
     memory = Memory(bare=None, before_load=20_000_000, after_load=15_000_000, peak=30_000_000)
     figure = figures.memory(shown_entries([results(entry(memory=memory))]))
     assert [(trace["name"], trace["base"], trace["x"]) for trace in figure.data] == [
-        ("Python and the runtime", [0.0], [20.0]),
+        ("the process and the runtime", [0.0], [20.0]),
         ("its inferences, at the peak", [20.0], [10.0]),
     ]
 
