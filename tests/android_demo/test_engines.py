@@ -93,7 +93,8 @@ def bundles(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundles")
     for bundle in models.demo_bundles():
         shutil.copytree(bundle, folder / bundle.name)
-    shutil.copytree(folder / "falcon.falcon", folder / "integers.falcon")
+    for name in ("integers", "signed"):
+        shutil.copytree(folder / "falcon.falcon", folder / f"{name}.falcon")
     test = open_dataset(SAMPLE).test
     np.save(folder / "garments.npy", np.stack([np.atleast_3d(test.images[index]) for index in range(IMAGES)]))
     numbers = np.random.default_rng(0)
@@ -110,6 +111,7 @@ def bundles(tmp_path_factory):
         f"pack segmentation:unet {data} -o unet",
         f"export unet.falcon {data} --precision fp32 --precision int8 --accept-loss",
         "export integers.falcon --data sample --precision int8 --io int8 --accept-loss",
+        "export signed.falcon --data sample --precision int8 --target onnx --activations int8 --accept-loss",
     ):
         done = run(command, folder, **trusted)
         assert done.code == 0, done
@@ -308,12 +310,17 @@ def test_as_many_threads_work_as_are_asked_for(engines, bundles):
     assert counts[3] == counts[1]
 
 
-def test_signed_int8_is_allowed_where_it_is_asked_for(java, python, bundles, tmp_path):
-    inputs = [str(bundles / "falcon.falcon/golden/00.input.bin")]
-    for asked, name in ((java, "java"), (python, "python")):
-        loaded(asked, bundles, "falcon", "model.int8.onnx", signed=True)
-        asked.work("replay", inputs=inputs, outputs=[str(tmp_path / name)])
-    assert (tmp_path / "java").read_bytes() == (tmp_path / "python").read_bytes()
+def test_answers_are_the_same_where_int8_may_be_multiplied_by_int8(java, python, bundles, tmp_path):
+    found = {}
+    for name, asked in (("java", java), ("python", python)):
+        for signed in (False, True):
+            loaded(asked, bundles, "signed", "model.int8.onnx", signed=signed)
+            outputs = tmp_path / f"{name}.{signed}"
+            fields = images_of(bundles, "signed") | {"start": 0, "stop": IMAGES, "outputs": str(outputs)}
+            assert asked.work("evaluate", **fields) == {"images": IMAGES}
+            found[name, signed] = outputs.read_bytes()
+    for signed in (False, True):
+        assert found["java", signed] == found["python", signed]
 
 
 def test_a_runtime_that_is_not_in_the_build_is_hidden(engines, java, tmp_path):
