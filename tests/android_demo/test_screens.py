@@ -41,13 +41,21 @@ def junit(names, classpath, *options):
     return tools.java("org.junit.runner.JUnitCore", *classes, classpath=path, options=[strings, "-Xmx256m", *options])
 
 
-def test_the_screens(tmp_path):
+def translated(folder, core):
+    """Core and screens as they are on phones: compiled against Android, translated to dex, and back for this JVM."""
+    classes = tools.javac(sorted(SCREENS.glob("*.java")), folder / "for-phones", classpath=[core])
+    jars = [tools.jar(each, folder / f"{each.name}.jar") for each in (core, classes)]
+    (folder / "dex").mkdir()
+    return tools.enjarify(tools.d8(jars, folder / "dex") / "classes.dex", folder / "translated.jar")
+
+
+@pytest.mark.parametrize("from_dex", [False, True], ids=["compiled", "dexed"])
+def test_the_screens(tmp_path, from_dex):
     core = compiled(tmp_path)[0]
-    names = [
-        path.stem for path in tools.sources("app", kind="test") if path.stem.endswith("Test") and path.stem != REAL
-    ]
+    path = [core, *screens(tmp_path, core)]
+    names = {path.stem for path in tools.sources("app", kind="test") if path.stem.endswith("Test")} - {REAL}
     assert len(names) > 8
-    assert "OK (" in junit(names, [core, *screens(tmp_path, core)])
+    assert "OK (" in junit(names, [*([translated(tmp_path, core)] if from_dex else []), *path])
 
 
 def test_the_views(tmp_path):

@@ -20,8 +20,8 @@ import org.falconedge.core.Worker;
 /**
  * Shows a folder of images to a model, by the worker's own requests, and keeps what it says of each.
  *
- * <p>A metric is made of that by the host, the same as of every other device; here it is counted how many are of the class that
- * their folder is called by.
+ * <p>A metric is made of that by the host, the same as of every other device; here it is counted how many are of the
+ * class that their folder is called by.
  */
 public final class AccuracyScreen extends Screen<AccuracyScreen.State> {
     /** An image, and what it is called: "CLASS/FILE" where its class is known. */

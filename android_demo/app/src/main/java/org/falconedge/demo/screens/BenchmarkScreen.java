@@ -104,7 +104,7 @@ public final class BenchmarkScreen extends Screen<BenchmarkScreen.State> {
     private List<History.Run> past = Collections.emptyList();
     private String shown;
 
-    /** `results` is where runs are kept, `exports` where they are copied for others to take; null: there is no such place. */
+    /** `results` is where runs are kept, `exports` where they are copied for others; null: there is no such place. */
     BenchmarkScreen(
             Stage stage,
             Texts texts,

@@ -242,9 +242,9 @@ public final class ClassifyScreen extends Screen<ClassifyScreen.State> {
     }
 
     private String speedup(double first, double second) {
-        return second <= first
-                ? texts.of(Text.FASTER, state.second.models().get(state.second.model()), Numbers.text(first / second, 2))
-                : texts.of(Text.FASTER, state.first.models().get(state.first.model()), Numbers.text(second / first, 2));
+        Selection faster = second <= first ? state.second : state.first;
+        double times = Math.max(first, second) / Math.min(first, second);
+        return texts.of(Text.FASTER, faster.models().get(faster.model()), Numbers.text(times, 2));
     }
 
     @Override

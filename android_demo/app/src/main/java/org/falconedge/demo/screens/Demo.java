@@ -26,8 +26,8 @@ public final class Demo {
     private boolean started;
 
     /**
-     * `results` is where benchmarks are kept, `cache` is for files of a moment, and `exports` is where a cable reaches files;
-     * null: there is no such place.
+     * `results` is where benchmarks are kept, `cache` is for files of a moment, and `exports` is where a cable reaches
+     * files; null: there is no such place.
      */
     public Demo(
             Models.Source source,

@@ -27,7 +27,7 @@ final class History {
             this.document = document;
         }
 
-        /** What a part of the document ("options", "before", "after") has under this name; null where it has nothing. */
+        /** What a part of the document ("options", "before", "after") has under this name; null: nothing. */
         Object value(String part, String name) {
             Object found = document.get(part);
             return found instanceof Map ? ((Map<?, ?>) found).get(name) : null;

@@ -6,7 +6,7 @@ import java.util.Map;
 import org.falconedge.core.Engine;
 import org.falconedge.core.Message;
 
-/** The engines that are open: the last two, so that two models can be held against each other. For the working thread. */
+/** The engines that are open: the last two, so that two models can be compared. For the working thread alone. */
 final class OpenEngines implements AutoCloseable {
     private static final int MOST = 2;
 

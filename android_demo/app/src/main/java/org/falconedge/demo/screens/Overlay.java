@@ -15,7 +15,7 @@ final class Overlay {
 
     private Overlay() {}
 
-    /** RGB of an image, with its classes (`width` x `height`, row by row) as colours over it: the nearest of each pixel. */
+    /** RGB of an image, its classes (`width` x `height`, row by row) as colours over it: the nearest to each pixel. */
     static Image over(Image image, int[] classes, int width, int height) {
         byte[] pixels = new byte[Math.multiplyExact(3, image.width * image.height)];
         for (int row = 0, at = 0; row < image.height; row++) {

@@ -12,7 +12,7 @@ public abstract class Screen<S> {
         void show(S state);
     }
 
-    /** Something that takes its time; it ends early where it was cancelled. What it returns is done on the screen's thread. */
+    /** Takes its time, and ends early if it is cancelled; what it returns is done on the screen's thread. */
     interface Task {
         Runnable run(Job job) throws Exception;
     }

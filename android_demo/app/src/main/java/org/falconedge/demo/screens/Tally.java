@@ -28,7 +28,7 @@ final class Tally {
         bytesANumber = labels <= 1 << 8 ? 1 : labels <= 1 << 16 ? 2 : 4;
     }
 
-    /** What was said of images of these names: what `evaluate` writes by the reduction "classes"; null: something else. */
+    /** What was said of images of these names: what `evaluate` writes by the reduction "classes"; null: another one. */
     void add(List<String> images, byte[] found) {
         names.addAll(images);
         if (found == null || numbersAnImage != 1) {
