@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from falcon_edge.bundle import create_bundle, open_bundle, sha256
 from falcon_edge.documents import read_document
 from falcon_edge.embedded import INDEX, Index
 from falcon_edge.errors import BadInput
+from falcon_edge.manifest import Manifest
 from falcon_edge.place import locked
 from falcon_edge.steps.embed import MAXIMUM_MIB, Choice, embed, embedded, models_folder, remove
 from falcon_edge.steps.shipped import copy_sample_network
@@ -129,6 +131,19 @@ def test_what_cannot_be_embedded_is_refused_and_nothing_changes(exported, page, 
         Choice(targets=["coreml"])
     assert check(embed([standard], page, maximum=size) and page) == index
     assert size < MAXIMUM_MIB << 20
+
+
+def test_a_bundle_of_an_earlier_version_is_refused_since_apps_read_its_manifest(page, tmp_path):
+    path, manifest = tmp_path / "old.falcon", Path(__file__).parents[1] / "manifest_version_1.json"
+    for name in ("manifest.json", *read_document(manifest, Manifest).files):
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(b"x" if name != "manifest.json" else manifest.read_bytes())
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    lines = [f"{sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in files]
+    (path / "SHA256SUMS").write_text("".join(lines))
+    assert open_bundle(path).manifest.schema_version == 2
+    assert "of an earlier version, which no app reads; export it again" in refusal(embed, [path], page)
+    assert not (page / "models").exists()
 
 
 def test_a_folder_that_is_no_app_is_refused_and_the_archive_named(exported, tmp_path):
