@@ -376,6 +376,10 @@ public class ViewsTest {
         }
         ViewGroup rows = view(R.id.rows);
         assertEquals("Median", said(rows.getChildAt(0), R.id.name));
+        assertEquals("Memory (PSS)", said(rows.getChildAt(3), R.id.name));
+        assertEquals("102.4 MB before, 102.4 MB after", said(rows.getChildAt(3), R.id.value));
+        assertEquals("0.50 before, 0.50 after", said(rows.getChildAt(5), R.id.value));
+        assertEquals("light before, light after", said(rows.getChildAt(6), R.id.value));
         ViewGroup history = view(R.id.history);
         Button baseline = history.getChildAt(1).findViewById(R.id.baseline);
         assertTrue(baseline.getContentDescription().toString().startsWith("Baseline: standard · model.fp32.onnx"));
@@ -385,6 +389,9 @@ public class ViewsTest {
         assertTrue(rows.getChildAt(0).getContentDescription().toString().endsWith("against the baseline)"));
         touch(R.id.export);
         assertTrue(text(R.id.notice).startsWith("Written to "));
+        String written = Files.text(new File(text(R.id.notice).substring("Written to ".length())));
+        assertTrue(written, written.contains("\"device\": \"phone:Fake\""));
+        assertTrue(written, written.contains("\"battery\": \"80%, charging\", \"thermal_status\": 1"));
         touch(R.id.share);
         Intent target = (Intent) Fake.STARTED.get(0).getExtras().get("target");
         Uri uri = (Uri) target.getExtras().get("android.intent.extra.STREAM");

@@ -5,7 +5,9 @@ import android.content.pm.PackageManager;
 import android.content.res.AssetManager;
 import android.content.res.Resources;
 import android.hardware.camera2.CameraManager;
+import android.os.BatteryManager;
 import android.os.Looper;
+import android.os.PowerManager;
 import java.io.File;
 import java.util.HashMap;
 import java.util.Map;
@@ -42,11 +44,13 @@ public abstract class Context {
     }
 
     public Object getSystemService(String name) {
-        return name.equals("camera") ? new CameraManager() : null;
+        return name.equals("camera") ? new CameraManager() : new PowerManager();
     }
 
     public Intent registerReceiver(BroadcastReceiver receiver, IntentFilter filter) {
-        return null;
+        Intent battery = new Intent("battery");
+        battery.putExtra(BatteryManager.EXTRA_LEVEL, 40).putExtra(BatteryManager.EXTRA_SCALE, 50);
+        return battery.putExtra(BatteryManager.EXTRA_STATUS, BatteryManager.BATTERY_STATUS_CHARGING);
     }
 
     public AssetManager getAssets() {

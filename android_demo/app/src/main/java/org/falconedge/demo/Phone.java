@@ -14,9 +14,12 @@ import org.falconedge.demo.screens.Device;
 /** This phone, as far as Android tells of it. */
 final class Phone implements Device {
     private static final int KILOBYTE = 1024;
+    private static final long NOT_BEFORE = 1_000_000_000;
 
     private final Context context;
     private final Platform platform = new SystemPlatform();
+    private Long askedAt;
+    private Double headroom;
 
     Phone(Context context) {
         this.context = context;
@@ -71,13 +74,23 @@ final class Phone implements Device {
         return Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q ? power().getCurrentThermalStatus() : null;
     }
 
-    /** Since API 30, and this is compiled against 29. */
+    /** Android answers once in half a second; whoever asks sooner gets the answer of before. */
     @Override
-    public Double thermalHeadroom() {
+    public synchronized Double thermalHeadroom() {
+        long now = System.nanoTime();
+        if (askedAt == null || now - askedAt > NOT_BEFORE) {
+            askedAt = now;
+            headroom = headroom();
+        }
+        return headroom;
+    }
+
+    /** Since API 30, and this is compiled against 29. */
+    private Double headroom() {
         try {
             Object found = PowerManager.class.getMethod("getThermalHeadroom", int.class).invoke(power(), 0);
-            double headroom = ((Float) found).doubleValue();
-            return Double.isNaN(headroom) || Double.isInfinite(headroom) ? null : headroom;
+            double share = ((Float) found).doubleValue();
+            return Double.isNaN(share) || Double.isInfinite(share) ? null : share;
         } catch (ReflectiveOperationException | RuntimeException absent) {
             return null;
         }

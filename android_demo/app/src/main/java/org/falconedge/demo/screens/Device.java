@@ -18,7 +18,7 @@ public interface Device {
     /** How hot it is, from 0 (none) to 6 (about to shut down). */
     Integer thermalStatus();
 
-    /** How close to being slowed down for heat: 1 is there. Asked more than once in ten seconds it may not tell. */
+    /** How close to being slowed down for heat: 1 is there. */
     Double thermalHeadroom();
 
     /** This process's share of the memory, in bytes: what it shares with others is counted in part (PSS). */
