@@ -24,8 +24,8 @@ import org.falconedge.core.Tensor;
  * In place of ONNX Runtime a runtime that does as it is told: no real one runs out of memory, crashes or takes its time when a
  * test wants it to. The real ones are driven by the tests of engines, and by RealModels.
  *
- * <p>A model is JSON: {"input": shape, "outputs": [{"name", "shape", "values" or "pick"}], "open": what goes wrong, "run": the
- * same}. An output is of `values`, or of the numbers of the input at the places `pick`.
+ * <p>A model is JSON: {"input": shape, "outputs": [{"name", "shape", "values" or "pick"}], "open", "run", "close": what
+ * goes wrong then}. An output is of `values`, or of the numbers of the input at the places `pick`.
  */
 public final class OrtLibrary implements Library {
     /** Called in every inference. */
@@ -173,6 +173,11 @@ public final class OrtLibrary implements Library {
         @Override
         public void close() {
             open--;
+            try {
+                fail(model, "close");
+            } catch (Message error) {
+                throw new IllegalStateException(error);
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
 package org.falconedge.demo.screens;
 
+import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.falconedge.core.Engine;
 import org.falconedge.core.Message;
@@ -19,8 +21,9 @@ final class OpenEngines implements AutoCloseable {
         if (engine == null) {
             while (open.size() >= MOST) {
                 Iterator<Engine> oldest = open.values().iterator();
-                oldest.next().close();
+                Engine closed = oldest.next();
                 oldest.remove();
+                close(closed);
             }
             engine = choice.open();
             open.put(key, engine);
@@ -31,9 +34,18 @@ final class OpenEngines implements AutoCloseable {
     /** Close all. */
     @Override
     public void close() {
-        for (Engine engine : open.values()) {
-            engine.close();
-        }
+        List<Engine> all = new ArrayList<>(open.values());
         open.clear();
+        for (Engine engine : all) {
+            close(engine);
+        }
+    }
+
+    private static void close(Engine engine) {
+        try {
+            engine.close();
+        } catch (RuntimeException failed) {
+            return; // nobody uses it any more, and nobody could do anything about it
+        }
     }
 }

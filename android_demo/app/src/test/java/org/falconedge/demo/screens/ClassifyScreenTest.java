@@ -306,6 +306,22 @@ public class ClassifyScreenTest extends Phones {
     }
 
     @Test
+    public void anEngineThatCannotBeClosedIsNobodysProblem() {
+        embedded = new Embedded().add("standard", "standard", failing("close", "bug"));
+        Demo demo = started();
+        for (int model = 0; model < 4; model++) {
+            demo.classify.chooseModel(false, model % 2);
+            demo.classify.chooseThreads(false, model / 2);
+            demo.classify.show(() -> COAT);
+            hand.all();
+            assertEquals(1, demo.classify.state.answers.size());
+        }
+        demo.hidden();
+        hand.all();
+        assertEquals(0, OrtLibrary.open);
+    }
+
+    @Test
     public void picturesThatCannotBeRead() {
         ClassifyScreen screen = started().classify;
         screen.show(() -> {
