@@ -142,4 +142,4 @@ def test_devices_shows_what_is_ready(counted, warm):
     assert done.document["versions"]["onnxruntime"]
     assert "is whole" in done.err
     done = warm("devices setup phone", folder)
-    assert (done.code, done.err) == (2, "error: phone: only arm64 is set up\n")
+    assert (done.code, done.err) == (2, "error: phone: only arm64 and adb are set up\n")
