@@ -20,13 +20,16 @@ def batch_normalization(node: Node) -> Call:
     """nn.BatchNorm2d, or that of another rank, with the file's statistics; training goes on from these."""
     if node.given.get("training_mode", 0):
         raise NoLayer("statistics of the batch")
+    epsilon = node.given.get("epsilon", 1e-5)
     if node.rank() not in BATCH:
         raise NoLayer(f"a value of {node.rank()} dimensions")
+    if epsilon < 0:
+        raise NoLayer(f"epsilon {epsilon:g}")
     scale, shift, mean, variance = (node.constant(index) for index in range(1, 5))
     # ONNX gives the share of the old statistics, torch that of the new ones; in inference a file may say anything.
     old = node.given.get("momentum", USUAL)
     momentum = round(1 - (old if 0 < old < 1 else USUAL), 6)
-    layer = BATCH[node.rank()](scale.shape[0], node.given.get("epsilon", 1e-5), momentum)
+    layer = BATCH[node.rank()](scale.shape[0], epsilon, momentum)
     return node.layer(
         layer,
         weight=scale,

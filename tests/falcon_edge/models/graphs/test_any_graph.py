@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from imported import answers, imported, noise
 from random_graphs import graph_of, random_graph
@@ -19,6 +19,7 @@ COUNTS = [120, pytest.param(3000, marks=pytest.mark.slow)]
 EACH = [3, pytest.param(150, marks=pytest.mark.slow)]
 QUICK = {
     "deadline": None,
+    "phases": (Phase.explicit, Phase.generate),  # to make a failing one smaller takes minutes
     "suppress_health_check": [HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.large_base_example],
 }
 UNDRAWN = frozenset(("TanhGelu",))  # no operator of ONNX but a function of ours
