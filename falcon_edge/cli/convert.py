@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from converters.formats import PRECISIONS
 from falcon_edge.cli import options
 from falcon_edge.cli.export import Precision
 from falcon_edge.cli.session import Debug, Json, Quiet, session
@@ -19,7 +20,7 @@ def convert(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write: .tflite, .ort or .onnx.")
     ],
-    precision: Annotated[Precision, typer.Option("--precision")] = Precision.fp32,
+    precision: Annotated[Precision | None, typer.Option("--precision", help="By default fp32.")] = None,
     data: options.Data = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Images of DATA that int8 is calibrated on.")] = 512,
     mean: options.Mean = None,
@@ -32,19 +33,19 @@ def convert(
 ) -> None:
     """Convert an .onnx file, its answers found equal, without a bundle."""
     with session(as_json, debug, quiet) as out:
-        if precision is Precision.int8 and data is None:
+        chosen = PRECISIONS[0] if precision is None else precision.value
+        is_int8 = chosen == "int8"
+        if is_int8 and data is None:
             raise BadInput("--precision int8 needs images to calibrate with: --data DATA")
         from falcon_edge.steps.convert import convert as run
         from falcon_edge.steps.quantize import Int8
 
-        int8 = (
-            Int8(data, samples, accept_loss=accept_loss) if precision is Precision.int8 and data is not None else None
-        )
+        int8 = Int8(data, samples, accept_loss=accept_loss) if is_int8 and data is not None else None
         with out.progress() as progress:
             made = run(
                 source,
                 output,
-                precision=precision.value,
+                precision=chosen,
                 int8=int8,
                 mean=options.numbers(mean, "--mean"),
                 std=options.numbers(std, "--std"),

@@ -53,17 +53,17 @@ def answered(network: Network, dataset: Dataset) -> Dataset:
 
     So that a student can be judged, epoch by epoch, by how often it answers as its teacher does.
     """
-    splits: dict[str, Split | None] = {"test": None}
-    for name in ("train", "val"):
-        split = dataset.splits[name]
-        images = None if split is None else Images(split, network.input)
-        if split is None or images is None:
-            splits[name] = None
-            continue
-        with torch.no_grad():
-            classes = [network.module.eval()(inputs).argmax(1).numpy() for inputs in images.unlabelled(BATCH)]
-        splits[name] = Split(split.images, np.concatenate(classes).astype(np.int64))
-    return replace(dataset, class_names=network.labels, **splits)
+    train, val = (_answered(network, dataset.splits[name]) for name in ("train", "val"))
+    return replace(dataset, class_names=network.labels, train=train, val=val, test=None)
+
+
+def _answered(network: Network, split: Split | None) -> Split | None:
+    if split is None:
+        return None
+    with torch.no_grad():
+        batches = Images(split, network.input).unlabelled(BATCH)
+        classes = [network.module.eval()(inputs).argmax(1).numpy() for inputs in batches]
+    return Split(split.images, np.concatenate(classes).astype(np.int64))
 
 
 def tuned(
