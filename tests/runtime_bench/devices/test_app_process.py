@@ -13,6 +13,8 @@ from pathlib import Path
 
 import jvm
 import pytest
+from arm64 import require
+from ci.errors import BuildError
 from phone import ADB
 from waiting import Amid, gone, killed_at_work
 
@@ -37,7 +39,10 @@ FOREVER = Protocol(runs=10**7, seconds=0.0, processes=1, warm_up_seconds=0.0, ev
 
 @pytest.fixture(scope="module")
 def java(tmp_path_factory):
-    return jvm.Jvm(tmp_path_factory.mktemp("jvm"))
+    try:
+        return jvm.Jvm(tmp_path_factory.mktemp("jvm"))
+    except BuildError as error:
+        require(str(error))
 
 
 @pytest.fixture
