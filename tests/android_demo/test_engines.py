@@ -203,6 +203,19 @@ def test_golden_inputs_are_replayed_as_python_does(java, python, bundles, tmp_pa
             np.testing.assert_allclose(mine, yours, rtol=0, atol=1e-5 * np.abs(yours).max())
 
 
+@pytest.mark.parametrize("file", EXPORTED)
+def test_images_that_are_prepared_already_are_taken_as_they_are(java, python, bundles, tmp_path, file):
+    prepared = np.random.default_rng(1).standard_normal((5, 3, SIDE, SIDE)).astype("<f4")
+    np.save(tmp_path / "images.npy", prepared)
+    found = {}
+    for name, asked in (("java", java), ("python", python)):
+        loaded(asked, bundles, "unet", file)
+        fields = {"pixels": str(tmp_path / "images.npy"), "mean": [], "std": [], "outputs": str(tmp_path / name)}
+        assert asked.work("evaluate", start=1, stop=4, **fields) == {"images": 3}
+        found[name] = np.fromfile(tmp_path / name, "<f4")
+    np.testing.assert_allclose(found["java"], found["python"], rtol=0, atol=1e-5 * np.abs(found["python"]).max())
+
+
 def test_the_worker_answers_as_pythons_does(java, python, bundles, tmp_path):
     cpu = sorted(os.sched_getaffinity(0))[0]
     requests = [

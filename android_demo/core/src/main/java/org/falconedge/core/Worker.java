@@ -237,13 +237,10 @@ public final class Worker implements AutoCloseable {
         long images = 0;
         try (Npy pixels = new Npy(new File(fields.text("pixels")));
                 Written written = new Written(fields.text("outputs"))) {
-            if (mean.length != pixels.channels || std.length != pixels.channels) {
-                throw new Message("evaluate: images of " + pixels.channels + " channels, and another number of means");
-            }
             sized(engine.input(), pixels);
             long stop = Math.min(fields.whole("stop", 0, Long.MAX_VALUE), pixels.images);
             for (long number = start; number < stop; number++) {
-                float[] values = Pixels.normalise(pixels.image(number), mean, std);
+                float[] values = pixels.input(number, mean, std);
                 List<ByteBuffer> found = engine.run(Pixels.input(values, engine.input()));
                 for (ByteBuffer output : Outputs.reduced(found, engine.outputs(), reduction)) {
                     written.write(output);
