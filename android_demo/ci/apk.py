@@ -89,7 +89,7 @@ class Build:
             else:
                 tools.d8(jars, dex, debug=True)
         with self._step(f"{app.module} {variant}: archive and signature"):
-            unsigned = pack(linked, dex, app.abis, folder / "unsigned.apk")
+            unsigned = pack(linked, self._project / app.assets, dex, app.abis, folder / "unsigned.apk")
             return sign(unsigned, self._folder / f"falcon-edge-{app.module}-{variant}.apk")
 
     def runner(self) -> Path:
@@ -126,7 +126,7 @@ class Build:
         return [path for path in paths if path.is_file()]
 
     def _link(self, app: App, variant: str, folder: Path) -> tuple[Path, Path, Path]:
-        """Resources, manifest and assets in an archive; the classes of their names; rules that keep what they name."""
+        """Resources and manifest in an archive; the classes of their names; rules that keep what they name."""
         source = self._project / app.module / "src"
         if (source / variant / "AndroidManifest.xml").exists():
             raise BuildError(f"{source / variant}/AndroidManifest.xml: manifests are not merged here; use resources")
@@ -144,7 +144,7 @@ class Build:
             *(program("aapt2"), "link", "-I", tools.framework_resources(), "--manifest", manifest),
             *("--min-sdk-version", known["minSdk"], "--target-sdk-version", known["targetSdk"]),
             *("--version-code", known["versionCode"], "--version-name", known["versionName"]),
-            *("--java", generated, "--proguard", kept, "-A", self._project / app.assets, "-o", linked),
+            *("--java", generated, "--proguard", kept, "-o", linked),
             *(["--debug-mode"] if variant == "debug" else []),
             *compiled[:1],
             *overlays,
@@ -175,11 +175,13 @@ def manifest_for(path: Path, app: App) -> bytes:
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
-def pack(linked: Path, dex: Path, abis: Sequence[str], path: Path) -> Path:
-    """Put what was linked, dex and native libraries into one archive: the same bytes for the same contents."""
+def pack(linked: Path, assets: Path, dex: Path, abis: Sequence[str], path: Path) -> Path:
+    """Put what was linked, assets, dex and native libraries into one archive: the same bytes for the same contents."""
     with zipfile.ZipFile(linked) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for entry in sorted(source.infolist(), key=lambda entry: entry.filename):
             _add(archive, entry.filename, source.read(entry), entry.compress_type)
+        for file in sorted(file for file in assets.rglob("*") if file.is_file()):
+            _add(archive, f"assets/{file.relative_to(assets).as_posix()}", file.read_bytes())
         _add_dex(archive, dex)
         for abi in abis:
             for library in tools.onnxruntime_libraries(abi):
