@@ -503,3 +503,12 @@ def test_numbers_of_a_constant_node_in_any_attribute():
         node("Reshape", ["y", "s"], ["logits"]),
     ]
     right(graph(nodes, SHAPE))
+
+
+@pytest.mark.parametrize("kind", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize("pads", [[0, 0, 0, 0], [1, 1, 1, 1]])
+def test_ceil_mode_that_no_pass_has_written_out(kind, pads):
+    for counted in (0, 1) if kind == "AveragePool" else (None,):
+        given = {} if counted is None else {"count_include_pad": counted}
+        pool = one(kind, kernel_shape=[3, 2], strides=[3, 2], pads=pads, ceil_mode=1, **given)
+        right(graph(pool, SHAPE), folded=False)
