@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
 
@@ -10,6 +11,8 @@ from ci.downloads import fetched
 from ci.errors import BuildError
 from ci.models import BUILT
 from ci.pins import downloads
+
+APPS = (apk.DEMO, "debug"), (apk.DEMO, "release"), (apk.PAGE, "debug")
 
 
 def main() -> int:
@@ -49,19 +52,21 @@ def get_tools() -> None:
 def build_all(bundles: list[Path] | None) -> None:
     """Build the demo in both variants, the page's app and the runner, and check them."""
     get_tools()
-    BUILT.mkdir(parents=True, exist_ok=True)
-    start = monotonic()
-    embedded = [path.resolve() for path in bundles or models.demo_bundles(BUILT)]
     project = models.copy_project(BUILT / "project")
-    models.embed(embedded, project)
-    models.add_libraries(project / "web")
-    print(f"models: {monotonic() - start:.1f} s")
     build = apk.Build(project, BUILT, say=print)
-    for app, variant in ((apk.DEMO, "debug"), (apk.DEMO, "release"), (apk.PAGE, "debug")):
+    with ThreadPoolExecutor(1) as pool:  # bundles are made on one core while the other compiles
+        made = pool.submit(lambda: bundles or models.demo_bundles(BUILT))
+        runner = build.runner()
+        for app, variant in APPS:
+            build.compiled(app, variant)
+        start = monotonic()
+        models.embed([path.resolve() for path in made.result()], project)
+    models.add_libraries(project / "web")
+    print(f"models: {monotonic() - start:.1f} s more")
+    for app, variant in APPS:
         path = build.app(app, variant)
         print(f"{path}: {checks.check(path, app, variant)}")
-    path = build.runner()
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    print(f"{runner}: {runner.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -63,34 +63,42 @@ class Build:
     def __init__(self, project: Path, folder: Path, *, say: Callable[[str], None] = lambda text: None):
         self._project, self._folder, self._say = project, folder, say
         self._jars: dict[str, Path] = {}
+        self._compiled: dict[tuple[App, str], tuple[Path, Path]] = {}
 
     def app(self, app: App, variant: str) -> Path:
         """The signed APK of an app, which is returned: VARIANT is debug or release."""
+        linked, dex = self.compiled(app, variant)
+        with self._step(f"{app.module} {variant}: archive and signature"):
+            unsigned = pack(linked, self._project / app.assets, dex, app.abis, linked.with_name("unsigned.apk"))
+            return sign(unsigned, self._folder / f"falcon-edge-{app.module}-{variant}.apk")
+
+    def compiled(self, app: App, variant: str) -> tuple[Path, Path]:
+        """What an app has without its assets: the archive of resources and manifest, and the folder of dex."""
         if variant not in VARIANTS:
             raise BuildError(f"{variant}: no variant; there are {', '.join(VARIANTS)}")
-        folder = self._folder / f"{app.module}-{variant}"
+        if (app, variant) not in self._compiled:
+            self._compiled[app, variant] = self._compile(app, variant, self._folder / f"{app.module}-{variant}")
+        return self._compiled[app, variant]
+
+    def _compile(self, app: App, variant: str, folder: Path) -> tuple[Path, Path]:
         folder.mkdir(parents=True, exist_ok=True)
         with self._step(f"{app.module} {variant}: resources"):
             linked, generated, kept = self._link(app, variant, folder)
         jars = [self._module(name) for name in app.modules]
         with self._step(f"{app.module} {variant}: Java"):
-            classes = folder / "classes"
+            classes = _empty(folder / "classes")
             files = [*self._sources(app.module), *generated.rglob("*.java")]
-            jars.append(
-                tools.jar(tools.javac(files, classes, classpath=self._classpath(app.modules)), folder / "app.jar")
-            )
+            tools.javac(files, classes, classpath=self._classpath(app.modules))
+            jars.append(tools.jar(classes, folder / "app.jar"))
         if app.abis:
             jars.append(tools.onnxruntime_classes())
         with self._step(f"{app.module} {variant}: dex"):
             dex = _empty(folder / "dex")
             if variant == "release":
-                rules = [RULES, kept, *self._rules(app)]
-                tools.r8(jars, dex, rules)
+                tools.r8(jars, dex, [RULES, kept, *self._rules(app)])
             else:
                 tools.d8(jars, dex, debug=True)
-        with self._step(f"{app.module} {variant}: archive and signature"):
-            unsigned = pack(linked, self._project / app.assets, dex, app.abis, folder / "unsigned.apk")
-            return sign(unsigned, self._folder / f"falcon-edge-{app.module}-{variant}.apk")
+        return linked, dex
 
     def runner(self) -> Path:
         """A jar of dex that app_process runs without an app: core, engines, runner and ONNX Runtime's classes."""
