@@ -16,6 +16,7 @@ from converters.onnx_export import export_onnx
 from converters.parity import check_onnx, measure_all
 from converters.passes.current_form import current_form
 from converters.passes.drop_identity import drop_identity
+from converters.passes.fix_ceil_mode import fix_ceil_mode
 from converters.passes.fold_constants import fold_constants
 from converters.passes.name_functions import name_functions
 from converters.passes.one_image import one_image
@@ -53,7 +54,7 @@ def network_in(path: Path, called: str | None = None) -> tuple[nn.Module, tuple[
     try:
         graph = current_form(one_image(onnx_graph.load(path), called))
         # Equal tensors are one for torch's exporter, by an Identity, and what can be computed is no layer.
-        network = module_of(name_functions(fold_constants(drop_identity(graph))), called)
+        network = module_of(name_functions(fold_constants(fix_ceil_mode(drop_identity(graph)))), called)
         _prove(network, path)
     except (ConversionError, ParityError) as error:
         text = str(error)
