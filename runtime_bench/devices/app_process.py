@@ -65,9 +65,9 @@ class AppProcessRunner(Runner):
     def start_worker(self) -> WorkerHandle:
         """A fresh process of app_process."""
         self._workers += 1
-        variables = f"CLASSPATH={':'.join(self._sent.jars)} LD_LIBRARY_PATH={':'.join(self._sent.folders)}"
+        paths = f"CLASSPATH={':'.join(self._sent.jars)} LD_LIBRARY_PATH={':'.join(self._sent.folders)}"
         said = f"{self._device.run_folder()}/{self._workers}.said"
-        return JavaWorker(self._device, f"env {variables} {PROGRAM} / {MAIN}", said)
+        return JavaWorker(self._device, f"env ORT_DISABLE_TELEMETRY=1 {paths} {PROGRAM} / {MAIN}", said)
 
     @cached_property
     def _sent(self) -> Sent:

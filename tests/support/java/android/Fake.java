@@ -4,6 +4,7 @@ import android.app.Activity;
 import android.app.Application;
 import android.content.Intent;
 import android.os.Bundle;
+import android.system.Os;
 import java.io.File;
 import java.lang.reflect.Field;
 import java.util.ArrayDeque;
@@ -61,7 +62,9 @@ public final class Fake {
 
     /** A new process of the app. */
     public static void restart(Class<? extends Application> app) throws Exception {
+        Os.ENVIRONMENT.clear();
         application = app.getDeclaredConstructor().newInstance();
+        application.onCreate();
     }
 
     /** Start an activity; `before` is what was saved of one before it. */

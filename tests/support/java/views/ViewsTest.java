@@ -13,6 +13,7 @@ import android.hardware.camera2.CameraDevice;
 import android.media.ImageReader;
 import android.net.Uri;
 import android.os.Bundle;
+import android.system.Os;
 import android.view.View;
 import android.view.ViewGroup;
 import android.widget.Button;
@@ -136,6 +137,12 @@ public class ViewsTest {
     private void coat() throws Exception {
         pick(picture("coat.png", 0, 50, 255, 100));
         Fake.until(() -> answers().getChildCount() > 0 && !isSeen(R.id.busy));
+    }
+
+    @Test
+    public void aRuntimeThatIsLoadedLaterReportsToNobody() throws Exception {
+        start();
+        assertEquals("1", Os.ENVIRONMENT.get("ORT_DISABLE_TELEMETRY"));
     }
 
     @Test

@@ -2,4 +2,6 @@ package android.app;
 
 import android.content.Context;
 
-public class Application extends Context {}
+public class Application extends Context {
+    public void onCreate() {}
+}

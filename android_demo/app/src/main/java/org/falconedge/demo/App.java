@@ -5,6 +5,8 @@ import android.content.Context;
 import android.content.res.AssetManager;
 import android.os.Handler;
 import android.os.Looper;
+import android.system.ErrnoException;
+import android.system.Os;
 import android.util.Log;
 import java.io.File;
 import java.util.ArrayList;
@@ -25,6 +27,16 @@ public final class App extends Application {
     private Demo demo;
     private Requests requests;
     private Runnable onLine;
+
+    @Override
+    public void onCreate() {
+        super.onCreate();
+        try {
+            Os.setenv("ORT_DISABLE_TELEMETRY", "1", true); // before ONNX Runtime's library is loaded
+        } catch (ErrnoException error) {
+            Log.w(TAG, "ONNX Runtime's telemetry is turned off by its Java class alone", error);
+        }
+    }
 
     static App of(Context context) {
         return (App) context.getApplicationContext();

@@ -149,7 +149,7 @@ public final class Outputs {
         for (int index = 0; index < numbers.count; index++) {
             found.putShort(Half.of(numbers.real(index)));
         }
-        found.rewind();
+        Buffers.rewind(found);
         return found;
     }
 
@@ -180,7 +180,7 @@ public final class Outputs {
                 found.putInt(best);
             }
         }
-        found.rewind();
+        Buffers.rewind(found);
         return found;
     }
 

@@ -153,7 +153,7 @@ public final class Pixels {
             throw new Message("the file's input is " + input.dtype + " without a scale");
         }
         bytes.put(Quantization.quantize(values, (float) input.scale, input.zeroPoint, input.dtype));
-        bytes.rewind();
+        Buffers.rewind(bytes);
         return bytes;
     }
 }

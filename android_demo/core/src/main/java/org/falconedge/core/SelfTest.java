@@ -103,9 +103,9 @@ public final class SelfTest {
             for (ByteBuffer output : engine.run(Pixels.input(input, engine.input()))) {
                 ByteBuffer copy = ByteBuffer.allocate(output.limit()).order(ByteOrder.nativeOrder());
                 ByteBuffer whole = output.duplicate();
-                whole.rewind();
+                Buffers.rewind(whole);
                 copy.put(whole);
-                copy.rewind();
+                Buffers.rewind(copy);
                 copies.add(copy);
             }
         } catch (Message error) {

@@ -326,7 +326,7 @@ public final class Worker implements AutoCloseable {
                 bytes.put((byte) random.nextInt());
             }
         }
-        bytes.rewind();
+        Buffers.rewind(bytes);
         return bytes;
     }
 
@@ -414,7 +414,7 @@ public final class Worker implements AutoCloseable {
         void write(ByteBuffer output) throws IOException, Message {
             byte[] data = new byte[output.limit()];
             ByteBuffer whole = output.duplicate();
-            whole.rewind();
+            Buffers.rewind(whole);
             whole.get(data);
             bytes += data.length;
             if (bytes > LARGEST_FILE) {

@@ -10,6 +10,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import org.falconedge.core.Buffers;
 import org.falconedge.core.Dtype;
 import org.falconedge.core.Engine;
 import org.falconedge.core.EngineOptions;
@@ -91,7 +92,7 @@ final class LiteRtEngine implements Engine {
             throw new Message(value.remaining() + " bytes are not what the file takes: " + input);
         }
         for (ByteBuffer each : values) {
-            each.rewind();
+            Buffers.rewind(each);
         }
         try {
             interpreter.runForMultipleInputsOutputs(
@@ -100,7 +101,7 @@ final class LiteRtEngine implements Engine {
             throw new Message("LiteRT: " + said(error), error);
         }
         for (ByteBuffer each : values) {
-            each.rewind();
+            Buffers.rewind(each);
         }
         return Collections.unmodifiableList(values);
     }
@@ -193,7 +194,7 @@ final class LiteRtEngine implements Engine {
     private static ByteBuffer direct(byte[] bytes) {
         ByteBuffer buffer = ByteBuffer.allocateDirect(bytes.length).order(ByteOrder.nativeOrder());
         buffer.put(bytes);
-        buffer.rewind();
+        Buffers.rewind(buffer);
         return buffer;
     }
 
