@@ -217,7 +217,7 @@ def _timed(measurement: Measurement, graph: Graph, entry: Entry) -> Profile | No
                 apart = _timed_both(measurement, way, APART_RUNS)
         if times.told.nodes is not None:
             layers = layers_of_runtime(times.told.nodes, graph.nodes)
-            profile = _profile("runtime", layers, median, at_most=times.inside)
+            profile = _profile("runtime", layers, median)
             if apart is None:
                 return profile
             again = layers_of_runtime(apart.told.nodes or (), graph.nodes)
@@ -316,11 +316,9 @@ def _counted(measurement: Measurement, graph: Graph, entry: Entry) -> Profile | 
     return Profile(method="prefixes", layers=tuple(found), remainder_instructions=rest)
 
 
-def _profile(
-    method: Literal["runtime", "prefixes"], layers: Sequence[Layer], median_ns: float, at_most: float | None = None
-) -> Profile:
-    """Layers that take no longer than the whole, nor than `at_most`: being profiled takes its time, alike for all."""
-    left, overhead = _lessened(layers, median_ns if at_most is None else min(median_ns, at_most))
+def _profile(method: Literal["runtime", "prefixes"], layers: Sequence[Layer], median_ns: float) -> Profile:
+    """Layers that take no longer than the whole: being profiled takes its time, which is alike for every node."""
+    left, overhead = _lessened(layers, median_ns)
     rest = median_ns - sum(layer.cost for layer in left)
     return Profile(method=method, layers=tuple(left), remainder_ns=max(0.0, rest), overhead_ns=overhead)
 

@@ -31,7 +31,7 @@ if ADB is None and "CI" not in os.environ:
     pytest.skip("no adb here: apt-get install adb", allow_module_level=True)
 if not jvm.SUPPORTED:
     pytest.skip("this machine runs no Java program of x86_64", allow_module_level=True)
-pytestmark = pytest.mark.xdist_group("java")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("java")]
 SAMPLE = Path(falcon_edge.__file__).parent / "data/sample/vgg8.falcon"
 KINDS = [f"{precision}.{target}" for precision in ("fp32", "int8") for target in ("onnx", "tflite")]
 BENCH = "bench vgg8.falcon --data sample --samples 200 --runs 4 --seconds 0 --ticks 4 --every 50ms --cold --processes 1"

@@ -32,7 +32,7 @@ from runtime_bench.results import load
 
 if not SUPPORTED:
     pytest.skip("ONNX Runtime's JNI library is run for x86_64 alone", allow_module_level=True)
-pytestmark = pytest.mark.xdist_group("java")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("java")]
 IMAGES, SIDE = 200, 64
 RUNTIMES = {"onnx": "onnxruntime", "tflite": "litert"}
 BUNDLES = ("standard", "falcon", "unet")

@@ -16,7 +16,7 @@ from program import run
 from falcon_edge.bundle import sha256
 from runtime_bench.results import load
 
-pytestmark = pytest.mark.xdist_group("page")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("page")]
 
 DOCS = Path(__file__).parents[3] / "docs" / "page"
 SIZES = {"360": (360, 740), "1280": (1280, 800)}

@@ -13,7 +13,7 @@ from page import WEB, served
 
 from falcon_edge.steps.embed import embed
 
-pytestmark = pytest.mark.xdist_group("page")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("page")]
 
 READY = "document.querySelector('#loading') === null"
 ANSWERED = "document.querySelectorAll('.answer').length === 1"
