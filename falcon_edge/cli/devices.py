@@ -1,15 +1,19 @@
 """falcon-edge devices."""
 
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from falcon_edge.cli.names import in_options
 from falcon_edge.cli.render import calibration_table, devices_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput
+
+if TYPE_CHECKING:
+    from runtime_bench.devices.survey import State
 
 PHONES = "adb"
 devices = typer.Typer(invoke_without_command=True)
@@ -23,8 +27,15 @@ def show(context: typer.Context, as_json: Json = False, debug: Debug = False, qu
     with session(as_json, debug, quiet) as out:
         from runtime_bench.devices.survey import survey
 
-        states = survey()
+        states = [_in_options(state) for state in survey()]
         out.result([asdict(state) for state in states], lambda: devices_table(states))
+
+
+def _in_options(state: "State") -> "State":
+    """What a device is said to lack, by the options that give it."""
+    ways = [replace(way, lacks=None if way.lacks is None else in_options(way.lacks)) for way in state.ways]
+    remedy = None if state.remedy is None else in_options(state.remedy)
+    return replace(state, says=in_options(state.says), remedy=remedy, ways=tuple(ways))
 
 
 @devices.command()

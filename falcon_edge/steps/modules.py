@@ -47,7 +47,7 @@ def from_module(
     first = outputs[0]
     count = first.shape[0] if first.kind != "values" and first.shape else None
     if labels and count not in (None, len(labels)):
-        raise BadInput(f"{name}: gives {count} classes, and there are {len(labels)} `labels`")
+        raise BadInput(f"{name}: gives {count} classes, and there are {len(labels)} labels")
     if not labels and first.kind == "classes":
         labels = tuple(map(str, range(first.shape[0])))
     return Network(module, name, Architecture(source=graphs.SOURCE, in_channels=channels), spec, tuple(labels), outputs)

@@ -19,7 +19,7 @@ DAMAGED = zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedEr
 # By runtime the class that its archive is known by, and the option of the command line that names it.
 KNOWN_BY = {"onnxruntime": "ai/onnxruntime/OrtEnvironment.class", "litert": "org/tensorflow/lite/Interpreter.class"}
 FETCHES = {"onnxruntime": "falcon-edge devices setup adb"}
-OPTIONS = {"onnxruntime": "--ort-aar", "litert": "--litert-aar"}
+OPTIONS = {"onnxruntime": "`ort_aar`", "litert": "`litert_aar`"}
 
 
 class Aar:

@@ -8,7 +8,7 @@ from falcon_edge.cli.main import app
 from falcon_edge.cli.names import PARAMETER, PROGRAMS, in_options, option_names
 
 ROOT = Path(__file__).parents[3]
-CALLERS = {"app.py", "sysroot.py"}  # of other programs, which have options too
+CALLERS = {"app.py", "dex.py", "sysroot.py"}  # of other programs, which have options too
 
 
 def test_the_program_is_the_one_that_users_call():

@@ -141,7 +141,7 @@ def test_what_is_tuned_in_a_loop_of_its_owner_comes_back(saved, stripes, tmp_pat
     [
         (torch.zeros(1, 12, 12), {}, "give an input"),
         (torch.zeros(1, 3, 12, 12), {}, "does not take an input of 3x12x12"),
-        (torch.zeros(1, 1, 12, 12), {"labels": ("a", "b")}, "gives 3 classes, and there are 2 `labels`"),
+        (torch.zeros(1, 1, 12, 12), {"labels": ("a", "b")}, "gives 3 classes, and there are 2 labels"),
         (torch.zeros(1, 1, 12, 12), {"mean": (0.5,)}, "`mean` and `std` go together"),
         (torch.zeros(1, 1, 12, 12), {"mean": (0.5, 0.5), "std": (1, 1)}, "mean and std need 1 numbers each"),
     ],

@@ -220,7 +220,7 @@ def test_what_a_phone_has_and_what_is_missing_for_the_rest(phone, ort):
     assert app.lacks == "the demo app is not installed: build it and 'adb install' it (android_demo/README.md)"
     assert java.lacks == (
         "no Java classes of ONNX Runtime: "
-        "'falcon-edge devices setup adb' fetches its .aar, or name it by --ort-aar FILE"
+        "'falcon-edge devices setup adb' fetches its .aar, or name it by `ort_aar` FILE"
     )
     assert python.lacks.startswith("adb has no python3: ")
     assert AdbDevice("adb", archives=ort).ways()[1].lacks is None
@@ -247,9 +247,9 @@ def test_a_phone_of_another_kind_and_runtimes_that_are_not_there(phone, java, or
     with closing(AdbDevice("adb", archives=ort)) as device:
         one, other = bench(candidates, device, QUICK).entries
         assert device.lacks("openvino") == "OpenVINO does not run there: leave it out"
-    wanted = "has no library for arm64-v8a, but for x86_64: name one that has by --ort-aar"
+    wanted = "has no library for arm64-v8a, but for x86_64: name one that has by `ort_aar`"
     assert (one.failure.kind, one.failure.message) == ("missing-runtime", f"{java.ort_aar} {wanted}")
-    assert other.failure.message == "no Java classes of LiteRT: name its .aar by --litert-aar FILE"
+    assert other.failure.message == "no Java classes of LiteRT: name its .aar by `litert_aar` FILE"
 
 
 def test_classes_that_do_not_ship_need_the_build_tools(phone, java, tmp_path, monkeypatch):
@@ -264,7 +264,7 @@ def test_classes_that_do_not_ship_need_the_build_tools(phone, java, tmp_path, mo
     version = dex.SHIPPED["onnxruntime"].version
     assert device.lacks("onnxruntime") == (
         f"{other}: its Java classes are not those of ONNX Runtime {version}, which ship with us: name the .aar of that "
-        "version by --ort-aar, or install Android's build tools, whose d8 translates them"
+        "version by `ort_aar`, or install Android's build tools, whose d8 translates them"
     )
     assert device.lacks("litert") == (
         f"{java.litert_aar}: Java classes of LiteRT do not ship with us: "
@@ -312,7 +312,7 @@ def test_what_is_no_archive(tmp_path, classes):
         with pytest.raises(BenchInputError, match=re.escape(said)):
             Aar(path)
     assert Aar(good).abis == ["x86"]
-    with pytest.raises(BenchInputError, match=r"--litert-aar .*good\.aar: not an archive of LiteRT, whose classes it"):
+    with pytest.raises(BenchInputError, match=r"`litert_aar` .*good\.aar: not an archive of LiteRT, whose classes it"):
         opened({"litert": [good]})
 
 

@@ -78,5 +78,5 @@ def test_what_is_not_the_archive_is_not_kept(npm, content, code, said):
 
 def test_without_npm_it_is_said_where_the_archive_is(npm, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(DeviceError, match=r"npm is not installed.* from Maven Central, and name it by --ort-aar FILE"):
+    with pytest.raises(DeviceError, match=r"npm is not installed.* from Maven Central, and name it by `ort_aar` FILE"):
         archives.fetch(silent)
