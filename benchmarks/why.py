@@ -11,15 +11,9 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from falcon_edge.bundle import bundle_path
-from falcon_edge.data.formats import SAMPLE
-from falcon_edge.models.sources import BUILTIN
+from exported_pair import exported_pair
+
 from falcon_edge.steps.bench import BenchRequest, bench
-from falcon_edge.steps.compress import compress_bundle
-from falcon_edge.steps.export import export_bundle
-from falcon_edge.steps.opening import Choice
-from falcon_edge.steps.pack import pack_bundle
-from falcon_edge.steps.quantize import Int8
 from runtime_bench.bench import Protocol
 from runtime_bench.why import ColdCost, cold_cost
 
@@ -35,13 +29,9 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     for network in options.networks:
         with tempfile.TemporaryDirectory() as folder:
-            standard, falcon = (bundle_path(Path(folder, name)) for name in (network, f"{network}-k{options.rank}"))
-            pack_bundle(Choice(network, input_shape=BUILTIN[network].input_shape), standard, data=SAMPLE)
-            compress_bundle(Choice(str(standard)), falcon, rank=options.rank)
-            for bundle in (standard, falcon):
-                export_bundle(bundle, ("onnx", "tflite"), options.precision, int8=Int8(SAMPLE, samples=64))
+            pair = exported_pair(network, options.rank, options.precision, Path(folder))
             protocol = Protocol(seconds=1.0, rounds=4, ticks=options.ticks, every=0, cold=True)
-            results = bench((standard, falcon), BenchRequest(protocol, profile=True))
+            results = bench(pair, BenchRequest(protocol, profile=True))
         for entry in results.entries:
             assert results.peaks is not None
             assert entry.cold is not None

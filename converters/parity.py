@@ -103,15 +103,23 @@ def check_onnx(
 
 
 def check_same(
-    reference: Path, samples: np.ndarray, path: Path, *, max_relative: float = 1e-4, min_snr_db: float = 90.0
+    reference: Path,
+    samples: np.ndarray,
+    path: Path,
+    *,
+    own: np.ndarray | None = None,
+    max_relative: float = 1e-4,
+    min_snr_db: float = 90.0,
 ) -> tuple[Parity, ...]:
     """A file against ONNX Runtime on the .onnx that it was made from; of every output. Raises ParityError.
 
+    own: the same samples as the .onnx takes them, where it does not take (N, C, H, W).
     One with the same kernels is held against what this host makes of the .onnx itself, right or not.
     """
     made = format_for(path.suffix)
     outputs = usual(run(made, path, samples, exact=False), made.layout)
-    found = measure_all(run_onnx(reference, samples, exact=not made.unsigned), outputs)
+    expected = run_onnx(reference, samples if own is None else own, exact=not made.unsigned)
+    found = measure_all(expected, outputs)
     if not all(parity.within(max_relative, min_snr_db) for parity in found):
         raise ParityError(f"{path.name} differs from {reference.name} by {_worst(found, reference)}")
     return found

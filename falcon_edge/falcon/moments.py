@@ -27,13 +27,12 @@ def match_moments(
     biases of `student` are changed in place. Bias correction as in Nagel and others, 2019 (section 4.2), and the same
     for the scale.
     """
-    for name in layers:
+    wanted = _moments(teacher, layers, batches())
+    for name in wanted:
         layer = cast(FalconConv2d, student.get_submodule(name))
-        found, wanted = (_moments(module, name, batches()) for module in (student, teacher))
-        if found is None or wanted is None:
-            return
-        scale = (wanted[1] / found[1].clamp_min(torch.finfo(torch.float64).tiny)).sqrt().clamp(max=LARGEST_SCALE)
-        shift = wanted[0] - scale * found[0]
+        (mean, variance), found = wanted[name], _moments(student, [name], batches())[name]
+        scale = (variance / found[1].clamp_min(torch.finfo(torch.float64).tiny)).sqrt().clamp(max=LARGEST_SCALE)
+        shift = mean - scale * found[0]
         first = cast(nn.Conv2d, layer.depthwise[0])
         bias = torch.zeros_like(shift) if first.bias is None else scale * first.bias.double()
         for depthwise in layer.depthwise:
@@ -44,26 +43,35 @@ def match_moments(
         first.bias.copy_(bias + shift)
 
 
-def _moments(module: nn.Module, name: str, batches: Iterable[Any]) -> tuple[Tensor, Tensor] | None:
-    """Mean and variance (N,), float64, of a layer's output over all images and places; None without any."""
-    total = squares = None
-    count = 0
-
-    def add(_layer: nn.Module, _inputs: Any, given: Tensor) -> None:
-        nonlocal total, squares, count
-        rows = given.transpose(0, 1).flatten(1).double()
-        count += rows.shape[1]
-        total = rows.sum(1) if total is None else total + rows.sum(1)
-        squares = rows.square().sum(1) if squares is None else squares + rows.square().sum(1)
-
-    hook = module.get_submodule(name).register_forward_hook(add)
+def _moments(module: nn.Module, layers: Sequence[str], batches: Iterable[Any]) -> dict[str, tuple[Tensor, Tensor]]:
+    """Mean and variance (N,), float64, of what layers give, over all images and places; of none without images."""
+    sums = {name: _Sums() for name in layers}
+    hooks = [module.get_submodule(name).register_forward_hook(sums[name].add) for name in layers]
     try:
         with evaluating(module):
             for batch in fed(module, batches):
                 module(batch)
     finally:
-        hook.remove()
-    if total is None or squares is None:
-        return None
-    mean = total / count
-    return mean, (squares / count - mean.square()).clamp_min(0)
+        for hook in hooks:
+            hook.remove()
+    return {name: each.moments() for name, each in sums.items() if each.count}
+
+
+class _Sums:
+    """Of the numbers that a layer gives, channel by channel, and of their squares."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total = self.squares = torch.zeros(1, dtype=torch.float64)
+
+    def add(self, _layer: nn.Module, _inputs: Any, given: Tensor) -> None:
+        """Take in one batch (B, N, H, W)."""
+        rows = given.transpose(0, 1).flatten(1).double()
+        self.count += rows.shape[1]
+        self.total = self.total.to(rows.device) + rows.sum(1)
+        self.squares = self.squares.to(rows.device) + rows.square().sum(1)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and variance."""
+        mean = self.total / self.count
+        return mean, (self.squares / self.count - mean.square()).clamp_min(0)

@@ -20,13 +20,12 @@ from converters.passes.fix_ceil_mode import fix_ceil_mode
 from converters.passes.fold_constants import fold_constants
 from converters.passes.name_functions import name_functions
 from converters.passes.one_image import one_image
-from converters.runtimes import run_onnx
+from converters.runtimes import run_onnx, stacked
 from falcon_edge.errors import BadInput
 from falcon_edge.models.graphs import GraphNetwork, module_of
 from falcon_edge.network import Network
 from falcon_edge.outputs import flattened
 
-SUFFIX = ".onnx"
 SOURCE = "graph"  # what the manifest's architecture says in the place of a function's name
 FILE = "network.onnx"  # of a bundle
 PROOFS = 2  # seeded inputs
@@ -55,14 +54,11 @@ def network_in(path: Path, called: str | None = None) -> tuple[nn.Module, tuple[
         graph = current_form(one_image(onnx_graph.load(path), called))
         # Equal tensors are one for torch's exporter, by an Identity, and what can be computed is no layer.
         network = module_of(name_functions(fold_constants(fix_ceil_mode(drop_identity(graph)))), called)
-        _prove(network, path)
+        _refuse_other_inputs(network, called)
+        _prove(network, path, called)
     except (ConversionError, ParityError) as error:
         text = str(error)
         raise BadInput(text if text.startswith(called) else f"{called}: {text}") from error
-    if len(network.input.shape) != 4:
-        raise BadInput(
-            f"{called}: takes {network.input.shape}; one image, (1, C, H, W) or (1, H, W, C), is what is read"
-        )
     _, *sizes = network.input.shape
     if network.input.layout != "NHWC":
         return network, (sizes[0], sizes[1], sizes[2])
@@ -91,14 +87,22 @@ def write_graph(network: Network, samples: np.ndarray, path: Path) -> None:
     network_in(path, str(network))
 
 
-def _prove(network: GraphNetwork, path: Path) -> None:
+def _refuse_other_inputs(network: GraphNetwork, called: str) -> None:
+    shape = network.input.shape
+    if len(shape) != 4 or shape[0] != 1:
+        raise BadInput(f"{called}: takes {shape}; one image, (1, C, H, W) or (1, H, W, C), is what is read")
+
+
+def _prove(network: GraphNetwork, path: Path, called: str) -> None:
     random = np.random.default_rng(0)
     samples = random.standard_normal((PROOFS, *network.input.shape[1:])).astype(np.float32)
     with torch.no_grad():
         answers = [network(torch.from_numpy(sample[None])) for sample in samples]
-    rows = [list(answer.values()) if isinstance(answer, dict) else [answer] for answer in answers]
-    found = [np.concatenate([np.atleast_1d(row[place].numpy()) for row in rows]) for place in range(len(rows[0]))]
+    rows = (answer.values() if isinstance(answer, dict) else [answer] for answer in answers)
+    found = stacked([tensor.numpy() for tensor in row] for row in rows)
     expected = run_onnx(path, samples, outputs=list(network.outputs))
+    if not all(np.isfinite(values).all() for values in expected):
+        raise BadInput(f"{called}: answers with values that are not finite; look at its weights")
     for name, parity in zip(network.outputs, measure_all(expected, found), strict=True):
         if parity.snr_db < LEAST_DB:
             raise ParityError(

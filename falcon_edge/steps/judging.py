@@ -109,14 +109,15 @@ def measured_quality(
     if judge.metric is None and reference is None:
         return ()
     images = Images(split, network.input)
-    found = judge.collected(_answers(network, images))
-    beside = None if judge.metric is not None or reference is None else judge.collected(_answers(reference, images))
+    found = judge.collected(answers_to(network, images))
+    beside = None if judge.metric is not None or reference is None else judge.collected(answers_to(reference, images))
     return tuple(
         MeasuredQuality(**vars(quality), data=dataset.name, split=name) for quality in judge.judged(found, beside)
     )
 
 
-def _answers(network: Network, images: Images) -> Iterable[Outputs]:
+def answers_to(network: Network, images: Images) -> Iterable[Outputs]:
+    """The outputs of a network, batch by batch. Raises NotFinite for some that are no numbers."""
     for inputs in images.unlabelled(BATCH):
         found = answers(str(network), network.module.eval(), inputs)
         if not all(torch.isfinite(tensor).all() for tensor in found.values()):

@@ -122,8 +122,8 @@ class Ledger:
             file=name,
             target=made.target,
             precision=made.precision,
-            parity=self._measured(made.parity, made.against),
-            loss=self._measured(made.loss, made.lost_against),
+            parity=measured(self.manifest.given, made.parity, made.against),
+            loss=measured(self.manifest.given, made.loss, made.lost_against),
             layouts={
                 output.name: made.layout
                 for output, values in zip(self.manifest.given, made.outputs, strict=True)
@@ -170,18 +170,20 @@ class Ledger:
             advice=(),
         )
 
-    def _measured(self, parities: Sequence[Parity], against: str) -> tuple[MeasuredParity, ...]:
-        return tuple(
-            MeasuredParity(
-                output=output.name,
-                against=against,
-                samples=parity.samples,
-                max_abs=parity.max_abs,
-                max_relative=parity.max_relative,
-                snr_db=None if np.isinf(parity.snr_db) else parity.snr_db,
-            )
-            for output, parity in zip(self.manifest.given, parities, strict=bool(parities))
-        )
-
     def _update(self, **changes: Any) -> None:
         self._draft.manifest = self.manifest.model_copy(update=changes)
+
+
+def measured(outputs: Sequence[Output], parities: Sequence[Parity], against: str) -> tuple[MeasuredParity, ...]:
+    """What a manifest says of how far outputs are from those of the file `against`; of none where nothing was."""
+    return tuple(
+        MeasuredParity(
+            output=output.name,
+            against=against,
+            samples=parity.samples,
+            max_abs=parity.max_abs,
+            max_relative=parity.max_relative,
+            snr_db=None if np.isinf(parity.snr_db) else parity.snr_db,
+        )
+        for output, parity in zip(outputs, parities, strict=bool(parities))
+    )

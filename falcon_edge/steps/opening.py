@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from converters.formats import ONNX
 from falcon_edge.bundle import PLAN, SUFFIX, WEIGHTS, Bundle, is_bundle, open_bundle
 from falcon_edge.data import ClassMap, Dataset, open_dataset
 from falcon_edge.data.classes import labels_of, mapped_names, numbered
@@ -79,7 +80,7 @@ def _opened(
         if replace(choice, seed=0, trust_code=False) != Choice(choice.model):
             raise BadInput(f"{path}: a bundle has its own weights, input and normalisation; leave those options out")
         return network_of(open_bundle(path), dataset, class_map, trust_code=choice.trust_code)
-    if path.suffix == graphs.SUFFIX:
+    if path.suffix == ONNX.suffix:
         return _from_graph(choice, path, dataset, class_map)
     if path.exists() and choice.model not in BUILTIN and ":" not in choice.model:
         raise BadInput(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from falcon_edge.data import Dataset, Split
@@ -14,12 +13,10 @@ from falcon_edge.manifest import Step
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.progress import Progress
-from falcon_edge.steps.judging import MetricChoice, measured_quality
+from falcon_edge.steps.judging import MetricChoice, answers_to, measured_quality
 from falcon_edge.training.fit import Recipe, fit
 from falcon_edge.training.history import History
 from falcon_edge.training.images import Images
-
-BATCH = 256
 
 
 def tune(
@@ -60,10 +57,8 @@ def answered(network: Network, dataset: Dataset) -> Dataset:
 def _answered(network: Network, split: Split | None) -> Split | None:
     if split is None:
         return None
-    with torch.no_grad():
-        batches = Images(split, network.input).unlabelled(BATCH)
-        classes = [network.module.eval()(inputs).argmax(1).numpy() for inputs in batches]
-    return Split(split.images, np.concatenate(classes).astype(np.int64))
+    found = (next(iter(outputs.values())) for outputs in answers_to(network, Images(split, network.input)))
+    return Split(split.images, np.concatenate([logits.argmax(1) for logits in found]))
 
 
 def tuned(

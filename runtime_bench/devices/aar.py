@@ -16,7 +16,7 @@ CLASSES = "classes.jar"
 LIBRARY = re.compile(r"jni/(?P<abi>[a-z0-9_-]{1,20})/(?P<name>lib[\w.+-]{1,80}\.so)", re.ASCII)
 LARGEST, MOST_ENTRIES = 512 << 20, 1000  # bytes of one, and how many
 DAMAGED = zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError
-# By runtime the class that its archive is known by, and the option of the command line that names it.
+# By runtime the class that its archive is known by, the command that fetches it, and the parameter that names it.
 KNOWN_BY = {"onnxruntime": "ai/onnxruntime/OrtEnvironment.class", "litert": "org/tensorflow/lite/Interpreter.class"}
 FETCHES = {"onnxruntime": "falcon-edge devices setup adb"}
 OPTIONS = {"onnxruntime": "`ort_aar`", "litert": "`litert_aar`"}

@@ -3,7 +3,6 @@
 It is the official one in a package of npm's, which a third party makes.
 """
 
-import hashlib
 import shutil
 import subprocess
 import tarfile
@@ -15,6 +14,7 @@ from runtime_bench.devices.aar import OPTIONS, Archives, opened
 from runtime_bench.devices.arm64.sysroot import cache_folder
 from runtime_bench.devices.dex import SHIPPED
 from runtime_bench.errors import DeviceError
+from runtime_bench.files import hash_file
 
 RUNTIME = "onnxruntime"
 VERSION = SHIPPED[RUNTIME].version
@@ -37,7 +37,7 @@ def known(named: Mapping[str, Sequence[Path]] | None = None) -> Archives:
 def fetched() -> Path | None:
     """The archive, if it was fetched; one that is not as it was is not used."""
     path = _place()
-    return path if path.is_file() and _digest(path) == SHA256 else None
+    return path if path.is_file() and hash_file(path)[0] == SHA256 else None
 
 
 def fetch(progress: Progress) -> Path:
@@ -68,7 +68,7 @@ def fetch(progress: Progress) -> Path:
         progress(1, 2, "comparing its hash")
         made = Path(folder, path.name)
         _unpack(archives[0], made)
-        if _digest(made) != SHA256:
+        if hash_file(made)[0] != SHA256:
             raise DeviceError(f"{PACKAGE}: its {MEMBER} is not the one that is pinned; it is not used")
         made.replace(path)
     progress(2, 2, f"{path} is ready")
@@ -92,8 +92,3 @@ def _unpack(archive: Path, target: Path) -> None:
     except (tarfile.TarError, EOFError, OSError) as error:
         raise DeviceError(f"{PACKAGE}: damaged ({error})") from error
     raise DeviceError(f"{PACKAGE} has no {MEMBER}")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,11 +6,11 @@ In LiteRT's archive, which cannot be had here, are classes that pass everything 
 """
 
 import platform
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import bionic
 from ci import tools
 from ci.downloads import fetched
 from ci.pins import APP_FOLDER
@@ -18,7 +18,6 @@ from ci.pins import APP_FOLDER
 ABI = "x86_64"
 SUPPORTED = platform.machine() == ABI
 HERE = Path(__file__).parent
-LIBRARIES = "libc.so", "libm.so", "libdl.so", "liblog.so"
 BRIDGE = HERE / "litert_bridge.py"
 OPTIONS = (*tools.JVM, "-Xmx512m", f"-Dlitert.bridge={sys.executable}:{BRIDGE}")
 
@@ -28,7 +27,7 @@ class Jvm:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._shims()
+        bionic.shims(folder / "shims")
         tools.javac([HERE / "java/LikeAndroid.java"], folder / "like-android", jvm=True)
         self.ort_aar = self._ort_aar()
         self.litert_aar = self._litert_aar()
@@ -59,13 +58,6 @@ class Jvm:
         java = " ".join([tools.program("java"), *OPTIONS, "-cp", path, "LikeAndroid", "App"])
         libraries = f"{self.folder}:{self.folder / 'shims'}"
         phone.install_app(f"LD_LIBRARY_PATH={libraries} exec {java} {phone.folder / 'appdata'}")
-
-    def _shims(self) -> None:
-        folder = self.folder / "shims"
-        folder.mkdir()
-        for name in LIBRARIES:
-            made = ["-shared", "-fPIC", "-nostdlib", "-fno-builtin", f"-Wl,-soname,{name}", "-o", folder / name]
-            subprocess.run([tools.program("gcc"), "-O1", *made, HERE / "bionic.c"], check=True)
 
     def _ort_aar(self) -> Path:
         jni = tools.onnxruntime_libraries(ABI)[1]

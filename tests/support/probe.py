@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import ai_edge_litert
+import bionic
 import numpy as np
 from ci import tools
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 BRIDGE = HERE / "litert_bridge.py"
-SHIMS = "libc.so", "libm.so", "libdl.so", "liblog.so"  # of Android's C library, which the JNI library asks for
 SUPPORTED = platform.machine() == "x86_64"
 
 
@@ -51,10 +51,7 @@ def with_engines(folder: Path) -> tuple[list[Path], list[str]]:
     path = [core, onnxruntime, tools.litert_stubs()]
     engines = tools.javac(tools.sources("engines"), folder / "engines", classpath=path, jvm=True)
     natives = folder / "natives"
-    natives.mkdir()
-    for name in SHIMS:
-        command = ["-shared", "-fPIC", "-nostdlib", "-fno-builtin", "-O1", f"-Wl,-soname,{name}", HERE / "bionic.c"]
-        subprocess.run([tools.program("gcc"), *command, "-o", natives / name], check=True)
+    bionic.shims(natives)
     jni = tools.onnxruntime_libraries("x86_64")[1]
     (natives / jni.name).symlink_to(jni)
     (natives / "libonnxruntime.so").symlink_to(tools.onnxruntime_linux_library())

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from runtime_bench.devices.arm64.cpus import CPUS, DEFAULT, Cpu
 from runtime_bench.errors import DeviceError
+from runtime_bench.files import hash_file
 
 LAYOUT = 1
 PACKAGES = ("python3-minimal", "libpython3-stdlib", "libgcc-s1", "libstdc++6")
@@ -133,7 +134,7 @@ def _fill(made: Sysroot, qemu: str, temporary: Path, progress: Progress) -> None
     packages = {}
     for archive in download(PACKAGES, temporary / "apt", progress):
         name, version, _ = archive.name.split("_")
-        packages[f"{name}={urllib.parse.unquote(version)}"] = _hash(archive)
+        packages[f"{name}={urllib.parse.unquote(version)}"] = hash_file(archive)[0]
         unpack(archive, root)
     progress(3, 6, "fetching the wheels")
     python = (root / "usr/bin/python3").readlink().name
@@ -228,14 +229,9 @@ def _hashes(folder: Path) -> dict[str, str]:
             if path.is_symlink():
                 found[path.relative_to(folder).as_posix()] = f"-> {path.readlink()}"
             elif path.is_file():
-                found[path.relative_to(folder).as_posix()] = _hash(path)
+                found[path.relative_to(folder).as_posix()] = hash_file(path)[0]
     found.pop(STATE, None)
     return found
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

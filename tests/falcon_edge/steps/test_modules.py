@@ -248,6 +248,27 @@ def test_options_of_built_networks_are_refused(file, options):
         open_network(Choice(str(file), **options))
 
 
+@pytest.mark.parametrize(
+    ("shape", "weight", "says"),
+    [
+        ([4, 3, 8, 8], 1.0, r"takes \(4, 3, 8, 8\); one image"),
+        ([1, 3, 8, 8], np.nan, "answers with values that are not finite; look at its weights"),
+        ([1, 3, 8, 8], np.inf, "answers with values that are not finite; look at its weights"),
+    ],
+)
+def test_a_graph_that_is_of_no_use_is_said(tmp_path, shape, weight, says):
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"])],
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [shape[0], 4, 6, 6])],
+        [onnx.numpy_helper.from_array(np.full((4, 3, 3, 3), weight, np.float32), "w")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / "a.onnx")
+    with pytest.raises(BadInput, match=says):
+        open_network(Choice(str(tmp_path / "a.onnx")))
+
+
 def test_what_is_no_onnx_is_said(tmp_path):
     (tmp_path / "a.onnx").write_bytes(b"nothing")
     with pytest.raises(BadInput, match=r"a\.onnx"):

@@ -3,17 +3,15 @@ package org.falconedge.demo;
 import android.app.Activity;
 import android.net.Uri;
 import android.view.ViewGroup;
-import android.widget.ProgressBar;
 import java.io.File;
 import java.util.ArrayList;
 import java.util.List;
 import org.falconedge.demo.screens.AccuracyScreen;
 import org.falconedge.demo.screens.Folder;
-import org.falconedge.demo.screens.Screen;
 import org.falconedge.demo.screens.Text;
 
 /** layout/accuracy.xml. */
-final class AccuracyPage extends Page implements Screen.View<AccuracyScreen.State> {
+final class AccuracyPage extends Page<AccuracyScreen.State> {
     /** Where adb can put files on every phone, and apps can read them. */
     private static final File PUSHED = new File("/data/local/tmp/falcon-edge/images");
 
@@ -23,7 +21,7 @@ final class AccuracyPage extends Page implements Screen.View<AccuracyScreen.Stat
     private final Choices choices;
 
     AccuracyPage(Activity activity, ViewGroup parent, AccuracyScreen screen) {
-        super(activity, R.layout.accuracy, parent);
+        super(activity, R.layout.accuracy, parent, screen);
         this.screen = screen;
         pictures = new Pictures(activity.getContentResolver(), App.of(activity).texts());
         choices = new Choices(
@@ -38,21 +36,7 @@ final class AccuracyPage extends Page implements Screen.View<AccuracyScreen.Stat
             }
         });
         onClick(R.id.cancel, screen::cancel);
-        onClick(R.id.share, () -> {
-            if (screen.answers() != null) {
-                SharedFiles.share(activity, screen.answers());
-            }
-        });
-    }
-
-    @Override
-    void start() {
-        screen.attach(this);
-    }
-
-    @Override
-    void stop() {
-        screen.detach(this);
+        onShare(screen::answers);
     }
 
     @Override
@@ -69,14 +53,8 @@ final class AccuracyPage extends Page implements Screen.View<AccuracyScreen.Stat
         choices.show(state.selection, !state.running);
         find(R.id.pushed).setEnabled(!state.running);
         find(R.id.pick).setEnabled(!state.running);
-        find(R.id.cancel).setEnabled(state.running);
-        view.setKeepScreenOn(state.running);
-        show(text(R.id.phase), state.phase);
-        ProgressBar progress = find(R.id.progress);
-        show(progress, state.running);
-        progress.setProgress(state.percent);
+        showRun(state);
         show(text(R.id.result), state.result);
-        show(text(R.id.notice), state.notice);
         show(find(R.id.share), screen.answers() != null && !state.running);
     }
 }

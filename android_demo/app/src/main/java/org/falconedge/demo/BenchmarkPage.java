@@ -7,17 +7,14 @@ import android.view.View;
 import android.view.ViewGroup;
 import android.widget.Button;
 import android.widget.EditText;
-import android.widget.ProgressBar;
 import android.widget.Spinner;
 import android.widget.Switch;
 import android.widget.TextView;
-import java.io.File;
 import java.util.List;
 import org.falconedge.demo.screens.BenchmarkScreen;
-import org.falconedge.demo.screens.Screen;
 
 /** layout/benchmark.xml. */
-final class BenchmarkPage extends Page implements Screen.View<BenchmarkScreen.State> {
+final class BenchmarkPage extends Page<BenchmarkScreen.State> {
     private interface Typed {
         void text(String text);
     }
@@ -26,7 +23,7 @@ final class BenchmarkPage extends Page implements Screen.View<BenchmarkScreen.St
     private final Choices choices;
 
     BenchmarkPage(Activity activity, ViewGroup parent, BenchmarkScreen screen) {
-        super(activity, R.layout.benchmark, parent);
+        super(activity, R.layout.benchmark, parent, screen);
         this.screen = screen;
         choices = new Choices(
                 find(R.id.choices), screen::chooseModel, screen::chooseRuntime, screen::chooseThreads);
@@ -39,22 +36,7 @@ final class BenchmarkPage extends Page implements Screen.View<BenchmarkScreen.St
         onClick(R.id.run, screen::run);
         onClick(R.id.cancel, screen::cancel);
         onClick(R.id.export, screen::export);
-        onClick(R.id.share, () -> {
-            File file = screen.shown();
-            if (file != null) {
-                SharedFiles.share(activity, file);
-            }
-        });
-    }
-
-    @Override
-    void start() {
-        screen.attach(this);
-    }
-
-    @Override
-    void stop() {
-        screen.detach(this);
+        onShare(screen::shown);
     }
 
     private void typed(int id, Typed typed) {
@@ -87,13 +69,7 @@ final class BenchmarkPage extends Page implements Screen.View<BenchmarkScreen.St
         cool.setChecked(state.waitUntilCool);
         cool.setEnabled(!state.running);
         find(R.id.run).setEnabled(!state.running);
-        find(R.id.cancel).setEnabled(state.running);
-        view.setKeepScreenOn(state.running);
-        show(text(R.id.phase), state.phase);
-        ProgressBar progress = find(R.id.progress);
-        show(progress, state.running);
-        progress.setProgress(state.percent);
-        show(text(R.id.notice), state.notice);
+        showRun(state);
         show(text(R.id.title), state.title);
         rows(state.rows);
         ChartView chart = find(R.id.chart);

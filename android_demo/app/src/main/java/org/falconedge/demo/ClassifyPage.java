@@ -15,11 +15,10 @@ import java.util.List;
 import org.falconedge.core.Image;
 import org.falconedge.demo.screens.Answer;
 import org.falconedge.demo.screens.ClassifyScreen;
-import org.falconedge.demo.screens.Screen;
 import org.falconedge.demo.screens.Text;
 
 /** layout/classify.xml. */
-final class ClassifyPage extends Page implements Screen.View<ClassifyScreen.State> {
+final class ClassifyPage extends Page<ClassifyScreen.State> {
     private final ClassifyScreen screen;
     private final Pictures pictures;
     private final Choices first;
@@ -28,7 +27,7 @@ final class ClassifyPage extends Page implements Screen.View<ClassifyScreen.Stat
     private Image drawn;
 
     ClassifyPage(Activity activity, ViewGroup parent, ClassifyScreen screen) {
-        super(activity, R.layout.classify, parent);
+        super(activity, R.layout.classify, parent, screen);
         this.screen = screen;
         pictures = new Pictures(activity.getContentResolver(), App.of(activity).texts());
         camera = new CameraFeed(activity, find(R.id.preview), screen);
@@ -54,13 +53,8 @@ final class ClassifyPage extends Page implements Screen.View<ClassifyScreen.Stat
     }
 
     @Override
-    void start() {
-        screen.attach(this);
-    }
-
-    @Override
     void stop() {
-        screen.detach(this);
+        super.stop();
         camera.stop();
     }
 

@@ -13,7 +13,7 @@ public final class MainActivity extends Activity {
     private static final int[] TABS = {R.id.tab_classify, R.id.tab_self_test, R.id.tab_benchmark, R.id.tab_accuracy};
 
     private Demo demo;
-    private Page page;
+    private Page<?> page;
     private boolean isStarted;
 
     @Override
@@ -49,7 +49,7 @@ public final class MainActivity extends Activity {
         }
     }
 
-    private Page page(Demo.Tab tab, ViewGroup parent) {
+    private Page<?> page(Demo.Tab tab, ViewGroup parent) {
         switch (tab) {
             case SELF_TEST:
                 return new SelfTestPage(this, parent, demo.selfTest);

@@ -8,28 +8,39 @@ import android.net.Uri;
 import android.view.LayoutInflater;
 import android.view.View;
 import android.view.ViewGroup;
+import android.widget.ProgressBar;
 import android.widget.TextView;
+import java.io.File;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Supplier;
+import org.falconedge.demo.screens.RunScreen;
+import org.falconedge.demo.screens.Screen;
 
 /** A tab of the app: a view, and what binds it to its screen. */
-abstract class Page {
+abstract class Page<S> implements Screen.View<S> {
     static final int PICKED = 1;
     static final int ALLOWED = 2;
 
     final Activity activity;
     final View view;
+    private final Screen<S> shown;
 
-    Page(Activity activity, int layout, ViewGroup parent) {
+    Page(Activity activity, int layout, ViewGroup parent, Screen<S> shown) {
         this.activity = activity;
+        this.shown = shown;
         view = activity.getLayoutInflater().inflate(layout, parent, false);
     }
 
     /** It is seen from now on. */
-    abstract void start();
+    void start() {
+        shown.attach(this);
+    }
 
     /** It is no longer seen. */
-    abstract void stop();
+    void stop() {
+        shown.detach(this);
+    }
 
     /** The user has picked something in another app. */
     void picked(List<Uri> uris) {}
@@ -47,6 +58,26 @@ abstract class Page {
 
     final void onClick(int id, Runnable action) {
         find(id).setOnClickListener(clicked -> action.run());
+    }
+
+    /** Give other apps a file, if there is one. */
+    final void onShare(Supplier<File> file) {
+        onClick(R.id.share, () -> {
+            if (file.get() != null) {
+                SharedFiles.share(activity, file.get());
+            }
+        });
+    }
+
+    /** What runs, and how far it is: it can be cancelled, and the screen stays on. */
+    final void showRun(RunScreen.State state) {
+        find(R.id.cancel).setEnabled(state.running);
+        view.setKeepScreenOn(state.running);
+        show(text(R.id.phase), state.phase);
+        ProgressBar progress = find(R.id.progress);
+        show(progress, state.running);
+        progress.setProgress(state.percent);
+        show(text(R.id.notice), state.notice);
     }
 
     /** A text, whose view takes no room where there is none. */

@@ -5,28 +5,17 @@ import android.view.View;
 import android.view.ViewGroup;
 import android.widget.TextView;
 import java.util.List;
-import org.falconedge.demo.screens.Screen;
 import org.falconedge.demo.screens.SelfTestScreen;
 
 /** layout/self_test.xml. */
-final class SelfTestPage extends Page implements Screen.View<SelfTestScreen.State> {
+final class SelfTestPage extends Page<SelfTestScreen.State> {
     private final SelfTestScreen screen;
 
     SelfTestPage(Activity activity, ViewGroup parent, SelfTestScreen screen) {
-        super(activity, R.layout.self_test, parent);
+        super(activity, R.layout.self_test, parent, screen);
         this.screen = screen;
         onClick(R.id.run, screen::run);
         onClick(R.id.cancel, screen::cancel);
-    }
-
-    @Override
-    void start() {
-        screen.attach(this);
-    }
-
-    @Override
-    void stop() {
-        screen.detach(this);
     }
 
     @Override

@@ -23,7 +23,7 @@ import org.falconedge.core.Worker;
  * <p>A metric is made of that by the host, the same as of every other device; here it is counted how many are of the
  * class that their folder is called by.
  */
-public final class AccuracyScreen extends Screen<AccuracyScreen.State> {
+public final class AccuracyScreen extends RunScreen<AccuracyScreen.State> {
     /** An image, and what it is called: "CLASS/FILE" where its class is known. */
     public static final class Named {
         final String name;
@@ -41,22 +41,12 @@ public final class AccuracyScreen extends Screen<AccuracyScreen.State> {
     }
 
     /** What is to be seen. */
-    public static final class State {
-        public final Selection selection;
-        public boolean running;
-
-        /** What it is at, and how far: of 100. */
-        public String phase = "";
-
-        public int percent;
-
+    public static final class State extends RunScreen.State {
         /** What was found; empty: nothing yet. */
         public String result = "";
 
-        public String notice = "";
-
         State(Selection selection) {
-            this.selection = selection;
+            super(selection);
         }
     }
 
@@ -86,28 +76,12 @@ public final class AccuracyScreen extends Screen<AccuracyScreen.State> {
         this.device = device;
         this.cache = cache;
         this.exports = exports;
-        state.notice = texts.of(Text.READING_MODELS);
     }
 
     /** The models have been read. */
     void offer(Shelf shelf, String notice) {
         state.selection.offer(shelf, 0);
         state.notice = notice.isEmpty() ? texts.of(Text.ACCURACY_WHAT) : notice;
-        changed();
-    }
-
-    public void chooseModel(int place) {
-        state.selection.chooseModel(place);
-        changed();
-    }
-
-    public void chooseRuntime(int place) {
-        state.selection.chooseRuntime(place);
-        changed();
-    }
-
-    public void chooseThreads(int place) {
-        state.selection.chooseThreads(place);
         changed();
     }
 
@@ -305,17 +279,9 @@ public final class AccuracyScreen extends Screen<AccuracyScreen.State> {
         return names.size() > MOST_NAMES ? first + ", ... (" + names.size() + ")" : first;
     }
 
-    private void progress(String phase, int percent) {
-        state.phase = phase;
-        state.percent = percent;
-    }
-
     private void ended(String result, String notice) {
-        state.running = false;
-        state.phase = "";
-        state.percent = 0;
+        stopped(notice);
         state.result = result;
-        state.notice = notice;
     }
 
     @Override

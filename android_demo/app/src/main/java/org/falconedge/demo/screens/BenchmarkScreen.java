@@ -18,7 +18,7 @@ import org.falconedge.core.Message;
 import org.falconedge.core.Results;
 
 /** Measures a model as the project does, keeps what was measured, and compares it with a baseline. */
-public final class BenchmarkScreen extends Screen<BenchmarkScreen.State> {
+public final class BenchmarkScreen extends RunScreen<BenchmarkScreen.State> {
     /** How to measure. */
     public enum Mode {
         BACK_TO_BACK,
@@ -57,18 +57,11 @@ public final class BenchmarkScreen extends Screen<BenchmarkScreen.State> {
     }
 
     /** What is to be seen. */
-    public static final class State {
-        public final Selection selection;
+    public static final class State extends RunScreen.State {
         public Mode mode = Mode.BACK_TO_BACK;
         public int runs = 100;
         public int minutes = 5;
         public boolean waitUntilCool;
-        public boolean running;
-
-        /** What it is at, and how far: of 100. */
-        public String phase = "";
-
-        public int percent;
 
         /** The run that is shown: its title and its figures. */
         public String title = "";
@@ -84,10 +77,9 @@ public final class BenchmarkScreen extends Screen<BenchmarkScreen.State> {
         public String chart = "";
 
         public List<Past> history = Collections.emptyList();
-        public String notice = "";
 
         State(Selection selection) {
-            this.selection = selection;
+            super(selection);
         }
     }
 
@@ -119,7 +111,6 @@ public final class BenchmarkScreen extends Screen<BenchmarkScreen.State> {
         this.device = device;
         this.history = new History(results);
         this.exports = exports;
-        state.notice = texts.of(Text.READING_MODELS);
     }
 
     /** The models have been read. */
@@ -140,21 +131,6 @@ public final class BenchmarkScreen extends Screen<BenchmarkScreen.State> {
             state.notice = texts.of(Text.UNREAD, Words.join(", ", unread));
         }
         look();
-    }
-
-    public void chooseModel(int place) {
-        state.selection.chooseModel(place);
-        changed();
-    }
-
-    public void chooseRuntime(int place) {
-        state.selection.chooseRuntime(place);
-        changed();
-    }
-
-    public void chooseThreads(int place) {
-        state.selection.chooseThreads(place);
-        changed();
     }
 
     public void mode(Mode mode) {
@@ -266,9 +242,6 @@ public final class BenchmarkScreen extends Screen<BenchmarkScreen.State> {
                 new Benchmark.Progress() {
                     @Override
                     public void at(String phase, int done, int total) {
-                        if (job.isCancelled()) {
-                            benchmark.cancel(); // once more: before its start it forgets
-                        }
                         int share = total > 0 ? (int) (100L * done / total) : 0;
                         meanwhile(job, () -> progress(said(phase), share));
                     }
@@ -373,10 +346,7 @@ public final class BenchmarkScreen extends Screen<BenchmarkScreen.State> {
 
     private void ended(String id, List<History.Run> runs, String notice) {
         past = runs;
-        state.running = false;
-        state.phase = "";
-        state.percent = 0;
-        state.notice = notice;
+        stopped(notice);
         if (id != null) {
             shown = id;
         }
@@ -494,11 +464,6 @@ public final class BenchmarkScreen extends Screen<BenchmarkScreen.State> {
         };
         int place = (int) Math.max(0, Math.min(status, names.length - 1));
         return texts.of(names[place]);
-    }
-
-    private void progress(String phase, int percent) {
-        state.phase = phase;
-        state.percent = Math.max(0, Math.min(percent, 100));
     }
 
     /** A phase of core's Benchmark in the user's language. */

@@ -1,0 +1,23 @@
+"""A network of ours with fresh weights and what FALCON makes of it, exported: for what depends on shapes alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from falcon_edge.bundle import bundle_path
+from falcon_edge.data.formats import SAMPLE
+from falcon_edge.models.sources import BUILTIN
+from falcon_edge.steps.compress import compress_bundle
+from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.opening import Choice
+from falcon_edge.steps.pack import pack_bundle
+from falcon_edge.steps.quantize import Int8
+
+
+def exported_pair(network: str, rank: int, precisions: Sequence[str], folder: Path) -> tuple[Path, Path]:
+    """Two bundles in `folder`, NETWORK and NETWORK-kRANK, each as .onnx and .tflite; int8 calibrated on the sample."""
+    standard, falcon = (bundle_path(folder / name) for name in (network, f"{network}-k{rank}"))
+    pack_bundle(Choice(network, input_shape=BUILTIN[network].input_shape), standard, data=SAMPLE)
+    compress_bundle(Choice(str(standard)), falcon, rank=rank)
+    for bundle in (standard, falcon):
+        export_bundle(bundle, ("onnx", "tflite"), precisions, int8=Int8(SAMPLE, samples=64))
+    return standard, falcon
