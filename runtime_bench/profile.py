@@ -10,7 +10,7 @@ import random
 import re
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -33,7 +33,8 @@ PROFILED_RUNS = 200  # of ONNX Runtime, whose clock tells whole microseconds
 PREFIX_ROUNDS = 7
 PREFIX_NANOSECONDS = 5_000_000  # of samples of a prefix in a round, at least
 PREFIX_RUNS = 5  # or so many samples, whichever is more
-APART_RUNS, APART_ROUNDS = 100, 4  # paced or with emptied caches, which takes its time
+TURNS, WARM_RUNS, APART_RUNS = 8, 25, 15  # of a model and an empty one, back to back and apart
+APART_ROUNDS = 4  # of prefixes paced or with emptied caches, which takes its time
 COPIED_BYTES, COPIES = 64 * 1024**2, 8
 # What ONNX Runtime adds to the names of nodes that it fuses or lays out anew.
 RENAMED = re.compile(r"^fused |_nchwc$|_token_\d+$")
@@ -90,13 +91,14 @@ def add_profiles(
         try:
             with released():
                 peaks = None if device.emulated else _peaks(device, protocol, peak_models)
-                if peaks is not None:
-                    peaks = peaks.model_copy(update={"calls": _calls(device, protocol, empty_models)})
+                empty = {model.runtime: model for model in empty_models}
                 for number, (candidate, threads) in enumerate(measurements):
                     progress(number, len(measurements), f"profiling {candidate.name} ({candidate.runtime})")
                     graph = graphs.get(candidate.path)
                     if graph is not None:
-                        entries[number] = _with_profile(entries[number], graph, candidate, device, protocol, threads)
+                        entries[number] = _with_profile(
+                            entries[number], graph, candidate, empty.get(candidate.runtime), device, protocol, threads
+                        )
                 progress(len(measurements), len(measurements), "profiled")
         except KeyboardInterrupt:
             interrupted = True
@@ -104,7 +106,13 @@ def add_profiles(
 
 
 def _with_profile(
-    entry: Entry, graph: Graph, candidate: Candidate, device: Device, protocol: Protocol, threads: int
+    entry: Entry,
+    graph: Graph,
+    candidate: Candidate,
+    empty: Candidate | None,
+    device: Device,
+    protocol: Protocol,
+    threads: int,
 ) -> Entry:
     """An entry with its profile, if it was measured; what is in the way of that is a flag."""
     if entry.summary is None and entry.counts is None:
@@ -115,7 +123,10 @@ def _with_profile(
             if model.sha256 != entry.model.sha256:
                 raise DeviceError(f"{candidate.path}: changed since it was measured")
             measurement = _measurement(replace(candidate, path=model.path), entry.model, device, protocol, threads)
-            profile = (_counted if device.emulated else _timed)(measurement, graph, entry)
+            if device.emulated:
+                profile = _counted(measurement, graph, entry)
+            else:
+                profile = _timed(measurement, graph, entry, empty)
         return entry.model_copy(update={"profile": profile})
     except (DeviceError, BenchInputError) as error:
         return entry.model_copy(update={"flags": (*entry.flags, not_profiled(str(error)))})
@@ -133,17 +144,6 @@ def _peaks(device: Device, protocol: Protocol, models: Sequence[Candidate]) -> P
             copy = measurement.ask(Copied, size=COPIED_BYTES, times=COPIES)
             copied = max(copied, 2e9 * COPIED_BYTES / copy.ns)
     return Peaks(macs_per_second=fastest, bytes_per_second=copied) if copied else None
-
-
-def _calls(device: Device, protocol: Protocol, models: Sequence[Candidate]) -> dict[str, Call]:
-    """By runtime what a call takes, back to back and apart, besides the operators of a model."""
-    found: dict[str, Call] = {}
-    way = _apart(protocol)
-    for model in models if way else ():
-        with suppress(DeviceError), _warmed_up(model, device, protocol) as measurement:
-            one, other = _timed_both(measurement, {}, PROFILED_RUNS), _timed_both(measurement, way, APART_RUNS)
-            found[model.runtime] = Call(ns=one.call, cold_ns=other.call)
-    return found
 
 
 @contextmanager
@@ -196,6 +196,51 @@ def _median(samples: Sequence[float]) -> float:
     return float(np.median(samples))
 
 
+def _middle(rounds: Sequence[_Times]) -> _Times:
+    """What rounds of one model found, and all samples of the operators."""
+    told = rounds[0].told
+    if told.nodes is not None:
+        samples = [{row.name: row.us for row in each.told.nodes or ()} for each in rounds]
+        nodes = [
+            row.model_copy(update={"us": [us for each in samples for us in each.get(row.name, ())]})
+            for row in told.nodes
+        ]
+        told = told.model_copy(update={"nodes": nodes})
+    return _Times(_median([each.whole for each in rounds]), _median([each.inside for each in rounds]), told)
+
+
+@dataclass(frozen=True)
+class _Apart:
+    """A model back to back and apart, in rounds that take turns; longer: the middle of what the rounds differ by.
+
+    call: of the empty model, which took its turns between them, where there is one.
+    """
+
+    warm: _Times
+    apart: _Times
+    longer: float
+    call: Call | None
+
+
+def _compared(measurement: Measurement, way: Mapping[str, Any], empty: Candidate | None) -> _Apart:
+    """The model that is loaded, and what a call costs by a worker of its own: alike in the moods of the machine."""
+    device, protocol = measurement.device, measurement.protocol
+    rounds: list[tuple[_Times, _Times]] = []
+    calls: list[tuple[float, float]] = []
+    with nullcontext() if empty is None else _warmed_up(empty, device, protocol) as beside:
+        for _ in range(TURNS):
+            rounds.append((_timed_both(measurement, {}, WARM_RUNS), _timed_both(measurement, way, APART_RUNS)))
+            if beside is not None:
+                warm, apart = _timed_both(beside, {}, WARM_RUNS), _timed_both(beside, way, APART_RUNS)
+                calls.append((warm.call, apart.call))
+    return _Apart(
+        warm=_middle([warm for warm, _ in rounds]),
+        apart=_middle([apart for _, apart in rounds]),
+        longer=max(0.0, _median([apart.whole - warm.whole for warm, apart in rounds])),
+        call=Call(ns=_median([ns for ns, _ in calls]), cold_ns=_median([ns for _, ns in calls])) if calls else None,
+    )
+
+
 def _measurement(
     candidate: Candidate, info: ModelInfo, device: Device, protocol: Protocol, threads: int
 ) -> Measurement:
@@ -203,7 +248,7 @@ def _measurement(
     return Measurement(candidate, info, device, protocol, 0, threads, cpus)
 
 
-def _timed(measurement: Measurement, graph: Graph, entry: Entry) -> Profile | None:
+def _timed(measurement: Measurement, graph: Graph, entry: Entry, empty: Candidate | None) -> Profile | None:
     """The layers, and what of the entry's median is in none of them; None if nothing tells."""
     assert entry.summary is not None
     median, way = entry.summary.p50_ns, _apart(measurement.protocol)
@@ -211,28 +256,30 @@ def _timed(measurement: Measurement, graph: Graph, entry: Entry) -> Profile | No
         measurement.open()
         measurement.ask(WarmedUp, runs=5, seconds=0.2)
         times = _timed_both(measurement, {}, PROFILED_RUNS)
-        apart = None
+        found = None
         if way and (entry.paced is not None or entry.cold is not None):
             with suppress(DeviceError):  # what is known stays
-                apart = _timed_both(measurement, way, APART_RUNS)
+                found = _compared(measurement, way, empty)
         if times.told.nodes is not None:
             layers = layers_of_runtime(times.told.nodes, graph.nodes)
             profile = _profile("runtime", layers, median)
-            if apart is None:
+            if found is None:
                 return profile
-            again = layers_of_runtime(apart.told.nodes or (), graph.nodes)
-            warm, cold = _lessened(layers, times.inside)[0], _lessened(again, apart.inside)[0]
-            return _with_cold(profile, {one.output: one.cost for one in warm}, cold, times, apart, way)
+            warm, cold = (
+                _lessened(layers_of_runtime(each.told.nodes or (), graph.nodes), each.inside)[0]
+                for each in (found.warm, found.apart)
+            )
+            return _with_cold(profile, warm, cold, found, way)
         if graph.prefixes is None:
             return None
-        found = _prefix_times(measurement, graph)
-        layers = layers_of_prefixes(found, graph.nodes, set(times.told.delegated or ()))
+        upto = _prefix_times(measurement, graph)
+        layers = layers_of_prefixes(upto, graph.nodes, set(times.told.delegated or ()))
         profile = _profile("prefixes", layers, median)
-        if apart is not None:
+        if found is not None:
             with suppress(DeviceError):
-                warm = _at_ends(found, times.inside, layers, graph)
-                cold = _at_ends(_prefix_times(measurement, graph, way), apart.inside, layers, graph)
-                return _with_cold(profile, {one.output: one.cost for one in warm}, cold, times, apart, way)
+                warm = _at_ends(upto, found.warm.inside, layers, graph)
+                cold = _at_ends(_prefix_times(measurement, graph, way), found.apart.inside, layers, graph)
+                return _with_cold(profile, warm, cold, found, way)
         return profile
 
 
@@ -248,15 +295,11 @@ def _at_ends(times: np.ndarray, inside: float, layers: Sequence[Layer], graph: G
 
 
 def _with_cold(
-    profile: Profile,
-    warm: Mapping[str, float],
-    cold: Sequence[Layer],
-    times: _Times,
-    apart: _Times,
-    way: Mapping[str, Any],
+    profile: Profile, warm: Sequence[Layer], cold: Sequence[Layer], found: _Apart, way: Mapping[str, Any]
 ) -> Profile:
     """A profile whose layers take so much longer apart as they were found to, beside `warm` of the same process."""
-    longer = {layer.output: layer.cost - warm.get(layer.output, layer.cost) for layer in cold}
+    before = {one.output: one.cost for one in warm}
+    longer = {layer.output: layer.cost - before.get(layer.output, layer.cost) for layer in cold}
     layers = []
     for layer in profile.layers:
         more = longer.get(layer.output)
@@ -265,7 +308,8 @@ def _with_cold(
         update={
             "layers": tuple(layers),
             "apart": "cold" if "cold" in way else "paced",
-            "longer_ns": max(0.0, apart.whole - times.whole),
+            "longer_ns": found.longer,
+            "call": found.call,
         }
     )
 

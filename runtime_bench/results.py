@@ -14,7 +14,7 @@ from runtime_bench.errors import BenchInputError
 from runtime_bench.files import read_document, write
 from runtime_bench.ranges import Amount, Count, Cpu, Difference, Duration, Ends, Interval, Positive, Several, Share
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 MAXIMUM_BYTES = 256 * 1024**2  # ten million samples
 
 
@@ -281,6 +281,16 @@ class Layer(Part):
         return 0.0 if self.ns is None else self.ns
 
 
+class Call(Part):
+    """What a runtime takes for an inference besides its operators: found with a model of next to nothing.
+
+    cold_ns: measured apart, as the layers' cold_ns were (Profile.apart).
+    """
+
+    ns: Amount
+    cold_ns: Amount
+
+
 class Profile(Part):
     """Where an inference's time goes. remainder_ns: what of the median is in no layer.
 
@@ -296,28 +306,15 @@ class Profile(Part):
     overhead_ns: Amount = 0.0
     apart: Literal["paced", "cold"] | None = None
     longer_ns: Amount | None = None
+    call: Call | None = None
     remainder_instructions: Difference | None = None
 
 
-class Call(Part):
-    """What a runtime takes for an inference besides its operators: found with a model of next to nothing.
-
-    cold_ns: measured apart, as the layers' cold_ns were (Profile.apart).
-    """
-
-    ns: Amount
-    cold_ns: Amount
-
-
 class Peaks(Part):
-    """What the device reached on one large convolution by precision, and when copying a large array.
-
-    calls: of runtimes by their names.
-    """
+    """What the device reached on one large convolution by precision, and when copying a large array."""
 
     macs_per_second: dict[str, Positive] = Field(min_length=1)
     bytes_per_second: Positive
-    calls: dict[str, Call] = Field(default_factory=dict)
 
 
 class Flag(Part):
@@ -386,7 +383,7 @@ class Entry(Part):
 class Results(Part):
     """A results file: the machine before and after, how it was measured, and an entry per model file."""
 
-    schema_version: Literal[5] = 5
+    schema_version: Literal[6] = 6
     created: str
     options: dict[str, Any]
     before: Environment
@@ -487,11 +484,22 @@ def _from_version_4(document: dict[str, Any]) -> dict[str, Any]:
 
 
 # Version n -> a function that turns a document of version n into one of n + 1.
+def _from_version_5(document: dict[str, Any]) -> dict[str, Any]:
+    """Version 5 had what a call takes by runtime, in the place of one beside every profile."""
+    calls = (document.get("peaks") or {}).pop("calls", {})
+    for entry in document["entries"]:
+        call = calls.get((entry.get("runtime") or {}).get("name"))
+        if entry.get("profile") and call:
+            entry["profile"]["call"] = call
+    return document | {"schema_version": 6}
+
+
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: _from_version_1,
     2: _from_version_2,
     3: _from_version_3,
     4: _from_version_4,
+    5: _from_version_5,
 }
 
 

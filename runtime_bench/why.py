@@ -117,19 +117,18 @@ def counted_peaks(entries: Sequence[Entry]) -> Peaks | None:
 
 def cold_cost(entry: Entry, peaks: Peaks) -> ColdCost | None:
     """Why a profiled entry is slower paced, or cold; None where that was not measured, or it is not."""
-    runtime, profile = entry.runtime, entry.profile
-    if entry.summary is None or runtime is None or profile is None or profile.apart is None:
+    profile = entry.profile
+    if profile is None or profile.apart is None or profile.call is None or not profile.longer_ns:
         return None
-    call, whole = peaks.calls.get(runtime.name), profile.longer_ns
-    if call is None or not whole or any(layer.cold_ns is None for layer in profile.layers):
+    if any(layer.cold_ns is None for layer in profile.layers):
         return None
     longer = sum((layer.cold_ns or 0.0) - layer.cost for layer in profile.layers)
     weights = sum(layer.weights or 0 for layer in profile.layers)
     memory = min(1e9 * weights / peaks.bytes_per_second, max(0.0, longer))
     return ColdCost(
         way=profile.apart,
-        whole=whole,
-        call=max(0.0, call.cold_ns - call.ns),
+        whole=profile.longer_ns,
+        call=max(0.0, profile.call.cold_ns - profile.call.ns),
         memory=memory,
         operators=longer - memory,
         weights=weights,

@@ -17,7 +17,21 @@ from pydantic import ValidationError
 from runtime_bench import results as results_module
 from runtime_bench.errors import BenchInputError
 from runtime_bench.files import check_outputs
-from runtime_bench.results import Agreement, Burst, Failure, Flag, Memory, Quality, load, save, summarise
+from runtime_bench.results import (
+    SCHEMA_VERSION,
+    Agreement,
+    Burst,
+    Call,
+    Failure,
+    Flag,
+    Layer,
+    Memory,
+    Profile,
+    Quality,
+    load,
+    save,
+    summarise,
+)
 
 durations = st.integers(1, 10**13)
 
@@ -170,11 +184,11 @@ def test_truncated_json_at_any_place(tmp_path, full):
             load(written(text[:length], tmp_path))
 
 
-@pytest.mark.parametrize("version", [0, 6, "1", None, True, 1.5, [1]])
+@pytest.mark.parametrize("version", [0, 7, "1", None, True, 1.5, [1]])
 def test_another_version(tmp_path, document, version):
     with pytest.raises(BenchInputError) as caught:
         load(written(document | {"schema_version": version}, tmp_path))
-    assert f"results of version {version}; this program reads up to 5" in str(caught.value)
+    assert f"results of version {version}; this program reads up to 6" in str(caught.value)
 
 
 def test_an_older_version_is_brought_up(tmp_path, monkeypatch, full, document):
@@ -185,7 +199,7 @@ def test_an_older_version_is_brought_up(tmp_path, monkeypatch, full, document):
         return renamed | {"schema_version": 1}
 
     monkeypatch.setitem(results_module.UPGRADES, 0, upgrade)
-    monkeypatch.setitem(results_module.UPGRADES, 1, lambda document: document | {"schema_version": 5})
+    monkeypatch.setitem(results_module.UPGRADES, 1, lambda document: document | {"schema_version": SCHEMA_VERSION})
     assert load(written(old, tmp_path)) == full
 
 
@@ -209,6 +223,17 @@ def test_version_3_knew_top1_and_one_output(tmp_path, full, document, correct):
     assert found[0].quality == full.entries[0].quality
     assert found[0].agreement[0] == full.entries[0].agreement[0].model_copy(update={"output": None})
     assert (found[1].quality, found[1].agreement) == ((), ())
+
+
+def test_version_5_had_what_a_call_takes_beside_the_peaks(tmp_path, document):
+    layer = Layer(operators=("Relu",), output="y", shape=(1,), dtype="float32", macs=0, bytes=8, ns=1.0)
+    profile = Profile(method="runtime", layers=(layer,)).model_dump(mode="json")
+    document["entries"][0]["profile"] = {name: profile[name] for name in profile if name != "call"}
+    document["peaks"] = {"macs_per_second": {"fp32": 1.0}, "bytes_per_second": 1.0}
+    document["peaks"]["calls"] = {document["entries"][0]["runtime"]["name"]: {"ns": 1, "cold_ns": 2}}
+    found = load(written(document | {"schema_version": 5}, tmp_path))
+    assert found.peaks.bytes_per_second == 1
+    assert [entry.profile and entry.profile.call for entry in found.entries] == [Call(ns=1, cold_ns=2), None]
 
 
 def test_version_4_is_read():

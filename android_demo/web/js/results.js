@@ -1,7 +1,7 @@
 // Results as the rest of the project has them (docs/schemas/results.json): falcon-edge report and compare read them.
 import { summary } from "./statistics.js";
 
-export const SCHEMA_VERSION = 5;
+export const SCHEMA_VERSION = 6;
 const NOISE_SHARE = 0.1;
 const UNPINNED = {
   flag: "unpinned",

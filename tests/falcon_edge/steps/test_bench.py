@@ -26,7 +26,7 @@ from falcon_edge.training.images import Images
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.errors import BenchInputError
-from runtime_bench.profile import APART_RUNS
+from runtime_bench.profile import APART_RUNS, TURNS
 from runtime_bench.why import cold_cost, sections
 
 pytestmark = pytest.mark.xdist_group("exported")  # one process makes the exported bundles
@@ -278,7 +278,7 @@ def test_where_it_is_not_measured_cold_why_is_found_paced(exported):
     protocol = replace(QUICK, every=0.02, ticks=8)
     found = bench(exported[:1], BenchRequest(protocol, selection=Selection(runtimes=["onnxruntime"]), profile=True))
     (entry,) = found.entries
-    assert time.monotonic() - started > 3 * APART_RUNS * protocol.every  # the layers, the call, and what is within it
+    assert time.monotonic() - started > 4 * TURNS * APART_RUNS * protocol.every  # of both a whole, and what is within
     assert (entry.profile.apart, entry.cold) == ("paced", None)
     assert all(layer.cold_ns is not None for layer in entry.profile.layers)
     assert entry.profile.longer_ns is not None
@@ -288,15 +288,14 @@ def test_where_it_is_measured_back_to_back_alone_nothing_is_said_of_why(exported
     selection = Selection(runtimes=["onnxruntime"])
     found = bench(exported[:1], BenchRequest(replace(QUICK, every=0), selection=selection, profile=True))
     assert found.entries[0].profile.apart is None
-    assert found.peaks.calls == {}
+    assert found.entries[0].profile.call is None
     assert cold_cost(found.entries[0], found.peaks) is None
 
 
 def test_why_a_cold_inference_takes_longer_is_found_apart_from_how_much(profiled):
-    assert set(profiled.peaks.calls) == {"onnxruntime", "litert"}
-    # LiteRT's call is a few microseconds, less than two measurements are apart on a busy machine.
-    assert profiled.peaks.calls["onnxruntime"].ns < profiled.peaks.calls["onnxruntime"].cold_ns
     for entry in profiled.entries:
+        # LiteRT's call is a few microseconds, less than two measurements are apart on a busy machine.
+        assert entry.runtime.name == "litert" or entry.profile.call.ns < entry.profile.call.cold_ns
         assert all(layer.cold_ns is not None for layer in entry.profile.layers)
         weights = sum(layer.weights or 0 for layer in entry.profile.layers)
         # Batch norms were folded, and a .tflite gives each convolution a bias.
