@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=["vgg8", "vgg19", "resnet34"])
     parser.add_argument("--rank", type=int, default=1)
     parser.add_argument("--precision", nargs="+", default=["fp32", "int8"], choices=("fp32", "int8"))
-    parser.add_argument("--ticks", type=int, default=150, help="samples cold a model file")
+    parser.add_argument("--ticks", type=int, default=300, help="samples cold a model file")
     options = parser.parse_args()
     print("| file | runtime | cold | longer by | the call | memory | operators | the parts together |")
     print("|---|---|---|---|---|---|---|---|")

@@ -34,7 +34,8 @@ PROFILED_RUNS = 200  # of ONNX Runtime, whose clock tells whole microseconds
 PREFIX_ROUNDS = 7
 PREFIX_NANOSECONDS = 5_000_000  # of samples of a prefix in a round, at least
 PREFIX_RUNS = 5  # or so many samples, whichever is more
-TURNS, WARM_RUNS, APART_RUNS = 8, 25, 15  # of a model and an empty one, back to back and apart
+# Of a model and an empty one, back to back and apart; more turns where more ticks are asked.
+TURNS, WARM_RUNS, APART_RUNS = 4, 25, 15
 # Back to back an inference is its operators and its call. What ONNX Runtime tells of the operators is more than that
 # by 0.50, 0.51, 0.51 and 0.53 of what it takes longer to be profiled (VGG8 and VGG19, rank 1, in fp32 and int8).
 WITHIN = 0.5
@@ -233,7 +234,7 @@ def _compared(measurement: Measurement, way: Mapping[str, Any], empty: Candidate
     rounds: list[tuple[_Times, _Times]] = []
     calls: list[tuple[float, float]] = []
     with nullcontext() if empty is None else _warmed_up(empty, device, protocol) as beside:
-        for _ in range(TURNS):
+        for _ in range(max(TURNS, protocol.ticks // APART_RUNS)):
             rounds.append((_timed_both(measurement, {}, WARM_RUNS), _timed_both(measurement, way, APART_RUNS)))
             if beside is not None:
                 warm, apart = _timed_both(beside, {}, WARM_RUNS), _timed_both(beside, way, APART_RUNS)
