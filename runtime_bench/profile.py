@@ -35,7 +35,7 @@ PREFIX_ROUNDS = 7
 PREFIX_NANOSECONDS = 5_000_000  # of samples of a prefix in a round, at least
 PREFIX_RUNS = 5  # or so many samples, whichever is more
 # Of a model and an empty one, back to back and apart; more turns where more ticks are asked.
-TURNS, WARM_RUNS, APART_RUNS = 4, 25, 15
+TURNS, WARM_RUNS, APART_RUNS, CALL_EVERY = 4, 25, 15, 2
 # Back to back an inference is its operators and its call. What ONNX Runtime tells of the operators is more than that
 # by 0.50, 0.51, 0.51 and 0.53 of what it takes longer to be profiled (VGG8 and VGG19, rank 1, in fp32 and int8).
 WITHIN = 0.5
@@ -234,15 +234,17 @@ def _compared(measurement: Measurement, way: Mapping[str, Any], empty: Candidate
     rounds: list[tuple[_Times, _Times]] = []
     calls: list[tuple[float, float]] = []
     with nullcontext() if empty is None else _warmed_up(empty, device, protocol) as beside:
-        for _ in range(max(TURNS, protocol.ticks // APART_RUNS)):
+        for turn in range(max(TURNS, protocol.ticks // APART_RUNS)):
             rounds.append((_timed_both(measurement, {}, WARM_RUNS), _timed_both(measurement, way, APART_RUNS)))
-            if beside is not None:
-                warm, apart = _timed_both(beside, {}, WARM_RUNS), _timed_both(beside, way, APART_RUNS)
-                calls.append((warm.call, apart.call))
+            if beside is not None and turn % CALL_EVERY == 0:
+                one, other = _timed_both(beside, {}, WARM_RUNS), _timed_both(beside, way, APART_RUNS)
+                calls.append((one.call, other.call))
+    warm, apart = _middle([one for one, _ in rounds]), _middle([other for _, other in rounds])
+    longer = max(0.0, _median([other.inside - one.inside for one, other in rounds]))
     return _Apart(
-        warm=_middle([warm for warm, _ in rounds]),
-        apart=_middle([apart for _, apart in rounds]),
-        longer=_longer([apart.whole - warm.whole for warm, apart in rounds]),
+        warm=warm,
+        apart=replace(apart, inside=warm.inside + longer),
+        longer=_longer([other.whole - one.whole for one, other in rounds]),
         call=Call(ns=_median([ns for ns, _ in calls]), cold_ns=_median([ns for _, ns in calls])) if calls else None,
     )
 
@@ -271,11 +273,10 @@ def _timed(measurement: Measurement, graph: Graph, entry: Entry, empty: Candidat
             profile = _profile("runtime", layers, median)
             if found is None:
                 return profile
-            warm, cold = (
-                _lessened(layers_of_runtime(each.told.nodes or (), graph.nodes), each.inside)[0]
-                for each in (found.warm, found.apart)
-            )
-            return _with_cold(profile, warm, cold, found, way)
+            warm, cold = (_lessened_layers(each, graph) for each in (found.warm, found.apart))
+            known = warm.keys() & cold.keys()
+            longer = [cold[one.output] - warm[one.output] if one.output in known else None for one in layers]
+            return _with_cold(profile, longer, found, way)
         if graph.prefixes is None:
             return None
         upto = _prefix_times(measurement, graph)
@@ -283,9 +284,9 @@ def _timed(measurement: Measurement, graph: Graph, entry: Entry, empty: Candidat
         profile = _profile("prefixes", layers, median)
         if found is not None:
             with suppress(DeviceError):
-                warm = _at_ends(upto, found.warm.inside, layers, graph)
-                cold = _at_ends(_prefix_times(measurement, graph, way), found.apart.inside, layers, graph)
-                return _with_cold(profile, warm, cold, found, way)
+                more = _prefix_times(measurement, graph, way) - np.median(upto, axis=0)
+                total = found.apart.inside - found.warm.inside
+                return _with_cold(profile, _at_ends(more, total, layers, graph), found, way)
         return profile
 
 
@@ -294,30 +295,33 @@ def _longer(differences: Sequence[float]) -> float:
     return _median(differences) if certain else 0.0
 
 
-def _at_ends(times: np.ndarray, inside: float, layers: Sequence[Layer], graph: Graph) -> list[Layer]:
-    """Layers with the times (rounds, nodes) that models take longer which end with them, together `inside`.
+def _lessened_layers(times: _Times, graph: Graph) -> dict[str, float]:
+    """Nanoseconds of layers by what they write, together no more than what was found to be within them."""
+    layers, _ = _lessened(layers_of_runtime(times.told.nodes or (), graph.nodes), times.inside)
+    return {layer.output: layer.cost for layer in layers}
 
-    No model that ends later takes less: isotonic regression (Barlow and others, 1972).
+
+def _at_ends(more: np.ndarray, total: float, layers: Sequence[Layer], graph: Graph) -> list[float]:
+    """What each layer takes longer, together `total`, by what models that end with a node do (rounds, nodes).
+
+    No layer takes less than back to back: isotonic regression (Barlow and others, 1972).
     """
     places = {node.writes[0]: place for place, node in enumerate(graph.nodes)}
-    upto = isotonic_regression(np.median(times, axis=0)).x[[places[layer.output] for layer in layers]]
-    took = np.maximum(np.diff(upto, prepend=0.0), 0.0) * (inside / upto[-1])
-    return [layer.model_copy(update={"ns": ns}) for layer, ns in zip(layers, took.tolist(), strict=True)]
+    upto = isotonic_regression(np.median(more, axis=0)).x[[places[layer.output] for layer in layers]]
+    took = np.maximum(np.diff(upto, prepend=0.0), 0.0)
+    weights = took if took.sum() > 0 else np.ones(len(took))
+    return (weights * (total / weights.sum())).tolist()
 
 
-def _with_cold(
-    profile: Profile, warm: Sequence[Layer], cold: Sequence[Layer], found: _Apart, way: Mapping[str, Any]
-) -> Profile:
-    """A profile whose layers take so much longer apart as they were found to, beside `warm` of the same process."""
-    before = {one.output: one.cost for one in warm}
-    longer = {layer.output: layer.cost - before.get(layer.output, layer.cost) for layer in cold}
-    layers = []
-    for layer in profile.layers:
-        more = longer.get(layer.output)
-        layers.append(layer.model_copy(update={"cold_ns": None if more is None else max(0.0, layer.cost + more)}))
+def _with_cold(profile: Profile, longer: Sequence[float | None], found: _Apart, way: Mapping[str, Any]) -> Profile:
+    """A profile whose layers take so much longer apart, where that is known."""
+    layers = tuple(
+        layer.model_copy(update={"cold_ns": None if more is None else max(0.0, layer.cost + more)})
+        for layer, more in zip(profile.layers, longer, strict=True)
+    )
     return profile.model_copy(
         update={
-            "layers": tuple(layers),
+            "layers": layers,
             "apart": "cold" if "cold" in way else "paced",
             "longer_ns": found.longer,
             "call": found.call,
