@@ -31,6 +31,7 @@ final class Flush implements AutoCloseable {
     Flush(final Platform platform, int[] cpus) throws Exception {
         bytes = bytes(platform);
         buffer = new long[(int) Math.min(bytes / 8, Integer.MAX_VALUE - 8)];
+        write(); // its pages come now: what the kernel does for new ones would make the first inference longer
         boolean whole = false;
         try {
             for (final int cpu : cpus.length > 1 ? cpus : new int[0]) {
