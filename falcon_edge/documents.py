@@ -59,7 +59,7 @@ def parse_document(data: bytes, path: Path, kind: type[AnyDocument]) -> AnyDocum
     """
     try:
         # Neither numbers of more than 64 bits, nor 1e999, nor half a character: what can be read can be written again.
-        given = json.loads(data, parse_int=_integer)
+        given = json.loads(data, parse_int=whole_number)
         json.dumps(given, allow_nan=False, ensure_ascii=False).encode()
         upgraded = _upgraded(given, getattr(kind, "UPGRADES", {}))
         return kind.model_validate_json(data if upgraded is given else json.dumps(upgraded))
@@ -88,7 +88,8 @@ def _upgraded(document: Any, upgrades: Upgrades) -> Any:
     return document
 
 
-def _integer(text: str) -> int:
+def whole_number(text: str) -> int:
+    """Of a JSON file. Raises ValueError for one that other programs cannot read."""
     number = int(text)
     if not -(2**63) <= number < 2**64:
         raise ValueError("a number has more than 64 bits")

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, JsonValue
 
 from falcon_edge.documents import VERSION, Document, Upgrades
 from falcon_edge.preprocessing import InputSpec
@@ -33,6 +33,7 @@ class Architecture(Document):
     num_classes: int | None = None
     in_channels: int | None = None
     width: float = 1.0
+    model_args: dict[str, JsonValue] = Field(default={}, description="what `module:function` is called with besides")
 
 
 class Parent(Document):

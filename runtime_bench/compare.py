@@ -62,7 +62,7 @@ ACROSS = ("machine", "device", "emulation", "threads", "precision")
 def compare(
     results: Sequence[Results], *, baseline: str | None = None, across: Collection[str] = ()
 ) -> tuple[Row, ...]:
-    """Put every entry beside its standard: by lineage, else the entry named `baseline`.
+    """Put every entry beside its standard: by lineage, else the entry with the name or the identity `baseline`.
 
     Only what was measured alike is compared, but for what `across` names (of ACROSS): then the fp32 standard with the
     fewest threads is the one. A standard of the same results file goes before one of another: only those two were
@@ -86,16 +86,17 @@ def beside_standards(
     Raises BenchInputError if nothing was measured, or for a baseline that is not there or that of other models.
     """
     entries = [entry for result in results for entry in result.entries]
-    if all(entry.summary is None and entry.counts is None and entry.failure is None for entry in entries):
+    if not any(entry.summary or entry.counts or entry.quality or entry.failure for entry in entries):
         raise BenchInputError("nothing was measured: these results have no samples")
-    if baseline is not None and all(entry.model.name != baseline for entry in entries):
+    chosen = [entry.model.name for entry in entries if _is(entry, baseline)]
+    if baseline is not None and not chosen:
         names = ", ".join(sorted({entry.model.name for entry in entries}))
         raise BenchInputError(f"no model is called {baseline}; there are {names}")
     rows = tuple(map(_row, entries, standards(results, baseline=baseline, across=across)))
-    others = [row for row in rows if row.entry.model.name != baseline]
+    others = [row for row in rows if not _is(row.entry, baseline)]
     if baseline is not None and others and all(row.standard is None for row in others):
         raise BenchInputError(
-            f"{baseline} is no baseline for {others[0].entry.model.name}: it is the standard of other models, "
+            f"{chosen[0]} is no baseline for {others[0].entry.model.name}: it is the standard of other models, "
             "or was measured otherwise"
         )
     return rows
@@ -133,7 +134,7 @@ def _standard(
         if _setting(other, across) != _setting(placed, across):
             continue
         if baseline is not None:
-            if candidate.model.name == baseline and not _unrelated(entry, candidate):
+            if _is(candidate, baseline) and not _unrelated(entry, candidate):
                 return candidate
         elif candidate.model.role == "standard" and (
             candidate is entry
@@ -144,6 +145,11 @@ def _standard(
         ):
             return candidate
     return None
+
+
+def _is(entry: Entry, baseline: str | None) -> bool:
+    """Whether it has this name or identity."""
+    return baseline is not None and baseline in (entry.model.name, entry.model.identity)
 
 
 def _unrelated(entry: Entry, baseline: Entry) -> bool:

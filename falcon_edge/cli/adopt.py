@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from falcon_edge.cli import options
+from falcon_edge.cli.next_command import Given, to_export
 from falcon_edge.cli.render import manifest_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput
+from falcon_edge.place import bundle_path
 
 
 def adopt(
@@ -49,3 +51,4 @@ def adopt(
             force=force,
         )
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))
+        out.next(to_export(bundle_path(output), Given(data, class_map, metric)))

@@ -160,6 +160,10 @@ def bench(
         if strict and doubtful:
             first = doubtful[0]
             raise Inconclusive(f"{first.model.file}: {first.flags[0].reason}; {first.flags[0].remedy}")
+        if output is not None:
+            files = [file_of(output, each.options["device"]) if several else output for each in measured]
+            several_models = len({entry.model.name for results in measured for entry in results.entries}) > 1
+            out.next(["compare", *files] if several_models and not several else ["report", *files, "-o", "report.html"])
 
 
 def _file(data: str | None) -> Path | None:

@@ -15,9 +15,16 @@ if TYPE_CHECKING:
 
 
 def compare(
-    results: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Files that bench wrote.")],
+    results: Annotated[
+        list[Path], typer.Argument(metavar="RESULTS...", help="Files that bench wrote, or a phone's app shared.")
+    ],
     baseline: Annotated[
-        str | None, typer.Option("--baseline", metavar="NAME", help="Compare with this model; by default by lineage.")
+        str | None,
+        typer.Option(
+            "--baseline",
+            metavar="NAME|BUNDLE",
+            help="Compare with this model that was measured; by default by lineage.",
+        ),
     ] = None,
     across: Annotated[
         list[str] | None,

@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 import typer
 
 from falcon_edge.cli import options
+from falcon_edge.cli.next_command import Given, to_export
 from falcon_edge.cli.render import manifest_table, plan_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput
+from falcon_edge.place import bundle_path
 
 Init = Literal["svd", "whitened"]
 FIRST_RATE = 0.05
@@ -37,6 +39,7 @@ def compress(
     crop_padding: options.CropPadding = 0,
     flip: options.Flip = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
+    model_args: options.ModelArgs = None,
     weights: options.Weights = None,
     weights_key: options.WeightsKey = None,
     input_shape: options.Input = None,
@@ -62,7 +65,17 @@ def compress(
         options.check_metric(metric, data)
         classes = options.class_map(class_map, data)
         choice = options.choice(
-            model, weights, input_shape, num_classes, width, mean, std, seed, weights_key, trust_code=trust_code
+            model,
+            weights,
+            input_shape,
+            num_classes,
+            width,
+            mean,
+            std,
+            seed,
+            weights_key,
+            model_args=options.model_args(model_args),
+            trust_code=trust_code,
         )
         if dry_run or output is None:
             made = plan_of(
@@ -98,3 +111,4 @@ def compress(
                 progress=progress,
             )
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))
+        out.next(to_export(bundle_path(output), Given(data, class_map, metric)))

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from falcon_edge.cli.session import Debug, Json, Quiet, session
+from falcon_edge.cli.tables import Table
 from falcon_edge.errors import BadInput
 
-if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
-    from rich.table import Table
-
+if TYPE_CHECKING:
     from falcon_edge.embedded import Index
 
 
@@ -55,13 +54,11 @@ def embed(
         out.result(document | {"path": str(place), "bytes": index.size}, lambda: _table(index, place))
 
 
-def _table(index: "Index", place: Path) -> "Table":
-    from rich.table import Table
-
+def _table(index: "Index", place: Path) -> Table:
     from falcon_edge.place import MANIFEST
     from runtime_bench import units
 
-    table = Table("model", "role", "files", "size", title=str(place), title_justify="left")
+    table = Table("model", "role", "files", "size", name=str(place))
     for model in index.models:
         files = [Path(name).name for name in model.files if name.startswith("exports/")]
         table.add_row(model.folder, model.role, ", ".join(files) or MANIFEST, units.megabytes(model.size))

@@ -1,16 +1,22 @@
 """falcon-edge export."""
 
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from converters.formats import FORMATS, PRECISIONS
+from converters.formats import FORMATS, ONNX, PRECISIONS
 from falcon_edge.cli import options
+from falcon_edge.cli.next_command import Given, after_export
 from falcon_edge.cli.render import manifest_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput
+
+if TYPE_CHECKING:
+    from falcon_edge.manifest import Manifest
 
 # mypy reads the names of an enum from a literal alone, and these are those that there are.
 Target = StrEnum("Target", [form.name for form in FORMATS])  # type: ignore[misc]
@@ -45,7 +51,13 @@ class Activations(StrEnum):
 
 
 def export(
-    bundle: Annotated[Path | None, typer.Argument(metavar="[BUNDLE]", help="By default the only one here.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Argument(metavar="[BUNDLE|FILE]", help="By default the only bundle here; or an .onnx.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="BUNDLE", help="Made of an .onnx; by default NAME.falcon here."),
+    ] = None,
     target: Annotated[
         list[Target] | None,
         typer.Option("--target", help=f"Repeat for several; by default {' and '.join(DEFAULT_TARGETS)}."),
@@ -92,6 +104,7 @@ def export(
     dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch of .onnx free.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse what is otherwise a warning.")] = False,
     trust_code: options.TrustCode = False,
+    force: options.Force = False,
     as_json: Json = False,
     debug: Debug = False,
     quiet: Quiet = False,
@@ -101,10 +114,12 @@ def export(
         precisions = [chosen.value for chosen in dict.fromkeys(precision or [Precision(PRECISIONS[0])])]
         if "int8" in precisions and data is None:
             raise BadInput("--precision int8 needs images to calibrate with: --data DATA")
-        from falcon_edge.bundle import find_bundle
-        from falcon_edge.steps.export import export_bundle as run
+        from falcon_edge.bundle import bundle_path, find_bundle
+        from falcon_edge.steps.convert import export_file
+        from falcon_edge.steps.export import export_bundle
         from falcon_edge.steps.quantize import Int8
 
+        found = find_bundle(bundle)
         options.check_metric(metric, data)
         classes = options.class_map(class_map, data)
         targets = [chosen.value for chosen in dict.fromkeys(target or map(Target, DEFAULT_TARGETS))]
@@ -123,9 +138,14 @@ def export(
                 class_map=classes,
                 metric=metric,
             )
+        run: Callable[..., Manifest] = export_bundle
+        if found.suffix == ONNX.suffix:
+            run, found = partial(export_file, found, force=force), bundle_path(output or Path(found.stem))
+        elif output is not None or force:
+            raise BadInput(f"{found}: gets its files where it is; --output and --force are for an {ONNX.suffix}")
         with out.progress() as progress:
             manifest = run(
-                find_bundle(bundle),
+                found,
                 targets,
                 precisions,
                 int8=int8,
@@ -138,3 +158,5 @@ def export(
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))
         for advice in manifest.advice:
             out.say(f"{advice.file}: {advice.text}")
+        chosen = [each.value for each in target or ()], [each.value for each in precision or ()]
+        out.next(after_export(found, manifest, Given(data, class_map, metric), *chosen))

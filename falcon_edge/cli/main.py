@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from falcon_edge import __version__
+from falcon_edge.cli import completion
 from falcon_edge.cli.adopt import adopt
 from falcon_edge.cli.bench import bench
 from falcon_edge.cli.check import check
@@ -29,7 +30,7 @@ from falcon_edge.cli.train import train
 app = typer.Typer(
     name="falcon-edge",
     rich_markup_mode=None,  # rich's help brings a parser of Markdown along: half of the time that --help takes
-    add_completion=False,
+    add_completion=False,  # its options take no shell by name: ours are in completion.py
     pretty_exceptions_enable=False,
 )
 
@@ -46,6 +47,8 @@ def falcon_edge(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    install_completion: completion.Install = None,
+    show_completion: completion.Show = None,
 ) -> None:
     """Compress a trained CNN with FALCON, export it, and prove on the device that it got faster."""
     if context.invoked_subcommand is None:
@@ -67,7 +70,8 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: for terminals that know some scripts only
     try:
-        app()
+        completion.answer_shells()
+        app(completion.with_shell(sys.argv[1:]), prog_name=completion.PROGRAM)
     except SystemExit:
         ignore_signals()  # the exit code is said: taking the interpreter apart is not ended by another signal
         raise

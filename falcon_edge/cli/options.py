@@ -1,15 +1,17 @@
 """Options that several verbs share, and how their texts are read."""
 
 import math
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from falcon_edge.cli import completion
 from falcon_edge.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from falcon_edge.steps.opening import Choice
     from runtime_bench.devices.device import Device
@@ -18,8 +20,8 @@ Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A bundle, an .onnx, or vgg19, resnet34, vgg16_bn, resnet18, vgg8, timm:NAME, torchvision:NAME, "
-        "module:function.",
+        autocompletion=completion.models,
+        help=f"A bundle, an .onnx, or {', '.join(completion.NETWORKS)}, timm:NAME, torchvision:NAME, module:function.",
     ),
 ]
 Data = Annotated[
@@ -68,6 +70,12 @@ LitertAar = Annotated[
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The bundle to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the bundle that is there.")]
+ModelArgs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model-arg", metavar="NAME=VALUE", help="What module:function is called with; VALUE as in TOML; repeat it."
+    ),
+]
 Weights = Annotated[
     Path | None,
     typer.Option("--weights", metavar="FILE", help="Trained weights: .safetensors, or a .pt, also a trainer's."),
@@ -115,6 +123,38 @@ def shape(text: str | None) -> tuple[int, int, int] | None:
     if len(parts) != 3 or not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise BadInput(f"--input {text}: write channels x height x width, as in 3x32x32")
     return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+# A text that needs no quotation marks, which a shell would take away.
+WORD = re.compile(r"[A-Za-z_][\w./:+-]*")
+MEANT_OTHERWISE = {"true", "false", "none", "null", "inf", "nan"}
+
+
+def model_args(given: "Sequence[str] | None") -> dict[str, Any]:
+    """'depth=3' and 'kind=small' as {"depth": 3, "kind": "small"}: values of TOML, or words."""
+    import json
+    import tomllib
+
+    found: dict[str, Any] = {}
+    for text in given or ():
+        name, _, value = text.partition("=")
+        if not name.isidentifier() or not value:
+            raise BadInput(f"--model-arg {text}: write NAME=VALUE, as in depth=3")
+        if name in found:
+            raise BadInput(f"--model-arg {name}: is given twice")
+        try:
+            document = tomllib.loads(f"value = {value}")
+            json.dumps(document, allow_nan=False)
+            if document.keys() != {"value"}:
+                raise ValueError(text)
+            found[name] = document["value"]
+        except (ValueError, TypeError) as error:
+            if not WORD.fullmatch(value) or value.lower() in MEANT_OTHERWISE:
+                raise BadInput(
+                    f"--model-arg {text}: its value is none of TOML, as in 3, 0.5, true, word, '\"any text\"' or [1, 2]"
+                ) from error
+            found[name] = value
+    return found
 
 
 def class_map(path: Path | None, data: str | None) -> "dict[str, str | int | None] | None":
@@ -200,6 +240,7 @@ def choice(
     seed: int,
     weights_key: str | None,
     *,
+    model_args: "Mapping[str, Any]",
     trust_code: bool = False,
 ) -> "Choice":
     """The options that say which network is meant, read."""
@@ -216,4 +257,5 @@ def choice(
         seed,
         weights_key,
         trust_code,
+        model_args,
     )

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from falcon_edge.cli.tables import Table
 from runtime_bench import units
 
 if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
@@ -10,8 +11,6 @@ if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at on
     from rich.console import Group, RenderableType
 
     from runtime_bench.results import Entry, Layer, Peaks, Results
-
-LONGEST_PLACE = 28
 
 
 def profile_tables(results: "Results") -> "Group":
@@ -57,21 +56,17 @@ def _of_entry(entry: "Entry", standard: "Entry", peaks: "Peaks") -> "Iterator[Re
             yield f"{each.model.name}: {cold.says}"
 
 
-def _layers_table(entry: "Entry", peaks: "Peaks") -> "RenderableType":
-    from rich.table import Table
-
+def _layers_table(entry: "Entry", peaks: "Peaks") -> Table:
     assert entry.profile is not None
     table = Table("up to", "operators", _unit(entry), "MACs", "MACs/byte", "of peak", "kernel", "flags")
     for layer in entry.profile.layers:
         figures = _cost([layer]), f"{layer.macs:,}" if layer.macs else "", _intensity([layer])
         reached = _reached([layer], peaks)
-        table.add_row(_place(layer), _operators([layer]), *figures, reached, layer.kernel, ", ".join(layer.flags))
+        table.add_row(_place(layer), _operators([layer]), *figures, reached, layer.kernel or "", ", ".join(layer.flags))
     return table
 
 
-def _sections_table(standard: "Entry", compressed: "Entry", peaks: "Peaks") -> "RenderableType":
-    from rich.table import Table
-
+def _sections_table(standard: "Entry", compressed: "Entry", peaks: "Peaks") -> Table:
     from runtime_bench.why import sections
 
     unit, ratio = _unit(compressed), "ratio" if compressed.emulated else "speedup"
@@ -92,9 +87,8 @@ def _sections_table(standard: "Entry", compressed: "Entry", peaks: "Peaks") -> "
 
 
 def _place(layer: "Layer") -> str:
-    """The end of a layer's output, as short as it can still be found."""
-    name = layer.output.removesuffix(".dequantized").removesuffix("_output_0")
-    return name if len(name) <= LONGEST_PLACE else f"...{name[-LONGEST_PLACE:]}"
+    """The end of a layer's output."""
+    return layer.output.removesuffix(".dequantized").removesuffix("_output_0")
 
 
 def _change(standard: str, compressed: str) -> str:

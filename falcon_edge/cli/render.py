@@ -1,16 +1,17 @@
 """Bundles, plans, devices, findings and model files as tables for people (rich)."""
 
+import json
 from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from falcon_edge.cli.tables import Table
 from runtime_bench import units
 
 if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
     from collections.abc import Sequence
 
     from rich.console import Group, RenderableType
-    from rich.table import Table
 
     from converters.description import Description
     from falcon_edge.falcon.plan import Plan
@@ -24,12 +25,12 @@ if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at on
 WAYS = {"app": "the demo app", "app_process": "app_process, without an app", "python": "its Python"}
 
 
-def manifest_table(manifest: "Manifest") -> "Table":
+def manifest_table(manifest: "Manifest") -> Table:
     """What a bundle is, in a few lines."""
-    from rich.table import Table
-
-    table = Table(show_header=False, title=f"{manifest.name}.falcon", title_justify="left")
-    table.add_row("network", manifest.architecture.source)
+    table = Table("what", "says", name=f"{manifest.name}.falcon", heading=False)
+    architecture = manifest.architecture
+    given = ", ".join(f"{name}={json.dumps(value)}" for name, value in architecture.model_args.items())
+    table.add_row("network", architecture.source + (f"({given})" if given else ""))
     lineage = manifest.lineage
     table.add_row("role", lineage.role + (f" from {lineage.parent.name}" if lineage.parent else ""))
     steps = (step.verb + (f" on {step.data}" if step.data else "") for step in lineage.steps)
@@ -62,9 +63,9 @@ def _differs(parity: "MeasuredParity") -> str:
     return f"against {parity.against}: {'identical' if parity.snr_db is None else f'{parity.snr_db:.0f} dB'}"
 
 
-def plan_table(plan: "Plan") -> "Table":
+def plan_table(plan: "Plan") -> "Group":
     """Every layer of a plan, and the totals of the network."""
-    from rich.table import Table
+    from rich.console import Group
 
     table = Table("layer", "kernel", "action", "MACs", "planned", "error", "reason")
     for layer in plan.layers:
@@ -77,17 +78,16 @@ def plan_table(plan: "Plan") -> "Table":
             "" if layer.error is None else f"{layer.error:.3f}",
             layer.reason,
         )
-    table.add_section()
-    ratio = f"{plan.macs / plan.planned_macs:.2f}x fewer MACs"
-    parameters = f"{plan.parameters:,} -> {plan.planned_parameters:,} parameters"
-    table.add_row("network", "", "", f"{plan.macs:,}", f"{plan.planned_macs:,}", "", f"{ratio}, {parameters}")
-    return table
+    ratio = f"{plan.macs / plan.planned_macs:.2f}x fewer"
+    return Group(
+        table,
+        f"network: {plan.macs:,} -> {plan.planned_macs:,} MACs, {ratio}; "
+        f"{plan.parameters:,} -> {plan.planned_parameters:,} parameters",
+    )
 
 
-def devices_table(states: "Sequence[State]") -> "Table":
+def devices_table(states: "Sequence[State]") -> Table:
     """Every device: what it is, or what is missing and what to do about it."""
-    from rich.table import Table
-
     table = Table("device", "state", "", "what to do")
     for state in states:
         table.add_row(state.name, "ready" if state.ready else "not ready", state.says, state.remedy or "")
@@ -99,7 +99,6 @@ def devices_table(states: "Sequence[State]") -> "Table":
 def calibration_table(calibration: "Calibration") -> "Group":
     """What a cycle and a miss cost on a board, and how far that was off files that it had not seen."""
     from rich.console import Group
-    from rich.table import Table
 
     table = Table("what is counted", "cycles of the board each", "with one file left out")
     for words, found in calibration.coefficients.items():
@@ -121,7 +120,6 @@ def findings_table(
     Above all of them stands how much worse each figure may be, and how it was measured.
     """
     from rich.console import Group
-    from rich.table import Table
 
     parts: list[RenderableType] = [f"allowed to be worse by: {tolerances}"]
     parts += [] if measured is None else [f"measured: {measured}"]
@@ -148,7 +146,6 @@ def _figure(finding: "Finding", value: float | None) -> str:
 def description_table(name: str, description: "Description", *, operators: bool = True) -> "Group":
     """A model file: its inputs and outputs, its operators one by one or only how many of each, its totals."""
     from rich.console import Group
-    from rich.table import Table
 
     inputs = ", ".join(f"{value.name} {_shape(value.shape)} {value.dtype}" for value in description.inputs)
     outputs = ", ".join(f"{value.name} {_shape(value.shape)} {value.dtype}" for value in description.outputs)
@@ -167,7 +164,8 @@ def description_table(name: str, description: "Description", *, operators: bool 
         for kind, count in description.counts.items():
             table.add_row(kind, str(count))
         return Group(title, table, *moves, totals)
-    table = Table("operator", "name", "inputs", "output", "precision", "MACs", "bytes", "MACs/byte", "fused", "slow")
+    columns = "inputs", "output", "precision", "MACs", "bytes", "MACs/byte", "fused", "slow"
+    table = Table("operator", "name", *columns, keys=2)
     for operator in description.operators:
         table.add_row(
             operator.kind,
@@ -184,9 +182,7 @@ def description_table(name: str, description: "Description", *, operators: bool 
     return Group(title, table, *moves, totals)
 
 
-def _transposes_table(description: "Description") -> "Table":
-    from rich.table import Table
-
+def _transposes_table(description: "Description") -> Table:
     table = Table("transpose", "from", "to", "bytes moved")
     for move in description.transposes:
         table.add_row(move.name, _shape(move.input), _shape(move.output), f"{move.bytes:,}")

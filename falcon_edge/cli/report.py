@@ -11,12 +11,19 @@ from falcon_edge.cli.session import Debug, Json, Quiet, session
 
 
 def report(
-    results: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Files that bench wrote.")],
+    results: Annotated[
+        list[Path], typer.Argument(metavar="RESULTS...", help="Files that bench wrote, or a phone's app shared.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write.")] = Path(
         "report.html"
     ),
     baseline: Annotated[
-        str | None, typer.Option("--baseline", metavar="NAME", help="Compare with this model; by default by lineage.")
+        str | None,
+        typer.Option(
+            "--baseline",
+            metavar="NAME|BUNDLE",
+            help="Compare with this model that was measured; by default by lineage.",
+        ),
     ] = None,
     as_json: Json = False,
     debug: Debug = False,

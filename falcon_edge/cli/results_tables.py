@@ -1,14 +1,17 @@
-"""Results as tables for people, narrow enough for a terminal of 100 columns (rich)."""
+"""Results as tables for people: a row is a line on a terminal of 100 columns (rich)."""
 
 from typing import TYPE_CHECKING
 
+from falcon_edge.cli.tables import Table
 from runtime_bench import units
+from runtime_bench.text import terminal
 
 if TYPE_CHECKING:  # rich and numpy are imported where they are used: --help must answer at once
     from collections.abc import Mapping, Sequence
 
     from rich.console import Group, RenderableType
 
+    from falcon_edge.cli.tables import Cell
     from runtime_bench.compare import Row
     from runtime_bench.report.headline import Headline
     from runtime_bench.results import Entry, Results
@@ -27,7 +30,7 @@ def results_table(results: "Results") -> "Group":
     agreed = all(each.classes_equal in (None, each.vectors) and each.within_tolerance for each in agreements)
     rows = [
         _identity(entry, entries)
-        | (_counts(entry) if emulated else {"size": units.megabytes(entry.model.bytes)} | _times(entry))
+        | (_counts(entry) if emulated else {"size": units.megabytes(entry.model.bytes), **_times(entry)})
         | {units.metrics(entries): units.quality(entry), "golden": "" if agreed else _golden(entry)}
         for entry in entries
     ]
@@ -91,7 +94,7 @@ def comparison_table(rows: "Sequence[Row]") -> "Group":
     return Group(*(part for table in tables for part in (table, "")), _group([], [*notes, _ways(entries)], every))
 
 
-def _speeds_apart(row: "Row", way: str) -> "dict[str, RenderableType]":
+def _speeds_apart(row: "Row", way: str) -> "dict[str, Cell]":
     """Paced or cold: the median, and the speedup with the share of the MACs ratio that it is."""
     speedup = row.speedups.get(way)
     share = None if speedup is None or row.standard is row.entry else speedup.realised_share
@@ -105,40 +108,34 @@ def _speeds_apart(row: "Row", way: str) -> "dict[str, RenderableType]":
 def headlines_table(headlines: "Sequence[Headline]") -> "Group":
     """What a report says first."""
     from rich.console import Group
-    from rich.table import Table
 
     parts: list[RenderableType] = []
     for headline in headlines:
-        facts = Table.grid(padding=(0, 2))
+        facts = Table("fact", "figure", "says", heading=False)
         for fact in headline.facts:
             facts.add_row(fact.name, fact.figure, fact.says)
         parts += [headline.says, headline.place, facts]
     return Group(*parts)
 
 
-def _group(
-    cells: "Sequence[Mapping[str, RenderableType]]", notes: "Sequence[str]", entries: "Sequence[Entry]"
-) -> "Group":
+def _group(cells: "Sequence[Mapping[str, Cell]]", notes: "Sequence[str]", entries: "Sequence[Entry]") -> "Group":
     """A table without columns that nothing is in, then what failed, then notes."""
-    from rich import box
     from rich.console import Group
-    from rich.table import Table
+    from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
-    kept = [title for title in (cells[0] if cells else ()) if any(row[title] for row in cells)]
-    for title in kept:
-        table.add_column(title, justify="left" if title in WORDS else "right", overflow="fold")
+    titles = list(cells[0] if cells else ())
+    table = Table(*titles, keys=2, left=WORDS, gap=1)
     for row in cells:
-        table.add_row(*(row[title] for title in kept))
-    failures = Table.grid()
-    for entry in entries:
-        if entry.failure is not None:
-            says = f"failed: {entry.model.name}, {entry.model.file}: {entry.failure.message}"
-            failures.add_row(says, style="red")
-    return Group(*([table] if cells else []), failures, *filter(None, notes))
+        table.add_row(*(row[title] for title in titles))
+    failures = [
+        Text(terminal(f"failed: {entry.model.name}, {entry.model.file}: {entry.failure.message}"), style="red")
+        for entry in entries
+        if entry.failure is not None
+    ]
+    return Group(*([table] if cells else []), *failures, *filter(None, notes))
 
 
-def _identity(entry: "Entry", entries: "Sequence[Entry]") -> "dict[str, RenderableType]":
+def _identity(entry: "Entry", entries: "Sequence[Entry]") -> "dict[str, Cell]":
     """What tells an entry from the others."""
     several = {
         "device": len({(each.device, each.emulated) for each in entries}) > 1,
@@ -152,7 +149,7 @@ def _identity(entry: "Entry", entries: "Sequence[Entry]") -> "dict[str, Renderab
     }
 
 
-def _times(entry: "Entry") -> "dict[str, RenderableType]":
+def _times(entry: "Entry") -> "dict[str, Cell]":
     return {
         "p50": _p50(entry),
         "p90": units.milliseconds(None if entry.summary is None else entry.summary.p90_ns),
@@ -184,7 +181,7 @@ def _p50(entry: "Entry") -> str:
     return units.milliseconds(None if entry.summary is None or entry.emulated else entry.summary.p50_ns)
 
 
-def _counts(entry: "Entry") -> "dict[str, RenderableType]":
+def _counts(entry: "Entry") -> "dict[str, Cell]":
     counts = entry.counts
     if counts is None:
         return dict.fromkeys(("instructions", "MACs", "moved", "L1, L2 misses", "emptied", "cycles", "estimated"), "")
@@ -223,7 +220,7 @@ def _sparkline(entry: "Entry") -> str:
     return "".join(BLOCKS[height] for height in heights)
 
 
-def _speedup(row: "Row", way: str) -> "RenderableType":
+def _speedup(row: "Row", way: str) -> "Cell":
     """Green where it is faster for sure, red where it is slower, yellow where that is open."""
     from rich.text import Text
 
@@ -234,7 +231,7 @@ def _speedup(row: "Row", way: str) -> "RenderableType":
     return Text(units.speedup(row, way), style="green" if low > 1 else "red" if high < 1 else "yellow")
 
 
-def _promise(row: "Row") -> "dict[str, RenderableType]":
+def _promise(row: "Row") -> "dict[str, Cell]":
     """The MACs ratio, with the share of it that became speed where both are known."""
     promised, share = units.ratio(row.macs_ratio), units.percent(row.realised_share)
     if row.standard is row.entry:

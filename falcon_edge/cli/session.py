@@ -2,6 +2,7 @@
 
 import io
 import os
+import shlex
 import sys
 import traceback
 import warnings
@@ -54,6 +55,11 @@ class Session:
             if isinstance(error, BrokenPipeError):
                 raise
             raise BadInput(f"the result cannot be written to standard output ({error.strerror})") from error
+
+    def next(self, words: Sequence[object]) -> None:
+        """The last line: the command to type next, for people."""
+        if not self.as_json:
+            self.say(f"next: falcon-edge {shlex.join(map(str, words))}")
 
     def flags(self, results: "Results") -> None:
         """What makes figures doubtful, one line a reason, on stderr: of the machine once, whatever it measured."""

@@ -5,8 +5,10 @@ from typing import Annotated
 import typer
 
 from falcon_edge.cli import options
+from falcon_edge.cli.next_command import Given, after_packing
 from falcon_edge.cli.render import manifest_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
+from falcon_edge.place import bundle_path
 
 FIRST_RATE = 0.1
 
@@ -22,6 +24,7 @@ def train(
     weight_decay: options.WeightDecay = 5e-4,
     crop_padding: options.CropPadding = 0,
     flip: options.Flip = True,
+    model_args: options.ModelArgs = None,
     weights: options.Weights = None,
     weights_key: options.WeightsKey = None,
     input_shape: options.Input = None,
@@ -53,8 +56,19 @@ def train(
         )
         classes = options.class_map(class_map, data)
         choice = options.choice(
-            model, weights, input_shape, num_classes, width, mean, std, seed, weights_key, trust_code=trust_code
+            model,
+            weights,
+            input_shape,
+            num_classes,
+            width,
+            mean,
+            std,
+            seed,
+            weights_key,
+            model_args=options.model_args(model_args),
+            trust_code=trust_code,
         )
         with out.progress() as progress:
             manifest = run(choice, data, output, recipe, class_map=classes, force=force, progress=progress)
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))
+        out.next(after_packing(bundle_path(output), manifest, Given(data, class_map)))

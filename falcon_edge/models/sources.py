@@ -42,15 +42,24 @@ KNOWN = f"{', '.join(BUILTIN)}, timm:NAME, torchvision:NAME or module:function"
 
 
 def build(
-    source: str, *, num_classes: int | None = None, in_channels: int | None = None, width: float = 1.0
+    source: str,
+    *,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    width: float = 1.0,
+    model_args: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """A network with fresh weights, in eval mode. None leaves a choice to the network itself.
 
-    Raises BadInput for an unknown source, one whose package is missing, or a choice that the source does not offer.
+    model_args: what a `module:function` is called with besides. Raises BadInput for an unknown source, one whose
+    package is missing, or a choice that the source does not offer.
     """
     counts = [count for count in (num_classes, in_channels) if count is not None]
     if min(counts, default=1) < 1 or max(counts, default=1) > MAXIMUM_COUNT or not 0 < width < math.inf:
         raise BadInput(f"{source}: classes and channels are at least 1 (at most {MAXIMUM_COUNT}), the width is above 0")
+    kind, _, name = source.partition(":")
+    if model_args and (source in BUILTIN or kind in PACKAGES):
+        raise BadInput(f"{source}: `model_args` is for module:function")
     if source in BUILTIN:
         builtin = BUILTIN[source]
         choices = {
@@ -63,21 +72,23 @@ def build(
         if needed > MAXIMUM_NETWORK:
             raise BadInput(f"{source} with {choices} would be larger than {MAXIMUM_NETWORK >> 30} GiB")
         return _call(source, builtin.make, choices).eval()
-    kind, _, name = source.partition(":")
     if not name:
         raise BadInput(f"{source}: not a bundle and no known network; use {KNOWN}")
     if width != 1.0:
         raise BadInput(f"{source}: `width` is for {', '.join(BUILTIN)}")
-    wanted = {"num_classes": num_classes, "in_channels": in_channels}
     if kind == "timm":
-        factory, wanted = _timm(name), {"num_classes": num_classes, "in_chans": in_channels}
-    elif kind == "torchvision":
-        factory = _torchvision(name)
-        if in_channels in (None, 3):
-            wanted.pop("in_channels")
-    else:
-        factory = _function(kind, name)
-    return _call(source, factory, {key: value for key, value in wanted.items() if value is not None}).eval()
+        return _call(source, _timm(name), _chosen(num_classes=num_classes, in_chans=in_channels)).eval()
+    if kind == "torchvision":
+        channels = None if in_channels == 3 else in_channels
+        return _call(source, _torchvision(name), _chosen(num_classes=num_classes, in_channels=channels)).eval()
+    code_of(source)
+    function = imported(kind, name, KNOWN)
+    chosen = _chosen(num_classes=num_classes, in_channels=in_channels)
+    return _call(source, function, _accepted(source, function, chosen, model_args or {})).eval()
+
+
+def _chosen(**choices: int | None) -> dict[str, Any]:
+    return {name: value for name, value in choices.items() if value is not None}
 
 
 def code_of(source: str) -> str | None:
@@ -132,25 +143,37 @@ def imported(module: str, name: str, instead: str) -> Any:
         raise BadInput(f"{module}:{name} cannot be imported: {_line(error)}; use {instead}") from error
 
 
-def _function(module: str, name: str) -> Callable[..., Any]:
-    code_of(f"{module}:{name}")
-    function = imported(module, name, KNOWN)
+def _accepted(source: str, function: Any, chosen: Mapping[str, Any], model_args: Mapping[str, Any]) -> dict[str, Any]:
+    """What a user's function is called with: all model_args, and what it takes of `chosen`.
+
+    A function without parameters for that has fixed it itself; what it returns is checked by its first use. Raises
+    BadInput for what is no function, model_args that it does not take, and what it asks for that is not given.
+    """
     try:
-        accepted = inspect.signature(function).parameters
+        parameters: Mapping[str, inspect.Parameter] = inspect.signature(function).parameters
     except (TypeError, ValueError) as error:
-        raise BadInput(f"{module}:{name} is not a function that returns a network") from error
-    own = getattr(function, "__init__", None) is not nn.Module.__init__  # which takes anything, and means nothing by it
-    if own and any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
-        return function
-    # A function without these parameters has fixed them itself; what it returns is checked by its first use.
-    return lambda **choices: function(**{key: value for key, value in choices.items() if key in accepted})
+        raise BadInput(f"{source} is not a function that returns a network") from error
+    if getattr(function, "__init__", None) is nn.Module.__init__:  # it takes anything, and means nothing by it
+        parameters = {}
+    anything = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    named = [each for each in parameters.values() if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+    names = [each.name for each in named]
+    for name in model_args:
+        if not anything and name not in names:
+            raise BadInput(f"{source} has no argument {name}; it has {', '.join(names) or 'none'}")
+    given = {**{name: value for name, value in chosen.items() if anything or name in names}, **model_args}
+    for each in named:
+        if each.default is each.empty and each.name not in given:
+            raise BadInput(f"{source} asks for an argument {each.name}: give it with `model_args`")
+    return given
 
 
 def _call(source: str, factory: Callable[..., Any], choices: dict[str, Any]) -> nn.Module:
     try:
         model = factory(**choices)
     except (Exception, SystemExit) as error:
-        raise BadInput(f"{source} cannot be built with {choices}: {_line(error)}") from error
+        given = ", ".join(f"{name}={value!r}" for name, value in choices.items())
+        raise BadInput(f"{source}({given}) cannot be built: {_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise BadInput(f"{source} returned a {type(model).__name__}, not an nn.Module")
     return model

@@ -1,7 +1,10 @@
 """The network that a step works on: opened from a bundle or built by name."""
 
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,7 +13,7 @@ from converters.formats import ONNX
 from falcon_edge.bundle import PLAN, SUFFIX, WEIGHTS, Bundle, is_bundle, open_bundle
 from falcon_edge.data import ClassMap, Dataset, open_dataset
 from falcon_edge.data.classes import labels_of, mapped_names, numbered
-from falcon_edge.documents import read_document
+from falcon_edge.documents import read_document, whole_number
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.observe import evaluating, zeros_for
@@ -47,6 +50,7 @@ class Choice:
     seed: int = 0
     weights_key: str | None = None
     trust_code: bool = False  # of a bundle's: a MODEL that names a function asks for it
+    model_args: Mapping[str, Any] = field(default_factory=dict)  # what a function is called with besides
 
 
 def open_with_data(
@@ -126,13 +130,7 @@ def network_of(
 def _rebuilt(bundle: Bundle, plan: Plan) -> nn.Module:
     """The network of a bundle whose architecture is code or a name, its plan applied and its weights loaded."""
     architecture = bundle.manifest.architecture
-    network = _built(
-        architecture.source,
-        bundle.manifest.input.shape,
-        num_classes=architecture.num_classes,
-        in_channels=architecture.in_channels,
-        width=architecture.width,
-    )[0]
+    network = _built(architecture, bundle.manifest.input.shape)[0]
     network = surgery.apply(network, plan.replaced, fit=False, in_place=True)
     try:
         network.load_state_dict(read_state(bundle.file(WEIGHTS), largest_file(network)))
@@ -147,8 +145,15 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
     shape = _input_shape(choice, dataset)
     names = () if dataset is None or not dataset.class_names else mapped_names(dataset.class_names, class_map)
     num_classes = choice.num_classes if choice.num_classes is not None else len(names) or None
+    architecture = Architecture(
+        source=choice.model,
+        num_classes=num_classes,
+        in_channels=shape[0],
+        width=choice.width,
+        model_args=_kept(choice.model_args),
+    )
     torch.manual_seed(choice.seed)
-    network, done = _built(choice.model, shape, num_classes=num_classes, in_channels=shape[0], width=choice.width)
+    network, done = _built(architecture, shape)
     for words in done:
         notice(f"{choice.model}: {words}")
     if choice.weights is not None:
@@ -157,7 +162,6 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
         raise BadInput("`weights_key` chooses among the weights of a file: give it with `weights`")
     advice = "" if choice.input_shape is not None else "; if it takes another one, say so with `input_shape`"
     outputs = answer(choice.model, network, shape, advice)
-    architecture = Architecture(source=choice.model, num_classes=num_classes, in_channels=shape[0], width=choice.width)
     name = choice.model.replace(":", "-").replace("/", "-")
     return _met(Built(network, name, architecture, shape, outputs), choice, names, dataset, class_map)
 
@@ -252,17 +256,22 @@ def _labelled(
     return labels, replace(matched, class_names=labels)
 
 
-def _built(
-    source: str,
-    shape: tuple[int, int, int],
-    *,
-    num_classes: int | None,
-    in_channels: int | None,
-    width: float,
-) -> tuple[nn.Module, tuple[str, ...]]:
-    """The network by name, made an ordinary one whose weights have their shapes, and what was done to it."""
+def _kept(model_args: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments as a bundle keeps them: those that JSON has. Raises BadInput for others."""
     try:
-        network, done = ordinary(build(source, num_classes=num_classes, in_channels=in_channels, width=width))
+        kept: dict[str, Any] = json.loads(json.dumps(dict(model_args), allow_nan=False), parse_int=whole_number)
+    except (TypeError, ValueError) as error:
+        raise BadInput(
+            f"`model_args`: a bundle keeps numbers, texts, booleans, lists and tables only ({error})"
+        ) from error
+    return kept
+
+
+def _built(architecture: Architecture, shape: tuple[int, int, int]) -> tuple[nn.Module, tuple[str, ...]]:
+    """The network by name, made an ordinary one whose weights have their shapes, and what was done to it."""
+    source = architecture.source
+    try:
+        network, done = ordinary(build(**architecture.model_dump()))
     except BadInput as error:
         raise BadInput(str(error) if str(error).startswith(source) else f"{source}: {error}") from error
     if any(isinstance(parameter, nn.UninitializedParameter) for parameter in network.parameters()):

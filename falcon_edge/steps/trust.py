@@ -64,7 +64,10 @@ def record(manifest: Manifest) -> None:
 
 
 def _line(architecture: Architecture, identity: str, code: str) -> str:
-    return json.dumps(architecture.model_dump() | {"identity": identity, "code": code}, sort_keys=True)
+    choices = architecture.model_dump()
+    if not choices["model_args"]:
+        del choices["model_args"]  # lines of former versions stay what they were
+    return json.dumps(choices | {"identity": identity, "code": code}, sort_keys=True)
 
 
 def _folder() -> Path | None:

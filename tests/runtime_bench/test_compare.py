@@ -92,6 +92,12 @@ def test_a_baseline_by_name_goes_before_lineage(entry, compressed, results):
     assert [row.speedup for row in rows] == [0.6, 1.0, 3.0]
 
 
+def test_a_baseline_by_identity_is_one_of_two_of_the_same_name(entry, compressed, results):
+    entries = [entry(samples=(100,), identity="a"), entry(samples=(60,), identity="b"), compressed((20,), parent=None)]
+    assert compare([results(*entries)], baseline="b")[2].speedup == 3.0
+    assert compare([results(*entries)], baseline="a")[2].speedup == 5.0
+
+
 def test_a_baseline_that_is_not_there(entry, compressed, results):
     with pytest.raises(BenchInputError, match="no model is called base; there are compressed, standard"):
         compare([results(entry(), compressed())], baseline="base")

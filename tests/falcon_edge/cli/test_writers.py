@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from hostile import ATTACKS, MARK, ORDINARY, poisoned
 from markdown_it import MarkdownIt
+from rich.console import Console
 
 from converters.description import Description, Operator, Value
 from falcon_edge.cli import profile_tables, render, results_tables
@@ -132,12 +133,13 @@ def test_every_writer_is_tried_here():
 
 
 def test_only_the_session_prints():
-    """The command line has no other way to a terminal: ending prints what the session gives it, main the version."""
+    """The command line has no other way to a terminal: ending prints what the session gives it, main the version,
+    completion its script."""
     folder = Path(inspect.getfile(render)).parent
     printing = {
         path.name for path in folder.glob("*.py") if re.search(r"\bprint\(|\becho\(|sys\.std", path.read_text())
     }
-    assert printing == {"session.py", "ending.py", "main.py"}
+    assert printing == {"session.py", "ending.py", "main.py", "completion.py"}
 
 
 def assert_calm(text):
@@ -160,6 +162,21 @@ def test_tables(documents, capsys):
         lines = out.replace("\\x3a", ":").replace("\\x23", "#").splitlines()  # which no table knew of
         assert max(map(len, lines)) <= 160
         assert MARK in out
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_are_whole_within_80_columns(found, name):
+    """Every word of a wide terminal is there, and none is split."""
+
+    def drawn(width):
+        console = Console(width=width, file=io.StringIO(), color_system=None)
+        console.print(TABLES[name](found))
+        return console.file.getvalue()
+
+    narrow, wide = drawn(80), drawn(1000)
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert "…" not in narrow
+    assert {word for word in wide.split() if "─" not in word} <= set(narrow.split())
 
 
 def test_lines_and_errors(documents, attack, capsys):

@@ -87,8 +87,17 @@ def test_what_is_not_chosen_is_left_to_the_function(user_module):
         ("users_own:net", "net = dict", "users_own:net is not a function"),
         ("users_own:net", "def net(): return 3", "users_own:net returned a int, not an nn.Module"),
         ("users_own:net", "def net(): return nn.Linear", "returned a type"),
-        ("users_own:net", "def net(): raise ValueError('no\\nway')", "cannot be built with {}: ValueError: no"),
-        ("users_own:net", "def net(depth): return nn.Linear(1, depth)", "cannot be built with {}: TypeError"),
+        ("users_own:net", "def net(): raise ValueError('no\\nway')", "users_own:net() cannot be built: ValueError: no"),
+        (
+            "users_own:net",
+            "def net(depth): return nn.Linear(1, depth)",
+            "asks for an argument depth: give it with `model",
+        ),
+        (
+            "users_own:net",
+            "def net(depth, /): return nn.Linear(1, depth)",
+            "users_own:net() cannot be built: TypeError",
+        ),
         ("users_own:net", "1 / 0", "users_own:net cannot be imported: ZeroDivisionError"),
         ("users_own:net", "import sys; sys.exit(3)", "users_own:net cannot be imported: SystemExit: 3"),
         ("users_own:net", "def net(:", "users_own:net cannot be imported: SyntaxError"),
@@ -122,7 +131,56 @@ def test_choices_that_make_no_network(choices):
 
 
 def test_a_network_that_does_not_fit_the_memory_is_one_line():
-    assert refused(build, "vgg8", width=1e7).startswith("vgg8 cannot be built with")
+    assert refused(build, "vgg8", width=1e7).startswith(
+        "vgg8(num_classes=10, in_channels=1, width=10000000.0) cannot be"
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "model_args", "passed"),
+    [
+        ("depth", {"depth": 3}, {"depth": 3}),
+        ("depth=1, num_classes=1", {"depth": 3}, {"depth": 3, "num_classes": 5}),
+        ("num_classes", {"num_classes": 7}, {"num_classes": 7}),  # rather than that of the data
+        ("**choices", {"blocks": [1, 2]}, {"blocks": [1, 2], "num_classes": 5}),
+        ("kind=1", {"kind": None}, {"kind": None}),
+    ],
+)
+def test_a_function_is_given_arguments(user_module, parameters, model_args, passed):
+    user_module(f"""
+    def net({parameters}):
+        found = dict(locals())
+        model = nn.Linear(1, 1)
+        model.found = found.pop("choices", {{}}) | found
+        return model
+    """)
+    assert build("users_own:net", num_classes=5, model_args=model_args).found == passed
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("users_own:net", "users_own:net has no argument depht; it has depth, num_classes"),
+        ("users_own:none", "users_own:none has no argument depht; it has none"),
+        ("users_own:Plain", "users_own:Plain has no argument depht; it has none"),
+        ("vgg8", "vgg8: `model_args` is for module:function"),
+        ("timm:resnet18", "timm:resnet18: `model_args` is for module:function"),
+        ("vgg99", "vgg99: not a bundle and no known network"),
+    ],
+)
+def test_arguments_that_nobody_takes(user_module, source, said):
+    user_module("""
+    def net(depth=1, num_classes=2): return nn.Linear(1, 1)
+    def none(): return nn.Linear(1, 1)
+    class Plain(nn.Module): pass
+    """)
+    assert said in refused(build, source, num_classes=5, model_args={"depht": 3})
+
+
+def test_no_error_names_what_was_not_passed(user_module):
+    user_module("def net(depth=1): raise ValueError('no way')")
+    said = refused(build, "users_own:net", num_classes=5, in_channels=2, model_args={"depth": "deep"})
+    assert said == "users_own:net(depth='deep') cannot be built: ValueError: no way"
 
 
 def test_width_is_for_our_own(user_module):

@@ -188,6 +188,38 @@ def test_code_that_ends_the_program_is_an_error(user_module, tmp_path, place):
         {body["call"]}
         return Net()
     """)
-    with pytest.raises(BadInput, match=r"users_own:net .*SystemExit"):
+    with pytest.raises(BadInput, match=r"users_own:net.* .*SystemExit"):
         pack_bundle(CHOICE, tmp_path / "net")
     assert not (tmp_path / "net.falcon").exists()
+
+
+def test_arguments_of_the_function_are_part_of_what_was_packed(tmp_path, user_module, state):
+    user_module("""
+    def net(width, kind="plain"):
+        convolutions = nn.Conv2d(1, width, 3), nn.Conv2d(width, width, 3)
+        return nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(64 * width, 3))
+    """)
+    asked = Choice("users_own:net", input_shape=(1, 12, 12), model_args={"width": 8, "kind": ["a", "b"]})
+    manifest = pack_bundle(asked, tmp_path / "own")
+    assert manifest.architecture.model_args == {"width": 8, "kind": ["a", "b"]}
+    small = compress_bundle(Choice(str(tmp_path / "own.falcon")), tmp_path / "small", rank=1)
+    assert small.architecture == manifest.architecture
+    assert runs(tmp_path / "small.falcon")
+    with edit_bundle(tmp_path / "own.falcon") as draft:
+        changed = {"width": 8, "kind": "other"}
+        draft.manifest = draft.manifest.model_copy(
+            update={"architecture": manifest.architecture.model_copy(update={"model_args": changed})}
+        )
+    assert not runs(tmp_path / "own.falcon")
+    assert runs(tmp_path / "own.falcon", trust_code=True)
+
+
+def test_what_former_versions_recorded_still_counts(own, state):
+    lines = [json.loads(line) for line in (state / "falcon-edge" / "packed").read_text().splitlines()]
+    assert all(line.keys() == {"source", "num_classes", "in_channels", "width", "identity", "code"} for line in lines)
+
+
+@pytest.mark.parametrize("value", [float("nan"), object(), {1, 2}, 2**64])
+def test_arguments_that_no_bundle_can_hold(own, value):
+    error = caught(open_network, Choice("users_own:net", input_shape=(1, 12, 12), model_args={"width": value}))
+    assert error.startswith("`model_args`: a bundle keeps numbers, texts, booleans, lists and tables only (")
