@@ -63,12 +63,14 @@ def drawn(shape, seed, dtype=np.uint8):
 
 
 SIZES = st.integers(1, 60)
+PADS = st.builds(Pad, **dict.fromkeys(("left", "top", "right", "bottom"), st.integers(0, 9)), value=st.integers(0, 255))
+CROPS = st.builds(Crop, height=SIZES, width=SIZES)
 STEPS = st.one_of(
     st.builds(Channels, to=st.sampled_from([1, 3])),
-    st.builds(Pad, **dict.fromkeys(("left", "top", "right", "bottom"), st.integers(0, 9)), value=st.integers(0, 255)),
+    PADS,
     st.builds(Resize, height=SIZES, width=SIZES),
     st.builds(ResizeShorter, size=st.integers(1, 40)),
-    st.builds(Crop, height=SIZES, width=SIZES),
+    CROPS,
 )
 
 
@@ -111,6 +113,44 @@ def test_large_images_are_resized_bit_for_bit(java, size, to):
     spec = InputSpec(shape=(3, *to), mean=(0, 0, 0), std=(1, 1, 1), steps=(step,))
     found = java.ask("prepared", shape=image.shape, pixels=sent(image), spec=spec.model_dump(mode="json"))
     np.testing.assert_array_equal(received(found["pixels"], np.uint8).reshape(*to, 3), to_pixels(image, spec))
+
+
+def placed(java, image, steps):
+    """The input that steps make of a grey image, and the image, both at the places where the one lies in the other."""
+    pixels = functools.reduce(_apply, steps, image)
+    spec = InputSpec(shape=(1, *pixels.shape[:2]), mean=(0,), std=(1,), steps=tuple(steps))
+    found = java.ask("prepared", shape=image.shape, pixels=sent(image), spec=spec.model_dump(mode="json"))
+    rows, columns = np.array(found["rows"]), np.array(found["columns"])
+    return pixels[np.ix_(rows[rows >= 0], columns[columns >= 0])], image[np.ix_(rows >= 0, columns >= 0)]
+
+
+@given(SIZES, SIZES, st.lists(PADS, max_size=3), st.lists(CROPS, max_size=1), st.integers(0, 99))
+def test_pixels_lie_where_steps_move_them(java, height, width, pads, crops, seed):
+    found, expected = placed(java, drawn((height, width, 1), seed), [*pads, *crops])
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("direction", [0, 1])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [ResizeShorter(size=96), Crop(height=80, width=70)],
+        [Crop(height=100, width=90), Resize(height=60, width=45)],
+        [Resize(height=300, width=500)],
+        [Resize(height=50, width=30), Crop(height=60, width=60)],
+    ],
+)
+def test_pixels_lie_where_steps_scale_them(java, steps, direction):
+    """A ramp stays one: each pixel is found beside pixels of nearly its value."""
+    image = np.zeros((120, 200, 1), np.uint8)
+    image += (
+        np.linspace(0, 255, image.shape[direction])
+        .astype(np.uint8)
+        .reshape((1,) * direction + (-1,) + (1,) * (2 - direction))
+    )
+    found, expected = placed(java, image, steps)
+    assert found.size >= 4000
+    assert np.abs(found.astype(int) - expected).max() <= 9  # a pixel of the smallest input is 8 levels
 
 
 @pytest.mark.parametrize("input_shape", [(1, 28, 28), (3, 32, 48), (3, 224, 192)])

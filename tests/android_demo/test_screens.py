@@ -97,16 +97,17 @@ def test_the_whole_app_on_real_models(tmp_path, monkeypatch):
     monkeypatch.setenv("LD_LIBRARY_PATH", natives)
     path = [*classpath, *screens(tmp_path, classpath[0])]  # the real engines come before those of the tests
     assert "OK (3 tests)" in junit([REAL], path, *options, f"-Dfalconedge.real={tmp_path}")
-    answers = json.loads((tmp_path / "exports/accuracy.json").read_text())
+    accuracy = tmp_path / "exports/accuracy.json"
+    answers = json.loads(accuracy.read_text())
     assert dict(zip(answers["images"], answers["classes"], strict=True)) == expected
     assert (tmp_path / "exports/accuracy.bin").read_bytes() == bytes(answers["classes"])
     found = [load(path) for path in sorted((tmp_path / "results").glob("*.json"))]
     assert [results.options["mode"] for results in found] == ["back-to-back", "paced"]
     assert found[1].entries[0].paced.summary.count == 20
     (exported,) = (tmp_path / "exports").glob("2*.json")
-    done = run(f"report {exported} -o report.html", tmp_path)
+    done = run(f"report {exported} {accuracy} -o report.html", tmp_path)
     assert done.code == 0, done
-    assert "phone:this one" in (tmp_path / "report.html").read_text()
+    assert "60 images of phone:this one" in (tmp_path / "report.html").read_text()
 
 
 def test_views_show_every_state_and_ask_for_everything_that_screens_can_do():

@@ -7,7 +7,6 @@ import static org.junit.Assert.assertNull;
 import static org.junit.Assert.assertTrue;
 
 import android.Fake;
-import android.content.ClipData;
 import android.content.Intent;
 import android.hardware.camera2.CameraDevice;
 import android.media.ImageReader;
@@ -120,18 +119,8 @@ public class ViewsTest {
         return file;
     }
 
-    private void pick(File... files) {
-        Intent picked = new Intent("picked");
-        if (files.length == 1) {
-            picked.setData(Uri.fromFile(files[0]));
-        } else {
-            ClipData clip = ClipData.newRawUri("", Uri.fromFile(files[0]));
-            for (int place = 1; place < files.length; place++) {
-                clip.addItem(new ClipData.Item(Uri.fromFile(files[place])));
-            }
-            picked.setClipData(clip);
-        }
-        app.bring(1, picked);
+    private void pick(File file) {
+        app.bring(1, new Intent("picked").setData(Uri.fromFile(file)));
     }
 
     private void coat() throws Exception {
@@ -190,7 +179,7 @@ public class ViewsTest {
         assertTrue(map.isShown());
         assertEquals(2, map.bitmap.getWidth());
         String said = map.getContentDescription().toString();
-        assertEquals("What the model was shown, with its map over it: ankle boot 50.0%, bag 50.0%", said);
+        assertEquals("The image with the map over it: ankle boot 50.0%, bag 50.0%", said);
         assertTrue(text(R.id.speedup).endsWith("times as fast"));
         pair.setChecked(false);
         Fake.until(() -> answers().getChildCount() == 1);
@@ -243,7 +232,7 @@ public class ViewsTest {
         }
         Fake.gallery = false;
         touch(R.id.gallery);
-        assertEquals("No app on this device can pick images", text(R.id.notice));
+        assertEquals("No app on this device can pick anything", text(R.id.notice));
     }
 
     @Test
@@ -458,10 +447,16 @@ public class ViewsTest {
         touch(R.id.share);
         assertEquals(1, Fake.STARTED.size());
         touch(R.id.pick);
-        pick(picture("a.png", 1, 2, 3, 4), picture("b.png", 4, 3, 2, 1));
-        Fake.until(() -> text(R.id.result).equals("2 images were shown to the model"));
+        assertEquals("android.intent.action.OPEN_DOCUMENT_TREE", Fake.STARTED.get(1).action);
+        picture("picked/test/dress/b.png", 1, 2, 3, 4);
+        picture("picked/a.png", 4, 3, 2, 1);
+        pick(new File(storage.getRoot(), "picked"));
+        Fake.until(() -> text(R.id.result).startsWith("1 of 1 images are of the class"));
         String said = Files.text(new File(storage.getRoot(), "external/results/accuracy.json"));
-        assertTrue(said, said.contains("\"images\": [\"a.png\", \"b.png\"], \"classes\": [3, 0]"));
+        String images = "\"images\": [\"a.png\", \"test/dress/b.png\"], \"targets\": [null, 3], \"classes\": [0, 3]";
+        assertTrue(said, said.contains(images));
+        pick(new File(storage.getRoot(), "gone"));
+        Fake.until(() -> text(R.id.notice).endsWith("gone is not there"));
     }
 
     @Test

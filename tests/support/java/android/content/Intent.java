@@ -41,10 +41,6 @@ public class Intent implements Parcelable {
         clip = given;
     }
 
-    public ClipData getClipData() {
-        return clip;
-    }
-
     public Intent putExtra(String name, boolean value) {
         extras.values.put(name, value);
         return this;

@@ -1,3 +1,12 @@
 package android.database;
 
-public interface Cursor {}
+import java.io.Closeable;
+
+public interface Cursor extends Closeable {
+    boolean moveToNext();
+
+    String getString(int column);
+
+    @Override
+    void close();
+}

@@ -14,6 +14,7 @@ public class MatrixCursor implements Cursor {
     }
 
     public final List<RowBuilder> rows = new ArrayList<>();
+    private int at = -1;
 
     public MatrixCursor(String[] columns, int count) {}
 
@@ -21,6 +22,19 @@ public class MatrixCursor implements Cursor {
         rows.add(new RowBuilder());
         return rows.get(rows.size() - 1);
     }
+
+    @Override
+    public boolean moveToNext() {
+        return ++at < rows.size();
+    }
+
+    @Override
+    public String getString(int column) {
+        return String.valueOf(rows.get(at).row.get(column));
+    }
+
+    @Override
+    public void close() {}
 
     @Override
     public String toString() {

@@ -1,11 +1,10 @@
 package org.falconedge.demo;
 
 import android.app.Activity;
+import android.content.Intent;
 import android.net.Uri;
 import android.view.ViewGroup;
 import java.io.File;
-import java.util.ArrayList;
-import java.util.List;
 import org.falconedge.demo.screens.AccuracyScreen;
 import org.falconedge.demo.screens.Folder;
 import org.falconedge.demo.screens.Text;
@@ -31,7 +30,7 @@ final class AccuracyPage extends Page<AccuracyScreen.State> {
         onClick(R.id.pushed, () -> screen.run(() -> Folder.images(
                 file -> () -> pictures.image(Uri.fromFile(file)), images, PUSHED)));
         onClick(R.id.pick, () -> {
-            if (!pick(true)) {
+            if (!pick(new Intent(Intent.ACTION_OPEN_DOCUMENT_TREE))) {
                 screen.complain(Text.NO_GALLERY);
             }
         });
@@ -40,12 +39,9 @@ final class AccuracyPage extends Page<AccuracyScreen.State> {
     }
 
     @Override
-    void picked(List<Uri> uris) {
-        List<AccuracyScreen.Named> images = new ArrayList<>();
-        for (Uri uri : uris) {
-            images.add(new AccuracyScreen.Named(String.valueOf(uri.getLastPathSegment()), () -> pictures.image(uri)));
-        }
-        screen.run(() -> images);
+    void picked(Uri uri) {
+        PickedFolder folder = new PickedFolder(activity.getContentResolver(), pictures, uri);
+        screen.run(() -> Folder.images(folder));
     }
 
     @Override

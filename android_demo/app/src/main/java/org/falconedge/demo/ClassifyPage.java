@@ -2,6 +2,7 @@ package org.falconedge.demo;
 
 import android.Manifest;
 import android.app.Activity;
+import android.content.Intent;
 import android.content.pm.PackageManager;
 import android.net.Uri;
 import android.view.View;
@@ -34,7 +35,8 @@ final class ClassifyPage extends Page<ClassifyScreen.State> {
         first = choices(R.id.first, false);
         second = choices(R.id.second, true);
         onClick(R.id.gallery, () -> {
-            if (!pick(false)) {
+            Intent image = new Intent(Intent.ACTION_GET_CONTENT).setType("image/*");
+            if (!pick(image.addCategory(Intent.CATEGORY_OPENABLE))) {
                 screen.complain(Text.NO_GALLERY);
             }
         });
@@ -59,11 +61,8 @@ final class ClassifyPage extends Page<ClassifyScreen.State> {
     }
 
     @Override
-    void picked(List<Uri> uris) {
-        if (!uris.isEmpty()) {
-            Uri uri = uris.get(0);
-            screen.show(() -> pictures.image(uri));
-        }
+    void picked(Uri uri) {
+        screen.show(() -> pictures.image(uri));
     }
 
     /** Ask for the camera, if it may not be used yet; switch it off where it is on. */
@@ -143,7 +142,7 @@ final class ClassifyPage extends Page<ClassifyScreen.State> {
             view.setTag(answer);
             show((TextView) view.findViewById(R.id.title), answer.title);
             show((TextView) view.findViewById(R.id.latency), answer.latency);
-            show((TextView) view.findViewById(R.id.words), answer.lines.isEmpty() ? answer.words : "");
+            show((TextView) view.findViewById(R.id.words), answer.words);
             ImageView map = view.findViewById(R.id.map);
             show(map, answer.picture != null);
             if (answer.picture != null) {

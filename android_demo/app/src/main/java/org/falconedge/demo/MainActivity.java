@@ -82,8 +82,8 @@ public final class MainActivity extends Activity {
     @Override
     protected void onActivityResult(int request, int result, Intent data) {
         super.onActivityResult(request, result, data);
-        if (request == Page.PICKED && result == RESULT_OK && data != null) {
-            page.picked(Page.uris(data));
+        if (request == Page.PICKED && result == RESULT_OK && data != null && data.getData() != null) {
+            page.picked(data.getData());
         }
     }
 

@@ -2,7 +2,6 @@ package org.falconedge.demo;
 
 import android.app.Activity;
 import android.content.ActivityNotFoundException;
-import android.content.ClipData;
 import android.content.Intent;
 import android.net.Uri;
 import android.view.LayoutInflater;
@@ -43,7 +42,7 @@ abstract class Page<S> implements Screen.View<S> {
     }
 
     /** The user has picked something in another app. */
-    void picked(List<Uri> uris) {}
+    void picked(Uri uri) {}
 
     /** The user has answered what the app may do. */
     void allowed(boolean isAllowed) {}
@@ -107,28 +106,13 @@ abstract class Page<S> implements Screen.View<S> {
         return children;
     }
 
-    /** Let the user pick images. False where no app can do that. */
-    final boolean pick(boolean several) {
-        Intent intent = new Intent(Intent.ACTION_GET_CONTENT).setType("image/*").addCategory(Intent.CATEGORY_OPENABLE);
-        intent.putExtra(Intent.EXTRA_ALLOW_MULTIPLE, several);
+    /** Let the user pick something. False where no app can do that. */
+    final boolean pick(Intent intent) {
         try {
             activity.startActivityForResult(intent, PICKED);
             return true;
         } catch (ActivityNotFoundException none) {
             return false;
         }
-    }
-
-    /** What was picked. */
-    static List<Uri> uris(Intent data) {
-        List<Uri> uris = new ArrayList<>();
-        ClipData clip = data.getClipData();
-        for (int place = 0; clip != null && place < clip.getItemCount(); place++) {
-            uris.add(clip.getItemAt(place).getUri());
-        }
-        if (uris.isEmpty() && data.getData() != null) {
-            uris.add(data.getData());
-        }
-        return uris;
     }
 }

@@ -58,6 +58,17 @@ public final class Pixels {
         return prepared;
     }
 
+    /** Where an image's pixels lie in the input that its steps make of it. */
+    public static Placement placement(Image image, InputSpec spec) {
+        long[] size = {image.height, image.width};
+        Placement found = new Placement(image.height, image.width);
+        for (Step step : spec.steps) {
+            found = step.placed(found, (int) size[0], (int) size[1]);
+            size = step.size(size[0], size[1]);
+        }
+        return found;
+    }
+
     /**
      * The input with steps that lead from this image to it: its own where they do, else those that a data set of images
      * of any size would have got (input_spec_for in falcon_edge/preprocessing.py).

@@ -11,9 +11,9 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.TimeZone;
 
-/** The project's results files (docs/schemas/results.json, version 5). */
+/** The project's results files (docs/schemas/results.json, version 6). */
 public final class Results {
-    public static final int SCHEMA_VERSION = 5;
+    public static final int SCHEMA_VERSION = 6;
 
     private static final double NOISE_SHARE = 0.10;
     private static final double DRIFT_SHARE = 0.05;
@@ -51,8 +51,6 @@ public final class Results {
             Benchmark.Plan plan,
             List<Benchmark.Found> found)
             throws Message {
-        SimpleDateFormat format = new SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss'+00:00'", Locale.ROOT);
-        format.setTimeZone(TimeZone.getTimeZone("UTC"));
         Map<String, Object> document = new LinkedHashMap<>();
         boolean interrupted = false;
         List<Object> entries = new ArrayList<>();
@@ -61,7 +59,7 @@ public final class Results {
             interrupted |= each.cancelled;
         }
         document.put("schema_version", SCHEMA_VERSION);
-        document.put("created", format.format(new Date(createdMillis)));
+        document.put("created", date(createdMillis));
         document.put("options", options(device, plan));
         document.put("before", before);
         document.put("after", after);
@@ -71,11 +69,19 @@ public final class Results {
         return Json.text(document) + "\n";
     }
 
+    /** A date, of System.currentTimeMillis(), as documents of the project have it. */
+    public static String date(long millis) {
+        SimpleDateFormat format = new SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss'+00:00'", Locale.ROOT);
+        format.setTimeZone(TimeZone.getTimeZone("UTC"));
+        return format.format(new Date(millis));
+    }
+
     /** The entries of a results file that have a latency back to back. Throws Message for what is none. */
     public static List<Line> lines(String json) throws Message {
         Fields document = Fields.of(json, "results");
-        if (document.version() != SCHEMA_VERSION) {
-            throw new Message("results of another version than " + SCHEMA_VERSION + ", which this app reads");
+        long version = document.version(); // what is read here has been the same since the first one
+        if (version < 1 || version > SCHEMA_VERSION) {
+            throw new Message("results of version " + version + ", and this app reads up to " + SCHEMA_VERSION);
         }
         List<Line> lines = new ArrayList<>();
         for (Fields entry : document.objects("entries")) {
@@ -119,7 +125,7 @@ public final class Results {
     private static Map<String, Object> entry(String device, Benchmark.Plan plan, Benchmark.Found found)
             throws Message {
         Map<String, Object> entry = new LinkedHashMap<>();
-        entry.put("model", model(found));
+        entry.put("model", model(found.model, found.file));
         Map<String, Object> runtime = null;
         if (found.runtime != null) {
             runtime = new LinkedHashMap<>(found.runtime);
@@ -147,17 +153,18 @@ public final class Results {
         return entry;
     }
 
-    private static Map<String, Object> model(Benchmark.Found found) throws Message {
-        Manifest manifest = found.model.manifest();
-        Manifest.Export export = manifest.export(found.file);
+    /** A file of a model, as results tell of it. */
+    public static Map<String, Object> model(Model of, String file) throws Message {
+        Manifest manifest = of.manifest();
+        Manifest.Export export = manifest.export(file);
         if (export == null) {
-            throw new Message(found.file + ": the manifest of " + found.model.name + " has no such export");
+            throw new Message(file + ": the manifest of " + of.name + " has no such export");
         }
         Map<String, Object> model = new LinkedHashMap<>();
-        model.put("name", found.model.name);
-        model.put("file", found.file.substring(found.file.lastIndexOf('/') + 1));
-        model.put("sha256", found.model.sha256(found.file));
-        model.put("bytes", found.model.size(found.file));
+        model.put("name", of.name);
+        model.put("file", file.substring(file.lastIndexOf('/') + 1));
+        model.put("sha256", of.sha256(file));
+        model.put("bytes", of.size(file));
         model.put("target", export.target);
         model.put("precision", export.precision);
         model.put("role", manifest.role);

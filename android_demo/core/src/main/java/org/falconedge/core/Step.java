@@ -12,6 +12,13 @@ public abstract class Step {
     /** Height and width after this step, of an image that has these. */
     abstract long[] size(long height, long width);
 
+    /** Where pixels lie after this step, of an image of such a size; here it is the size that changes. */
+    Placement placed(Placement before, int height, int width) {
+        long[] size = size(height, width);
+        return before.then(
+                (int) size[0], (int) size[1], (double) size[0] / height, (double) size[1] / width, 0, 0);
+    }
+
     /** Channels after this step. */
     int channels(int channels) {
         return channels;
@@ -119,6 +126,11 @@ public abstract class Step {
         }
 
         @Override
+        Placement placed(Placement before, int ofHeight, int ofWidth) {
+            return before.then(top + ofHeight + bottom, left + ofWidth + right, 1, 1, top, left);
+        }
+
+        @Override
         Image made(Image image, int height, int width) {
             byte[] pixels = new byte[height * width * image.channels];
             Arrays.fill(pixels, (byte) value);
@@ -187,14 +199,31 @@ public abstract class Step {
         @Override
         Image made(Image image, int toHeight, int toWidth) {
             byte[] pixels = new byte[height * width * image.channels];
-            int top = Math.max(height - image.height, 0) / 2;
-            int left = Math.max(width - image.width, 0) / 2;
-            int fromTop = half(Math.max(image.height - height, 0));
-            int fromLeft = half(Math.max(image.width - width, 0));
+            int top = first(height, image.height);
+            int left = first(width, image.width);
             int rows = Math.min(height, image.height);
             int columns = Math.min(width, image.width);
-            copy(image, fromTop, fromLeft, pixels, top, left, width, rows, columns);
+            copy(
+                    image,
+                    Math.max(-top, 0),
+                    Math.max(-left, 0),
+                    pixels,
+                    Math.max(top, 0),
+                    Math.max(left, 0),
+                    width,
+                    rows,
+                    columns);
             return new Image(width, height, image.channels, pixels);
+        }
+
+        @Override
+        Placement placed(Placement before, int ofHeight, int ofWidth) {
+            return before.then(height, width, 1, 1, first(height, ofHeight), first(width, ofWidth));
+        }
+
+        /** Where the first of so many pixels lies: below 0 where they are more than there is room for. */
+        private static int first(int room, int pixels) {
+            return room > pixels ? (room - pixels) / 2 : -half(pixels - room);
         }
 
         /** Half of it, to the even neighbour. */

@@ -113,6 +113,17 @@ public final class Probe {
         Image prepared = Pixels.prepare(image, spec);
         Map<String, Object> found = image(prepared);
         found.put("input", bytes(Pixels.normalise(prepared, spec.mean, spec.std)));
+        Placement placement = Pixels.placement(image, spec);
+        long[] rows = new long[image.height];
+        for (int row = 0; row < rows.length; row++) {
+            rows[row] = placement.row(row);
+        }
+        long[] columns = new long[image.width];
+        for (int column = 0; column < columns.length; column++) {
+            columns[column] = placement.column(column);
+        }
+        found.put("rows", rows);
+        found.put("columns", columns);
         return found;
     }
 

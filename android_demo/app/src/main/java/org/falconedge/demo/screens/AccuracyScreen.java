@@ -11,10 +11,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.falconedge.core.Engine;
+import org.falconedge.core.Environment;
 import org.falconedge.core.Image;
 import org.falconedge.core.Json;
 import org.falconedge.core.Message;
 import org.falconedge.core.Pixels;
+import org.falconedge.core.Results;
 import org.falconedge.core.Worker;
 
 /**
@@ -50,6 +52,7 @@ public final class AccuracyScreen extends RunScreen<AccuracyScreen.State> {
         }
     }
 
+    private static final int SCHEMA_VERSION = 1; // of accuracy.json: docs/schemas/answers.json
     private static final int AT_A_TIME = 64;
     private static final int MOST_NAMES = 3;
 
@@ -136,7 +139,9 @@ public final class AccuracyScreen extends RunScreen<AccuracyScreen.State> {
         try (Engine engine = choice.open()) {
             test = tried.first(choice, engine);
         }
-        load(choice, worker);
+        Map<String, Object> before = environment();
+        long created = device.now();
+        Map<String, Object> runtime = load(choice, worker);
         Tally tally = new Tally(choice.manifest);
         List<String> unread = new ArrayList<>();
         File outputs = new File(cache, "outputs.bin");
@@ -161,14 +166,30 @@ public final class AccuracyScreen extends RunScreen<AccuracyScreen.State> {
         if (tally.images() == 0) {
             throw new Message(texts.of(Text.NO_IMAGE_READ, named(unread)));
         }
-        Runnable kept = kept(choice, reduction, tally, outputs, unread);
+        Map<String, Object> document = new LinkedHashMap<>();
+        document.put("schema_version", SCHEMA_VERSION);
+        document.put("created", Results.date(created));
+        document.put("device", device.name());
+        document.put("before", before);
+        document.put("after", environment());
+        document.put("model", Results.model(choice.model, choice.export.file));
+        document.put("runtime", runtime);
+        document.put("reduction", reduction);
+        document.put("labels", choice.manifest.labels);
+        tally.tell(document);
+        Runnable kept = kept(document, tally, outputs, unread);
         return () -> {
             kept.run();
             state.notice = test == null ? state.notice : test + "\n" + state.notice;
         };
     }
 
-    private void load(Choice choice, Worker worker) throws Message, IOException {
+    private Map<String, Object> environment() {
+        return Environment.now(device.platform(), device.battery(), device.thermalStatus());
+    }
+
+    /** Have the worker load the file; what runs it, as results tell of it. */
+    private Map<String, Object> load(Choice choice, Worker worker) throws Message, IOException {
         String name = choice.export.file.substring(choice.export.file.lastIndexOf('/') + 1);
         File file = new File(cache, name);
         try (OutputStream stream = new FileOutputStream(file)) {
@@ -179,7 +200,12 @@ public final class AccuracyScreen extends RunScreen<AccuracyScreen.State> {
         request.put("path", file.getPath());
         request.put("runtime", choice.library.name());
         request.put("threads", (long) choice.threads);
-        ask(worker, request);
+        Map<String, Object> runtime = new LinkedHashMap<>();
+        for (Map.Entry<?, ?> each : ((Map<?, ?>) ask(worker, request).get("runtime")).entrySet()) {
+            runtime.put((String) each.getKey(), each.getValue());
+        }
+        runtime.put("threads", choice.threads);
+        return runtime;
     }
 
     private List<Image> prepared(
@@ -220,11 +246,13 @@ public final class AccuracyScreen extends RunScreen<AccuracyScreen.State> {
         }
     }
 
-    private static void ask(Worker worker, Map<String, Object> request) throws Message {
-        Object error = worker.answer(request).get("error");
+    private static Map<String, Object> ask(Worker worker, Map<String, Object> request) throws Message {
+        Map<String, Object> answer = worker.answer(request);
+        Object error = answer.get("error");
         if (error != null) {
             throw new Message(String.valueOf(error));
         }
+        return answer;
     }
 
     private static List<Object> list(float[] values) {
@@ -235,21 +263,11 @@ public final class AccuracyScreen extends RunScreen<AccuracyScreen.State> {
         return list;
     }
 
-    private Runnable kept(Choice choice, String reduction, Tally tally, File outputs, List<String> unread)
-            throws Message, IOException {
-        Map<String, Object> document = new LinkedHashMap<>();
-        document.put("model", choice.model.name);
-        document.put("identity", choice.model.identity);
-        document.put("file", choice.export.file);
-        document.put("sha256", choice.model.sha256(choice.export.file));
-        document.put("runtime", choice.library.name());
-        document.put("threads", choice.threads);
-        document.put("reduction", reduction);
-        document.put("labels", choice.manifest.labels);
-        tally.tell(document);
+    private Runnable kept(Map<String, Object> document, Tally tally, File outputs, List<String> unread)
+            throws IOException {
         File folder = exports == null ? cache : exports;
         File kept = new File(folder, "accuracy.json");
-        Files.replace(kept, Json.text(document));
+        Files.replace(kept, Json.text(document) + "\n");
         File raw = new File(folder, "accuracy.bin");
         Files.folder(folder);
         try (InputStream source = new FileInputStream(outputs); OutputStream copy = new FileOutputStream(raw)) {

@@ -24,13 +24,13 @@ public final class Answer {
     /** Before, in and after the inference. */
     public final String latency;
 
-    /** The likeliest classes, the likeliest first; empty where the model answers with something else. */
+    /** The likeliest classes of the first output that has classes; empty where none has. */
     public final List<Line> lines;
 
-    /** What the model was shown, with its map over it; null where it answers with something else. */
+    /** The image with the first map over it; null where there is none. */
     public final Image picture;
 
-    /** All of it, as it is read out and where there are no lines and no picture. */
+    /** What is in no line: of maps the shares of their classes, of all else the numbers; a line for each output. */
     public final String words;
 
     final double inferenceNs;

@@ -14,9 +14,9 @@ public final class Display {
 
     /** Of an image of one channel or three. */
     public Display(Image image) {
-        int every = (Math.max(image.width, image.height) + MOST - 1) / MOST;
-        width = (image.width + every - 1) / every;
-        height = (image.height + every - 1) / every;
+        int every = every(image);
+        width = shown(image.width, every);
+        height = shown(image.height, every);
         argb = new int[width * height];
         int green = image.channels == 3 ? 1 : 0;
         for (int row = 0, at = 0; row < height; row++) {
@@ -28,5 +28,15 @@ public final class Display {
                         | image.pixels[place + 2 * green] & 0xff;
             }
         }
+    }
+
+    /** Which pixels of an image are drawn: every first, second, ... */
+    static int every(Image image) {
+        return (Math.max(image.width, image.height) + MOST - 1) / MOST;
+    }
+
+    /** How many of a row of pixels that is. */
+    static int shown(int pixels, int every) {
+        return (pixels + every - 1) / every;
     }
 }

@@ -13,6 +13,7 @@ import org.falconedge.core.Manifest;
 import org.falconedge.core.Message;
 import org.falconedge.core.Outputs;
 import org.falconedge.core.Pixels;
+import org.falconedge.core.Placement;
 import org.falconedge.core.Statistics;
 import org.falconedge.core.Tensor;
 
@@ -27,7 +28,7 @@ final class Inference {
     private final Manifest manifest;
     private final Texts texts;
     private final List<long[]> times = new ArrayList<>();
-    private Image prepared;
+    private InputSpec spec;
     private List<float[]> outputs = Collections.emptyList();
 
     Inference(Image image, Choice choice, Engine engine, Texts texts) {
@@ -41,9 +42,8 @@ final class Inference {
     /** Run it, and take the time of what comes before, of the inference, and of what comes after. */
     void run() throws Exception {
         long started = System.nanoTime();
-        InputSpec spec = Pixels.fitting(manifest.input, image);
-        prepared = Pixels.prepare(image, spec);
-        ByteBuffer input = Pixels.input(prepared, spec, engine.input());
+        spec = Pixels.fitting(manifest.input, image);
+        ByteBuffer input = Pixels.input(Pixels.prepare(image, spec), spec, engine.input());
         long before = System.nanoTime();
         List<ByteBuffer> found = engine.run(input);
         long after = System.nanoTime();
@@ -73,18 +73,41 @@ final class Inference {
                 Numbers.milliseconds(medians[1]),
                 Numbers.milliseconds(medians[2]),
                 times.size());
+        List<Answer.Line> lines = Collections.emptyList();
+        Image picture = null;
+        List<String> words = new ArrayList<>();
+        for (int place = 0; place < outputs.size(); place++) {
+            Manifest.Output output = manifest.outputs.get(place);
+            if (output.kind.equals("classes") && lines.isEmpty()) {
+                lines = lines(outputs.get(place));
+                continue;
+            }
+            if (output.kind.equals("map") && picture == null) {
+                picture = picture(outputs.get(place), output.shape);
+            }
+            words.add((outputs.size() > 1 ? output.name + ": " : "") + words(outputs.get(place), output));
+        }
         String ranBy = texts.of(Text.RAN_BY, title, engine.accelerator());
-        Manifest.Output first = manifest.outputs.get(0);
-        if (first.kind.equals("classes")) {
-            List<Answer.Line> lines = lines(outputs.get(0));
-            return new Answer(ranBy, latency, lines, null, words(lines), medians[1]);
+        return new Answer(ranBy, latency, lines, picture, Words.join("\n", words), medians[1]);
+    }
+
+    /** A map over the image: its classes, or the numbers of its only channel. */
+    private Image picture(float[] map, int[] shape) {
+        int[] colours = shape[0] > 1 ? Overlay.colours(classes(map, shape)) : Overlay.greys(map);
+        Placement placement = Pixels.placement(image, spec);
+        return Overlay.over(image, placement, spec.height, spec.width, colours, shape[2], shape[1]);
+    }
+
+    private static int[] classes(float[] map, int[] shape) {
+        return Outputs.classes(map, shape[0], shape[1], shape[2]);
+    }
+
+    private String words(float[] values, Manifest.Output output) {
+        if (output.kind.equals("classes")) {
+            return words(lines(values));
         }
-        if (first.kind.equals("map")) {
-            int[] classes = Outputs.classes(outputs.get(0), first.shape[0], first.shape[1], first.shape[2]);
-            Image drawn = Overlay.over(prepared, classes, first.shape[2], first.shape[1]);
-            return new Answer(ranBy, latency, Collections.emptyList(), drawn, shares(classes), medians[1]);
-        }
-        return new Answer(ranBy, latency, Collections.emptyList(), null, numbers(), medians[1]);
+        boolean classes = output.kind.equals("map") && output.shape[0] > 1;
+        return classes ? shares(classes(values, output.shape)) : Outputs.text(values, output.shape);
     }
 
     private List<float[]> read(List<ByteBuffer> found, List<Tensor> tensors) throws Message {
@@ -158,15 +181,5 @@ final class Inference {
             lines.add(new Answer.Line(label(place), Math.round(100 * share), Numbers.percent(share)));
         }
         return words(lines);
-    }
-
-    private String numbers() {
-        StringBuilder words = new StringBuilder();
-        for (int place = 0; place < outputs.size(); place++) {
-            Manifest.Output output = manifest.outputs.get(place);
-            words.append(words.length() == 0 ? "" : "\n").append(output.name).append(": ");
-            words.append(Outputs.text(outputs.get(place), output.shape));
-        }
-        return words.toString();
     }
 }

@@ -12,6 +12,7 @@ final class Tally {
     private final int numbersAnImage;
     private final int bytesANumber;
     private final List<Object> names = new ArrayList<>();
+    private final List<Object> targets = new ArrayList<>();
     private final List<Object> classes = new ArrayList<>();
     private int known;
     private int right;
@@ -31,6 +32,10 @@ final class Tally {
     /** What was said of images of these names: what `evaluate` writes by the reduction "classes"; null: another one. */
     void add(List<String> images, byte[] found) {
         names.addAll(images);
+        for (String image : images) {
+            int wanted = label(image);
+            targets.add(wanted < 0 ? null : wanted);
+        }
         if (found == null || numbersAnImage != 1) {
             return; // no class, or one for every pixel
         }
@@ -40,9 +45,9 @@ final class Tally {
                 answer = answer << 8 | found[place * bytesANumber + part] & 0xff;
             }
             classes.add(answer);
-            int wanted = label(images.get(place));
-            known += wanted >= 0 ? 1 : 0;
-            right += wanted == answer ? 1 : 0;
+            Object wanted = targets.get(targets.size() - images.size() + place);
+            known += wanted == null ? 0 : 1;
+            right += Integer.valueOf(answer).equals(wanted) ? 1 : 0;
         }
     }
 
@@ -60,9 +65,10 @@ final class Tally {
         return right;
     }
 
-    /** What is known of every image. */
+    /** What is known of every image: its name, the class that its folder is called by, and what the model said. */
     void tell(Map<String, Object> document) {
         document.put("images", names);
+        document.put("targets", targets);
         document.put("classes", classes.isEmpty() ? null : classes);
     }
 

@@ -52,7 +52,11 @@ public class AccuracyScreenTest extends Phones {
         Map<?, ?> answers = answers(screen);
         assertEquals(200, ((List<?>) answers.get("images")).size());
         assertEquals(Arrays.<Object>asList(0L, 1L, 2L, 3L, 0L), ((List<?>) answers.get("classes")).subList(0, 5));
-        assertEquals("exports/model.fp32.onnx", answers.get("file"));
+        assertEquals(Arrays.<Object>asList(0L, 1L, 2L, 3L, 0L), ((List<?>) answers.get("targets")).subList(0, 5));
+        assertEquals("model.fp32.onnx", ((Map<?, ?>) answers.get("model")).get("file"));
+        assertEquals("standard", ((Map<?, ?>) answers.get("model")).get("role"));
+        assertEquals(1L, ((Map<?, ?>) answers.get("runtime")).get("threads"));
+        assertEquals("phone:Test", answers.get("device"));
         assertEquals("classes", answers.get("reduction"));
         assertEquals(200, new File(storage.getRoot(), "exports/accuracy.bin").length());
         assertTrue(screen.state.notice, screen.state.notice.startsWith("Self-test passed: "));
@@ -77,11 +81,12 @@ public class AccuracyScreenTest extends Phones {
     }
 
     @Test
-    public void imagesOfNoClass() {
+    public void imagesOfNoClass() throws Exception {
         AccuracyScreen screen = started().accuracy;
         screen.run(() -> Arrays.asList(new AccuracyScreen.Named("picked", () -> grey(1, 2, 3, 4))));
         hand.all();
         assertEquals("1 images were shown to the model", screen.state.result);
+        assertEquals(Arrays.asList((Object) null), answers(screen).get("targets"));
     }
 
     @Test
@@ -108,7 +113,7 @@ public class AccuracyScreenTest extends Phones {
         AccuracyScreen screen = started().accuracy;
         screen.run(ArrayList::new);
         hand.all();
-        assertEquals("No images: push some with adb, or pick them", screen.state.notice);
+        assertEquals("No images: push some with adb, or pick a folder of them", screen.state.notice);
         List<AccuracyScreen.Named> broken = new ArrayList<>();
         for (int number = 0; number < 5; number++) {
             broken.add(new AccuracyScreen.Named(number + ".jpg", () -> {

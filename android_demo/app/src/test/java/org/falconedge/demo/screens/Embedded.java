@@ -32,22 +32,53 @@ final class Embedded {
         return Arrays.asList(values);
     }
 
-    /** A network of 1 x 2 x 2 grey pixels, whose scores are the pixels' numbers; they are the golden ones, plus `off`. */
-    static Map<String, Object> network(String kind, float off) {
-        boolean map = kind.equals("map");
-        List<Object> shape = map ? list(2L, 2L, 2L) : list(4L);
-        List<Object> batch = new ArrayList<>(list(1L));
-        batch.addAll(shape);
-        List<Object> places = map ? list(0L, 1L, 2L, 3L, 3L, 2L, 1L, 0L) : list(0L, 1L, 2L, 3L);
-        Map<String, Object> model = object(
-                "input", list(1L, 1L, 2L, 2L),
-                "outputs", list(object("name", "output", "shape", batch, "pick", places)));
-        float[] input = {0.25f, 0.5f, 0.75f, 1f};
-        float[] golden = new float[places.size()];
-        for (int place = 0; place < golden.length; place++) {
-            golden[place] = input[((Long) places.get(place)).intValue()] + off;
+    /** An output that is the input's numbers at these places. */
+    private static Map<String, Object> output(String name, String kind, List<Object> shape, Long... places) {
+        return object("name", name, "kind", kind, "shape", shape, "pick", list((Object[]) places));
+    }
+
+    private static List<Object> outputs(String kind) {
+        Map<String, Object> map = output("mask", "map", list(2L, 2L, 2L), 0L, 1L, 2L, 3L, 3L, 2L, 1L, 0L);
+        switch (kind) {
+            case "map":
+                return list(map);
+            case "depth":
+                return list(output("depth", "map", list(1L, 2L, 2L), 0L, 1L, 2L, 3L));
+            case "several":
+                return list(
+                        output("boxes", "values", list(4L), 0L, 1L, 2L, 3L),
+                        output("scores", "classes", list(4L), 0L, 1L, 2L, 3L),
+                        map);
+            default:
+                return list(output("output", kind, list(4L), 0L, 1L, 2L, 3L));
         }
-        return object("model", model, "shape", shape, "kind", kind, "input", input, "golden", golden);
+    }
+
+    /**
+     * A network of 1 x 2 x 2 grey pixels, whose outputs are the pixels' numbers; they are the golden ones, plus `off`.
+     *
+     * @param kind "classes", "values", "map", "depth" (a map of one channel) or "several"
+     */
+    static Map<String, Object> network(String kind, float off) {
+        List<Object> outputs = outputs(kind);
+        List<Object> made = new ArrayList<>();
+        float[] input = {0.25f, 0.5f, 0.75f, 1f};
+        List<Float> golden = new ArrayList<>();
+        for (Object each : outputs) {
+            Map<?, ?> output = (Map<?, ?>) each;
+            List<Object> batch = new ArrayList<>(list(1L));
+            batch.addAll((List<?>) output.get("shape"));
+            made.add(object("name", output.get("name"), "shape", batch, "pick", output.get("pick")));
+            for (Object place : (List<?>) output.get("pick")) {
+                golden.add(input[((Long) place).intValue()] + off);
+            }
+        }
+        float[] all = new float[golden.size()];
+        for (int place = 0; place < all.length; place++) {
+            all[place] = golden.get(place);
+        }
+        Map<String, Object> model = object("input", list(1L, 1L, 2L, 2L), "outputs", made);
+        return object("model", model, "outputs", outputs, "steps", list(), "input", input, "golden", all);
     }
 
     /** Embed a network in fp32, and in int8, whose file is the same but for a name of its own. */
@@ -85,12 +116,20 @@ final class Embedded {
         List<Object> exports = new ArrayList<>();
         List<Object> tolerances = new ArrayList<>();
         Map<String, Object> outputs = new LinkedHashMap<>();
+        List<Object> told = new ArrayList<>();
+        for (Object each : (List<?>) network.get("outputs")) {
+            Map<?, ?> output = (Map<?, ?>) each;
+            told.add(object("name", output.get("name"), "shape", output.get("shape"), "kind", output.get("kind")));
+        }
         for (String precision : new String[] {"fp32", "int8"}) {
             String file = "exports/model." + precision + ".onnx";
             exports.add(object("file", file, "target", "onnx", "precision", precision, "layouts", object(), "macs", 1L));
-            tolerances.add(object(
-                    "file", file, "output", "output", "runtime", null, "rtol", 1e-4, "max_lsb", null, "differing", null,
-                    "classes", true));
+            for (Object each : (List<?>) network.get("outputs")) {
+                Map<?, ?> output = (Map<?, ?>) each;
+                tolerances.add(object(
+                        "file", file, "output", output.get("name"), "runtime", null, "rtol", 1e-4, "max_lsb", null,
+                        "differing", null, "classes", "classes".equals(output.get("kind"))));
+            }
             outputs.put(file, "golden/00.output.bin");
         }
         return object(
@@ -99,8 +138,8 @@ final class Embedded {
                 "labels", list("ankle boot", "bag", "coat", "dress"),
                 "input", object(
                         "name", "input", "dtype", "float32", "layout", "NCHW", "shape", list(1L, 2L, 2L),
-                        "mean", list(0.0), "std", list(1.0), "steps", list()),
-                "outputs", list(object("name", "output", "shape", network.get("shape"), "kind", network.get("kind"))),
+                        "mean", list(0.0), "std", list(1.0), "steps", network.get("steps")),
+                "outputs", told,
                 "exports", exports,
                 "quantization", null,
                 "golden", object(

@@ -15,6 +15,10 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import org.falconedge.core.Image;
+import org.falconedge.core.InputSpec;
+import org.falconedge.core.Models;
+import org.falconedge.core.Pixels;
+import org.falconedge.core.Placement;
 import org.junit.After;
 import org.junit.Rule;
 import org.junit.Test;
@@ -46,9 +50,16 @@ public class PiecesTest {
     }
 
     @Test
-    public void mapsAreDrawnOverImages() {
+    public void mapsAreDrawnOverImages() throws Exception {
+        InputSpec input = new Models(new Embedded().add("one", "standard", Embedded.network("map", 0)).source())
+                .list()
+                .get(0)
+                .manifest()
+                .input;
         Image image = new Image(2, 2, 1, new byte[] {0, (byte) 200, 100, 50});
-        Image drawn = Overlay.over(image, new int[] {0, 1}, 1, 2); // the upper half, and the lower
+        Placement whole = Pixels.placement(image, input);
+        int[] colours = Overlay.colours(new int[] {0, 1});
+        Image drawn = Overlay.over(image, whole, 2, 2, colours, 1, 2); // the upper half, and the lower
         int colour = Overlay.colour(1);
         assertArrayEquals(
                 new byte[] {
@@ -62,6 +73,15 @@ public class PiecesTest {
                 },
                 drawn.pixels);
         assertEquals(Overlay.colour(0), Overlay.colour(12)); // more classes than colours
+        float[] numbers = {-1, Float.NaN, 1, 0, Float.POSITIVE_INFINITY};
+        assertArrayEquals(new int[] {0, 0, 0xffffff, 0x808080, 0xffffff}, Overlay.greys(numbers));
+        assertArrayEquals(new int[] {0, 0}, Overlay.greys(new float[] {3, 3}));
+        Image large = new Image(3000, 1500, 3, new byte[13_500_000]);
+        Placement middle = Pixels.placement(large, Pixels.fitting(input, large));
+        Image small = Overlay.over(large, middle, 2, 2, colours, 1, 2);
+        assertEquals("500 x 1000 x 3", small.toString());
+        assertEquals(0, small.pixels[0]);
+        assertEquals((byte) (colour >> 17), small.pixels[small.pixels.length - 3]);
     }
 
     @Test
