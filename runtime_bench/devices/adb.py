@@ -33,7 +33,7 @@ from runtime_bench.runtimes import RUNTIMES
 
 RUNNERS = AppRunner.name, AppProcessRunner.name, PythonRunner.name
 NO_APP = "the demo app is not installed: build it and 'adb install' it (android_demo/README.md)"
-NO_PYTHON = "install the demo app, or name ONNX Runtime's .aar by `ort_aar` FILE"
+NO_PYTHON = "install the demo app, or run 'falcon-edge devices setup adb', which fetches what runs files without it"
 INSTALL = "adb is not installed here (apt-get install adb, or Android's platform-tools)"
 SERIAL = re.compile(r"[\w.:-]+", re.ASCII)
 READY = "device"

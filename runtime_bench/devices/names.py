@@ -1,5 +1,6 @@
 """Devices by the names that users give them."""
 
+from runtime_bench.devices import archives as kept
 from runtime_bench.devices.aar import Archives
 from runtime_bench.devices.adb import AdbDevice
 from runtime_bench.devices.arm64.cpus import cpu_named
@@ -22,7 +23,8 @@ def device_named(
 ) -> Device:
     """The device of a name; with `clean` it keeps nothing that was sent to it.
 
-    runner, archives: what runs files on phones, and the runtimes for app_process there (see AdbDevice).
+    runner, archives: what runs files on phones, and the runtimes for app_process there (see AdbDevice), by default
+    what was fetched for it.
     Raises BenchInputError for a name without a meaning, DeviceError for a device that is not set up.
     """
     if name == "local":
@@ -33,5 +35,5 @@ def device_named(
     if name.startswith("ssh:"):
         return SshDevice(name, clean=clean)
     if is_phone(name):
-        return AdbDevice(name, clean=clean, runner=runner, archives=archives)
+        return AdbDevice(name, clean=clean, runner=runner, archives=kept.known() if archives is None else archives)
     raise BenchInputError(f"{name}: no such device; known are {KNOWN}")

@@ -361,6 +361,8 @@ def test_the_archive_that_was_fetched_is_used_where_none_is_named(phone, java, m
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert not archives.known()  # it is not the one that is pinned
     monkeypatch.setattr(archives, "SHA256", hashlib.sha256(kept.read_bytes()).hexdigest())
+    device = device_named("adb")  # as `demo` and the Python API have it
+    assert (device.runner_name, device.lacks("onnxruntime")) == ("app_process", None)
     device = device_named("adb", archives=archives.known({"litert": [java.litert_aar]}))
     assert (device.name, device.runner_name, device.lacks("onnxruntime")) == ("adb", "app_process", None)
     assert [aar.path for aar in archives.known({"onnxruntime": [java.ort_aar]}).by_runtime["onnxruntime"]] == [
