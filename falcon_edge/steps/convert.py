@@ -1,17 +1,23 @@
-"""convert: an .onnx as a file for another runtime, with the proofs of a bundle, and without one."""
+"""An .onnx as a file for another runtime, with a bundle's proofs and without one; or as a bundle with its files."""
 
+import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from converters.errors import ConversionError, ParityError
 from converters.formats import FORMATS, ONNX, format_for
 from converters.onnx_graph import write_atomically
 from converters.parity import Parity, check_same
 from converters.runtimes import onnx_session
 from falcon_edge.bundle import open_bundle
-from falcon_edge.errors import BadInput
-from falcon_edge.manifest import Export
+from falcon_edge.errors import BadInput, FalconEdgeError
+from falcon_edge.manifest import Export, Manifest
+from falcon_edge.place import SUFFIX, hold, swap
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.export import export_bundle, golden_samples
 from falcon_edge.steps.ledger import measured
@@ -50,9 +56,7 @@ def convert(
     if not output.parent.is_dir():
         raise BadInput(f"{output}: there is no folder {output.parent}")
     form = format_for(output.suffix)
-    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
-        bundle = Path(folder, f"{NAME}.falcon")
-        pack_bundle(Choice(str(source), mean=mean, std=std), bundle, data=None if int8 is None else int8.data)
+    with _packed(Choice(str(source), mean=mean, std=std), NAME, int8) as bundle:
         manifest = export_bundle(bundle, (form.name,), (precision,), int8=int8, progress=progress)
         (made,) = (export for export in manifest.exports if export.target == form.name)
         file = bundle / made.file
@@ -61,6 +65,46 @@ def convert(
             made = made.model_copy(update={"parity": measured(manifest.given, found, source.name)})
         write_atomically(output, file.read_bytes())
     return made
+
+
+def export_file(
+    source: Path,
+    output: Path,
+    targets: Sequence[str],
+    precisions: Sequence[str] = ("fp32",),
+    *,
+    int8: Int8 | None = None,
+    force: bool = False,
+    **options: Any,
+) -> Manifest:
+    """Write an .onnx as a bundle at `output`, with its files in it: what `pack_bundle` and then `export_bundle` make.
+
+    options: of `export_bundle`. force: an earlier bundle there is replaced. Nothing is written if anything fails.
+    """
+    with hold(output, force=force) as place, _packed(Choice(str(source)), place.path.stem, int8) as bundle:
+        manifest = export_bundle(bundle, targets, precisions, int8=int8, **options)
+        try:
+            shutil.copytree(bundle, place.part)
+            swap(place.part, place.path)
+        except OSError as error:
+            raise BadInput(f"{place.path}: cannot be written ({error.strerror or 'is the disk full?'})") from error
+        finally:
+            shutil.rmtree(place.part, ignore_errors=True)
+    return manifest
+
+
+@contextmanager
+def _packed(choice: Choice, name: str, int8: Int8 | None) -> Iterator[Path]:
+    """A bundle of an .onnx, there for the block; errors name the file in its place."""
+    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+        bundle = Path(folder, f"{name}{SUFFIX}")
+        data, classes = (None, None) if int8 is None else (int8.data, int8.class_map)
+        try:
+            pack_bundle(choice, bundle, data=data, class_map=classes)
+            yield bundle
+        except (FalconEdgeError, ConversionError, ParityError) as error:
+            error.args = (str(error).replace(str(bundle), choice.model),)
+            raise
 
 
 def _proved(source: Path, samples: np.ndarray, file: Path) -> tuple[Parity, ...]:

@@ -5,11 +5,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from converters.errors import ConversionError
 from converters.formats import format_for
 from converters.parity import run, snr_db, usual
 from converters.runtimes import run_onnx
+from falcon_edge.bundle import open_bundle
 from falcon_edge.errors import BadInput
-from falcon_edge.steps.convert import convert
+from falcon_edge.steps.convert import convert, export_file
 from falcon_edge.steps.quantize import Int8
 
 
@@ -91,6 +93,29 @@ def test_with_force_a_file_is_replaced(tmp_path):
     (tmp_path / "out.tflite").write_bytes(b"old")
     convert(write(tmp_path / "net.onnx"), tmp_path / "out.tflite", force=True)
     assert (tmp_path / "out.tflite").stat().st_size > 100
+
+
+def test_a_file_is_exported_as_a_bundle(tmp_path):
+    source = write(tmp_path / "net.onnx", last=True)
+    manifest = export_file(source, tmp_path / "out", ("onnx", "tflite"))
+    assert manifest.name == "out"
+    assert open_bundle(tmp_path / "out.falcon").manifest == manifest
+    assert [export.file for export in manifest.exports] == ["exports/model.fp32.onnx", "exports/model.fp32.tflite"]
+    with pytest.raises(BadInput, match=r"out\.falcon: exists already"):
+        export_file(source, tmp_path / "out", ("tflite",))
+    made = export_file(source, tmp_path / "out", ("tflite",), force=True)
+    assert [export.target for export in made.exports] == ["tflite"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.onnx", "out.falcon"]
+
+
+def test_what_fails_on_the_way_names_the_file_and_leaves_the_bundle_that_was_there(tmp_path):
+    source = write(tmp_path / "net.onnx")
+    export_file(source, tmp_path / "out", ("onnx",))
+    before = open_bundle(tmp_path / "out.falcon").manifest
+    with pytest.raises(ConversionError, match=r"net\.onnx: .*has no node nowhere"):
+        export_file(source, tmp_path / "out", ("tflite",), head_only=("nowhere",), force=True)
+    assert open_bundle(tmp_path / "out.falcon").manifest == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.onnx", "out.falcon"]
 
 
 def test_the_same_file_gives_the_same_bytes(tmp_path):
