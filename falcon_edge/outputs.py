@@ -124,7 +124,7 @@ def outputs_of(source: str, module: nn.Module, inputs: Tensor, advice: str = "")
                 f"{f' ({name})' if len(found) > 1 else ''}; look at its weights"
             )
     noise = torch.rand(inputs.shape, generator=torch.Generator().manual_seed(0)) - 0.5
-    other = answers(source, module, noise.to(inputs.dtype))
+    other = answers(source, module, noise.to(inputs))
     shapes, others = ({name: tuple(tensor.shape) for name, tensor in each.items()} for each in (found, other))
     if shapes != others:
         name = next(name for name in {**shapes, **others} if shapes.get(name) != others.get(name))

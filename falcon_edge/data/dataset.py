@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from falcon_edge.batches import each
 from falcon_edge.data.classes import ClassMap, NoMatch, listed, match, numbered
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import notice
@@ -196,6 +197,8 @@ class Dataset:
     def train_and_val(self, *, fraction: float = 0.1, maximum: int = 5000, seed: int = 0) -> tuple[Split, Split]:
         """Training and validation images; where there is no validation split, a seeded share of every class is cut off.
 
+        Where there are no classes, a share of all.
+
         The test split is never touched.
         """
         train = self.require("train")
@@ -204,8 +207,9 @@ class Dataset:
         share = min(fraction, maximum / len(train))
         random = np.random.default_rng(seed)
         held_out = np.zeros(len(train), bool)
-        for label in np.unique(train.labels):
-            members = random.permutation(np.flatnonzero(train.labels == label))
+        labels = train.labels if train.kind == "classes" else np.zeros(len(train), int)
+        for label in np.unique(labels):
+            members = random.permutation(np.flatnonzero(labels == label))
             held_out[members[: int(len(members) * share)]] = True
         if not held_out.any():
             raise BadInput(f"{self.source}: too few training images to hold some out for validation")
@@ -295,23 +299,18 @@ def from_batches(
     inputs: list[np.ndarray] = []
     targets: list[np.ndarray] = []
     count = 0
-    for batch in batches:
-        x, *rest = batch if isinstance(batch, tuple | list) else (batch,)
+    for x, beside in each(batches, name):
         found = _array(x)
-        if found.ndim != 4 or found.dtype.kind != "f":
-            raise BadInput(
-                f"{name}: batch {len(inputs)} is {found.dtype} {found.shape}; it must be floats (B, C, H, W)"
-            )
         if inputs and found.shape[1:] != inputs[0].shape[1:]:
             raise BadInput(f"{name}: batch {len(inputs)} is {found.shape}, earlier ones {inputs[0].shape}")
         inputs.append(found.astype(np.float32))
-        targets += [_array(target) for target in rest[:1] if target is not None]
+        targets += [] if beside is None else [_array(beside)]
         count += len(found)
         if limit is not None and count >= limit:
             break
     if not count:
-        raise BadInput(f"{name}: the loader gives no batch")
-    if targets and [len(each) for each in targets] != [len(each) for each in inputs]:
+        raise BadInput(f"{name}: the loader gives empty batches")
+    if targets and [len(target) for target in targets] != [len(found) for found in inputs]:
         raise BadInput(f"{name}: there are not as many targets as inputs in each batch")
     images = np.concatenate(inputs)[:limit]
     if not targets:

@@ -89,13 +89,13 @@ def fit(kernel: Tensor, rank: int, statistics: PatchStatistics | None = None) ->
         left, right = colour_channels @ left, colour_taps @ right
 
     total = energy.sum()
-    captured = energy.sum(0).cumsum(0) / total if total > 0 else torch.ones(limit, dtype=torch.float64)
+    captured = energy.sum(0).cumsum(0) / total if total > 0 else energy.new_ones(limit)
     error = energy[:, rank:].sum(1)
     largest = right.gather(1, right.abs().argmax(1, keepdim=True))
     sign = torch.where(largest < 0, -1.0, 1.0).double()
     pointwise, depthwise = (left * sign).permute(2, 0, 1), (right * sign).permute(2, 0, 1)
 
-    bias_shift = torch.zeros(outputs, dtype=torch.float64)
+    bias_shift = matrices.new_zeros(outputs)
     if statistics is not None:
         residual = matrices - torch.einsum("rnm,rnt->nmt", pointwise, depthwise)
         bias_shift = (residual * _per_output(statistics.mean, outputs)).sum((1, 2))

@@ -6,7 +6,7 @@ exported, and what no answer depends on is left out then.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NamedTuple
 
@@ -16,6 +16,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
+
+from falcon_edge.batches import each
 
 Shape = tuple[int, ...]
 # Products of vectors, which torch's own table leaves out. It counts in FLOPs, two for a MAC.
@@ -158,11 +160,16 @@ def zeros_for(model: nn.Module, input_shape: Shape) -> Tensor:
     return torch.zeros(1, *input_shape) if first is None else first.new_zeros(1, *input_shape)
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model is: the device of its first weight."""
+    return zeros_for(model, (1, 1, 1)).device
+
+
 def fed(model: nn.Module, batches: Iterable[Any]) -> Iterator[Tensor]:
     """The inputs (B, C, H, W) of batches of a loader, alone or each with its targets, on the device of the model."""
-    device = zeros_for(model, (1, 1, 1)).device
-    for batch in batches:
-        yield (batch[0] if isinstance(batch, tuple | list) else batch).to(device)
+    device = device_of(model)
+    for inputs, _ in each(batches):
+        yield torch.as_tensor(inputs).to(device)
 
 
 @contextmanager
@@ -175,6 +182,18 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Without the autocast that the caller may be within: what is fitted, counted and exported is float32."""
+    accelerator = torch.accelerator.current_accelerator()
+    kinds = {"cpu"} if accelerator is None else {"cpu", accelerator.type}
+    with ExitStack() as stack:
+        for kind in kinds:
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What data teaches a network without labels: covariances of a layer's input, batch-normalisation statistics."""
 
 from collections.abc import Collection, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,9 +20,10 @@ class _Moments:
         self.groups, self.channels = conv.groups, conv.weight.shape[1]
         self.tap_count = conv.weight[0, 0].numel()
         self.patches = 0
-        self.sum = torch.zeros(self.groups, self.channels, self.tap_count, dtype=torch.float64)
-        self.channel_products = torch.zeros(self.groups, self.channels, self.channels, dtype=torch.float64)
-        self.tap_products = torch.zeros(self.groups, self.tap_count, self.tap_count, dtype=torch.float64)
+        zeros = partial(torch.zeros, dtype=torch.float64, device=conv.weight.device)
+        self.sum = zeros(self.groups, self.channels, self.tap_count)
+        self.channel_products = zeros(self.groups, self.channels, self.channels)
+        self.tap_products = zeros(self.groups, self.tap_count, self.tap_count)
 
     def add(self, x: Tensor) -> None:
         """Take in one batch of the layer's input (B, groups * M, H, W)."""
@@ -99,23 +101,20 @@ def reestimate_batchnorm(model: nn.Module, batches: Iterable[Any]) -> int:
     """Replace the running statistics of every BN layer by the average over `batches`; returns how many layers.
 
     After surgery a layer's output has another mean and variance than its BN layer has learned. Only the BN layers run
-    in training mode, so that Dropout stays off; modes and momenta are put back. Without batches nothing changes.
-    batches: of any loader, inputs (B, C, H, W) alone or each with its targets.
+    in training mode, so that Dropout stays off; modes and momenta are put back. batches: of any loader, inputs
+    (B, C, H, W) alone or each with its targets. Raises BadInput, before anything changes, where it gives none.
     """
     layers = _batchnorm(model)
     momenta = [layer.momentum for layer in layers]
-    started = False
     with evaluating(model):
         try:
-            for batch in fed(model, batches):
-                if not started:
-                    for layer in layers:
-                        layer.reset_running_stats()
-                        layer.momentum = None  # a cumulative average
-                        layer.train()
-                    started = True
+            for number, batch in enumerate(fed(model, batches)):
+                for layer in layers if number == 0 else ():
+                    layer.reset_running_stats()
+                    layer.momentum = None  # a cumulative average
+                    layer.train()
                 model(batch)
         finally:
             for layer, momentum in zip(layers, momenta, strict=True):
                 layer.momentum = momentum
-    return len(layers) if started else 0
+    return len(layers)

@@ -46,14 +46,14 @@ def ordinary(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
 def _unwrapped(model: nn.Module) -> tuple[nn.Module, bool]:
     """The network with every wrapper replaced by what it wraps, and whether there was one."""
     found = False
-    while (inner := _inside(model)) is not None:
+    while (inner := inside(model)) is not None:
         model, found = inner, True
     for module in list(model.modules()):
         if getattr(module, "_compiled_call_impl", None) is not None:  # module.compile(), which wraps nothing
             module._compiled_call_impl = None
             found = True
         for name, child in list(module.named_children()):
-            while (inner := _inside(child)) is not None:
+            while (inner := inside(child)) is not None:
                 child, found = inner, True
                 setattr(module, name, child)
     return model, found
@@ -76,7 +76,8 @@ def _undecorated(model: nn.Module) -> bool:
     return found
 
 
-def _inside(module: nn.Module) -> nn.Module | None:
+def inside(module: nn.Module) -> nn.Module | None:
+    """What a wrapper of torch.compile, or one that runs a network on several devices, wraps."""
     parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
     inner = module.module if isinstance(module, parallel) else getattr(module, "_orig_mod", None)
     return inner if isinstance(inner, nn.Module) else None

@@ -12,6 +12,7 @@ from falcon_edge.data import ClassMap, Dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.layers import why_not
+from falcon_edge.falcon.observe import full_precision
 from falcon_edge.falcon.plan import Plan, make_plan
 from falcon_edge.manifest import Manifest, Parent, Step
 from falcon_edge.models.weight_files import read_held
@@ -29,6 +30,7 @@ BRANCH = re.compile(r"(.+)\.pointwise\.\d+\.weight")
 AS_WEIGHTS_SAY = "as the weights say"
 
 
+@full_precision()
 def adopt(
     network: Network,
     weights: Path,

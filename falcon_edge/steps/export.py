@@ -25,6 +25,7 @@ from converters.runtimes import host_saturates
 from falcon_edge.bundle import Bundle, edit_bundle
 from falcon_edge.data import Dataset, open_dataset
 from falcon_edge.errors import BadInput
+from falcon_edge.falcon.observe import full_precision
 from falcon_edge.manifest import LayerLosses, Manifest, Precision, Quantization
 from falcon_edge.metrics import Quality
 from falcon_edge.notices import notice
@@ -50,6 +51,7 @@ SATURATING_NOTE = (
 )
 
 
+@full_precision()
 def export_bundle(
     path: str | Path,
     targets: Sequence[str],

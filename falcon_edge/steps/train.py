@@ -4,6 +4,7 @@ from pathlib import Path
 
 from falcon_edge.data import ClassMap, Dataset
 from falcon_edge.errors import BadInput
+from falcon_edge.falcon.observe import full_precision
 from falcon_edge.manifest import Manifest, Step
 from falcon_edge.network import Network
 from falcon_edge.place import hold
@@ -15,6 +16,7 @@ from falcon_edge.steps.writing import write_network
 from falcon_edge.training.fit import Recipe
 
 
+@full_precision()
 def train(
     network: Network, dataset: Dataset, recipe: Recipe, *, checkpoint: Path | None = None, progress: Progress = silent
 ) -> Network:

@@ -12,6 +12,7 @@ from falcon_edge.bundle import PLAN, TRAINING, WEIGHTS, write_bundle
 from falcon_edge.data import Dataset
 from falcon_edge.documents import canonical_json
 from falcon_edge.falcon.cost import Cost, cost
+from falcon_edge.falcon.observe import full_precision
 from falcon_edge.falcon.plan import Plan, make_plan
 from falcon_edge.manifest import Golden, Lineage, Manifest
 from falcon_edge.network import Network
@@ -30,6 +31,7 @@ def save(network: Network, path: str | Path, dataset: Dataset | None = None, *, 
         return write_network(place, network, dataset)
 
 
+@full_precision()
 def write_network(place: Place, network: Network, dataset: Dataset | None) -> Manifest:
     """Write a network as a bundle at a place that is held, with golden inputs from the data; returns its manifest."""
     spec = network.input
@@ -93,7 +95,8 @@ def weights_bytes(network: nn.Module) -> bytes:
     """The state dict in safetensors' format: the same weights give the same bytes."""
     from safetensors.torch import save
 
-    return save({name: tensor.detach().clone().contiguous() for name, tensor in network.state_dict().items()})
+    tensors = ((name, tensor.detach().to("cpu", copy=True)) for name, tensor in network.state_dict().items())
+    return save({name: tensor.contiguous() for name, tensor in tensors})
 
 
 def tool_versions() -> dict[str, str]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.moments import match_moments
 
@@ -72,11 +73,12 @@ def test_a_channel_that_never_varies_stays_finite():
     assert torch.allclose(moments(student, "2", loader())[0], moments(teacher, "2", loader())[0], atol=1e-4)
 
 
-def test_without_images_nothing_changes():
+def test_without_images_nothing_changes_and_it_is_said():
     teacher = network()
     student = surgery.apply(teacher, {"0": 1})
     before = copy.deepcopy(student.state_dict())
-    match_moments(student, teacher, ["0"], list)
+    with pytest.raises(BadInput, match="the loader gives no batch"):
+        match_moments(student, teacher, ["0"], list)
     assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())
 
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.statistics import patch_statistics, reestimate_batchnorm
 
@@ -83,8 +84,9 @@ def test_batchnorm_takes_the_statistics_of_the_data_and_nothing_else_changes():
     assert torch.equal(network[0].weight, weights)
 
 
-def test_without_batches_nothing_changes():
+def test_without_batches_nothing_changes_and_it_is_said():
     network = nn.Sequential(nn.BatchNorm2d(5))
     network[0].running_mean.fill_(7)
-    assert reestimate_batchnorm(network, []) == 0
+    with pytest.raises(BadInput, match="the loader gives no batch"):
+        reestimate_batchnorm(network, [])
     assert (network[0].running_mean == 7).all()

@@ -151,6 +151,26 @@ def test_what_does_not_fit_is_said(example, options, says):
         fe.from_module(made_here(), example, **options)
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda module: module.to(torch.bfloat16), r"own: body\.0\.weight is bfloat16; bundles are float32"),
+        (lambda module: module.double(), r"own: body\.0\.weight is float64"),
+        (lambda module: module.to("meta"), r"own: body\.0\.weight is on the meta device, without numbers"),
+        (lambda module: torch.jit.trace(module, torch.zeros(1, 1, 12, 12)), "own: is a TorchScript program"),
+    ],
+)
+def test_modules_of_other_numbers_are_said(change, says):
+    with pytest.raises(BadInput, match=says):
+        fe.from_module(change(made_here().eval()), torch.zeros(1, 1, 12, 12), name="own")
+
+
+def test_wrappers_are_taken_off(tmp_path):
+    module = made_here()
+    for wrapped in (torch.compile(module), nn.DataParallel(module)):
+        assert fe.from_module(wrapped, torch.zeros(1, 1, 12, 12)).module is module
+
+
 class Untraceable(nn.Module):
     def forward(self, x):
         return torch.linalg.eigvals(x[:, 0].mT @ x[:, 0]).abs()
@@ -167,6 +187,10 @@ def test_a_module_that_cannot_become_a_graph_is_refused_and_leaves_nothing(tmp_p
     ("batches", "says"),
     [
         ([], "gives no batch"),
+        ([torch.zeros(0, 1, 4, 4)], "gives empty batches"),
+        ([{"x": torch.zeros(2, 1, 4, 4)}], "batch 0 is a dict"),
+        (["file.png"], "batch 0 is a str"),
+        ([None], "batch 0 is a NoneType"),
         ([torch.zeros(2, 3)], r"must be floats \(B, C, H, W\)"),
         ([torch.zeros(2, 1, 4, 4, dtype=torch.uint8)], r"must be floats \(B, C, H, W\)"),
         ([torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 5, 4)], "earlier ones"),
@@ -176,6 +200,16 @@ def test_a_module_that_cannot_become_a_graph_is_refused_and_leaves_nothing(tmp_p
 def test_a_loader_that_gives_something_else_is_said(batches, says):
     with pytest.raises(BadInput, match=says):
         fe.from_batches(iter(batches))
+
+
+def test_what_is_no_loader_is_said():
+    with pytest.raises(BadInput, match="mine: a int is no loader; give an iterable of batches"):
+        fe.from_batches(5, "mine")
+    module = nn.Sequential(nn.BatchNorm2d(1))
+    with pytest.raises(BadInput, match=r"batches: batch 1 is float32 \(4, 4\); it must be floats"):
+        fe.reestimate_batchnorm(module, [torch.zeros(2, 1, 4, 4), torch.zeros(4, 4)])
+    with pytest.raises(BadInput, match="batches: the loader gives no batch"):
+        fe.reestimate_batchnorm(module, iter([]))
 
 
 def test_a_loader_is_read_as_far_as_it_is_needed():
