@@ -254,11 +254,12 @@ def parse(data: bytes, name: str) -> ModelProto:
 
 
 def check(model: ModelProto, name: str) -> None:
-    """Run the ONNX checker on all but the weights. Raises ConversionError with its first line."""
+    """Run the ONNX checker on all but the weights. Raises ConversionError with what it says."""
     try:
         onnx.checker.check_model(onnx_verify.without_weights(model), full_check=True)
     except Exception as error:  # the checker raises its own kind and those of shape inference
-        raise ConversionError(f"{name}: refused by the ONNX checker: {first_line(error)}") from error
+        said = " ".join(str(error).partition("==> Context")[0].split()) or first_line(error)
+        raise ConversionError(f"{name}: refused by the ONNX checker: {said}") from error
 
 
 def save(model: ModelProto, path: Path) -> None:

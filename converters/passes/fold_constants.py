@@ -9,6 +9,7 @@ from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from converters.onnx_graph import (
+    MAXIMUM_BYTES,
     ONNX_DOMAINS,
     Dimensions,
     OnnxGraph,
@@ -21,6 +22,7 @@ from converters.onnx_graph import (
 
 # A result of more numbers than this, and more than it is computed from, stays a node unless it is a layer's weights.
 LIMIT = 2**20
+LARGEST = MAXIMUM_BYTES // 4  # of which no file holds more
 LAYERS = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul"))
 # Two runs differ, or the node says how its constant is to be stored.
 KEPT = frozenset(
@@ -141,7 +143,10 @@ def _grows(graph: OnnxGraph, node: NodeProto, sizes: dict[str, Dimensions]) -> b
         shape = sizes.get(name, (None,))
         if any(size is None for size in shape):
             return True
-        if prod(size or 0 for size in shape) > limit:
+        numbers = prod(size or 0 for size in shape)
+        if numbers > LARGEST:
+            return True
+        if numbers > limit:
             users = graph.consumers[name]
             if not users or any(user.op_type not in LAYERS or user.input[0] == name for user in users):
                 return True

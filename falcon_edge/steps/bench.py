@@ -321,7 +321,10 @@ def _of_file(path: Path, evaluations: Evaluations | None) -> Candidate:
     evaluation = None
     if evaluations is not None:
         if card is None:
-            raise BadInput(f"{path}: carries no card that says how images become its input; measure it without `data`")
+            raise BadInput(
+                f"{path}: carries no card that says how images become its input: pack it as a bundle, or measure it "
+                "without `data`"
+            )
         is_float = precision == "fp32"
         if card.lineage.role == "standard" and is_float and path.suffix == ONNX.suffix:
             evaluations.standard(card.lineage.identity, path)

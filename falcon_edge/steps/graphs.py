@@ -4,6 +4,7 @@ Such a bundle needs nobody's code: its network is what the graph says, in ordina
 """
 
 import copy
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from falcon_edge.errors import BadInput
 from falcon_edge.models.graphs import GraphNetwork, module_of
 from falcon_edge.network import Network
 from falcon_edge.outputs import flattened
+from falcon_edge.preprocessing import MAXIMUM_VALUES
 
 SOURCE = "graph"  # what the manifest's architecture says in the place of a function's name
 FILE = "network.onnx"  # of a bundle
@@ -91,13 +93,18 @@ def _refuse_other_inputs(network: GraphNetwork, called: str) -> None:
     shape = network.input.shape
     if len(shape) != 4 or shape[0] != 1:
         raise BadInput(f"{called}: takes {shape}; one image, (1, C, H, W) or (1, H, W, C), is what is read")
+    if prod(shape) > MAXIMUM_VALUES:
+        raise BadInput(f"{called}: takes {shape}; images of at most {MAXIMUM_VALUES:,} numbers are read")
 
 
 def _prove(network: GraphNetwork, path: Path, called: str) -> None:
     random = np.random.default_rng(0)
     samples = random.standard_normal((PROOFS, *network.input.shape[1:])).astype(np.float32)
-    with torch.no_grad():
-        answers = [network(torch.from_numpy(sample[None])) for sample in samples]
+    try:
+        with torch.no_grad():
+            answers = [network(torch.from_numpy(sample[None])) for sample in samples]
+    except (MemoryError, RuntimeError) as error:  # what no shape tells: kernels have limits of their own
+        raise BadInput(f"{called}: cannot be run by torch: {onnx_graph.first_line(error)}") from error
     rows = (answer.values() if isinstance(answer, dict) else [answer] for answer in answers)
     found = stacked([tensor.numpy() for tensor in row] for row in rows)
     expected = run_onnx(path, samples, outputs=list(network.outputs))

@@ -177,7 +177,8 @@ def _from_graph(
     names = () if dataset is None or not dataset.class_names else mapped_names(dataset.class_names, class_map)
     architecture = Architecture(source=graphs.SOURCE, in_channels=shape[0])
     built = Built(network, path.stem, architecture, shape, answer(choice.model, network, shape))
-    return _met(built, choice, names, dataset, class_map)
+    opened, dataset = _met(built, choice, names, dataset, class_map)
+    return replace(opened, called=choice.model), dataset
 
 
 @dataclass(frozen=True)

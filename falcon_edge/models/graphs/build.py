@@ -12,9 +12,10 @@ from falcon_edge.models.graphs.graph import Graph, title
 from falcon_edge.models.graphs.layout import layout_of
 from falcon_edge.models.graphs.names import Paths, Wanted
 from falcon_edge.models.graphs.network import GraphInput, GraphNetwork, Step
-from falcon_edge.models.graphs.node import MAKERS, META, Call, Node, NoLayer, Value, demand_real
+from falcon_edge.models.graphs.node import HALVES, MAKERS, META, Call, Node, NoLayer, Value, demand_real, type_of
 from falcon_edge.models.graphs.unknown import refuse_unknown
 
+LARGEST = 2**28  # numbers of one value (1 GiB): beyond are files that ask for the impossible
 UNFIT = "operands or attributes that do not fit it"
 STUMBLES = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
 # Whose weights make a module one that may stand in several places; a normalisation has statistics of its place.
@@ -75,8 +76,11 @@ class _Building:
                 for module in call.chain:
                     module.eval()
                 one = _results(call, [self.values[name].one for name in call.reads])
-            if any(result.numel() == 0 for result in one):
-                raise NoLayer("a value that is empty")
+            for result in one:
+                if result.numel() == 0:
+                    raise NoLayer("a value that is empty")
+                if result.numel() > LARGEST:
+                    raise NoLayer(f"a value of {result.numel():,} numbers")
             for index, name in enumerate(node.outputs[1:], start=1):
                 if name not in call.writes and self._is_read(name):
                     raise NoLayer(f"a result {index} that is read")
@@ -149,6 +153,8 @@ class _Building:
         graph = self.graph
         self._know(graph.outputs)
         for name in graph.outputs:
+            if self.values[name].one.dtype in HALVES:
+                raise graph.refused(f"its output {name} is {type_of(self.values[name].one)}; export it in float32")
             if not self.bound and self.values[name].batch_axis != 0:
                 self.bound.append(f"its output {name} is not one part for every image")
         read = dict.fromkeys([*(name for step in self.steps for name in step.reads), *graph.outputs])

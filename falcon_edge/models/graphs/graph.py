@@ -133,7 +133,9 @@ class Graph:
                 known.add(name)
         if not self.outputs:
             raise self.refused("has no outputs")
-        for name in self.outputs:
+        for place, name in enumerate(self.outputs):
+            if name in self.outputs[:place]:
+                raise self.refused(f"gives its output {name} twice")
             if name not in known:
                 raise self.refused(f"its output {name} is given by no node")
 

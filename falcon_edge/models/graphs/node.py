@@ -13,6 +13,7 @@ from falcon_edge.models.graphs.function import Function
 from falcon_edge.models.graphs.graph import Graph, title
 
 META = torch.device("meta")
+HALVES = frozenset((torch.float16, torch.bfloat16))
 
 
 class NoLayer(Exception):
@@ -177,9 +178,18 @@ def makes(*operators: str, any_type: bool = False) -> Callable[[Maker], Maker]:
 
 
 def demand_real(node: Node) -> None:
-    """Raise NoLayer for a node of an operator of real numbers that has an operand of others."""
+    """Raise NoLayer for a node of an operator of real numbers that has an operand of others, or in half precision."""
     if node.kind in OF_ANY_TYPE:
         return
     for index, name in enumerate(node.inputs):
-        if name and not node.is_stored(index) and not node.value(index).one.is_floating_point():
-            raise NoLayer(f"a value of type {str(node.value(index).one.dtype).removeprefix('torch.')}")
+        if name and not node.is_stored(index):
+            value = node.value(index).one
+            if value.dtype in HALVES:  # some runtimes compute in float32 then
+                raise NoLayer(f"a value of type {type_of(value)}; export it in float32")
+            if not value.is_floating_point():
+                raise NoLayer(f"a value of type {type_of(value)}")
+
+
+def type_of(value: Tensor) -> str:
+    """The type of a value, as ONNX and torch both call it."""
+    return str(value.dtype).removeprefix("torch.")

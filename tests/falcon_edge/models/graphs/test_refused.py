@@ -132,9 +132,31 @@ def test_an_order_in_which_nothing_can_be_computed():
 def test_names_that_are_given_twice_or_not_at_all():
     twice = [node("Relu", ["input"], ["logits"], "first"), node("Tanh", ["input"], ["logits"], "second")]
     assert "second (Tanh) gives logits, which there is already" in refusal(unchecked(twice))
+    assert "gives its output logits twice" in refusal(unchecked(twice[:1], outputs=("logits", "logits")))
     assert "its output gone is given by no node" in refusal(unchecked(twice[:1], outputs=("gone",)))
     assert "has no outputs" in refusal(unchecked(twice[:1], outputs=()))
     assert "last (Relu) gives nothing" in refusal(unchecked([node("Relu", ["input"], [], "last")]))
+
+
+def test_values_in_half_precision():
+    """Some runtimes compute with them in float32, others do not."""
+    inside = [
+        node("Cast", ["input"], ["h"], to=TensorProto.FLOAT16),
+        node("Relu", ["h"], ["r"], "relu"),
+        node("Cast", ["r"], ["logits"], to=TensorProto.FLOAT),
+    ]
+    assert "relu (Relu) has no torch layer, with a value of type float16; export it in float32" in refusal(
+        unchecked(inside)
+    )
+    outside = unchecked([node("Cast", ["input"], ["logits"], to=TensorProto.FLOAT16)])
+    assert "its output logits is float16; export it in float32" in refusal(outside)
+
+
+def test_values_larger_than_any_image():
+    nodes = [node("Concat", ["input"] * 2, ["v0"], axis=1)]
+    nodes += [node("Concat", [f"v{place}"] * 2, [f"v{place + 1}"], axis=1) for place in range(30)]
+    nodes.append(node("Relu", ["v30"], ["logits"]))
+    assert "has no torch layer, with a value of 301,989,888 numbers" in refusal(unchecked(nodes))
 
 
 def test_what_does_not_fit_an_operator():
