@@ -5,6 +5,7 @@ const STORE = "falcon-edge";
 const FILES = [
   "./",
   "icon.svg",
+  "js/apart.js",
   "js/app.js",
   "js/benchmark.js",
   "js/camera.js",
@@ -33,6 +34,8 @@ const FILES = [
   "js/selftest.js",
   "js/sha256.js",
   "js/statistics.js",
+  "js/work.js",
+  "js/worker.js",
   "manifest.webmanifest",
   "style.css",
   "vendor/litertjs-core/index.js",

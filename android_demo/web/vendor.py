@@ -3,7 +3,7 @@
     python vendor.py            into the folder vendor/ beside this file
     python vendor.py FOLDER     elsewhere
 
-Each package is pinned by its version, and each of its files that is kept by its SHA-256. vendor/ appears when it is
+Each package is pinned by its version, and each file that is kept by its SHA-256. vendor/ appears when it is
 whole, and is left alone where it is there already.
 """
 
@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# name: (version, file of the package -> (where it is kept, its SHA-256))
+# name: (version, file of the package -> (where it is kept, its SHA-256 there))
 PACKAGES = {
     "onnxruntime-web": (
         "1.30.0",
@@ -49,7 +49,7 @@ PACKAGES = {
             ),
             "dist/index.js": (
                 "litertjs-core/index.js",
-                "e7daccc3a31eef890848a737ccb863ded5f046a6b40c3fdc0556495adeb5d9b3",
+                "dd78da58d23031f67d38b7fe754ca097b6f543b30a66130d05d12b95e4f3212d",
             ),
             "wasm/litert_wasm_internal.js": (
                 "litertjs-core/wasm/litert_wasm_internal.js",
@@ -91,6 +91,8 @@ PACKAGES = {
         },
     ),
 }
+# In a kept file: what takes the place of what. Workers know no import maps, so that a package is found by its place.
+REPLACED = {"litertjs-core/index.js": ('"@litertjs/wasm-utils"', '"../litertjs-wasm-utils/index.js"')}
 
 
 def main(arguments):
@@ -142,9 +144,10 @@ def fetch(package, files, archives, target):
             path = target / place
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                path.write_bytes(archive.extractfile(f"package/{name}").read())
+                content = archive.extractfile(f"package/{name}").read()
             except KeyError:
                 return f"{package}: has no {name}"
+            path.write_bytes(content.replace(*map(str.encode, REPLACED.get(place, ("", "")))))
             if sha256(path) != digest:
                 return f"{package}: the SHA-256 of {name} is {sha256(path)}, pinned is {digest}"
     return None

@@ -42,25 +42,31 @@ export function fromRgba(rgba, width, height) {
   return { height, width, channels, pixels };
 }
 
-/** An image as the browser draws it. */
-export function toImageData({ height, width, channels, pixels }) {
-  const data = new ImageData(width, height);
-  for (let at = 0; at < width * height; at++) {
-    const from = at * channels;
-    const last = channels === 3 ? 1 : 0;
-    data.data.set([pixels[from], pixels[from + last], pixels[from + 2 * last], 255], 4 * at);
+/** An image as the browser draws it: every n-th pixel, so that neither side has more than `most`. */
+export function toImageData({ height, width, channels, pixels }, most = Infinity) {
+  const every = Math.max(1, Math.ceil(Math.max(height, width) / most));
+  const data = new ImageData(Math.ceil(width / every), Math.ceil(height / every));
+  const last = channels === 3 ? 1 : 0;
+  for (let y = 0, at = 0; y < height; y += every) {
+    for (let x = 0; x < width; x += every, at += 4) {
+      const from = (y * width + x) * channels;
+      data.data[at] = pixels[from];
+      data.data[at + 1] = pixels[from + last];
+      data.data[at + 2] = pixels[from + 2 * last];
+      data.data[at + 3] = 255;
+    }
   }
   return data;
 }
 
 /**
- * The pixels of an input, of any image, and whether that took other steps than the bundle's.
+ * The pixels of an input, of any image, the specification that led there, and whether its steps are not the bundle's.
  *
  * A bundle whose images all have one size has no steps for others: these lose their edges and get that size.
  */
 export function prepareAny(image, spec) {
   try {
-    return { image: prepare(image, spec), other: false };
+    return { image: prepare(image, spec), spec, other: false };
   } catch (error) {
     const [channels, height, width] = spec.shape;
     if (!(error instanceof Message) || (channels !== 1 && channels !== 3)) throw error;
@@ -69,6 +75,7 @@ export function prepareAny(image, spec) {
       { op: "resize_shorter", size: Math.max(height, width) },
       { op: "crop", height, width },
     ];
-    return { image: prepare(image, { ...spec, steps }), other: true };
+    const own = { ...spec, steps };
+    return { image: prepare(image, own), spec: own, other: true };
   }
 }

@@ -1,5 +1,5 @@
 // Engines that are open: a file is loaded when it is first used, and tested by its golden vectors then.
-import { warmUp } from "./benchmark.js";
+import { open as openApart } from "./apart.js";
 import { inputFor } from "./inference.js";
 import { told } from "./message.js";
 import { selfTest } from "./selftest.js";
@@ -18,7 +18,7 @@ export class Opened {
     if (found === undefined) {
       while (this.#engines.size >= MOST) await this.#close(this.#engines.keys().next().value);
       found = await open(candidate, threads);
-      await warmUp(found.engine, emptyInput(candidate, found.engine));
+      await found.engine.warmUp(emptyInput(candidate, found.engine));
     }
     this.#engines.set(key, found);
     const tested = await this.#test(candidate, found.engine, threads);
@@ -46,9 +46,8 @@ export class Opened {
 /** A candidate's engine and how long it took to load: { engine, load_ns }. */
 export async function open(candidate, threads) {
   const bytes = await candidate.model.bytes(candidate.exported.file);
-  const start = performance.now();
-  const engine = await candidate.runtime.open(bytes, threads);
-  return { engine, load_ns: Math.max(1, Math.round((performance.now() - start) * 1e6)) };
+  const engine = await openApart(candidate.runtime.name, bytes, threads);
+  return { engine, load_ns: engine.load_ns };
 }
 
 /** An input of zeros. */

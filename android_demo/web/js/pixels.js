@@ -16,6 +16,28 @@ export function prepare(image, spec) {
   return image;
 }
 
+/**
+ * Where an image's pixels lie in the input that its steps make of it: { down, across, top, left }, so that row r of the
+ * image begins at down * r + top.
+ */
+export function placement(image, spec) {
+  let [height, width] = [image.height, image.width];
+  let found = { down: 1, across: 1, top: 0, left: 0 };
+  for (const step of spec.steps) {
+    const next = sizeAfter(step, height, width);
+    if (step.op === "pad") found = { ...found, top: found.top + step.top, left: found.left + step.left };
+    if (step.op === "crop") {
+      found = { ...found, top: found.top + first(step.height, height), left: found.left + first(step.width, width) };
+    }
+    if (step.op.startsWith("resize")) {
+      const [down, across] = [next[0] / height, next[1] / width];
+      found = { down: found.down * down, across: found.across * across, top: found.top * down, left: found.left * across };
+    }
+    [height, width] = next;
+  }
+  return found;
+}
+
 /** The input in float32, NCHW: p / 255, minus mean, divided by std, each rounded to float32. */
 export function normalise(image, spec) {
   const area = image.height * image.width;
@@ -35,12 +57,22 @@ const STEPS = {
   pad: (image, { left, top, right, bottom, value }) =>
     placed(image, image.height + top + bottom, image.width + left + right, top, left, value),
   resize: (image, { height, width }) => resize(image, height, width),
-  resize_shorter: (image, { size }) =>
-    image.height <= image.width
-      ? resize(image, size, Math.floor((size * image.width) / image.height))
-      : resize(image, Math.floor((size * image.height) / image.width), size),
-  crop,
+  resize_shorter: (image, step) => resize(image, ...sizeAfter(step, image.height, image.width)),
+  crop: (image, { height, width }) =>
+    placed(image, height, width, first(height, image.height), first(width, image.width), 0),
 };
+
+/** Height and width after a step. */
+function sizeAfter(step, height, width) {
+  if (step.op === "channels") return [height, width];
+  if (step.op === "pad") return [step.top + height + step.bottom, step.left + width + step.right];
+  if (step.op !== "resize_shorter") return [step.height, step.width];
+  const { size } = step;
+  return height <= width ? [size, Math.floor((size * width) / height)] : [Math.floor((size * height) / width), size];
+}
+
+/** Where the first of so many pixels lies in the middle of a crop: below 0 where they are more than it has. */
+const first = (room, pixels) => (room > pixels ? (room - pixels) >> 1 : -halfEven(pixels - room));
 
 function toChannels(image, { to }) {
   if (image.channels === to) return image;
@@ -51,15 +83,6 @@ function toChannels(image, { to }) {
     else made.pixels[at] = (19595 * pixels[3 * at] + 38470 * pixels[3 * at + 1] + 7471 * pixels[3 * at + 2] + 32768) >> 16;
   }
   return made;
-}
-
-function crop(image, { height, width }) {
-  const down = Math.max(height - image.height, 0);
-  const across = Math.max(width - image.width, 0);
-  if (down || across) {
-    image = placed(image, image.height + down, image.width + across, down >> 1, across >> 1, 0);
-  }
-  return placed(image, height, width, -halfEven(image.height - height), -halfEven(image.width - width), 0);
 }
 
 /** Half of a number that is not below 0; half of an odd one goes to the even neighbour. */

@@ -1,6 +1,7 @@
 """The page's modules in a browser, against what Python computes."""
 
 import base64
+import functools
 import hashlib
 import json
 import random
@@ -12,15 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from page import WEB
 from PIL import Image
+from pydantic import TypeAdapter
 
 from falcon_edge.data.decoding import decode
-from falcon_edge.preprocessing import InputSpec, normalise, to_pixels
+from falcon_edge.preprocessing import InputSpec, Step, _apply, normalise, to_pixels
 from runtime_bench.results import Burst, summarise
 
 pytestmark = pytest.mark.xdist_group("page")
 
 DOCS = WEB.parents[1] / "docs"
 CASES = 400
+STEP = TypeAdapter(Step)
 # What scripts below have at hand: modules, and bytes from and to base64.
 TOOLS = """
 const bytes = (text) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
@@ -112,6 +115,50 @@ def test_an_image_that_does_not_fit_is_refused_in_words(opened):
     tall = {"image": encoded(np.zeros((4000, 2), np.uint8)), "image_shape": [4000, 2, 1]}
     cases = [image | {"spec": spec}, image | {"spec": huge}, tall | {"spec": thin}]
     assert [found["error"] for found in call(opened, PREPARE, cases)] == ["Message"] * 3
+
+
+PLACED = """
+const { prepare, placement } = await import("./js/pixels.js");
+return given.map(({ image, image_shape: [height, width, channels], spec }) => {
+  const picked = { height, width, channels, pixels: bytes(image) };
+  const made = prepare(picked, spec);
+  const { down, across, top, left } = placement(picked, spec);
+  let [seen, off] = [0, 0];
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) {
+      const [y, x] = [Math.floor(down * (row + 0.5) + top), Math.floor(across * (column + 0.5) + left)];
+      if (y < 0 || x < 0 || y >= made.height || x >= made.width) continue;
+      seen++;
+      off = Math.max(off, Math.abs(made.pixels[y * made.width + x] - picked.pixels[row * width + column]));
+    }
+  }
+  return [seen, off];
+});
+"""
+
+
+def placed_case(image, *steps):
+    shape = functools.reduce(_apply, (STEP.validate_python(step) for step in steps), image).shape
+    spec = {"shape": [1, *shape[:2]], "mean": [0], "std": [1], "steps": steps}
+    return {"image": encoded(image), "image_shape": image.shape, "spec": spec}
+
+
+def test_pixels_lie_where_steps_move_and_scale_them(opened):
+    chance = np.random.default_rng(7)
+    moved = []
+    for _ in range(50):
+        image = chance.integers(0, 256, (*chance.integers(1, 60, 2), 1), np.uint8)
+        sides = dict(zip(("left", "top", "right", "bottom"), chance.integers(0, 9, 4).tolist(), strict=True))
+        height, width = chance.integers(1, 60, 2).tolist()
+        moved.append(placed_case(image, {"op": "pad", **sides}, {"op": "crop", "height": height, "width": width}))
+    found = call(opened, PLACED, moved)
+    assert all(seen > 0 and off == 0 for seen, off in found)
+    across = np.tile(np.linspace(0, 255, 200).astype(np.uint8)[None, :, None], (120, 1, 1))
+    steps = {"op": "resize_shorter", "size": 96}, {"op": "crop", "height": 80, "width": 70}
+    ramps = [placed_case(image, *steps) for image in (across, np.ascontiguousarray(across.transpose(1, 0, 2)))]
+    for seen, off in call(opened, PLACED, ramps):  # each pixel beside pixels of nearly its value
+        assert seen > 8000
+        assert off <= 3
 
 
 IMAGES = """

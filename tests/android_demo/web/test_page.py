@@ -121,6 +121,26 @@ def test_a_map_is_drawn_over_the_image_and_other_outputs_are_numbers(browser, si
     check(browser, site)
 
 
+def test_a_map_lies_over_the_photo_as_it_was_picked(browser, site, tmp_path):
+    """The bundle has no steps for a wide photo: its edges are not seen by the model, and stay as they are."""
+    Image.new("RGB", (160, 40), (90, 90, 90)).save(tmp_path / "wide.png")
+    start(browser, site, "1280")
+    choose(browser, "#first", "pixels/exports/model.fp32.onnx")
+    browser.pick("#file", tmp_path / "wide.png")
+    browser.wait("document.querySelectorAll('.answer').length === 1")
+    size, edge, middle = browser.run("""
+      (() => {
+        const canvas = document.querySelector(".answer canvas");
+        const at = (x) => Array.from(canvas.getContext("2d").getImageData(x, 20, 1, 1).data).slice(0, 3);
+        return [[canvas.width, canvas.height], [at(2), at(157)], at(80)];
+      })()
+    """)
+    assert size == [160, 40]
+    assert edge == [[90, 90, 90]] * 2
+    assert middle != [90, 90, 90]
+    check(browser, site)
+
+
 def test_a_picked_picture_is_upright_and_gets_the_inputs_size(browser, site, tmp_path):
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8))
     exif = picture.getexif()
@@ -257,6 +277,43 @@ def test_a_file_that_fails_costs_the_others_nothing(browser, site):
     assert (found[1]["period_ms"], found[1]["missed"]) == (60, 0)
     assert len(found[1]["bursts"][0]["samples_ns"]) == 3
     assert found[2]["missed"] >= 2
+
+
+@pytest.mark.parametrize("model", ["fp32.onnx", "fp32.tflite"])
+def test_the_page_goes_on_while_it_measures(browser, site, model):
+    """A timer of the page's, during one long round."""
+    start(browser, site)
+    show(browser, "benchmark")
+    browser.run(f"""
+      for (const box of document.querySelectorAll("#files input")) {{
+        box.checked = box.value === "standard/exports/model.{model}";
+      }}
+      for (const [name, value] of Object.entries({{ runs: 2000, rounds: 1, every: 0 }})) {{
+        document.querySelector("#protocol").elements[name].value = value;
+      }}
+      globalThis.ticks = 0;
+      setInterval(() => {{
+        globalThis.ticks += document.querySelector("#measuring").textContent === "Measuring: round 1 of 1";
+      }}, 20);
+    """)
+    browser.click("#start")
+    browser.wait("document.querySelector('#measuring').textContent === 'Measured.'")
+    assert browser.run("globalThis.ticks") >= 10
+    check(browser, site)
+
+
+def test_without_a_worker_models_run_in_the_page(browser, files):
+    with served({name: path for name, path in files.items() if name != "js/worker.js"}) as site:
+        start(browser, site)
+        browser.click("#example")
+        browser.wait("document.querySelectorAll('.answer').length === 1")
+        assert "Self-test: passed (8 inputs" in text(browser, "#answers")
+        show(browser, "benchmark")
+        for name, value in {"runs": 2, "rounds": 1, "every": 0}.items():
+            browser.run(f"document.querySelector('#protocol').elements.{name}.value = {value}")
+        browser.click("#start")
+        browser.wait("document.querySelector('#measuring').textContent === 'Measured.'")
+        assert [each for each in browser.errors if "404" not in each] == []
 
 
 def test_a_benchmark_can_be_stopped(browser, site):

@@ -1,7 +1,7 @@
 // The runtimes that this page brings, and which files of models each takes.
 //
 // A runtime: { name, title, targets, refusal(manifest, exported) -> why a file cannot be used here, or null,
-//              open(bytes, threads) -> an engine }
+//              open(bytes, threads) -> an engine, in the worker }
 // An engine: { about: { name, package, version, kernels, threads }, input: { dtype, shape, layout },
 //              outputs: [{ name, dtype }], run(values) -> [values of each output], close() }
 import { litert } from "./litert.js";

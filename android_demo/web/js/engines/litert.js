@@ -32,7 +32,13 @@ async function load() {
   } catch {
     throw new Message("LiteRT is not in this page; run vendor.py beside it");
   }
-  globalThis.Module = { print: () => {}, printErr: () => {} }; // where its program looks for them: it says what it does
+  globalThis.Module = {
+    // Where its program looks for them. In a worker it would take that one's script for its own.
+    print: () => {},
+    printErr: () => {},
+    locateFile: (file) => new URL(`wasm/${file}`, VENDOR).href,
+    mainScriptUrlOrBlob: new URL("wasm/litert_wasm_threaded_internal.js", VENDOR).href,
+  };
   try {
     await found.loadLiteRt(new URL("wasm/", VENDOR).href, { threads: globalThis.crossOriginIsolated === true });
   } catch (error) {

@@ -1,15 +1,20 @@
-// What a model said of an image: the image as the model saw it, its answers, and how long they took.
+// What a model said of an image: the image, the answers, and how long they took.
 import { toImageData } from "../images.js";
 import { classesOf, colour, inWords, sharesOf, softmax, spread, topK } from "../outputs.js";
+import { placement } from "../pixels.js";
 import { element, milliseconds, percent, table } from "./elements.js";
 
 const SHOWN = 5;
 const OPAQUE = 0.55; // of a map over its image
+const LARGEST = 1024; // pixels of a side that are drawn
 
-/** The card of an answer: { title, pixels, other, outputs, times: { before, inference, after }, tested, labels }. */
-export function answer({ title, pixels, other, outputs, times, tested, labels }) {
+/**
+ * The card of an answer: { title, picked (the image), pixels (what `spec` made of it), other (whether by steps that are
+ * not the bundle's), outputs, times: { before, inference, after }, tested, labels }.
+ */
+export function answer({ title, picked, pixels, spec, other, outputs, times, tested, labels }) {
   const maps = outputs.filter((output) => output.kind === "map");
-  const parts = [element("h3", { text: title }), picture(pixels, maps[0])];
+  const parts = [element("h3", { text: title }), picture({ pixels, picked, spec }, maps[0])];
   if (other) {
     parts.push(element("p", { class: "quiet", text: "The bundle has no steps for such an image: it was cut to a square and resized." }));
   }
@@ -25,11 +30,14 @@ export function answer({ title, pixels, other, outputs, times, tested, labels })
   return element("section", { class: "answer", "aria-label": title }, ...parts);
 }
 
-/** The image, with a map drawn over it. */
-function picture(pixels, map) {
-  const canvas = element("canvas", { role: "img", width: pixels.width, height: pixels.height });
+/** The image as the model sees it; where there is a map, as it was picked, with the map over it. */
+function picture({ pixels, picked, spec }, map) {
+  const canvas = element("canvas", { role: "img" });
   canvas.setAttribute("aria-label", map ? `The image with ${map.name} over it` : "The image as the model sees it");
-  const shown = pixels.channels === 3 || pixels.channels === 1 ? toImageData(pixels) : new ImageData(pixels.width, pixels.height);
+  const image = map ? picked : pixels;
+  const known = image.channels === 3 || image.channels === 1;
+  const shown = known ? toImageData(image, LARGEST) : new ImageData(image.width, image.height);
+  Object.assign(canvas, { width: shown.width, height: shown.height });
   const context = canvas.getContext("2d");
   context.putImageData(shown, 0, 0);
   if (map) {
@@ -38,7 +46,9 @@ function picture(pixels, map) {
     layer.getContext("2d").putImageData(drawn(map), 0, 0);
     context.imageSmoothingEnabled = false;
     context.globalAlpha = OPAQUE;
-    context.drawImage(layer, 0, 0, pixels.width, pixels.height);
+    context.scale(shown.width / picked.width, shown.height / picked.height);
+    const { down, across, top, left } = placement(picked, spec);
+    context.drawImage(layer, -left / across, -top / down, pixels.width / across, pixels.height / down);
   }
   return canvas;
 }

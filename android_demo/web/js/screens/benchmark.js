@@ -1,5 +1,6 @@
 // The screen that measures files in turns, and gives the results to whoever asked for them.
-import { Cancelled, measure } from "../benchmark.js";
+import { measure, stop } from "../apart.js";
+import { Cancelled } from "../benchmark.js";
 import { awaited, save, send } from "../delivery.js";
 import { told } from "../message.js";
 import { emptyInput, open, testedOf } from "../opened.js";
@@ -42,6 +43,7 @@ export function benchmarkScreen(page, app) {
     const subjects = [];
     try {
       for (const candidate of chosen) {
+        if (stopped) throw new Cancelled();
         measuring.textContent = `Loading ${candidate.title}…`;
         subjects.push(await subjectOf(candidate, threads));
       }
@@ -53,7 +55,6 @@ export function benchmarkScreen(page, app) {
           progress.value = share;
           measuring.textContent = `Measuring: ${text}`;
         },
-        () => stopped,
       );
       working.forEach((subject, place) => {
         if (found[place].failure) subject.failure = found[place].failure;
@@ -129,7 +130,12 @@ export function benchmarkScreen(page, app) {
       }
     });
   });
-  cancel.addEventListener("click", () => (stopped = true));
+  const end = () => {
+    stopped = true;
+    if (start.disabled) stop();
+  };
+
+  cancel.addEventListener("click", end);
   page.save.addEventListener("click", () => (measuring.textContent = `Saved: ${save(results)}`));
   page.send.hidden = !awaited();
   page.send.addEventListener("click", () =>
@@ -137,5 +143,5 @@ export function benchmarkScreen(page, app) {
       measuring.textContent = await send(results);
     }),
   );
-  return { leave: () => (stopped = true) };
+  return { leave: end };
 }

@@ -37,10 +37,10 @@ export function classifyScreen(page, app) {
     for (let turn = 0; turn < repeats && (turn < 2 || performance.now() < end); turn++) {
       for (const [place, { model, exported }] of candidates.entries()) {
         const start = performance.now();
-        const { image: pixels, other } = prepareAny(image, model.manifest.input);
+        const { image: pixels, spec, other } = prepareAny(image, model.manifest.input);
         const prepared = performance.now() - start;
         const found = await infer(pixels, model, exported, opened[place].engine);
-        all[place].push({ ...found, before: found.before + prepared, pixels, other });
+        all[place].push({ ...found, before: found.before + prepared, pixels, other, picked: image, spec });
       }
     }
     frames.push(all.map((rows) => (rows.length > 1 ? rows.slice(1) : rows)));
@@ -81,6 +81,7 @@ export function classifyScreen(page, app) {
   async function loop() {
     while (live.getAttribute("aria-pressed") === "true" && video.srcObject) {
       await app.busy(async () => {
+        if (!video.videoWidth) return; // it was closed meanwhile
         image = frameOf(video);
         await run(1);
       });
@@ -123,8 +124,9 @@ export function classifyScreen(page, app) {
   );
   capture.addEventListener("click", () => {
     live.setAttribute("aria-pressed", "false");
+    const frame = video.videoWidth ? frameOf(video) : null; // what is seen now: other work may come first
     app.busy(async () => {
-      image = frameOf(video);
+      image = frame ?? image;
       again();
     });
   });
