@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from operator_forms import SHAPE, known_opsets, together
 
 from converters.errors import ConversionError
 from converters.formats import format_for
@@ -59,6 +60,23 @@ def test_a_file_answers_as_the_one_it_was_made_of(tmp_path, suffix, last):
 @pytest.mark.parametrize("opset", [7, 9, 11, 17, 18, 21])
 def test_opsets_of_old_and_new_files(tmp_path, opset):
     assert convert(write(tmp_path / "net.onnx", opset), tmp_path / "out.tflite").parity[0].against == "net.onnx"
+
+
+@pytest.mark.parametrize(
+    ("kind", "opset"),
+    [
+        pytest.param(*each, marks=[] if each == ("Clip", 11) else pytest.mark.slow)
+        for each in known_opsets()
+        if each[1] <= 21 and each != ("Equal", 7)
+    ],
+)
+def test_all_forms_of_an_operator_at_every_opset_that_changed_it(tmp_path, kind, opset):
+    source, output = tmp_path / "net.onnx", tmp_path / "out.tflite"
+    onnx.save(together(kind, opset), source)
+    convert(source, output)
+    x = np.random.default_rng(1).standard_normal((2, *SHAPE[1:])).astype(np.float32)
+    found = usual(run(format_for(".tflite"), output, x), format_for(".tflite").layout)
+    assert min(snr_db(*each) for each in zip(run_onnx(source, x), found, strict=True)) > 80
 
 
 def test_int8_is_calibrated_on_data(exported, stripes, tmp_path):
