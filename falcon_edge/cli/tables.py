@@ -48,7 +48,7 @@ class Table:
         if self.name:
             yield self.name
         columns = [
-            _Column(title, [row[place] for row in self.rows], heading=self.heading)
+            _Column(title, [row[place] for row in self.rows], heading=self.heading, is_key=place < self.keys)
             for place, title in enumerate(self.titles)
         ]
         shown = [column for column in columns if any(column.cells)] or columns
@@ -59,7 +59,7 @@ class Table:
 
     def _parts(self, columns: "Sequence[_Column]", width: int) -> "list[list[_Column]]":
         """As many columns in each as there is room for their longest words."""
-        keys = [column for column in columns if column.title in self.titles[: self.keys]]
+        keys = [column for column in columns if column.is_key]
         parts = [list(keys)]
         for column in columns[len(keys) :]:
             if len(parts[-1]) > len(keys) and self._room(parts[-1], width) < column.least + self.gap:
@@ -81,9 +81,8 @@ class Table:
             show_header=self.heading,
         )  # fmt: skip
         for column, its in zip(part, widths, strict=True):
-            at_left = self.left is None or column.title in self.left
-            title = "\n".join(_lines(column.title, its))
-            table.add_column(title, justify="left" if at_left else "right", no_wrap=True)
+            at_left = self.left is None or column.name in self.left
+            table.add_column(_wrapped(column.title, its), justify="left" if at_left else "right", no_wrap=True)
         for cells in zip(*(column.cells for column in part), strict=True):
             table.add_row(*(_wrapped(cell, its) for cell, its in zip(cells, widths, strict=True)))
         return table
@@ -92,11 +91,12 @@ class Table:
 class _Column:
     """A title, what stands under it, the width of its longest word, and that of its longest cell."""
 
-    def __init__(self, title: str, cells: "Sequence[Cell]", *, heading: bool):
+    def __init__(self, name: str, cells: "Sequence[Cell]", *, heading: bool, is_key: bool):
         from rich.cells import cell_len
 
-        self.title, self.cells = title, [_harmless(cell) for cell in cells]
-        texts = [*([title] if heading else []), *map(str, self.cells)]
+        self.name, self.is_key = name, is_key
+        self.title, self.cells = terminal(name), [_harmless(cell) for cell in cells]
+        texts = [*([self.title] if heading else []), *map(str, self.cells)]
         self.least = max(cell_len(piece.strip()) for text in texts for piece in _pieces(text))
         self.most = max(map(cell_len, texts))
 
@@ -106,17 +106,21 @@ def _harmless(cell: "Cell") -> "Cell":
 
 
 def _widths(part: "Sequence[_Column]", room: int) -> list[int]:
-    """Of columns, together at most `room`: their longest words, and more where a cell would have the most lines."""
+    """Of columns, together at most `room`: more than their longest words first where that is a whole cell.
+
+    Then where a cell has the most lines.
+    """
     widths = [column.least for column in part]
     while sum(widths) > room and max(widths) > 1:  # a word that is longer than a line
         widths[widths.index(max(widths))] -= 1
+    share = room // len(part)
     for _ in range(room - sum(widths)):
-        most = [math.ceil(column.most / its) for column, its in zip(part, widths, strict=True)]
-        missing = [column.most - its for column, its in zip(part, widths, strict=True)]
-        wider = [place for place in range(len(part)) if missing[place] > 0]
-        if not wider:
+        narrow = [place for place, column in enumerate(part) if widths[place] < column.most]
+        if not narrow:
             break
-        widths[max(wider, key=lambda place: (most[place], -missing[place]))] += 1
+        short = [place for place in narrow if part[place].most <= share]
+        lines = {place: math.ceil(part[place].most / widths[place]) for place in narrow}
+        widths[short[0] if short else max(narrow, key=lambda place: (lines[place], -part[place].most))] += 1
     return widths
 
 

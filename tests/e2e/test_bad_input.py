@@ -142,6 +142,17 @@ CASES = [
     ("pack nets:number -o out", "nets:number is not a function"),
     ("pack nets:broken -o out", "nets:broken cannot be built"),
     ("pack nets:no_network -o out", "nets:no_network returned a int"),
+    *(
+        (
+            f"{verb} nets:tiny --model-arg depth=3 -o out",
+            "nets:tiny has no argument depth; it has num_classes, in_channels",
+        )
+        for verb in ("pack", "compress --rank 1", "train --data stripes.npz")
+    ),
+    ("pack vgg8 --model-arg depth=3 -o out", "vgg8: --model-arg is for module:function"),
+    ("pack nets:tiny --model-arg depth -o out", "--model-arg depth: write NAME=VALUE, as in depth=3"),
+    ("compress standard.falcon --rank 1 --model-arg depth=3 -o out", "a bundle has its own weights"),
+    ("pack bare.onnx --model-arg depth=3 -o out", "bare.onnx: has its own weights and input"),
     (
         "train nets:features --data stripes.npz -o out",
         "gives output (4, 10, 10); our training is for one row of classes",

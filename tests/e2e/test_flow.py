@@ -104,6 +104,21 @@ def test_comparison_is_that_of_the_samples(again, standard, compressed):
         assert row["realised_share"] == pytest.approx(speedup / ratio)
 
 
+def test_a_baseline_by_its_name_or_its_bundle(flow, warm, tmp_path):
+    def compared(baseline):
+        done = warm(f"compare {flow.folder}/results.json --baseline {baseline} --json", tmp_path)
+        return done.code, done.out and [row["standard"] for row in done.document], done.err
+
+    assert compared("falcon") == (0, 4 * ["falcon"], "")
+    assert compared(flow.folder / "falcon.falcon") == compared("falcon")
+    assert compared("standard.falcon")[2] == "error: no model is called standard.falcon; there are falcon, standard\n"
+    assert warm("pack vgg8 --width 0.25 -o standard", tmp_path).code == 0
+    said = "error: standard.falcon: was not measured here as it is now; these results are of falcon, standard\n"
+    assert compared("standard.falcon") == (2, "", said)
+    report = f"report {flow.folder}/results.json -o report.html --baseline {flow.folder}/falcon.falcon"
+    assert warm(report, tmp_path).code == 0
+
+
 def test_tables_for_people(flow, standard, compressed):
     out = {name: done.out for name, done in flow.done.items()}
     assert f"{100 * standard.quality[0].value:.2f}% on 90 test images of stripes.npz" in out["train"]

@@ -87,5 +87,10 @@ def test_numbers_end_at_the_right_and_colours_stay():
     assert console.file.getvalue().count("\x1b[32m") == 2
 
 
+def test_titles_break_too():
+    lines = drawn(filled(("a", "1.00x"), titles=("model", "paced share of all")), 18)
+    assert lines == ["       paced share", "model  of all", "──────────────────", "a      1.00x"]
+
+
 def test_what_others_wrote_is_harmless():
     assert drawn(filled(("a\x1b[2J\n", "b", "c")))[2].split()[0] == "a\\x1b[2J\\n"
