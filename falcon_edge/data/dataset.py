@@ -197,9 +197,7 @@ class Dataset:
     def train_and_val(self, *, fraction: float = 0.1, maximum: int = 5000, seed: int = 0) -> tuple[Split, Split]:
         """Training and validation images; where there is no validation split, a seeded share of every class is cut off.
 
-        Where there are no classes, a share of all.
-
-        The test split is never touched.
+        Where there are no classes, or none with enough images, a share of all. The test split is never touched.
         """
         train = self.require("train")
         if self.val is not None:
@@ -212,8 +210,29 @@ class Dataset:
             members = random.permutation(np.flatnonzero(labels == label))
             held_out[members[: int(len(members) * share)]] = True
         if not held_out.any():
+            held_out[random.permutation(len(train))[: int(len(train) * share)]] = True
+        if not held_out.any():
             raise BadInput(f"{self.source}: too few training images to hold some out for validation")
         return train.subset(np.flatnonzero(~held_out)), train.subset(np.flatnonzero(held_out))
+
+    def cut(self, *, fraction: float = 0.2, seed: int = 0) -> "Dataset":
+        """Images alone, all in one split that is not for training, as two: a seeded share for the test, which is said.
+
+        Anything else stays as it is. Raises BadInput for a single image.
+        """
+        names = [name for name, split in self.splits.items() if split is not None]
+        if self.kind is not None or len(names) > 1 or names == ["train"]:
+            return self
+        split = self._any()
+        order, count = np.random.default_rng(seed).permutation(len(split)), max(1, round(fraction * len(split)))
+        if count == len(split):
+            raise BadInput(f"{self.source}: holds a single image; to learn from images takes more of them")
+        test, train = (split.subset(np.sort(places)) for places in (order[:count], order[count:]))
+        notice(
+            f"{self.source}: has no train/, so its images were split by seed {seed}: {len(train)} for training, "
+            f"{count} for the test"
+        )
+        return replace(self, train=train, val=None, test=test)
 
     def of_classes(self, names: Sequence[str], model: str, class_map: ClassMap | None = None) -> "Dataset":
         """The same with the classes of a model: their names, their order (see `classes.match`).

@@ -316,6 +316,9 @@ def _meanings(outputs: Sequence[Output], quantization: Quantization | None) -> t
 def _of_file(path: Path, evaluations: Evaluations | None) -> Candidate:
     """A bare file: what its card says, where it has one."""
     (description,) = describe_apart([path])
+    if len(description.inputs) != 1:
+        names = ", ".join(each.name for each in description.inputs)
+        raise BadInput(f"{path}: has {len(description.inputs)} inputs ({names}); one image is what is measured")
     card, precision = read_card(path, description), _precision(description)
     lineage = None if card is None else card.lineage
     evaluation = None

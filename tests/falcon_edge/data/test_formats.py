@@ -6,6 +6,7 @@ import os
 import pickle
 import struct
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import savemat
 
-from falcon_edge.data import channel_statistics, open_dataset
+from falcon_edge.data import Dataset, Split, channel_statistics, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import Notice
 
@@ -376,6 +377,32 @@ def test_validation_is_cut_off_train_by_class_and_seed(tmp_path):
     assert len(np.unique(joined, axis=0)) == 20
     with pytest.raises(BadInput, match="too few"):
         dataset.train_and_val(fraction=0.01)
+
+
+def test_a_share_of_all_is_cut_off_where_classes_are_small_or_none():
+    images = RANDOM.integers(0, 256, (30, 6, 6, 1), dtype=np.uint8)
+    names = tuple(map(str, range(30)))
+    for split in (Split(images, np.arange(30)), Split(images)):
+        train, val = Dataset("a", names, Path("a"), train=split).train_and_val()
+        assert (len(train), len(val)) == (27, 3)
+        assert len(np.unique(np.concatenate([train.images, val.images]).reshape(30, -1), axis=0)) == 30
+
+
+def test_images_alone_of_one_split_are_cut_into_two():
+    images = RANDOM.integers(0, 256, (30, 6, 6, 1), dtype=np.uint8)
+    for name in ("test", "val"):
+        with pytest.warns(Notice, match="a: has no train/, so its images were split by seed 0: 24 for training, 6 for"):
+            made = Dataset("a", (), Path("a"), **{name: Split(images)}).cut()
+        assert (len(made.train), made.val, len(made.test)) == (24, None, 6)
+        assert len(np.unique(np.concatenate([made.train.images, made.test.images]).reshape(30, -1), axis=0)) == 30
+    for whole in (
+        Dataset("a", (), Path("a"), train=Split(images)),
+        Dataset("a", (), Path("a"), val=Split(images), test=Split(images)),
+        Dataset("a", ("x",), Path("a"), test=Split(images, np.zeros(30, int))),
+    ):
+        assert whole.cut() is whole
+    with pytest.raises(BadInput, match="a: holds a single image"):
+        Dataset("a", (), Path("a"), test=Split(images[:1])).cut()
 
 
 def test_channel_statistics(tmp_path):
