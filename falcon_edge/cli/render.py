@@ -138,7 +138,7 @@ def _figure(finding: "Finding", value: float | None) -> str:
         return ""
     if finding.unit is not None:
         return units.measure(value, finding.unit)
-    if kind == "latency":
+    if kind in ("latency", *units.APART):
         return units.milliseconds(value)
     return units.megabytes(int(value)) if kind in ("memory", "size") else f"{value:,.0f}"
 

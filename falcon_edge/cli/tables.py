@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at on
 LONG = 24  # signs; a longer word breaks behind one of these, too: names of layers and files
 INSIDE = re.compile(r"(?<=[/._:-])(?=[^/._:-])")
 # Where no line breaks: before a unit, as in 0.5 ms, and behind a sign, as in ± 8%.
-KEPT = re.compile(r"(?<=\d) (?=(?:ms|us|MB|GB|M|dB)\b)|(?<=±) ")
+KEPT = re.compile(r"(?<=\d) (?=(?:ms|us|MB|GB|M|dB|points?)\b)|(?<=±) ")
 
 
 class Table:

@@ -140,7 +140,7 @@ CASES = [
     ("pack missing:net -o out", "No module named 'missing'"),
     ("pack nets:missing -o out", "no attribute 'missing'"),
     ("pack nets:number -o out", "nets:number is not a function"),
-    ("pack nets:broken -o out", "nets:broken cannot be built"),
+    ("pack nets:broken -o out", "nets:broken(in_channels=3) cannot be built: ValueError: no"),
     ("pack nets:no_network -o out", "nets:no_network returned a int"),
     *(
         (
