@@ -30,12 +30,11 @@ class Given:
         return [word for name, value in options if value is not None for word in (name, value)]
 
 
-def after_packing(bundle: Path, manifest: "Manifest", given: Given) -> Words:
-    """Compress it, and tune it where our own training can: it is for classifiers."""
-    classifier = len(manifest.outputs) == 1 and manifest.outputs[0].kind == "classes"
-    tuned: Words = ["--finetune-epochs", EPOCHS] if classifier else []
+def after_packing(bundle: Path, given: Given) -> Words:
+    """Compress it, and tune it."""
     data: Words = [] if given.data is not None else ["--data", "DATA"]
-    return ["compress", bundle, *given.words, *data, "--rank", 1, *tuned, "-o", f"{bundle.with_suffix('')}-rank1"]
+    how: Words = ["--rank", 1, "--finetune-epochs", EPOCHS]
+    return ["compress", bundle, *given.words, *data, *how, "-o", f"{bundle.with_suffix('')}-rank1"]
 
 
 def to_export(bundle: Path, given: Given, targets: Sequence[str] = (), precisions: Sequence[str] = ()) -> Words:

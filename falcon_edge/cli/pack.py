@@ -47,4 +47,4 @@ def pack(
         classes = options.class_map(class_map, data)
         manifest = run(choice, output, data=data, class_map=classes, metric=metric, force=force)
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))
-        out.next(after_packing(bundle_path(output), manifest, Given(data, class_map, metric)))
+        out.next(after_packing(bundle_path(output), Given(data, class_map, metric)))

@@ -71,4 +71,4 @@ def train(
         with out.progress() as progress:
             manifest = run(choice, data, output, recipe, class_map=classes, force=force, progress=progress)
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))
-        out.next(after_packing(bundle_path(output), manifest, Given(data, class_map)))
+        out.next(after_packing(bundle_path(output), Given(data, class_map)))
