@@ -1,13 +1,24 @@
-"""The examples: a loop of a user's own, from images that a script makes to bundles that are exported and measured."""
+"""The examples: loops of users, from images that a script makes to bundles that are exported and measured."""
 
 import json
 import os
+import re
 import subprocess
 import sys
+import sysconfig
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from environments import environment
+
+import falcon_edge as fe
+from falcon_edge.metrics import METRICS
+from falcon_edge.steps.compare import compare
+from falcon_edge.steps.report import report
+from runtime_bench.bench import Protocol
+from runtime_bench.results import save
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -18,9 +29,10 @@ def examples():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(EXAMPLES)
         import detector
+        import segmentation
         import shapes
 
-        yield {"shapes": shapes, "detector": detector}
+        yield {"shapes": shapes, "detector": detector, "segmentation": segmentation}
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +47,19 @@ def folder(tmp_path_factory, examples):
     return folder
 
 
-def run(words, folder):
-    environment = os.environ | {"PYTHONPATH": str(EXAMPLES), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True)
+# PyPI's torchvision, which timm and Lightning import, does not fit a CPU torch; see falcon_edge/models/packages.py.
+WITH_TORCHVISION = """
+import runpy, sys
+from falcon_edge.models.packages import timm
+timm("the example")
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def run(words, folder, python=sys.executable):
+    variables = os.environ | {"PYTHONPATH": str(EXAMPLES), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([python, *words], cwd=folder, env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -45,7 +67,7 @@ def run(words, folder):
 @pytest.mark.parametrize(
     ("script", "data", "metric", "outputs"),
     [
-        ("segmentation", "masks", "miou", [[5, 64, 64]]),
+        ("segmentation", "masks", "segmentation:mean_iou", [[5, 64, 64]]),
         ("detector", "boxes", "detector:mean_average_precision", [[64, 4], [64, 4]]),
     ],
 )
@@ -70,7 +92,61 @@ def test_an_own_loop_gives_bundles_that_are_measured(folder, script, data, metri
     assert "boxes" not in manifest["quantization"]["outputs"]  # they are decoded in float
 
 
-# -- the detector's metric --
+@pytest.mark.parametrize("name", ["own_loop", "timm_loop", "segmentation", "detector", "lightning_loop"])
+def test_an_example_is_read_in_minutes(name):
+    assert 40 <= len((EXAMPLES / f"{name}.py").read_text().splitlines()) <= 80
+
+
+@pytest.mark.parametrize(
+    ("script", "started", "options"),
+    [
+        ("own_loop", [], []),
+        ("timm_loop", ["-c", WITH_TORCHVISION], ["--model", "test_resnet", "--size", "12", "--epochs", "12"]),
+    ],
+)
+def test_a_module_in_memory_gives_bundles_that_compare_by_themselves(stripes, tmp_path, script, started, options):
+    if started and find_spec("timm") is None:
+        pytest.skip("timm is not installed")
+    words = [*started, str(EXAMPLES / f"{script}.py"), str(stripes), script, "--epochs", "3", "--tune", "2", *options]
+    figures = re.fullmatch(r"top-1: standard (\S+), compressed (\S+), tuned (\S+)\n", run(words, tmp_path))
+    standard, _, tuned = map(float, figures.groups())
+    assert min(standard, tuned) > 0.5  # of three classes
+    compared(tmp_path / script, stripes)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("lightning")
+def test_lightning_gives_bundles_that_compare_by_themselves(stripes, tmp_path, request):
+    packages = sysconfig.get_paths()["purelib"]
+    made = environment("lightning", request.config.cache, sys.version_info[:2], beside=packages)
+    script = str(EXAMPLES / "lightning_loop.py")
+    words = ["-c", WITH_TORCHVISION, script, str(stripes), "lightning", "--epochs", "3", "--tune", "2"]
+    run(words, tmp_path, made.folder / "bin/python")
+    compared(tmp_path / "lightning", stripes)
+
+
+def compared(folder, data):
+    """What `compare` and `report` say of a standard network and of what was tuned, which nobody names to them."""
+    bundles = [folder / "standard.falcon", folder / "small.falcon"]
+    for bundle in bundles:
+        fe.export_bundle(bundle, ["onnx"])
+    quick = Protocol(runs=2, processes=1, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, every=0)
+    results = folder / "results.json"
+    save(fe.bench(bundles, fe.BenchRequest(quick, data=data)), results)
+    (row,) = (row for row in compare([results]) if row.entry.model.name == "small")
+    assert (row.entry.failure, row.standard.model.name) == (None, "standard")
+    (headline,) = report([results], folder / "report.html").headlines
+    assert {"small", "standard"} <= set(headline.says.split())
+
+
+# -- the metrics --
+
+
+def test_mean_iou_is_that_of_the_program(examples):
+    random = np.random.default_rng(0)
+    scores, masks = random.standard_normal((6, 5, 16, 16)), random.integers(0, 4, (6, 16, 16)).astype(np.uint8)
+    expected = METRICS["miou"].quality({"output": scores}, masks).value
+    assert examples["segmentation"].mean_iou(scores, masks) == pytest.approx(expected)
 
 
 def found(boxes, scores):

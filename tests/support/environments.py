@@ -46,10 +46,10 @@ class Environment:
         return folder
 
 
-def environment(name, cache, version=PYTHON):
+def environment(name, cache, version=PYTHON, *, beside=None):
     """The environment of the packages in REQUIREMENTS/NAME.txt, in a folder of pytest's cache; the stamp comes last.
 
-    The test is skipped where there is no Python of that version.
+    beside: packages that it has as well, where they lie. The test is skipped where there is no Python of that version.
     """
     python = interpreter(version)
     if python is None:
@@ -60,6 +60,9 @@ def environment(name, cache, version=PYTHON):
     if not (folder / READY).exists():
         shutil.rmtree(folder, ignore_errors=True)
         _run(python, "-m", "venv", folder)
+        if beside is not None:
+            (packages,) = folder.glob("lib/python*/site-packages")
+            (packages / "beside.pth").write_text(f"import site; site.addsitedir({str(beside)!r})\n")
         _run(folder / "bin/python", "-m", "pip", "install", "--quiet", "--only-binary", ":all:", "-r", requirements)
         (folder / READY).touch()
     return Environment(folder)
