@@ -129,6 +129,7 @@ def test_numbers_that_are_no_json(bundle):
         ({"source": "subprocess:run"}, "subprocess is a module of Python itself"),
         ({"source": "vgg8", "width": 1000.0}, "would be larger than 8 GiB"),
         ({"source": "vgg8", "width": 1e300}, "cannot be built"),
+        ({"source": "timm:resnet18", "model_args": {"checkpoint_path": "x"}}, "--model-arg is for module:function"),
         ({"source": "vgg8", "num_classes": 10**12}, "at most 1000000"),
         ({"source": "vgg8", "in_channels": 10**12}, "at most 1000000"),
         ({"source": "vgg8", "num_classes": 11}, "its weights do not fit"),

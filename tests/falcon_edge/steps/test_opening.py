@@ -200,6 +200,7 @@ def test_a_bundle_says_what_is_in_it(compressed):
         "num_classes": 3,
         "in_channels": 1,
         "width": 0.125,
+        "model_args": {},
     }
 
 
