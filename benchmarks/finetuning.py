@@ -26,7 +26,8 @@ from falcon_edge.falcon.plan import uniform_plan
 from falcon_edge.falcon.statistics import reestimate_batchnorm
 from falcon_edge.models.vgg import vgg8
 from falcon_edge.preprocessing import InputSpec
-from falcon_edge.training.fit import Recipe, accuracy, fit
+from falcon_edge.training.aims import accuracy
+from falcon_edge.training.fit import Recipe, fit
 from falcon_edge.training.images import Images
 
 SPEC = InputSpec(shape=(1, 28, 28), mean=(0.286,), std=(0.353,))

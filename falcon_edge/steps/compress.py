@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from falcon_edge.data import ClassMap, Dataset
+from falcon_edge.data import ClassMap, Dataset, open_dataset
 from falcon_edge.documents import MAXIMUM_DOCUMENT, parse_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.gep import PatchStatistics
 from falcon_edge.falcon.moments import match_moments
+from falcon_edge.falcon.observe import full_precision
 from falcon_edge.falcon.plan import Plan, largest_saving_rank, make_plan, uniform_plan
 from falcon_edge.falcon.statistics import has_batchnorm, patch_statistics, reestimate_batchnorm
 from falcon_edge.manifest import Manifest, MeasuredQuality, Parent, Step
@@ -68,6 +69,7 @@ def plan_compression(
     return made, statistics
 
 
+@full_precision()
 def compress(
     network: Network,
     dataset: Dataset | None = None,
@@ -86,17 +88,18 @@ def compress(
 
     With data, which has the network's classes, its BN statistics are re-estimated (where there is no BN, the moments of
     its layers are matched), and with a recipe it is fine-tuned with the original as the teacher: from that alone where
-    the data has no targets. Without data it is the bare closed form. metric: what its quality on the test
-    split is measured by; without targets there it is compared with the original. options: what else its step is to say.
-    checkpoint: where the fine-tuning keeps its state, to go on if it is killed.
+    the data has no targets, or the network is no classifier. Without data it is the bare closed form. metric: what its
+    quality on the test split is measured by; without targets there it is compared with the original. options: what else
+    its step is to say. checkpoint: where the fine-tuning keeps its state, to go on if it is killed.
     """
+    dataset = None if dataset is None else open_dataset(dataset)
     tunes = _tunes(recipe, dataset)
+    dataset = dataset.cut() if dataset is not None and tunes else dataset
     made, statistics = plan_compression(network, dataset, rank=rank, plan=plan, cap_rank=cap_rank, init=init)
     module = surgery.apply(network.module, made.replaced, statistics=statistics)
     if tunes:
         assert dataset is not None
-        network.require_classifier("our fine-tuning")
-        if dataset.kind is not None:
+        if network.is_classifier and dataset.kind is not None:
             dataset.require_classes("our fine-tuning")
     answer(f"{network}, compressed,", module, network.input.shape)  # it may ask a layer for what is no more
     compressed = replace(network, module=module, plan=made)
@@ -111,13 +114,21 @@ def compress(
         else:
             match_moments(module, network.module, list(made.replaced), lambda: _inputs(seen, MOMENT_IMAGES))
         if tunes and recipe is not None:
-            if dataset.kind is None:
-                taught, recipe = answered(network, dataset), replace(recipe, distillation=1.0)
-                said["labels"] = "none: the network's own answers"
-            else:
-                taught = dataset
+            taught, alone = dataset, not network.is_classifier
+            if alone and dataset.kind is not None:
+                notice(
+                    f"{network}: learns from the original's answers alone; what {dataset.kind} teach takes your loop"
+                )
+            if alone or dataset.kind is None:
+                recipe, said["labels"] = replace(recipe, distillation=1.0), "none: the network's own answers"
+            if not alone and dataset.kind is None:
+                taught = answered(network, dataset)
             history, recorded = tune(
-                compressed, taught, recipe, teacher=network.module, checkpoint=checkpoint, progress=progress
+                *(compressed, taught, recipe),
+                teacher=network.module,
+                alone=alone,
+                checkpoint=checkpoint,
+                progress=progress,
             )
             said |= recorded
             training = history.lines()

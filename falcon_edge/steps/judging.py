@@ -9,14 +9,15 @@ import torch
 from falcon_edge.data import Dataset, Split
 from falcon_edge.data.dataset import IGNORED
 from falcon_edge.errors import BadInput
+from falcon_edge.falcon.observe import device_of
 from falcon_edge.manifest import MeasuredQuality, Output
 from falcon_edge.metrics import METRICS, Metric, Outputs, OwnFunction, Quality, fidelity, metric_named
 from falcon_edge.models.sources import imported
 from falcon_edge.network import Network
 from falcon_edge.outputs import answers
 from falcon_edge.preprocessing import InputSpec, to_mask
-from falcon_edge.training.fit import NotFinite
 from falcon_edge.training.images import Images
+from falcon_edge.training.loop import NotFinite
 
 BATCH = 100
 MetricChoice = str | OwnFunction | None
@@ -118,11 +119,12 @@ def measured_quality(
 
 def answers_to(network: Network, images: Images) -> Iterable[Outputs]:
     """The outputs of a network, batch by batch. Raises NotFinite for some that are no numbers."""
+    device = device_of(network.module)
     for inputs in images.unlabelled(BATCH):
-        found = answers(str(network), network.module.eval(), inputs)
+        found = answers(str(network), network.module.eval(), inputs.to(device))
         if not all(torch.isfinite(tensor).all() for tensor in found.values()):
             raise NotFinite("the network's outputs are not finite")
-        yield {name: tensor.numpy() for name, tensor in found.items()}
+        yield {name: tensor.cpu().numpy() for name, tensor in found.items()}
 
 
 def _targets(split: Split, spec: InputSpec, where: str) -> np.ndarray | None:

@@ -11,7 +11,8 @@ from torch import nn
 
 from falcon_edge.data import Dataset, Split, channel_statistics
 from falcon_edge.errors import BadInput
-from falcon_edge.preprocessing import InputSpec
+from falcon_edge.falcon.observe import device_of
+from falcon_edge.preprocessing import InputSpec, are_prepared
 from falcon_edge.training.images import Images
 
 PHOTO_SIZE = 160
@@ -89,8 +90,12 @@ def better(
 ) -> tuple[Normalisation, float, float] | None:
     """A normalisation with which a network is clearly better on labelled images: it, top-1 (0..1) with it and without.
 
+    None for inputs that are prepared already.
+
     Both answer the same images; the exact sign test (McNemar's) over those that only one of them has right.
     """
+    if are_prepared(split.images):
+        return None
     now = _right(network, spec, split)
     found: tuple[Normalisation, float, float] | None = None
     for one in chain((_of_data(dataset),), COMMON):
@@ -114,5 +119,5 @@ def _of_data(dataset: Dataset) -> Normalisation:
 @torch.no_grad()
 def _right(network: nn.Module, spec: InputSpec, split: Split) -> np.ndarray:
     """Which images of a split a network has right: bool (N,)."""
-    batches = Images(split, spec).batches(BATCH)
-    return np.concatenate([(network(inputs).argmax(1) == labels).numpy() for inputs, labels in batches])
+    batches = Images(split, spec, device_of(network)).batches(BATCH)
+    return np.concatenate([(network(inputs).argmax(1) == labels).cpu().numpy() for inputs, labels in batches])

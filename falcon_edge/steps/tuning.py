@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from falcon_edge.data import Dataset, Split
+from falcon_edge.data import Dataset, Split, open_dataset
+from falcon_edge.falcon.observe import device_of, full_precision
 from falcon_edge.manifest import Step
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
@@ -25,18 +26,24 @@ def tune(
     recipe: Recipe,
     *,
     teacher: nn.Module | None = None,
+    alone: bool = False,
     checkpoint: Path | None = None,
     progress: Progress,
 ) -> tuple[History, dict[str, Any]]:
-    """Train a network's module in place; its history, and the options of the step that say how it was trained."""
+    """Train a network's module in place; its history, and the options of the step that say how it was trained.
+
+    alone: from the teacher alone, see `fit`.
+    """
     dataset.require("train")
     training, validation = dataset.train_and_val(seed=recipe.seed)
+    device = device_of(network.module)
     history = fit(
         network.module,
-        Images(training, network.input),
-        Images(validation, network.input),
+        Images(training, network.input, device),
+        Images(validation, network.input, device),
         recipe,
         teacher=teacher,
+        alone=alone,
         checkpoint=checkpoint,
         progress=progress,
     )
@@ -61,6 +68,7 @@ def _answered(network: Network, split: Split | None) -> Split | None:
     return Split(split.images, np.concatenate([logits.argmax(1) for logits in found]))
 
 
+@full_precision()
 def tuned(
     network: Network,
     dataset: Dataset | None = None,
@@ -72,6 +80,7 @@ def tuned(
 
     options: what is to be known of the loop. dataset: with the network's classes. Raises BadInput as `compress` does.
     """
+    dataset = None if dataset is None else open_dataset(dataset)
     said = {"tuned": dict(options or {})} | met(dataset)
     quality = (
         ()
@@ -92,12 +101,10 @@ def met(dataset: Dataset | None) -> dict[str, Any]:
 
 def _no_better(history: History) -> str:
     rates = [attempt.learning_rate for attempt in history.attempts]
-    figures = [
-        epoch.validation_top1 for made in history.attempts for epoch in made.epochs if epoch.validation_top1 is not None
-    ]
+    figures = [epoch.figure for made in history.attempts for epoch in made.epochs if epoch.figure is not None]
     best = f"at best {100 * max(figures):.2f}%" if figures else "diverged"
     tried = f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}"
     return (
-        f"training could not improve the network, which stays as it was: top-1 {100 * history.top1:.2f}% on the "
-        f"validation images, {best} with learning rate {tried}"
+        f"training could not improve the network, which stays as it was: {history.words} {100 * history.figure:.2f}% on "
+        f"the validation images, {best} with learning rate {tried}"
     )

@@ -22,8 +22,8 @@ def distillation(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> 
     Hinton, Vinyals and Dean, 2015, section 2: T^2 keeps its gradients as large as those of a loss of labels.
     """
     divergence = functional.kl_div(
-        functional.log_softmax(student / temperature, 1),
-        functional.log_softmax(teacher / temperature, 1),
+        functional.log_softmax(_full(student) / temperature, 1),
+        functional.log_softmax(_full(teacher) / temperature, 1),
         log_target=True,
         reduction="sum",
     )
@@ -69,6 +69,12 @@ def matching(student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> Te
     for name, wanted in teacher.items():
         if student[name].shape != wanted.shape:
             raise BadInput(f"{name}: {tuple(student[name].shape)} of the student, {tuple(wanted.shape)} of the teacher")
-        scale = wanted.detach().square().mean().clamp_min(torch.finfo(wanted.dtype).tiny)
-        terms.append(functional.mse_loss(student[name], wanted.detach()) / scale)
+        goal = _full(wanted.detach())
+        scale = goal.square().mean().clamp_min(torch.finfo(goal.dtype).tiny)
+        terms.append(functional.mse_loss(_full(student[name]), goal) / scale)
     return torch.stack(terms).mean()
+
+
+def _full(values: Tensor) -> Tensor:
+    """At least float32: autocast makes less of what layers give, and little is left of a difference then."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -20,12 +20,12 @@ class Images:
     """Images under one input specification: pixels uint8 (N, H, W, C), inputs float32 (N, C, H, W).
 
     The pixels of a split that fits in PIXEL_CACHE_BYTES are prepared once; a larger one is decoded batch by batch.
-    Inputs that somebody else prepared, float32 (N, C, H, W), stand for their pixels.
+    Inputs that somebody else prepared, float32 (N, C, H, W), stand for their pixels. device: of inputs and labels.
     Raises BadInput, at once or when they are read, for images that do not fit the specification.
     """
 
-    def __init__(self, split: Split, spec: InputSpec):
-        self.split, self.spec = split, spec
+    def __init__(self, split: Split, spec: InputSpec, device: torch.device | str = "cpu"):
+        self.split, self.spec, self.device = split, spec, torch.device(device)
         channels, height, width = spec.shape
         fits = len(split) * channels * height * width <= PIXEL_CACHE_BYTES
         self._pixels = self._prepare(split.images) if fits or are_prepared(split.images) else None
@@ -36,7 +36,7 @@ class Images:
     @cached_property
     def labels(self) -> Tensor:
         """The class of every image, int64 (N,). Raises BadInput for data without them."""
-        return torch.from_numpy(np.asarray(self.split.labels, dtype=np.int64))
+        return torch.from_numpy(np.asarray(self.split.labels, dtype=np.int64)).to(self.device)
 
     def pixels(self, indices: np.ndarray) -> np.ndarray:
         """uint8 (n, H, W, C) of the images at `indices`."""
@@ -46,7 +46,7 @@ class Images:
 
     def inputs(self, pixels: np.ndarray) -> Tensor:
         """float32 (n, C, H, W), channels last in memory, of pixels (n, H, W, C)."""
-        return torch.from_numpy(normalise(pixels, self.spec)).to(memory_format=torch.channels_last)
+        return torch.from_numpy(normalise(pixels, self.spec)).to(self.device, memory_format=torch.channels_last)
 
     def batches(self, batch_size: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """(inputs, labels) in order, of the first `limit` images or all."""
@@ -60,8 +60,9 @@ class Images:
             yield self.inputs(self.pixels(np.arange(start, min(start + batch_size, count))))
 
     def digest(self) -> str:
-        """SHA-256 of the specification, the labels and up to DIGEST_IMAGES images spread over the split."""
-        digest = hashlib.sha256(self.spec.model_dump_json().encode() + self.labels.numpy().tobytes())
+        """SHA-256 of the specification, the labels if any, and up to DIGEST_IMAGES images spread over the split."""
+        labels = self.labels.cpu().numpy().tobytes() if self.split.kind == "classes" else b""
+        digest = hashlib.sha256(self.spec.model_dump_json().encode() + labels)
         chosen = spread(len(self), DIGEST_IMAGES)
         digest.update(np.ascontiguousarray(self.pixels(chosen)).tobytes())
         return digest.hexdigest()

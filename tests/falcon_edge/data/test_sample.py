@@ -12,7 +12,7 @@ from falcon_edge.bundle import open_bundle
 from falcon_edge.data import open_dataset
 from falcon_edge.models.sources import build
 from falcon_edge.steps.opening import Choice, open_network
-from falcon_edge.training.fit import accuracy
+from falcon_edge.training.aims import accuracy
 from falcon_edge.training.images import Images
 
 FOLDER = Path(falcon_edge.data.__file__).parent / "sample"

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from falcon_edge.bundle import open_bundle
@@ -25,7 +26,8 @@ from falcon_edge.steps.compress import compress_bundle, plan_compression, plan_o
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.pack import pack_bundle
-from falcon_edge.training.fit import Recipe, accuracy
+from falcon_edge.training.aims import accuracy
+from falcon_edge.training.fit import Recipe
 from falcon_edge.training.history import Line
 from falcon_edge.training.images import Images
 
@@ -530,6 +532,19 @@ def test_without_labels_it_learns_from_the_network_alone(standard, unlabelled, s
         for opened in (open_network(Choice(str(tmp_path / name))) for name in ("net.falcon", "plain.falcon"))
     ]
     assert right[0] >= right[1]
+
+
+def test_images_of_one_folder_are_learned_from(standard, stripes, tmp_path):
+    images = open_dataset(stripes).train.images
+    (tmp_path / "photos").mkdir()
+    for index in range(60):
+        Image.fromarray(images[index][..., 0]).save(tmp_path / "photos" / f"{index}.png")
+    with pytest.warns(Notice, match="split by seed 0: 48 for training, 12 for the test"):
+        manifest = compress_bundle(
+            Choice(str(standard)), tmp_path / "net", data=str(tmp_path / "photos"), rank=1, recipe=RECIPE
+        )
+    assert manifest.lineage.steps[-1].options["labels"] == "none: the network's own answers"
+    assert {(quality.split, quality.samples) for quality in manifest.quality} == {("test", 12)}
 
 
 def test_the_moments_of_a_network_without_normalisation_are_matched(standard, stripes, tmp_path):

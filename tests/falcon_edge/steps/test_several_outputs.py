@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.steps.quantize import Int8
+from falcon_edge.steps.train import train_bundle
 from falcon_edge.training.fit import Recipe
 from runtime_bench.bench import Protocol
 from runtime_bench.regression import Tolerances, check
@@ -236,9 +238,25 @@ def test_data_and_metrics_that_do_not_fit_are_said_before_anything_is_measured(b
 
 def test_our_own_training_is_for_classifiers(bundles, place):
     recipe = Recipe(epochs=1, learning_rate=0.1)
-    with pytest.raises(BadInput, match=r"gives mask \(3, 12, 12\), boxes \(36, 5\); our fine-tuning is for one row"):
-        compress_bundle(Choice(str(bundles[0])), place / "out", data="masks.npz", rank=1, recipe=recipe)
+    with pytest.raises(BadInput, match=r"gives mask \(3, 12, 12\), boxes \(36, 5\); our training is for one row"):
+        train_bundle(Choice(str(bundles[0])), "classes.npz", place / "out", recipe)
     assert not (place / "out.falcon").exists()
+
+
+@pytest.mark.parametrize("data", ["alone.npz", "masks.npz"])
+def test_other_networks_are_tuned_from_the_originals_answers_alone(bundles, data, tmp_path):
+    recipe = Recipe(epochs=3, learning_rate=0.05, batch_size=4)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        made = compress_bundle(Choice(str(bundles[0])), tmp_path / "out", data=data, rank=1, recipe=recipe)
+    assert made.lineage.steps[-1].options["labels"] == "none: the network's own answers"
+    lines = [json.loads(line) for line in (tmp_path / "out.falcon" / "training.jsonl").read_text().splitlines()]
+    figures = [line["quality"]["value"] for line in lines]
+    assert {line["quality"]["metric"] for line in lines} == {"likeness"}
+    assert figures[[line["kept"] for line in lines].index(True)] == max(figures) > figures[0]
+    assert [each.metric for each in made.quality][0] == {"alone.npz": "snr:mask", "masks.npz": "miou"}[data]
+    learned = [str(each.message) for each in said if "learns from the original's answers alone" in str(each.message)]
+    assert len(learned) == (data == "masks.npz")
 
 
 def test_int8_is_limited_by_the_metric(bundles):
@@ -323,7 +341,7 @@ def test_the_commands(bundles, place, tmp_path):
     assert done.exit_code == 0
     assert "heads:apart" in (tmp_path / "r.html").read_text()
     done = run.invoke(app, ["inspect", str(bundles[0])])
-    assert re.search(r"outputs\s+│ mask 3x12x12, boxes 36x5", done.stdout)
+    assert re.search(r"outputs\s+mask 3x12x12, boxes 36x5", done.stdout)
     for words in (["bench", str(bundles[0])], ["pack", "heads:two", "-o", "x"]):
         done = run.invoke(app, [*words, "--metric", "miou"])
         assert done.exit_code == 2

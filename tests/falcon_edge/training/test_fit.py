@@ -23,8 +23,10 @@ from torch import nn
 from falcon_edge.data import Split, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.preprocessing import InputSpec
-from falcon_edge.training.fit import LARGEST_GRADIENT, Recipe, accuracy, fit
+from falcon_edge.training.aims import accuracy
+from falcon_edge.training.fit import Recipe, fit
 from falcon_edge.training.images import Images
+from falcon_edge.training.loop import LARGEST_GRADIENT
 
 SPEC = InputSpec(shape=(1, 12, 12), mean=(0.3,), std=(0.3,))
 RECIPE = Recipe(epochs=3, learning_rate=0.05, batch_size=32, flip=False)
@@ -160,8 +162,8 @@ def test_the_earliest_of_the_best_validation_epochs_is_kept(splits):
     exchanged = turned(splits["val"])
     validation = Images(exchanged.split.subset(np.flatnonzero(exchanged.labels != 1)), SPEC)
     seen, model, history = every_epoch(splits | {"val": validation}, replace(RECIPE, epochs=6), model)
-    figures = [history.start.validation_top1, *(figure for figure, _ in seen)]
-    assert [epoch.validation_top1 for epoch in (history.start, *history.epochs)] == figures
+    figures = [history.start.figure, *(figure for figure, _ in seen)]
+    assert [epoch.figure for epoch in (history.start, *history.epochs)] == figures
     assert history.best == figures.index(max(figures))
     assert 0 < history.best < 6
     assert same(state(model), seen[history.best - 1][1])
@@ -171,7 +173,7 @@ def test_the_earliest_of_the_best_validation_epochs_is_kept(splits):
 def test_ties_go_to_the_earlier_epoch(splits):
     one_image = Images(splits["val"].split.subset(np.array([2])), SPEC)
     _, history = trained(splits | {"val": one_image}, replace(RECIPE, epochs=5))
-    figures = [epoch.validation_top1 for epoch in (history.start, *history.epochs)]
+    figures = [epoch.figure for epoch in (history.start, *history.epochs)]
     assert len(set(figures)) < 6
     assert history.best == figures.index(max(figures))
 
@@ -189,8 +191,8 @@ def test_the_weights_it_began_with_are_a_candidate(splits, find_rate):
     before, figure = state(model), accuracy(model, splits["val"])
     wrong = splits | {"train": turned(splits["train"])}
     _, history = trained(wrong, replace(RECIPE, find_rate=find_rate), model)
-    assert (history.best, history.top1) == (0, figure)
-    assert history.start.validation_top1 == figure > max(epoch.validation_top1 for epoch in history.epochs)
+    assert (history.best, history.figure) == (0, figure)
+    assert history.start.figure == figure > max(epoch.figure for epoch in history.epochs)
     assert same(state(model), before)
     assert not model.training
 
@@ -532,8 +534,8 @@ def test_a_rate_too_high_is_divided_until_it_serves(splits, rate):
     assert rates == [first / 4**place for place in range(len(rates))]
     assert 2 <= len(rates) <= 5
     assert history.best > 0
-    assert history.top1 > 0.6
-    assert accuracy(model, splits["val"]) == history.top1
+    assert history.figure > 0.6
+    assert accuracy(model, splits["val"]) == history.figure
 
 
 def test_what_is_kept_is_what_that_rate_gives_by_itself(splits):

@@ -78,7 +78,7 @@ def test_a_lower_rate_is_kept_where_it_gains_over_three_percent_more(lower, kept
     made = history(attempt(0.1, 0.8), attempt(0.025, lower))
     assert made.kept == kept
     assert made.learning_rate == (0.1, 0.025)[kept]
-    assert made.top1 == (0.8, lower)[kept]
+    assert made.figure == (0.8, lower)[kept]
 
 
 def test_what_is_kept_is_near_the_best_of_all():
@@ -86,7 +86,7 @@ def test_what_is_kept_is_near_the_best_of_all():
     tried = [attempt(0.1 / 4**place, 0.8 + 0.008 * place) for place in range(MOST_ATTEMPTS)]
     for count in range(1, MOST_ATTEMPTS + 1):
         made = history(*tried[:count])
-        assert made.top1 - 0.5 >= 0.97 * max(made.top1_of(one) - 0.5 for one in made.attempts)
+        assert made.figure - 0.5 >= 0.97 * max(made.figure_of(one) - 0.5 for one in made.attempts)
 
 
 @pytest.mark.parametrize(

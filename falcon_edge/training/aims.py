@@ -1,0 +1,172 @@
+"""What a run learns from, and the figure by which its epochs are judged."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from falcon_edge.errors import BadInput
+from falcon_edge.outputs import named
+from falcon_edge.training.distillation import distillation, matching
+from falcon_edge.training.history import LIKENESS, TOP1
+from falcon_edge.training.images import Images
+from falcon_edge.training.loop import NotFinite
+
+BATCH = 500
+LEAST = float(np.finfo(np.float32).tiny)  # where an output is all zeros
+
+
+class Aim(Protocol):
+    """A loss, and a figure: a share, of which more is better."""
+
+    @property
+    def metric(self) -> str:
+        """The figure's name."""
+
+    def goal(self, images: Images) -> float | None:
+        """The figure of the teacher, where there is one."""
+
+    def loss(self, model: nn.Module, inputs: Tensor, chosen: np.ndarray) -> Tensor:
+        """Of the training images at the places `chosen`, as inputs, for a network in training mode."""
+
+    def judged(self, model: nn.Module, images: Images) -> tuple[float, float]:
+        """(figure, loss) of a network; leaves it in eval mode. Raises NotFinite for outputs that are not finite."""
+
+
+class Labels:
+    """Cross entropy of labels, with a teacher (1 - w) CE + w T^2 KL(teacher || student), and top-1 accuracy."""
+
+    metric = TOP1
+
+    def __init__(
+        self,
+        labels: Tensor,
+        classes: int,
+        teacher: nn.Module | None,
+        *,
+        temperature: float,
+        weight: float,
+    ):
+        self.labels, self.classes, self.teacher = labels, classes, teacher
+        self.temperature, self.weight = temperature, weight
+
+    def goal(self, images: Images) -> float | None:
+        """See Aim."""
+        return None if self.teacher is None else accuracy(self.teacher, images)
+
+    def loss(self, model: nn.Module, inputs: Tensor, chosen: np.ndarray) -> Tensor:
+        """See Aim."""
+        logits = logits_of(model(inputs), self.classes)
+        loss = functional.cross_entropy(logits, self.labels[chosen])
+        if self.teacher is None or self.weight == 0:
+            return loss
+        with torch.no_grad():
+            target = self.teacher(inputs)
+        return (1 - self.weight) * loss + self.weight * distillation(logits, target, self.temperature)
+
+    def judged(self, model: nn.Module, images: Images) -> tuple[float, float]:
+        """See Aim."""
+        return evaluate(model, images)
+
+
+class Likeness:
+    """The squared difference of each output from the teacher's, as a share of the teacher's own squares; their mean.
+
+    Needs no labels, and suits outputs of any form. The figure, likeness, is what that leaves of 1.
+    """
+
+    metric = LIKENESS
+
+    def __init__(self, teacher: nn.Module):
+        self.teacher = teacher
+
+    def goal(self, images: Images) -> float | None:
+        """See Aim."""
+        return 1.0
+
+    def loss(self, model: nn.Module, inputs: Tensor, chosen: np.ndarray) -> Tensor:
+        """See Aim."""
+        with torch.no_grad():
+            wanted = _real(self.teacher(inputs))
+        return matching(_alike(model(inputs), wanted), wanted)
+
+    @torch.no_grad()
+    def judged(self, model: nn.Module, images: Images) -> tuple[float, float]:
+        """See Aim."""
+        model.eval()
+        squares: dict[str, float] = {}
+        differences: dict[str, float] = {}
+        for inputs in images.unlabelled(BATCH):
+            wanted = _real(self.teacher(inputs))
+            found = _alike(model(inputs), wanted)
+            for name, values in wanted.items():
+                if not torch.isfinite(found[name]).all():
+                    raise NotFinite("the network's outputs are not finite")
+                squares[name] = squares.get(name, 0.0) + float(values.double().square().sum())
+                difference = (found[name].double() - values.double()).square().sum()
+                differences[name] = differences.get(name, 0.0) + float(difference)
+        lost = float(np.mean([differences[name] / max(squares[name], LEAST) for name in squares]))
+        return 1 - lost, lost
+
+
+def accuracy(model: nn.Module, images: Images, batch_size: int = BATCH) -> float:
+    """Top-1 accuracy in 0..1; leaves the model in eval mode. Raises NotFinite (BadInput) for outputs that are not."""
+    return evaluate(model, images, batch_size)[0]
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, images: Images, batch_size: int = BATCH) -> tuple[float, float]:
+    """Top-1 accuracy in 0..1 and mean cross entropy; as `accuracy`."""
+    model.eval()
+    correct, loss = 0, 0.0
+    for inputs, labels in images.batches(batch_size):
+        logits = model(inputs)
+        if not torch.isfinite(logits).all():
+            raise NotFinite("the network's outputs are not finite")
+        correct += int((logits.argmax(1) == labels).sum())
+        loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
+    return correct / len(images), loss / len(images)
+
+
+def logits_of(output: Any, classes: int) -> Tensor:
+    """What a network in training mode answers: the first tensor (images, classes) of what may be a tuple or a mapping.
+
+    Inception, GoogLeNet and others add the outputs of auxiliary heads, which have no part in what is trained here.
+    Raises BadInput if there is none.
+    """
+    for tensor in _tensors(output):
+        if tensor.ndim == 2 and tensor.shape[1] == classes:
+            return tensor
+    raise BadInput(f"in training mode the network gives no output of shape (images, {classes})")
+
+
+def _tensors(output: Any) -> Iterator[Tensor]:
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, Mapping):
+        yield from _tensors(list(output.values()))
+    elif isinstance(output, tuple | list):
+        for part in output:
+            yield from _tensors(part)
+
+
+def _real(answer: Any) -> dict[str, Tensor]:
+    """The outputs of real numbers, by name. Raises BadInput where there is none: from whole ones nothing is learned."""
+    found = {name: tensor for name, tensor in named(answer).items() if tensor.is_floating_point()}
+    if not found:
+        raise BadInput(
+            "its outputs are whole numbers, from which nothing can be learned; give it the scores as outputs"
+        )
+    return found
+
+
+def _alike(answer: Any, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of a student's outputs that its teacher has. Raises BadInput where it lacks one, as in training mode."""
+    found = named(answer)
+    for name, values in wanted.items():
+        if name not in found or found[name].shape != values.shape:
+            raise BadInput(f"in training mode the network gives no output {name} of shape {tuple(values.shape)}")
+    return {name: found[name] for name in wanted}
