@@ -105,6 +105,6 @@ def _no_better(history: History) -> str:
     best = f"at best {100 * max(figures):.2f}%" if figures else "diverged"
     tried = f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}"
     return (
-        f"training could not improve the network, which stays as it was: {history.words} {100 * history.figure:.2f}% on "
-        f"the validation images, {best} with learning rate {tried}"
+        f"training could not improve the network, which stays as it was: {history.words} {100 * history.figure:.2f}% "
+        f"on the validation images, {best} with learning rate {tried}"
     )

@@ -42,8 +42,8 @@ class Line(Document):
     loss: float | None = Field(description="mean over the steps; null where it was not finite any more")
     validation_loss: float | None = Field(description="cross entropy, or 1 - likeness")
     quality: Quality | None = Field(
-        description="on the validation images: top1, or likeness where the teacher alone is learned from; samples 0: their "
-        "number is not known"
+        description="on the validation images: top1, or likeness where the teacher alone is learned from; samples 0: "
+        "their number is not known"
     )
     kept: bool = Field(description="whether these weights are those of the bundle")
 
@@ -53,7 +53,8 @@ class Epoch:
     """What one epoch came to; number 0 is the network as it began.
 
     loss: mean over the training steps (null for number 0, or where it was not finite any more); validation loss
-    (cross entropy, or 1 - likeness) and figure (top-1 or likeness) on the validation split, null where the network had diverged.
+    (cross entropy, or 1 - likeness) and figure (top-1 or likeness) on the validation split, null where the network had
+    diverged.
     """
 
     number: int

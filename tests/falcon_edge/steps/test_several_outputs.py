@@ -254,7 +254,7 @@ def test_other_networks_are_tuned_from_the_originals_answers_alone(bundles, data
     figures = [line["quality"]["value"] for line in lines]
     assert {line["quality"]["metric"] for line in lines} == {"likeness"}
     assert figures[[line["kept"] for line in lines].index(True)] == max(figures) > figures[0]
-    assert [each.metric for each in made.quality][0] == {"alone.npz": "snr:mask", "masks.npz": "miou"}[data]
+    assert made.quality[0].metric == {"alone.npz": "snr:mask", "masks.npz": "miou"}[data]
     learned = [str(each.message) for each in said if "learns from the original's answers alone" in str(each.message)]
     assert len(learned) == (data == "masks.npz")
 
