@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from falcon_edge.steps.tuning import tuned
     from falcon_edge.steps.writing import save
     from falcon_edge.training.distillation import distillation, features, matching
+    from falcon_edge.training.fit import Recipe
+    from falcon_edge.training.tuner import Tuner
 
 __version__ = "0.1.0"
 
@@ -41,13 +43,15 @@ PLACES = {
     "steps.tuning": ("tuned",),
     "steps.writing": ("save",),
     "training.distillation": ("distillation", "features", "matching"),
+    "training.fit": ("Recipe",),
+    "training.tuner": ("Tuner",),
 }
 
 __all__ = [
-    "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Selection", "Split", "adopt", "bench", "check_models",
-    "compress", "compress_bundle", "distillation", "export_bundle", "features", "from_batches", "from_module",
-    "from_pairs", "matching", "open_dataset", "open_network", "pack", "pack_bundle", "reestimate_batchnorm", "save",
-    "train", "train_bundle", "tuned",
+    "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Recipe", "Selection", "Split", "Tuner", "adopt", "bench",
+    "check_models", "compress", "compress_bundle", "distillation", "export_bundle", "features", "from_batches",
+    "from_module", "from_pairs", "matching", "open_dataset", "open_network", "pack", "pack_bundle",
+    "reestimate_batchnorm", "save", "train", "train_bundle", "tuned",
 ]  # fmt: skip
 
 

@@ -31,6 +31,8 @@ def open_dataset(data: str | Path | Dataset) -> Dataset:
     """
     if isinstance(data, Dataset):
         return data
+    if not isinstance(data, str | Path):
+        raise BadInput(f"a {type(data).__name__} is no data set: from_batches makes one of what a loader gives")
     dataset = _open(data)
     for name, split in dataset.splits.items():
         if split is not None and split.kind == "classes":

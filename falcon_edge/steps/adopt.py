@@ -33,7 +33,7 @@ AS_WEIGHTS_SAY = "as the weights say"
 @full_precision()
 def adopt(
     network: Network,
-    weights: Path,
+    weights: str | Path,
     *,
     plan: Plan | None = None,
     weights_key: str | None = None,
@@ -46,6 +46,7 @@ def adopt(
     as it is. Its quality is measured on the test split, if there is one. Raises BadInput for a network that is
     compressed itself, and for weights that do not fit.
     """
+    weights = Path(weights)
     if network.compressed:
         raise BadInput(f"{network}: is compressed already; give the standard network that it came from")
     ranks = _ranks(network.module, weights, weights_key) if plan is None else plan.replaced

@@ -9,10 +9,10 @@ import pytest
 import falcon_edge
 
 LISTED = [
-    "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Selection", "Split", "adopt", "bench", "check_models",
-    "compress", "compress_bundle", "distillation", "export_bundle", "features", "from_batches", "from_module",
-    "from_pairs", "matching", "open_dataset", "open_network", "pack", "pack_bundle", "reestimate_batchnorm", "save",
-    "train", "train_bundle", "tuned",
+    "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Recipe", "Selection", "Split", "Tuner", "adopt", "bench",
+    "check_models", "compress", "compress_bundle", "distillation", "export_bundle", "features", "from_batches",
+    "from_module", "from_pairs", "matching", "open_dataset", "open_network", "pack", "pack_bundle",
+    "reestimate_batchnorm", "save", "train", "train_bundle", "tuned",
 ]  # fmt: skip
 
 

@@ -212,6 +212,17 @@ def test_what_is_no_loader_is_said():
         fe.reestimate_batchnorm(module, iter([]))
 
 
+def test_a_loader_in_the_place_of_a_data_set_is_said(stripes):
+    network = fe.from_module(made_here(), torch.zeros(1, 1, 12, 12))
+    says = "a DataLoader is no data set: from_batches makes one of what a loader gives"
+    with pytest.raises(BadInput, match=says):
+        fe.compress(network, loader(stripes), rank=1)
+    with pytest.raises(BadInput, match=says):
+        fe.tuned(network, loader(stripes))
+    with pytest.raises(BadInput, match=says):
+        fe.open_dataset(loader(stripes))
+
+
 def test_a_loader_is_read_as_far_as_it_is_needed():
     def endless():
         while True:
