@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import falcon_edge
+from falcon_edge.bundle import open_bundle
 from runtime_bench.bench import Protocol
 from runtime_bench.compare import compare
 
@@ -30,7 +31,7 @@ def test_the_loop_of_the_page_runs(stripes, tmp_path, monkeypatch):
     model = nn.Sequential(
         nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(512, 3)
     )
-    (code,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    code = "".join(re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL))
     names = {
         "torch": torch,
         "model": model,
@@ -45,6 +46,9 @@ def test_the_loop_of_the_page_runs(stripes, tmp_path, monkeypatch):
     rows = compare([names["results"]])
     assert [row.entry.failure for row in rows] == 8 * [None]
     assert {row.standard.model.name for row in rows} == {"standard"}
+    lineages = [open_bundle(tmp_path / f"{name}.falcon").manifest.lineage for name in ("standard", "small", "tuned")]
+    assert {lineage.parent.identity for lineage in lineages[1:]} == {lineages[0].identity}
+    assert lineages[2].steps[-1].options["tuned"]["epochs"] == 3
     assert all(row.entry.quality[0].metric == "top1" for row in rows)
     assert {each.within_tolerance for row in rows for each in row.entry.agreement} == {True}
 
