@@ -105,7 +105,8 @@ def test_does_the_first_step_of_the_demo(installed, tmp_path):
     assert all(place.is_relative_to(installed.parent) for place in places)
     program = (str(installed / "falcon-edge"),)
     done = run("compress standard.falcon --data sample --rank 1 -o falcon", tmp_path, program=program, PYTHONPATH="")
-    assert (done.code, done.err) == (0, "")
+    following = "next: falcon-edge export falcon.falcon --precision fp32 --precision int8 --data sample\n"
+    assert (done.code, done.err) == (0, following)
     standard, compressed = (open_bundle(tmp_path / f"{name}.falcon").manifest for name in ("standard", "falcon"))
     assert compressed.lineage.parent.identity == standard.lineage.identity
     assert standard.macs / compressed.macs >= 6
