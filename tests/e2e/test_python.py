@@ -1,9 +1,10 @@
-"""docs/python.md: what it shows runs, on a small module and a few images."""
+"""docs/python.md, and README's ten lines: what they show runs, on a small module and a few images."""
 
 import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -12,7 +13,8 @@ from falcon_edge.bundle import open_bundle
 from runtime_bench.bench import Protocol
 from runtime_bench.compare import compare
 
-DOCS = Path(__file__).parents[2] / "docs" / "python.md"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs/python.md"
 QUICK = Protocol(runs=3, processes=1, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, every=0)
 
 
@@ -24,14 +26,15 @@ def loader(stripes, split):
     )
 
 
-def test_the_loop_of_the_page_runs(stripes, tmp_path, monkeypatch):
+@pytest.fixture
+def run(stripes, tmp_path, monkeypatch):
+    """Runs code over a module and its loaders, measuring next to nothing; what it leaves."""
     monkeypatch.chdir(tmp_path)
     plain = falcon_edge.BenchRequest
     monkeypatch.setattr(falcon_edge, "BenchRequest", lambda **choices: plain(QUICK, **choices), raising=False)
     model = nn.Sequential(
         nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(512, 3)
     )
-    code = "".join(re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL))
     names = {
         "torch": torch,
         "model": model,
@@ -42,7 +45,16 @@ def test_the_loop_of_the_page_runs(stripes, tmp_path, monkeypatch):
         "criterion": nn.functional.cross_entropy,
         "optimiser": None,
     }
-    exec(code, names)
+
+    def run(code):
+        exec(code, names)
+        return names
+
+    return run
+
+
+def test_the_code_of_the_page_runs(run, tmp_path):
+    names = run("".join(re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)))
     rows = compare([names["results"]])
     assert [row.entry.failure for row in rows] == 8 * [None]
     assert {row.standard.model.name for row in rows} == {"standard"}
@@ -51,6 +63,13 @@ def test_the_loop_of_the_page_runs(stripes, tmp_path, monkeypatch):
     assert lineages[2].steps[-1].options["tuned"]["epochs"] == 3
     assert all(row.entry.quality[0].metric == "top1" for row in rows)
     assert {each.within_tolerance for row in rows for each in row.entry.agreement} == {True}
+
+
+def test_the_ten_lines_of_the_readme_run(run):
+    (code,) = re.findall(r"```python\n(import falcon_edge.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(code.splitlines()) == 10
+    rows = compare([run(code)["results"]])
+    assert [(row.entry.failure, row.standard.model.name) for row in rows] == 8 * [(None, "standard")]
 
 
 def test_every_name_that_it_tells_is_there():
