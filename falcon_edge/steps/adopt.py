@@ -2,16 +2,17 @@
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
 from falcon_edge.data import ClassMap, Dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.layers import why_not
+from falcon_edge.falcon.layers import FalconConv2d, why_not
 from falcon_edge.falcon.observe import full_precision
 from falcon_edge.falcon.plan import Plan, make_plan
 from falcon_edge.manifest import Manifest, Parent, Step
@@ -55,6 +56,7 @@ def adopt(
         network.module, network.input.shape, ranks, reasons=reasons or dict.fromkeys(ranks, AS_WEIGHTS_SAY)
     )
     module = surgery.apply(network.module, ranks, fit=False)
+    _make_biases(module, ranks, weights)
     load_weights(module, weights, weights_key)
     answer(f"{network} with {weights}", module, network.input.shape)
     adopted = replace(network, module=module.eval(), plan=made if ranks else network.plan)
@@ -112,3 +114,12 @@ def _ranks(module: nn.Module, weights: Path, key: str | None) -> dict[str, int]:
     if len(found) > 1:
         raise BadInput(f"{weights}: holds weights of several ranks; say by `plan` or `weights_key` which are meant")
     return found[0] if found else {}
+
+
+def _make_biases(module: nn.Module, ranks: Mapping[str, int], weights: Path) -> None:
+    """Make the biases that FALCON layers got where there were none, by a data-aware fit or by matched moments."""
+    named = {f".{held.place}.{name}" for held in read_held(weights, largest_file(module)) for name in held.tensors}
+    for name in ranks:
+        first = cast(nn.Conv2d, cast(FalconConv2d, module.get_submodule(name)).depthwise[0])
+        if first.bias is None and any(each.endswith(f".{name}.depthwise.0.bias") for each in named):
+            first.bias = nn.Parameter(first.weight.new_zeros(first.out_channels))

@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
+import falcon_edge as fe
 from falcon_edge.bundle import open_bundle
 from falcon_edge.documents import canonical_json, read_document
 from falcon_edge.errors import BadInput
@@ -49,6 +51,21 @@ def test_what_was_compressed_and_tuned_elsewhere_is_of_its_standard_network(stan
     plans = [read_document(tmp_path / f"{name}.falcon" / "plan.json", Plan) for name in ("outside", "back")]
     assert plans[0].replaced == plans[1].replaced
     assert {layer.reason for layer in plans[1].layers if layer.rank is not None} == {"as the weights say"}
+
+
+@pytest.mark.parametrize("wrapped", ["", "module."])
+def test_biases_that_the_fit_made_come_back(tmp_path, wrapped):
+    """A network without normalisation gets its moments back by biases, also where its convolutions had none."""
+    layers = nn.Conv2d(3, 8, 3, bias=False), nn.ReLU(), nn.Conv2d(8, 4, 3, bias=False), nn.Flatten(), nn.Linear(64, 3)
+    images = torch.randn(16, 3, 8, 8)
+    network = fe.from_module(nn.Sequential(*layers), images[:1])
+    small = fe.compress(network, fe.from_batches([images]), rank=1)
+    wanted = small.module.state_dict()
+    assert {"0.depthwise.0.bias", "2.depthwise.0.bias"} <= wanted.keys()
+    torch.save({f"{wrapped}{name}": value for name, value in wanted.items()}, tmp_path / "own.pt")
+    found = adopt(network, tmp_path / "own.pt").module.state_dict()
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(value, found[name]) for name, value in wanted.items())
 
 
 def test_compare_finds_the_standard_by_itself(standard, tmp_path):
