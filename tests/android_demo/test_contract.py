@@ -145,8 +145,8 @@ def test_options_that_mean_nothing(exported):
     assert (done.code, done.err) == (2, "error: none.aar: cannot be read (No such file or directory)\n")
     given = {"runner": None, "ort_aar": None, "litert_aar": None}
     for option, value, said in (
-        ("ort_aar", Path("none.aar"), "--ort-aar: is for phones; name one by --device adb"),
-        ("litert_aar", [Path("none.aar")], "--litert-aar: is for phones; name one by --device adb"),
+        ("ort_aar", Path("none.aar"), "`ort_aar`: is for phones; name one by --device adb"),
+        ("litert_aar", [Path("none.aar")], "`litert_aar`: is for phones; name one by --device adb"),
         ("runner", "app", "--runner: is for phones; name one by --device adb"),
     ):
         with pytest.raises(BadInput, match=said):
