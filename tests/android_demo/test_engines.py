@@ -103,12 +103,11 @@ def bundles(tmp_path_factory):
     np.save(folder / "pictures.npy", pictures)
     masks = (pictures.mean(3) // 52).astype(np.uint8)
     np.savez(folder / "masks.npz", x_train=pictures, y_train=masks, x_test=pictures[:40], y_test=masks[:40])
-    for script in ("segmentation.py", "own_loop.py"):
-        shutil.copy(ROOT / "examples" / script, folder)
+    shutil.copy(ROOT / "examples/networks.py", folder)
     trusted = {"PYTHONPATH": str(folder), "FALCON_EDGE_TRUST_CODE": "1"}
     data = "--data masks.npz --metric miou"
     for command in (
-        f"pack segmentation:unet {data} -o unet",
+        f"pack networks:UNet {data} -o unet",
         f"export unet.falcon {data} --precision fp32 --precision int8 --accept-loss",
         "export integers.falcon --data sample --precision int8 --io int8 --accept-loss",
         "export signed.falcon --data sample --precision int8 --target onnx --activations int8 --accept-loss",
