@@ -1,4 +1,7 @@
-"""`make android`: what is built is an app that phones take, with the models that were embedded, and nothing else."""
+"""`make android`: what is built is an app that phones take, with the models that were embedded, and nothing else.
+
+Slow: that it is built at all, and what checks.py asks of it, CI sees by `make android` itself.
+"""
 
 import dataclasses
 import json
@@ -13,7 +16,7 @@ from ci import apk, archive, checks, models, tools
 from ci.errors import BuildError
 from ci.pins import APP_FOLDER, versions
 
-pytestmark = pytest.mark.xdist_group("android")
+pytestmark = [pytest.mark.xdist_group("android"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def translated(folder, core):
     return tools.enjarify(tools.d8(jars, folder / "dex") / "classes.dex", folder / "translated.jar")
 
 
-@pytest.mark.parametrize("from_dex", [False, True], ids=["compiled", "dexed"])
+@pytest.mark.parametrize("from_dex", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["compiled", "dexed"])
 def test_the_screens(tmp_path, from_dex):
     core = compiled(tmp_path)[0]
     path = [core, *screens(tmp_path, core)]

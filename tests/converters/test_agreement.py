@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from networks import resnet, samples, vgg
+from small_networks import resnet, samples, vgg
 from torch import nn
 
 from converters import onnx_graph

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from networks import resnet, samples, vgg
+from small_networks import resnet, samples, vgg
 
 from converters import onnx_graph
 from converters.errors import ConversionError

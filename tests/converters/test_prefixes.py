@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from networks import resnet
+from small_networks import resnet
 from onnxruntime import InferenceSession
 
 from converters.formats import format_for

@@ -13,7 +13,7 @@ import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
-from networks import resnet, vgg
+from small_networks import resnet, vgg
 from onnx import TensorProto, helper, numpy_helper
 from tflite_files import buffer, code, graph, model, operator, options, packed, quantization, tensor
 

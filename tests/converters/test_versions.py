@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from networks import resnet, samples, vgg
+from small_networks import resnet, samples, vgg
 from operator_versions import versions
 from torch import nn
 

@@ -342,7 +342,7 @@ def _write_results(folder):
 
     def unsample(_, entries):
         for entry in entries:
-            entry |= {"bursts": [], "summary": None, "intervals": None}
+            entry |= {"bursts": [], "summary": None, "intervals": None, "quality": []}
 
     def unrelate(_, entries):
         for entry in entries:

@@ -1,12 +1,18 @@
 """What there is for Python: listed, light to import, and every name leads to what it says."""
 
+import ast
+import inspect
+import re
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
 import falcon_edge
+
+ROOT = Path(__file__).parents[2]
 
 LISTED = [
     "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Recipe", "Selection", "Split", "Tuner", "adopt", "bench",
@@ -39,3 +45,17 @@ def test_importing_it_imports_nothing_heavy():
 def test_a_name_that_is_not_there_is_said():
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = falcon_edge.nothing
+
+
+def bound(call):
+    """The call of a public function with the arguments that it is written with; a TypeError if it does not take them."""
+    given = {word.arg: None for word in call.keywords if word.arg is not None}
+    return inspect.signature(getattr(falcon_edge, call.func.attr)).bind(*call.args, **given)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/python.md", "docs/tasks.md", "docs/method.md"])
+def test_what_documents_call_takes_what_they_give(document):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
+    nodes = [node for block in blocks for node in ast.walk(ast.parse(block))]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("fe.")]
+    assert [bound(call) for call in calls if isinstance(call.func.value, ast.Name)] or document != "README.md"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from networks import resnet, vgg
+from small_networks import resnet, vgg
 
 from converters.onnx_export import export_onnx
 from converters.tflite.emit import emit_tflite

@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from judged import by_top1
-from networks import samples
+from small_networks import samples
 
 from converters.runtimes import run_onnx, run_tflite
 from falcon_edge.preprocessing import InputSpec, normalise

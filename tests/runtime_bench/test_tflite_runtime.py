@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import samples
+from small_networks import samples
 
 from runtime_bench.bench import Candidate, Protocol, bench
 from runtime_bench.devices.local import LocalDevice

@@ -17,7 +17,7 @@ import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import samples
+from small_networks import samples
 from onnx import TensorProto, helper
 
 from converters.runtimes import run_onnx, run_tflite

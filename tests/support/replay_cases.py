@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import torch
 from emission import graph, node, random, run_lite, run_onnx
-from networks import resnet, samples
+from small_networks import resnet, samples
 from torch import nn
 from torch.nn import functional
 

@@ -7,7 +7,7 @@ import torch
 from arm64 import emulated
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import resnet, samples
+from small_networks import resnet, samples
 from onnx import TensorProto, helper, numpy_helper
 
 from converters import onnx_graph

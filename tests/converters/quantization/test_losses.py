@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from networks import samples
+from small_networks import samples
 from torch import nn
 
 from converters import onnx_graph

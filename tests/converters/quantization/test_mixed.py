@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from emission import graph, node, random
-from networks import samples, vgg
+from small_networks import samples, vgg
 
 from converters import onnx_graph
 from converters.errors import ConversionError

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from networks import resnet, samples, vgg
+from small_networks import resnet, samples, vgg
 from torch import nn
 from torch.nn import functional
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from networks import samples, vgg
+from small_networks import samples, vgg
 
 from converters import onnx_graph
 from converters.onnx_export import export_onnx

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from alone import run_alone
-from networks import samples
+from small_networks import samples
 from onnx import numpy_helper
 from torch import nn
 from torch.nn import functional

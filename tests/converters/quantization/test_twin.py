@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 from emulated import EXACT, SATURATING, needs_both_kinds
-from networks import resnet, samples
+from small_networks import resnet, samples
 
 from converters import onnx_graph
 from converters.onnx_export import export_onnx

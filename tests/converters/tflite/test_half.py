@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from networks import resnet, samples, vgg
+from small_networks import resnet, samples, vgg
 from torch import nn
 
 from converters.half import LEAST_NUMBERS

@@ -10,7 +10,7 @@ import pytest
 import torch
 from emission import run_lite
 from flatbuffers.number_types import Float32Flags, Int8Flags, UOffsetTFlags
-from networks import samples, vgg
+from small_networks import samples, vgg
 
 from converters import onnx_graph
 from converters.errors import ConversionError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from ai_edge_litert.interpreter import Interpreter
-from networks import resnet
+from small_networks import resnet
 
 from converters.errors import ConversionError
 from converters.formats import format_for

@@ -99,7 +99,7 @@ def test_outputs_and_targets_are_of_any_form(stripes):
     module, batches = TwoHeads(), [(x, {"kind": y, "light": x.mean((1, 2, 3))}) for x, y in loader(stripes)]
     history = Tuner(epochs=4).fit(module, batches, loss)
     assert history.epochs[-1].loss < history.epochs[0].loss / 2
-    with pytest.raises(BadInput, match="the module's outputs are a dict, not logits: give distil"):
+    with pytest.raises(BadInput, match="the module's outputs are a dict, not logits: give `fit` a `distil`"):
         Tuner(epochs=1).fit(module, batches, loss, teacher=copy.deepcopy(module))
 
 
@@ -221,6 +221,17 @@ CASES = {
         r"the loss is \(4,\); it must be a single number, as a tensor",
     ),
     "a number": (lambda: [batch()], {"loss": lambda outputs, targets: 1.0}, "the loss is float; it must be"),
+    "a loss without gradients": (
+        lambda: [batch()],
+        {"loss": lambda outputs, targets: functional.cross_entropy(outputs, targets).detach()},
+        "the loss has no gradient: it is detached",
+    ),
+    "a teacher of other classes": (
+        lambda: [batch()],
+        {"teacher": network(outputs=1)},
+        r"the student's logits are \(4, 3\), the teacher's \(4, 1\); both must have the same shape",
+    ),
+    "no steps": (lambda: [batch()], {"steps": 0}, "steps: 0; an epoch has at least 1"),
     "a score of nothing": (lambda: [batch()], {"score": lambda outputs, targets: 1.0}, "a score is of validation"),
     "empty validation": (lambda: [batch()], {"validation": []}, "validation: the loader gives no batch"),
 }
@@ -241,6 +252,15 @@ def test_what_diverges_is_said_and_leaves_the_best_weights(stripes):
     tuner = Tuner(epochs=2, learning_rate=1e30)
     with pytest.raises(BadInput, match=r"training diverged in epoch [12]: lower the learning rate"):
         tuner.fit(module, loader(stripes), functional.cross_entropy)
+    assert same(state(module), before)
+
+
+def test_gradients_that_are_not_finite_reach_no_weights():
+    """In the very last step, too, after which no loss would tell."""
+    module = network()
+    before = state(module)
+    with pytest.raises(BadInput, match="training diverged in epoch 1"):
+        Tuner(epochs=1).fit(module, [batch()], lambda outputs, targets: (outputs * 0).sum().sqrt())
     assert same(state(module), before)
 
 

@@ -16,7 +16,7 @@ import torch
 from arm64 import require
 from arm64_machine import DEGREES, GOVERNOR, MHZ, Machine
 from board import SSHD, Board
-from networks import Branches, samples
+from small_networks import Branches, samples
 from phone import ADB
 from waiting import gone
 

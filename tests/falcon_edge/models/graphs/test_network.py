@@ -11,7 +11,7 @@ import pytest
 import torch
 from emission import graph, node, random
 from imported import answers, decibels, imported, noise, right
-from networks import resnet, settled, vgg
+from small_networks import resnet, settled, vgg
 from torch import nn
 
 from converters.onnx_export import export_onnx

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from arm64 import emulated, userland
 from judged import by_top1
-from networks import samples
+from small_networks import samples
 
 from runtime_bench.bench import Candidate, Protocol, bench
 from runtime_bench.devices.arm64.cpus import DEFAULT
