@@ -4,8 +4,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from small_networks import resnet
 from onnxruntime import InferenceSession
+from small_networks import resnet
 
 from converters.formats import format_for
 from converters.inspect import describe

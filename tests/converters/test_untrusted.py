@@ -13,8 +13,8 @@ import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
-from small_networks import resnet, vgg
 from onnx import TensorProto, helper, numpy_helper
+from small_networks import resnet, vgg
 from tflite_files import buffer, code, graph, model, operator, options, packed, quantization, tensor
 
 from converters import inspect_apart

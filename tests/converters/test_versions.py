@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from small_networks import resnet, samples, vgg
 from operator_versions import versions
+from small_networks import resnet, samples, vgg
 from torch import nn
 
 from converters import onnx_graph

@@ -17,8 +17,8 @@ import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_networks import samples
 from onnx import TensorProto, helper
+from small_networks import samples
 
 from converters.runtimes import run_onnx, run_tflite
 from converters.tflite.emit import emit_tflite

@@ -7,8 +7,8 @@ import torch
 from arm64 import emulated
 from hypothesis import given
 from hypothesis import strategies as st
-from small_networks import resnet, samples
 from onnx import TensorProto, helper, numpy_helper
+from small_networks import resnet, samples
 
 from converters import onnx_graph
 from converters.onnx_export import export_onnx

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from alone import run_alone
-from small_networks import samples
 from onnx import numpy_helper
+from small_networks import samples
 from torch import nn
 from torch.nn import functional
 

@@ -16,8 +16,8 @@ import torch
 from arm64 import require
 from arm64_machine import DEGREES, GOVERNOR, MHZ, Machine
 from board import SSHD, Board
-from small_networks import Branches, samples
 from phone import ADB
+from small_networks import Branches, samples
 from waiting import gone
 
 from converters import onnx_graph
