@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -85,7 +85,7 @@ class BenchRequest:
     emulated CPU, whose milliseconds are estimated by it.
     """
 
-    protocol: Protocol
+    protocol: Protocol = field(default_factory=Protocol)
     selection: Selection = Selection()  # it is frozen
     data: str | Dataset | None = None
     class_map: ClassMap | None = None

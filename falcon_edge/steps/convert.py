@@ -51,6 +51,8 @@ def convert(
     if output.suffix not in (form.suffix for form in FORMATS):
         known = ", ".join(form.suffix for form in FORMATS)
         raise BadInput(f"{output}: the suffix says the format, and there are {known}")
+    if output.exists() and source.exists() and output.samefile(source):
+        raise BadInput(f"{output}: is the file that is converted; choose another name")
     if output.exists() and (not force or not output.is_file()):
         raise BadInput(f"{output}: is there already; choose another name, or `force`")
     if not output.parent.is_dir():

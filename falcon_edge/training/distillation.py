@@ -20,7 +20,13 @@ def distillation(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> 
     """T^2 KL(teacher || student) of logits (B, C, ...) softened by T, the mean over all but the classes.
 
     Hinton, Vinyals and Dean, 2015, section 2: T^2 keeps its gradients as large as those of a loss of labels.
+    Raises BadInput where their shapes differ.
     """
+    if student.shape != teacher.shape:
+        raise BadInput(
+            f"distillation: the student's logits are {tuple(student.shape)}, the teacher's {tuple(teacher.shape)}; "
+            "both must have the same shape"
+        )
     divergence = functional.kl_div(
         functional.log_softmax(_full(student) / temperature, 1),
         functional.log_softmax(_full(teacher) / temperature, 1),

@@ -18,7 +18,7 @@ LARGEST_GRADIENT = 200.0
 
 
 class NotFinite(BadInput):
-    """Loss or outputs are not finite."""
+    """Loss, gradients or outputs are not finite."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Loop:
         """Epoch `number` (from 1): its mean loss. tell: called with the place of every step, when it is done.
 
         Whatever is random in it (dropout, a loader that shuffles by torch's own generator) is so by seed and number.
-        Raises NotFinite where the loss is no number any more.
+        Raises NotFinite where the loss or its gradients are no numbers any more, BadInput for a loss without gradients.
         """
         torch.manual_seed(self.descent.seed * 1_000_003 + number)
         self.module.train()
@@ -87,9 +87,14 @@ class Loop:
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
             loss = self.loss(*brought((inputs, beside), self.device))
+            if not loss.requires_grad:
+                raise BadInput(
+                    "the loss has no gradient: it is detached, of integers, or computed within torch.no_grad"
+                )
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
-            nn.utils.clip_grad_norm_(self.parameters, LARGEST_GRADIENT)
+            if not torch.isfinite(nn.utils.clip_grad_norm_(self.parameters, LARGEST_GRADIENT)):
+                raise NotFinite("the gradients are not finite")
             self.optimiser.step()
             total += float(loss.detach())
             if not math.isfinite(total):

@@ -64,6 +64,8 @@ class Tuner(Descent):
         if loss is None and teacher is None:
             raise BadInput("there is nothing to learn from: give a loss, or a teacher")
         count = _length(batches) if steps is None else steps
+        if count < 1:
+            raise BadInput(f"steps: {count}; an epoch has at least 1")
         lesson = _Lesson(self, module, loss, teacher, distil)
         judge = _Judge(lesson, validation, score)
         loop = Loop(module, self, count, lesson.loss_of)
@@ -140,9 +142,8 @@ class _Lesson:
     def _distil(self, outputs: Any, answers: Any) -> Tensor:
         for whose, each_of in (("module's", outputs), ("teacher's", answers)):
             if not isinstance(each_of, Tensor):
-                raise BadInput(
-                    f"the {whose} outputs are a {type(each_of).__name__}, not logits: give distil, a function of both"
-                )
+                found = type(each_of).__name__
+                raise BadInput(f"the {whose} outputs are a {found}, not logits: give distil to fit, a function of both")
         return distillation(outputs, answers, self.tuner.temperature)
 
 

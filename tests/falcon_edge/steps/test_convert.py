@@ -92,6 +92,7 @@ def test_int8_is_calibrated_on_data(exported, stripes, tmp_path):
         ("net.onnx", "out.pb", "the suffix says the format"),
         ("net.onnx", "nowhere/out.tflite", "there is no folder"),
         ("net.onnx", "there.tflite", "is there already"),
+        ("net.onnx", "net.onnx", "is the file that is converted"),
         ("there.tflite", "out.tflite", r"not an \.onnx file"),
         ("nothing.onnx", "out.tflite", r"nothing\.onnx"),
         ("broken.onnx", "out.tflite", r"broken\.onnx"),

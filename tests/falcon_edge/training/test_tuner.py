@@ -99,7 +99,7 @@ def test_outputs_and_targets_are_of_any_form(stripes):
     module, batches = TwoHeads(), [(x, {"kind": y, "light": x.mean((1, 2, 3))}) for x, y in loader(stripes)]
     history = Tuner(epochs=4).fit(module, batches, loss)
     assert history.epochs[-1].loss < history.epochs[0].loss / 2
-    with pytest.raises(BadInput, match="the module's outputs are a dict, not logits: give `fit` a `distil`"):
+    with pytest.raises(BadInput, match="the module's outputs are a dict, not logits: give distil to fit"):
         Tuner(epochs=1).fit(module, batches, loss, teacher=copy.deepcopy(module))
 
 
