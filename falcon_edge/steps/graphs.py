@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from onnx import ModelProto
 from torch import Tensor, nn
 
 from converters import onnx_graph
@@ -25,7 +26,7 @@ from converters.runtimes import run_onnx, stacked
 from falcon_edge.errors import BadInput
 from falcon_edge.models.graphs import GraphNetwork, module_of
 from falcon_edge.network import Network
-from falcon_edge.outputs import flattened
+from falcon_edge.outputs import Flat, flattened
 from falcon_edge.preprocessing import MAXIMUM_VALUES
 
 SOURCE = "graph"  # what the manifest's architecture says in the place of a function's name
@@ -83,10 +84,25 @@ def write_graph(network: Network, samples: np.ndarray, path: Path) -> None:
             output_names=[output.name for output in network.outputs],
             keep_batchnorm=True,
         )
+        if isinstance(module, Flat):
+            onnx_graph.save(_without_flat(onnx_graph.load(path)), path)
         check_onnx(module, samples, path)
     except (ConversionError, ParityError) as error:
         raise BadInput(f"{network}: {str(error).replace(path.name, 'its graph')}") from error
     network_in(path, str(network))
+
+
+def _without_flat(model: ModelProto) -> ModelProto:
+    """The graph of a `Flat`, its weights named as in the network that this holds, but where a name is taken."""
+    nodes = model.graph.node
+    taken = {value.name for value in model.graph.input} | {name for node in nodes for name in node.output}
+    names = {weight.name: weight.name.removeprefix("module.") for weight in model.graph.initializer}
+    names = {name: own for name, own in names.items() if own not in taken}
+    for weight in model.graph.initializer:
+        weight.name = names.get(weight.name, weight.name)
+    for node in nodes:
+        node.input[:] = [names.get(name, name) for name in node.input]
+    return model
 
 
 def _refuse_other_inputs(network: GraphNetwork, called: str) -> None:

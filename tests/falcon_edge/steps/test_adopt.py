@@ -68,6 +68,29 @@ def test_biases_that_the_fit_made_come_back(tmp_path, wrapped):
     assert all(torch.equal(value, found[name]) for name, value in wanted.items())
 
 
+class TwoHeads(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3))
+
+    def forward(self, x):
+        x = self.body(x)
+        return x.mean((2, 3)), x
+
+
+def test_weights_of_several_outputs_have_the_names_of_their_owner(tmp_path):
+    images = torch.rand(8, 3, 12, 12)
+    network = fe.from_module(TwoHeads(), images[:1])
+    small = fe.compress(network, fe.from_batches([images]), rank=1)
+    fe.save(network, tmp_path / "standard")
+    opened = open_network(Choice(str(tmp_path / "standard.falcon")))
+    torch.save(small.module.state_dict(), tmp_path / "own.pt")
+    assert "body.0.weight" in opened.module.state_dict()
+    answers = adopt(opened, tmp_path / "own.pt").module.eval()(images)
+    for found, expected in zip(answers.values(), small.module.eval()(images), strict=True):
+        assert torch.allclose(found, expected, atol=1e-5)
+
+
 def test_compare_finds_the_standard_by_itself(standard, tmp_path):
     from falcon_edge.steps.bench import BenchRequest, bench
     from runtime_bench.compare import compare
