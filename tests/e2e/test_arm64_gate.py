@@ -13,11 +13,12 @@ from converters.onnx_export import export_onnx
 from converters.tflite.emit import emit_tflite
 from runtime_bench.results import load
 
-pytestmark = pytest.mark.xdist_group("arm64 gate")  # one process of xdist counts the baseline
+# One process of xdist counts the baseline.
+pytestmark = [pytest.mark.xdist_group("arm64 gate"), pytest.mark.slow]
 KINDS = ("onnx", "tflite")
 MACS = 3 * 32 * 9 * 32**2 + 32 * 32 * 9 * 32**2 + 32 * 48 * 9 * 16**2 + 48 * 48 * 9 * 8**2
 PLANTED = 48 * 48 * 8**2  # a convolution of 1x1
-EVERY = [pytest.param(kind, marks=pytest.mark.slow if kind == "onnx" else ()) for kind in KINDS]
+RERUNS = 50
 
 
 def network(*more):
@@ -60,7 +61,7 @@ def checked(folder, warm):
     return checked
 
 
-@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_convolution_of_a_hundredth_of_the_macs_is_found(folder, checked, kind):
     code, findings = checked("planted", kind)
     old, new = (load(folder / f"{name}.{kind}.json").entries[0].model.macs for name in ("old", "planted"))
@@ -73,21 +74,18 @@ def test_a_convolution_of_a_hundredth_of_the_macs_is_found(folder, checked, kind
     print(f"{kind}: {findings['instructions']['change']:+.3%}")
 
 
-@pytest.mark.parametrize(
-    ("kind", "times"), [("tflite", 2), *(pytest.param(kind, 50, marks=pytest.mark.slow) for kind in KINDS)]
-)
-def test_the_same_model_again_raises_no_alarm(folder, checked, kind, times):
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_model_again_raises_no_alarm(folder, checked, kind):
     changes = []
-    for _ in range(times):
+    for _ in range(RERUNS):
         code, findings = checked("same", kind)
         assert code == 0
         assert {finding["verdict"] for finding in findings.values()} == {"pass"}
         changes.append(abs(findings["instructions"]["change"]))
     assert max(changes) < 0.001
-    print(f"{kind}, {times} reruns: at most {max(changes):.4%}")
+    print(f"{kind}, {RERUNS} reruns: at most {max(changes):.4%}")
 
 
-@pytest.mark.slow
 def test_models_are_counted_there_and_then(folder, warm):
     """Without results files; what is counted repeats, so that a regression is not looked for a second time."""
     for name, code, verdict in (("same", 0, "pass"), ("planted", 1, "regression")):

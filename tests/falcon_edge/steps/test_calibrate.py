@@ -173,6 +173,7 @@ def test_the_coefficients_of_the_board_are_found(calibrated, table):
     assert found.flags == ()
 
 
+@pytest.mark.slow
 def test_a_clock_that_changed_is_refused(board, files, counted, monkeypatch):
     there = board()
     there.takes(nanoseconds(counted))

@@ -233,7 +233,8 @@ def test_a_python_for_another_machine_on_a_phone(phone, adb, machine):
         adb.environment()
 
 
-@pytest.mark.parametrize("format", [pytest.param(0, id="onnx", marks=pytest.mark.slow), pytest.param(1, id="tflite")])
+@pytest.mark.slow
+@pytest.mark.parametrize("format", [pytest.param(0, id="onnx"), pytest.param(1, id="tflite")])
 def test_the_app_on_a_phone_answers_as_this_machine(app, close, format, check):
     with closing(AdbDevice("adb")) as phone:
         there = bench([close[format]], phone, QUICK)
