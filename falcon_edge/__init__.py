@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from falcon_edge.data import Dataset, Split, from_batches, from_pairs, open_dataset
+    from falcon_edge.errors import BadInput
     from falcon_edge.falcon.statistics import reestimate_batchnorm
     from falcon_edge.network import Network
     from falcon_edge.steps.adopt import adopt
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 # What there is for Python, and where: torch is imported when it is asked for, not before.
 PLACES = {
     "falcon.statistics": ("reestimate_batchnorm",),
+    "errors": ("BadInput",),
     "data": ("Dataset", "Split", "from_batches", "from_pairs", "open_dataset"),
     "network": ("Network",),
     "steps.adopt": ("adopt",),
@@ -48,9 +50,9 @@ PLACES = {
 }
 
 __all__ = [
-    "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Recipe", "Selection", "Split", "Tuner", "adopt", "bench",
-    "check_models", "compress", "compress_bundle", "distillation", "export_bundle", "features", "from_batches",
-    "from_module", "from_pairs", "matching", "open_dataset", "open_network", "pack", "pack_bundle",
+    "BadInput", "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Recipe", "Selection", "Split", "Tuner",
+    "adopt", "bench", "check_models", "compress", "compress_bundle", "distillation", "export_bundle", "features",
+    "from_batches", "from_module", "from_pairs", "matching", "open_dataset", "open_network", "pack", "pack_bundle",
     "reestimate_batchnorm", "save", "train", "train_bundle", "tuned",
 ]  # fmt: skip
 

@@ -14,7 +14,7 @@ from runtime_bench.stats import Interval, ratio_interval
 class Speedup:
     """How many times as fast as the standard one an entry is in one way of measuring: the ratio of the p50s.
 
-    interval: of 95%; realised_share: of the MACs ratio, where that is known.
+    interval: of 95%; realised_share: of the MACs ratio, where that is known and promises any.
     """
 
     ratio: float
@@ -192,7 +192,8 @@ def _row(entry: Entry, standard: Entry | None) -> Row:
             if other is not None and timing.unlike(other) is None:
                 ratio = other.summary.p50_ns / timing.summary.p50_ns
                 interval = (1.0, 1.0) if standard is entry else ratio_interval(other.bursts, timing.bursts)
-                found[way] = Speedup(ratio, interval, None if macs_ratio is None else ratio / macs_ratio)
+                share = None if macs_ratio is None or macs_ratio < 1 else ratio / macs_ratio
+                found[way] = Speedup(ratio, interval, share)
     return Row(entry, standard, found, macs_ratio, instructions_ratio)
 
 

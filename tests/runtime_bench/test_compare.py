@@ -29,6 +29,13 @@ def test_speedup_macs_ratio_and_the_share_of_it_that_became_speed(entry, compres
     assert figures(falcon) == (5.0, 10.0, 0.5)
 
 
+def test_where_nothing_was_promised_no_share_of_it_is_told(entry, compressed, results):
+    _, dearer = compare([results(entry(), compressed(macs=2000))])
+    assert dearer.macs_ratio == 0.5
+    assert dearer.speedup is not None
+    assert dearer.realised_share is None
+
+
 def test_the_interval_of_the_speedup_holds_it(entry, compressed, results):
     standard, falcon = compare([results(entry(samples=(90, 110, 130) * 9), compressed(samples=(20, 22, 24) * 9))])
     assert standard.speedup_interval == (1.0, 1.0)
