@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
@@ -105,5 +106,10 @@ class Loop:
 
 
 def brought(value: Any, device: torch.device) -> Any:
-    """The same, however it is nested, with its tensors on a device."""
-    return tree_map(lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, value)
+    """The same, however it is nested, with its tensors on a device; NumPy's arrays become tensors."""
+
+    def leaf(part: Any) -> Any:
+        part = torch.as_tensor(part) if isinstance(part, np.ndarray) else part
+        return part.to(device) if isinstance(part, Tensor) else part
+
+    return tree_map(leaf, value)

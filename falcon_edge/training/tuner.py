@@ -63,9 +63,7 @@ class Tuner(Descent):
         """
         if loss is None and teacher is None:
             raise BadInput("there is nothing to learn from: give a loss, or a teacher")
-        count = _length(batches) if steps is None else steps
-        if count < 1:
-            raise BadInput(f"steps: {count}; an epoch has at least 1")
+        count = _steps(batches, steps)
         lesson = _Lesson(self, module, loss, teacher, distil)
         judge = _Judge(lesson, validation, score)
         loop = Loop(module, self, count, lesson.loss_of)
@@ -94,15 +92,17 @@ def _tell(progress: Progress, before: int, total: int, place: str, step: int) ->
     progress(before + step, total, place)
 
 
-def _length(batches: Iterable[Any]) -> int:
-    """How many batches a loader has. Raises BadInput where it does not say."""
+def _steps(batches: Iterable[Any], steps: int | None) -> int:
+    """Batches of an epoch: as many as the loader has. Raises BadInput where it does not say, or has less than asked."""
     try:
-        count = len(batches) if isinstance(batches, Sized) else 0
+        count = len(batches) if isinstance(batches, Sized) else None
     except TypeError:  # torch's own loaders of data without a length
-        count = 0
-    if count < 1:
+        count = None
+    if steps is None and not count:
         raise BadInput("batches: the loader has no length; say how many steps an epoch has")
-    return count
+    if steps is not None and (steps < 1 or (count is not None and steps > count)):
+        raise BadInput(f"steps: {steps}; an epoch has at least 1" + ("" if count is None else f", and at most {count}"))
+    return steps or count or 0
 
 
 class _Lesson:
@@ -169,7 +169,7 @@ class _Judge:
                 found = float(self.lesson.loss_of(inputs, targets))
             else:
                 with self.lesson.precision:
-                    found = float(self.score(self.lesson.module(inputs), targets))
+                    found = _value(self.score(self.lesson.module(inputs), targets))
             total, count = total + found * len(inputs), count + len(inputs)
         mean = total / max(1, count)
         if not math.isfinite(mean):
@@ -188,3 +188,11 @@ def _number(found: Any, what: str) -> Tensor:
         given = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise BadInput(f"{what} is {given}; it must be a single number, as a tensor")
     return found
+
+
+def _value(score: Any) -> float:
+    """Raises BadInput where it is none."""
+    try:
+        return float(score)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BadInput(f"the score is a {type(score).__name__} that is no single number") from error

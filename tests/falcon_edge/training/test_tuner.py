@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -141,6 +142,15 @@ def test_a_score_of_the_users_says_which_is_the_best(stripes):
     assert [epoch.figure for epoch in (history.start, *history.epochs)] == [0.0, 0.0, 0.0, 1.0]
 
 
+def test_batches_of_numpy_are_as_good(stripes):
+    tuned = []
+    for kind in (torch.as_tensor, np.asarray):
+        batches = [tuple(map(kind, batch)) for batch in loader(stripes)]
+        Tuner(epochs=1).fit(module := network(), batches, functional.cross_entropy, validation=batches)
+        tuned.append(state(module))
+    assert same(*tuned)
+
+
 def test_a_loader_without_a_length_is_told_its_steps(stripes):
     class Stream(IterableDataset):
         def __iter__(self):
@@ -232,6 +242,12 @@ CASES = {
         r"the student's logits are \(4, 3\), the teacher's \(4, 1\); both must have the same shape",
     ),
     "no steps": (lambda: [batch()], {"steps": 0}, "steps: 0; an epoch has at least 1"),
+    "more steps than batches": (lambda: [batch()], {"steps": 40}, "steps: 40; an epoch has at least 1, and at most 1"),
+    "scores of each image": (
+        lambda: [batch()],
+        {"validation": [batch()], "score": lambda outputs, targets: outputs.argmax(1) == targets},
+        "the score is a Tensor that is no single number",
+    ),
     "a score of nothing": (lambda: [batch()], {"score": lambda outputs, targets: 1.0}, "a score is of validation"),
     "empty validation": (lambda: [batch()], {"validation": []}, "validation: the loader gives no batch"),
 }
