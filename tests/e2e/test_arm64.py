@@ -14,7 +14,7 @@ from runtime_bench.results import load
 pytestmark = pytest.mark.xdist_group("flow")  # one process of xdist makes the flow
 SAMPLE = Path(falcon_edge.__file__).parent / "data/sample"
 KINDS = [f"{precision}.{target}" for precision in ("fp32", "int8") for target in ("onnx", "ort", "tflite")]
-BENCH = "bench standard.falcon falcon.falcon --device arm64 --target tflite --data stripes.npz --samples 20"
+BENCH = "bench standard.falcon falcon.falcon --device arm64 --target tflite --data stripes.npz --samples 4"
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_bench_shows_counts_and_no_times(counted):
         assert f"{entry.counts.instructions / 1e6:.2f} M" in done.words
         assert (entry.summary, entry.load_ns) == (None, None)
         assert entry.agreement[0].within_tolerance
-        assert entry.quality[0].samples == 20
+        assert entry.quality[0].samples == 4
 
 
 def test_compare_puts_instructions_beside_each_other(counted, warm):

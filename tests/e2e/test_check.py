@@ -197,6 +197,7 @@ def test_a_patience_that_is_no_time_is_refused(warm, flow, patience):
     assert f"--patience {patience}: write a time, as in 33ms, 90s or 2m" in done.err
 
 
+@pytest.mark.slow
 def test_how_it_was_measured_is_in_every_output(warm, flow, tmp_path):
     outputs = f"--markdown {tmp_path / 'summary.md'} --junit {tmp_path / 'report.xml'}"
     done = warm(

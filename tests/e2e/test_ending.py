@@ -180,6 +180,7 @@ def test_on_phones_no_worker_and_no_folder_stays(folder, workers, options, by):
                 assert not (phone.folder / "installed").exists()
 
 
+@pytest.mark.slow
 def test_a_phone_is_profiled_by_the_app_which_goes_then(folder):
     with phones(folder, None) as ((phone,), program, environment):
         command = (

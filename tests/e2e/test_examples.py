@@ -67,7 +67,7 @@ def run(words, folder, python=sys.executable):
 @pytest.mark.parametrize(
     ("script", "data", "metric", "outputs"),
     [
-        ("segmentation", "masks", "segmentation:mean_iou", [[5, 64, 64]]),
+        pytest.param("segmentation", "masks", "segmentation:mean_iou", [[5, 64, 64]], marks=pytest.mark.slow),
         ("detector", "boxes", "detector:mean_average_precision", [[64, 4], [64, 4]]),
     ],
 )
