@@ -1,14 +1,13 @@
 """Batches of any loader: inputs of a network, alone or each with its targets."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any
 
 from falcon_edge.errors import BadInput
 
 
-def each(batches: Iterable[Any], name: str = "batches", limit: int | None = None) -> Iterator[tuple[Any, Any]]:
-    """(inputs, targets) of at most `limit` batches: floats (B, C, H, W), and what stands beside them, or None.
+def each(batches: Iterable[Any], name: str = "batches") -> Iterator[tuple[Any, Any]]:
+    """(inputs, targets) of each batch: floats (B, C, H, W), and what stands beside them, or None.
 
     Raises BadInput, naming `name` and the batch, for what is no loader, gives no batch, or gives something else.
     """
@@ -17,7 +16,7 @@ def each(batches: Iterable[Any], name: str = "batches", limit: int | None = None
     except TypeError as error:
         raise BadInput(f"{name}: {_described(batches)} is no loader; give an iterable of batches") from error
     number = -1
-    for number, batch in enumerate(islice(found, limit)):
+    for number, batch in enumerate(found):
         inputs, *rest = batch if isinstance(batch, tuple | list) and batch else (batch,)
         if len(getattr(inputs, "shape", ())) != 4 or not _are_floats(inputs):
             raise BadInput(

@@ -263,13 +263,13 @@ def _timed(measurement: Measurement, graph: Graph, entry: Entry, empty: Candidat
     with measurement.device.start_worker() as measurement.worker:
         measurement.open()
         measurement.ask(WarmedUp, runs=5, seconds=0.2)
-        times = _timed_both(measurement, {}, PROFILED_RUNS)
+        told = measurement.ask(Profiled, runs=PROFILED_RUNS, folder=measurement.device.scratch())
         found = None
         if way and (entry.paced is not None or entry.cold is not None):
             with suppress(DeviceError):  # what is known stays
                 found = _compared(measurement, way, empty)
-        if times.told.nodes is not None:
-            layers = layers_of_runtime(times.told.nodes, graph.nodes)
+        if told.nodes is not None:
+            layers = layers_of_runtime(told.nodes, graph.nodes)
             profile = _profile("runtime", layers, median)
             if found is None:
                 return profile
@@ -280,7 +280,7 @@ def _timed(measurement: Measurement, graph: Graph, entry: Entry, empty: Candidat
         if graph.prefixes is None:
             return None
         upto = _prefix_times(measurement, graph)
-        layers = layers_of_prefixes(upto, graph.nodes, set(times.told.delegated or ()))
+        layers = layers_of_prefixes(upto, graph.nodes, set(told.delegated or ()))
         profile = _profile("prefixes", layers, median)
         if found is not None:
             with suppress(DeviceError):

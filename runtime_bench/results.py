@@ -296,8 +296,9 @@ class Profile(Part):
 
     method: runtime (the runtime's own profile) or prefixes (the differences of models that end one operator later).
     overhead_ns: what being profiled added to every layer, which was taken off. apart: how the layers' cold_ns were
-    measured, if they were; longer_ns: what an inference took longer so than back to back, in the same process. Of an
-    emulated device instructions are known instead: remainder_instructions are those in no layer.
+    measured, if they were; longer_ns: what an inference took longer so than back to back, in the same process; call: of
+    an empty model that took turns with it. Of an emulated device instructions are known instead: remainder_instructions
+    are those in no layer.
     """
 
     method: Literal["runtime", "prefixes"]
@@ -483,7 +484,6 @@ def _from_version_4(document: dict[str, Any]) -> dict[str, Any]:
     return document | {"schema_version": 5}
 
 
-# Version n -> a function that turns a document of version n into one of n + 1.
 def _from_version_5(document: dict[str, Any]) -> dict[str, Any]:
     """Version 5 had what a call takes by runtime, in the place of one beside every profile."""
     calls = (document.get("peaks") or {}).pop("calls", {})
@@ -494,6 +494,7 @@ def _from_version_5(document: dict[str, Any]) -> dict[str, Any]:
     return document | {"schema_version": 6}
 
 
+# Version n -> a function that turns a document of version n into one of n + 1.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: _from_version_1,
     2: _from_version_2,

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -50,13 +50,14 @@ def adopt(
     weights = Path(weights)
     if network.compressed:
         raise BadInput(f"{network}: is compressed already; give the standard network that it came from")
-    ranks = _ranks(network.module, weights, weights_key) if plan is None else plan.replaced
+    held = _names(weights, network.module)
+    ranks = _ranks(network.module, weights, held, weights_key) if plan is None else plan.replaced
     reasons = {} if plan is None else {layer.name: layer.reason for layer in plan.layers}
     made = make_plan(
         network.module, network.input.shape, ranks, reasons=reasons or dict.fromkeys(ranks, AS_WEIGHTS_SAY)
     )
     module = surgery.apply(network.module, ranks, fit=False)
-    _make_biases(module, ranks, weights)
+    _make_biases(module, ranks, held)
     load_weights(module, weights, weights_key)
     answer(f"{network} with {weights}", module, network.input.shape)
     adopted = replace(network, module=module.eval(), plan=made if ranks else network.plan)
@@ -93,15 +94,22 @@ def adopt_bundle(
         return write_network(place, adopted, dataset)
 
 
-def _ranks(module: nn.Module, weights: Path, key: str | None) -> dict[str, int]:
-    """The ranks of FALCON layers by the names in a file of weights, whatever prefix its wrappers gave them.
+def _names(weights: Path, module: nn.Module) -> list[list[str]]:
+    """The names of the tensors in each dictionary of a file of weights, with its place before them."""
+    return [
+        [".".join(filter(None, (held.place, name))) for name in held.tensors]
+        for held in read_held(weights, largest_file(module))
+    ]
+
+
+def _ranks(module: nn.Module, weights: Path, held: Sequence[Sequence[str]], key: str | None) -> dict[str, int]:
+    """The ranks of FALCON layers by the names `held` in a file of weights, whatever prefix its wrappers gave them.
 
     key: of the weights, where the file holds several. Raises BadInput where those that are left disagree.
     """
     layers = [name for name, layer in module.named_modules() if isinstance(layer, nn.Conv2d) and not why_not(layer)]
     found: list[dict[str, int]] = []
-    for held in read_held(weights, largest_file(module)):
-        names = (".".join(filter(None, (held.place, name))) for name in held.tensors)
+    for names in held:
         chosen = (name for name in names if key is None or name.startswith(f"{key}."))
         branches = Counter(match[1] for match in map(BRANCH.fullmatch, chosen) if match is not None)
         ranks = {}
@@ -116,10 +124,10 @@ def _ranks(module: nn.Module, weights: Path, key: str | None) -> dict[str, int]:
     return found[0] if found else {}
 
 
-def _make_biases(module: nn.Module, ranks: Mapping[str, int], weights: Path) -> None:
+def _make_biases(module: nn.Module, ranks: Collection[str], held: Sequence[Sequence[str]]) -> None:
     """Make the biases that FALCON layers got where there were none, by a data-aware fit or by matched moments."""
-    named = {f".{held.place}.{name}" for held in read_held(weights, largest_file(module)) for name in held.tensors}
+    given = {f".{name}" for names in held for name in names}
     for name in ranks:
         first = cast(nn.Conv2d, cast(FalconConv2d, module.get_submodule(name)).depthwise[0])
-        if first.bias is None and any(each.endswith(f".{name}.depthwise.0.bias") for each in named):
+        if first.bias is None and any(each.endswith(f".{name}.depthwise.0.bias") for each in given):
             first.bias = nn.Parameter(first.weight.new_zeros(first.out_channels))

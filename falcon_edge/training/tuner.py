@@ -75,7 +75,7 @@ class Tuner(Descent):
                 place, before = f"epoch {number}/{self.epochs}", (number - 1) * count
                 tell = partial(_tell, progress, before, self.epochs * count, place)
                 try:
-                    epoch = judge.epoch(number, loop.epoch(number, each(batches, place, count), tell))
+                    epoch = judge.epoch(number, loop.epoch(number, each(batches, place), tell))
                 except NotFinite as error:
                     module.load_state_dict(kept)
                     raise BadInput(f"training diverged in epoch {number}: lower the learning rate") from error

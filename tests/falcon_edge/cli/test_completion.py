@@ -95,12 +95,10 @@ def test_what_the_scripts_of_zsh_and_fish_ask(home):
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_shell_one_is_in_is_found(home, shell):
-    """By the processes that the program is run by, where that shell is here; else by what the user logs in with."""
+    """By the processes that the program is run by."""
     program = shutil.which(shell)
     if program is None:
-        found = run("--show-completion", home, SHELL=f"/usr/bin/{shell}")
-        pytest.skip(f"no {shell} here") if found.code else None
-        return
+        pytest.skip(f"no {shell} here")
     done = subprocess.run(
         [program, "-c", "falcon-edge --show-completion; true"], env=environment(home), capture_output=True, text=True
     )
