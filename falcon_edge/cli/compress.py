@@ -74,7 +74,7 @@ def compress(
             std,
             seed,
             weights_key,
-            model_args=options.model_args(model_args),
+            model_args=model_args,
             trust_code=trust_code,
         )
         if dry_run or output is None:

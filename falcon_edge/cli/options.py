@@ -11,7 +11,7 @@ from falcon_edge.cli import completion
 from falcon_edge.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from falcon_edge.steps.opening import Choice
     from runtime_bench.devices.device import Device
@@ -130,7 +130,7 @@ WORD = re.compile(r"[A-Za-z_][\w./:+-]*")
 MEANT_OTHERWISE = {"true", "false", "none", "null", "inf", "nan"}
 
 
-def model_args(given: "Sequence[str] | None") -> dict[str, Any]:
+def arguments(given: "Sequence[str] | None") -> dict[str, Any]:
     """'depth=3' and 'kind=small' as {"depth": 3, "kind": "small"}: values of TOML, or words."""
     import json
     import tomllib
@@ -240,7 +240,7 @@ def choice(
     seed: int,
     weights_key: str | None,
     *,
-    model_args: "Mapping[str, Any]",
+    model_args: "Sequence[str] | None",
     trust_code: bool = False,
 ) -> "Choice":
     """The options that say which network is meant, read."""
@@ -257,5 +257,5 @@ def choice(
         seed,
         weights_key,
         trust_code,
-        model_args,
+        arguments(model_args),
     )

@@ -41,7 +41,7 @@ def pack(
             std,
             seed,
             weights_key,
-            model_args=options.model_args(model_args),
+            model_args=model_args,
         )
         options.check_metric(metric, data)
         classes = options.class_map(class_map, data)

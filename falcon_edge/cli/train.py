@@ -65,7 +65,7 @@ def train(
             std,
             seed,
             weights_key,
-            model_args=options.model_args(model_args),
+            model_args=model_args,
             trust_code=trust_code,
         )
         with out.progress() as progress:

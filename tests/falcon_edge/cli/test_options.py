@@ -2,7 +2,7 @@
 
 import pytest
 
-from falcon_edge.cli.options import model_args
+from falcon_edge.cli.options import arguments
 from falcon_edge.errors import BadInput
 
 
@@ -24,14 +24,14 @@ from falcon_edge.errors import BadInput
     ],
 )
 def test_values_of_arguments(text, value):
-    found = model_args([text])
+    found = arguments([text])
     assert list(found.values()) == [value]
     assert type(next(iter(found.values()))) is type(value)
 
 
 def test_several_arguments_and_none():
-    assert model_args(["depth=3", "kind=small"]) == {"depth": 3, "kind": "small"}
-    assert model_args(None) == {}
+    assert arguments(["depth=3", "kind=small"]) == {"depth": 3, "kind": "small"}
+    assert arguments(None) == {}
 
 
 @pytest.mark.parametrize(
@@ -50,5 +50,5 @@ def test_several_arguments_and_none():
 )
 def test_what_is_no_argument(texts, said):
     with pytest.raises(BadInput) as caught:
-        model_args(texts)
+        arguments(texts)
     assert said in str(caught.value)
