@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from falcon_edge.errors import BadInput
 
 
 def each(batches: Iterable[Any], name: str = "batches") -> Iterator[tuple[Any, Any]]:
     """(inputs, targets) of each batch: floats (B, C, H, W), and what stands beside them, or None.
 
-    Raises BadInput, naming `name` and the batch, for what is no loader, gives no batch, or gives something else.
+    Raises BadInput, naming `name` and the batch, for what is no loader, gives no batch, or gives something else; inputs
+    are finite.
     """
     try:
         found = iter(batches)
@@ -22,9 +25,22 @@ def each(batches: Iterable[Any], name: str = "batches") -> Iterator[tuple[Any, A
             raise BadInput(
                 f"{name}: batch {number} is {_described(batch)}; it must be floats (B, C, H, W), or these and targets"
             )
+        strange = first_not_finite(inputs)
+        if strange is not None:
+            raise BadInput(f"{name}: image {strange} (from 0) of batch {number} holds NaN or infinity")
         yield inputs, rest[0] if rest else None
     if number < 0:
         raise BadInput(f"{name}: the loader gives no batch (a generator gives its own only once)")
+
+
+def first_not_finite(values: Any) -> int | None:
+    """The place along the first axis of the first number that is none, in a tensor of torch or an array of NumPy."""
+    with np.errstate(invalid="ignore"):
+        strange = values - values != 0
+    if not strange.any():
+        return None
+    found: list[bool] = strange.reshape(len(values), -1).any(1).tolist()
+    return found.index(True)
 
 
 def _are_floats(inputs: Any) -> bool:

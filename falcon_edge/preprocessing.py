@@ -127,6 +127,11 @@ def input_spec_for(
     return InputSpec(shape=input_shape, mean=tuple(mean), std=tuple(std), steps=tuple(steps))
 
 
+def in_words(spec: InputSpec) -> str:
+    """What is done to images, as in 'resized to 32 x 32, whatever their proportions'; empty where nothing is."""
+    return " and ".join(_said(step, spec) for step in spec.steps)
+
+
 def to_pixels(image: np.ndarray, spec: InputSpec) -> np.ndarray:
     """uint8 (H, W, C) of an image (height, width, channels) uint8. Raises ValueError if the steps do not lead there."""
     for step in spec.steps:
@@ -187,6 +192,20 @@ def normalise(pixels: np.ndarray, spec: InputSpec) -> np.ndarray:
     x = x - np.asarray(spec.mean, np.float32)
     x = x / np.asarray(spec.std, np.float32)
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+
+
+def _said(step: Channels | Pad | Resize | ResizeShorter | Crop, spec: InputSpec) -> str:
+    match step:
+        case Channels(to=to):
+            return "made grey" if to == 1 else "made coloured"
+        case Pad():
+            return f"padded to {spec.shape[1]} x {spec.shape[2]}"
+        case Resize():
+            return f"resized to {step.height} x {step.width}, whatever their proportions"
+        case ResizeShorter(size=size):
+            return f"resized to {size} at the shorter side"
+        case Crop():
+            return f"cropped to the middle {step.height} x {step.width}"
 
 
 def _apply(

@@ -19,6 +19,7 @@ TENSOR_TYPES = {
     np.dtype(np.int64): schema.TensorType.INT64,
     np.dtype(np.bool_): schema.TensorType.BOOL,
 }
+TYPE_NAMES = {kind: str(dtype) for dtype, kind in TENSOR_TYPES.items()}
 SIGNATURE = "serving_default"
 # An operator's older field holds codes up to this one; newer codes stand in builtinCode alone.
 PLACEHOLDER_CODE = 127
@@ -157,6 +158,7 @@ class Builder:
     def finish(self, inputs: dict[str, int], outputs: dict[str, int]) -> Packed:
         """The file: inputs and outputs by the names of its serving signature. Raises ConversionError past 2 GiB."""
         self._graph.inputs, self._graph.outputs = list(inputs.values()), list(outputs.values())
+        self._call({**inputs, **outputs})
         place = self._drop_unused()
         inputs = {name: place[tensor] for name, tensor in inputs.items()}
         outputs = {name: place[tensor] for name, tensor in outputs.items()}
@@ -167,6 +169,16 @@ class Builder:
         self._model.signatureDefs = [signature]
         self._model.subgraphs = [self._graph]
         return pack(self._model)
+
+    def _call(self, ends: dict[str, int]) -> None:
+        """Let inputs and outputs have the signature's names; what has such a name within gets its type behind it."""
+        for name, tensor in ends.items():
+            if self._graph.tensors[tensor].name in ends:
+                continue
+            for other in self._graph.tensors:
+                if other.name == name:
+                    other.name = f"{name}.{TYPE_NAMES[other.type]}"
+            self._graph.tensors[tensor].name = name
 
     def _drop_unused(self) -> dict[int, int]:
         """Leave out the tensors, buffers and codes that nothing uses any more; returns the tensors' new indices."""

@@ -52,7 +52,8 @@ def convert(
                 force=force,
                 progress=progress,
             )
-        out.result(made.model_dump(mode="json"), lambda: f"{output}: {_proof(made.parity)}")
+        proof = made.parity if chosen == PRECISIONS[0] else made.loss
+        out.result(made.model_dump(mode="json"), lambda: f"{output}: {_proof(proof)}")
 
 
 def _proof(parity: "tuple[MeasuredParity, ...]") -> str:

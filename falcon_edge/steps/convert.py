@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from converters.errors import ConversionError, ParityError
-from converters.formats import FORMATS, ONNX, format_for
-from converters.onnx_graph import write_atomically
-from converters.parity import Parity, check_same
-from converters.runtimes import onnx_session
-from falcon_edge.bundle import open_bundle
+from converters.formats import FORMATS, ONNX, Format, format_for
+from converters.onnx_graph import OnnxGraph, load, write_atomically
+from converters.parity import Parity, check_same, measure_all, run, usual
+from converters.runtimes import onnx_session, run_onnx
+from falcon_edge.bundle import edit_bundle, open_bundle
 from falcon_edge.errors import BadInput, FalconEdgeError
 from falcon_edge.manifest import Export, Manifest
+from falcon_edge.notices import calling, in_their_names
 from falcon_edge.place import SUFFIX, hold, swap
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.export import export_bundle, golden_samples
@@ -24,8 +25,6 @@ from falcon_edge.steps.ledger import measured
 from falcon_edge.steps.opening import Choice
 from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.steps.quantize import Int8
-
-NAME = "converted"
 
 
 def convert(
@@ -58,15 +57,20 @@ def convert(
     if not output.parent.is_dir():
         raise BadInput(f"{output}: there is no folder {output.parent}")
     form = format_for(output.suffix)
-    with _packed(Choice(str(source), mean=mean, std=std), NAME, int8) as bundle:
+    names = _names(source, output, form, precision)
+    with _packed(Choice(str(source), mean=mean, std=std), source.stem, int8, names) as bundle:
+        _keep_names(bundle, source)
         manifest = export_bundle(bundle, (form.name,), (precision,), int8=int8, progress=progress)
         (made,) = (export for export in manifest.exports if export.target == form.name)
-        file = bundle / made.file
+        file, samples = bundle / made.file, golden_samples(open_bundle(bundle))
+        found = measured(manifest.given, _compared(source, samples, file, precision), source.name)
         if precision == "fp32":
-            found = _proved(source, golden_samples(open_bundle(bundle)), file)
-            made = made.model_copy(update={"parity": measured(manifest.given, found, source.name)})
+            changes = {"parity": found}
+        else:
+            parity = (each.model_copy(update={"against": in_their_names(each.against)}) for each in made.parity)
+            changes = {"parity": tuple(parity), "loss": found}
         write_atomically(output, file.read_bytes())
-    return made
+    return made.model_copy(update={"file": output.name, **changes})
 
 
 def export_file(
@@ -95,22 +99,49 @@ def export_file(
     return manifest
 
 
+def _names(source: Path, output: Path, form: Format, precision: str) -> dict[str, str]:
+    """What a bundle's files are called where there is no bundle."""
+    return {
+        f"model.int8{ONNX.suffix}": f"{source.name} in int8",
+        f"model.fp32.rounded{ONNX.suffix}": f"{source.name} rounded to float16",
+        f"model.fp32{ONNX.suffix}": source.name,
+        f"model.{precision}{form.suffix}": output.name,
+        str(source): str(source),
+    }
+
+
+def _keep_names(bundle: Path, source: Path) -> None:
+    """Let the files of a bundle that was packed have the names of the .onnx for its input and outputs."""
+    graph = OnnxGraph(load(source))
+    with edit_bundle(bundle) as draft:
+        manifest = draft.manifest
+        assert manifest is not None  # of what is changed
+        pairs = zip(manifest.outputs, graph.outputs, strict=True)
+        outputs = tuple(output.model_copy(update={"name": value.name}) for output, value in pairs)
+        image = manifest.input.model_copy(update={"name": graph.inputs[0].name})
+        draft.manifest = manifest.model_copy(update={"input": image, "outputs": outputs})
+
+
 @contextmanager
-def _packed(choice: Choice, name: str, int8: Int8 | None) -> Iterator[Path]:
-    """A bundle of an .onnx, there for the block; errors name the file in its place."""
+def _packed(choice: Choice, name: str, int8: Int8 | None, names: Mapping[str, str] | None = None) -> Iterator[Path]:
+    """A bundle of an .onnx, there for the block; what is said names the file in its place, and others by `names`."""
     with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
         bundle = Path(folder, f"{name}{SUFFIX}")
         data, classes = (None, None) if int8 is None else (int8.data, int8.class_map)
-        try:
-            pack_bundle(choice, bundle, data=data, class_map=classes)
-            yield bundle
-        except (FalconEdgeError, ConversionError, ParityError) as error:
-            error.args = (str(error).replace(str(bundle), choice.model),)
-            raise
+        with calling({str(bundle): choice.model, **(names or {})}):
+            try:
+                pack_bundle(choice, bundle, data=data, class_map=classes)
+                yield bundle
+            except (FalconEdgeError, ConversionError, ParityError) as error:
+                error.args = (in_their_names(str(error)),)
+                raise
 
 
-def _proved(source: Path, samples: np.ndarray, file: Path) -> tuple[Parity, ...]:
-    """A float32 file held against the .onnx that it was made of, on samples (N, C, H, W), as that one takes them."""
+def _compared(source: Path, samples: np.ndarray, file: Path, precision: str) -> tuple[Parity, ...]:
+    """A file against the .onnx that it was made of, on samples (N, C, H, W), as that one takes them; float32 proved."""
     given = onnx_session(source).get_inputs()[0].shape
     own = samples if tuple(given[1:]) == samples.shape[1:] else np.ascontiguousarray(samples.transpose(0, 2, 3, 1))
-    return check_same(source, samples, file, own=own)
+    if precision == "fp32":
+        return check_same(source, samples, file, own=own)
+    form = format_for(file.suffix)
+    return measure_all(run_onnx(source, own), usual(run(form, file, samples), form.layout))

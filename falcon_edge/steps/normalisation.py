@@ -12,7 +12,9 @@ from torch import nn
 from falcon_edge.data import Dataset, Split, channel_statistics
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.observe import device_of
-from falcon_edge.preprocessing import InputSpec, are_prepared
+from falcon_edge.network import Network
+from falcon_edge.notices import notice
+from falcon_edge.preprocessing import InputSpec, are_prepared, in_words
 from falcon_edge.training.images import Images
 
 PHOTO_SIZE = 160
@@ -83,6 +85,13 @@ def guess(guessed: Normalisation) -> str:
         f"its normalisation is a guess, {guessed.whose} ({guessed}); give the one that it was trained with, for its "
         "answers depend on it"
     )
+
+
+def tell_preparation(network: Network, dataset: Dataset | None, model: str) -> None:
+    """Say what is done to images of the data to make them inputs of a network, called `model`, if anything is."""
+    words = in_words(network.input)
+    if dataset is not None and words and not are_prepared(dataset.first("train", "val", "test")[1].images):
+        notice(f"{dataset.source}: its images are {words}, for {model}")
 
 
 def better(

@@ -16,7 +16,7 @@ from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.place import hold
 from falcon_edge.steps.judging import MetricChoice, measured_quality
-from falcon_edge.steps.normalisation import better
+from falcon_edge.steps.normalisation import better, tell_preparation
 from falcon_edge.steps.opening import PHOTO_SOURCES, Choice, open_with_data
 from falcon_edge.steps.tuning import met
 from falcon_edge.steps.writing import write_network
@@ -69,6 +69,7 @@ def pack_bundle(
             notice(f"{choice.model}: no weights were given, so that it has fresh random ones")
         elif network.guessed is not None:
             notice(f"{choice.model}: {network.guessed}")
+        tell_preparation(network, dataset, choice.model)
         return write_network(place, pack(network, dataset, metric=metric, options=options), dataset)
 
 
@@ -84,7 +85,7 @@ def _measured(network: Network, dataset: Dataset, metric: MetricChoice) -> tuple
 
 def _doubt(network: Network, dataset: Dataset, name: str, count: int, top1: float) -> None:
     """Say where another normalisation would be better, or top-1 is what guessing gives."""
-    split, source = dataset.splits[name], network.architecture.source
+    split, source = dataset.splits[name], network.called or network.architecture.source
     assert split is not None
     found = better(network.module, network.input, split.spread(TRIED), dataset)
     if found is not None:

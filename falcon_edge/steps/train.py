@@ -10,6 +10,7 @@ from falcon_edge.network import Network
 from falcon_edge.place import hold
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.judging import measured_quality
+from falcon_edge.steps.normalisation import tell_preparation
 from falcon_edge.steps.opening import Choice, open_with_data
 from falcon_edge.steps.tuning import met, tune
 from falcon_edge.steps.writing import write_network
@@ -57,5 +58,7 @@ def train_bundle(
     with hold(output, force=force, goes_on=True) as place:
         network, dataset = open_with_data(choice, data, class_map)
         assert dataset is not None  # as there is DATA
+        if network.lineage is None:  # of a bundle it was told when that was made
+            tell_preparation(network, dataset, choice.model)
         trained = train(network, dataset, recipe, checkpoint=place.checkpoint, progress=progress)
         return write_network(place, trained, dataset)

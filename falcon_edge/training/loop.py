@@ -95,11 +95,11 @@ class Loop:
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             if not torch.isfinite(nn.utils.clip_grad_norm_(self.parameters, LARGEST_GRADIENT)):
-                raise NotFinite("the gradients are not finite")
+                raise NotFinite(f"batch {done}: the gradients are not finite")
             self.optimiser.step()
             total += float(loss.detach())
             if not math.isfinite(total):
-                raise NotFinite("the loss is not finite")
+                raise NotFinite(f"batch {done}: the loss is not finite")
             tell(done)
             done += 1
         return total / done

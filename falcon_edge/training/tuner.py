@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
-from falcon_edge.batches import each
+from falcon_edge.batches import each, first_not_finite
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.observe import device_of, evaluating, full_precision
 from falcon_edge.progress import Progress, Result, silent
@@ -59,7 +60,8 @@ class Tuner(Descent):
         a length.
 
         The same seed gives the same bytes on a CPU, for batches that are the same or shuffled by torch's own generator.
-        Raises BadInput for a loader that gives no batches, and where training diverges, which leaves the best weights.
+        Raises BadInput for a loader that gives no batches, or numbers that are none, and where training diverges, which
+        leaves the best weights.
         """
         if loss is None and teacher is None:
             raise BadInput("there is nothing to learn from: give a loss, or a teacher")
@@ -68,7 +70,10 @@ class Tuner(Descent):
         judge = _Judge(lesson, validation, score)
         loop = Loop(module, self, count, lesson.loss_of)
         with nullcontext() if teacher is None else evaluating(teacher):
-            history = History(judge.epoch(0, None), metric=judge.metric)
+            try:
+                history = History(judge.epoch(0, None), metric=judge.metric)
+            except NotFinite as error:
+                raise BadInput(f"{error}{lesson.cause()}") from error
             history.attempts.append(ran := Attempt(self.learning_rate))
             kept = copy.deepcopy(module.state_dict())
             for number in range(1, self.epochs + 1):
@@ -76,9 +81,13 @@ class Tuner(Descent):
                 tell = partial(_tell, progress, before, self.epochs * count, place)
                 try:
                     epoch = judge.epoch(number, loop.epoch(number, each(batches, place), tell))
-                except NotFinite as error:
+                except BadInput as error:
                     module.load_state_dict(kept)
-                    raise BadInput(f"training diverged in epoch {number}: lower the learning rate") from error
+                    if not isinstance(error, NotFinite):
+                        raise
+                    cause = lesson.cause()
+                    diverged = f"training diverged in epoch {number}: lower the learning rate"
+                    raise BadInput(f"{place}, {error}{cause}" if cause else diverged) from error
                 if epoch.figure is None or epoch.figure > history.figure:
                     ran.best, kept = number, copy.deepcopy(module.state_dict())
                 ran.epochs.append(epoch)
@@ -114,6 +123,7 @@ class _Lesson:
         self.tuner, self.module, self.loss, self.teacher = tuner, module, loss, teacher
         self.distil = self._distil if distil is None else distil
         self.device = device_of(module)
+        self.given: dict[str, Any] = {}  # to the last loss, beside the module's own outputs
 
     @property
     def precision(self) -> AbstractContextManager[Any]:
@@ -127,6 +137,7 @@ class _Lesson:
         """Of a batch on the module's device. Raises BadInput where there are no targets, or it is no number."""
         if self.loss is not None and targets is None:
             raise BadInput("batches: the loader gives no targets, which the loss needs")
+        self.given = {"the targets of": targets}
         with self.precision:
             outputs = self.module(inputs)
             loss = None if self.loss is None else _number(self.loss(outputs, targets), "the loss")
@@ -135,9 +146,20 @@ class _Lesson:
             assert self.teacher is not None  # as there is something to learn from
             with torch.no_grad():
                 answers = self.teacher(inputs.to(device_of(self.teacher)))
+            self.given["the teacher's answers to"] = answers
             taught = _number(self.distil(outputs, brought(answers, self.device)), "what is distilled")
             weight = self.tuner.distillation
             return taught if loss is None else (1 - weight) * loss + weight * taught
+
+    def cause(self) -> str:
+        """What is not finite in what the last batch was held against, in words that follow others; or nothing."""
+        for whose, given in self.given.items():
+            for tensor in tree_leaves(given):
+                floats = isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.ndim
+                strange = first_not_finite(tensor) if floats else None
+                if strange is not None:
+                    return f", and {whose} image {strange} (from 0) hold NaN or infinity"
+        return ""
 
     def _distil(self, outputs: Any, answers: Any) -> Tensor:
         for whose, each_of in (("module's", outputs), ("teacher's", answers)):
@@ -163,17 +185,18 @@ class _Judge:
             return Epoch(number, loss, None, None)
         self.lesson.module.eval()
         total, count = 0.0, 0
-        for batch in each(self.validation, "validation"):
+        for place, batch in enumerate(each(self.validation, "validation")):
             inputs, targets = brought(batch, self.lesson.device)
+            self.lesson.given = {"the targets of": targets}
             if self.score is None:
                 found = float(self.lesson.loss_of(inputs, targets))
             else:
                 with self.lesson.precision:
                     found = _value(self.score(self.lesson.module(inputs), targets))
+            if not math.isfinite(found):
+                raise NotFinite(f"batch {place} of validation: the {self.metric} is not finite")
             total, count = total + found * len(inputs), count + len(inputs)
         mean = total / max(1, count)
-        if not math.isfinite(mean):
-            raise NotFinite(f"validation: the {self.metric} is not finite")
         return Epoch(number, loss, mean, -mean) if self.score is None else Epoch(number, loss, None, mean)
 
     def words(self, epoch: Epoch) -> str:

@@ -4,14 +4,17 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime import InferenceSession
 from operator_forms import SHAPE, known_opsets, together
 
 from converters.errors import ConversionError
 from converters.formats import format_for
 from converters.parity import run, snr_db, usual
-from converters.runtimes import run_onnx
+from converters.runtimes import run_onnx, tflite_interpreter
 from falcon_edge.bundle import open_bundle
+from falcon_edge.data.dataset import from_pairs
 from falcon_edge.errors import BadInput
+from falcon_edge.notices import Notice
 from falcon_edge.steps.convert import convert, export_file
 from falcon_edge.steps.quantize import Int8
 
@@ -79,11 +82,57 @@ def test_all_forms_of_an_operator_at_every_opset_that_changed_it(tmp_path, kind,
     assert min(snr_db(*each) for each in zip(run_onnx(source, x), found, strict=True)) > 80
 
 
-def test_int8_is_calibrated_on_data(exported, stripes, tmp_path):
+def test_int8_is_calibrated_on_data_and_held_against_the_source(exported, stripes, tmp_path):
     source = exported[0] / "exports" / "model.fp32.onnx"
-    convert(source, tmp_path / "out.tflite", precision="int8", int8=Int8(str(stripes), samples=60, accept_loss=True))
+    int8 = Int8(str(stripes), samples=60, accept_loss=True)
+    with pytest.warns(Notice, match=r"stripes\.npz: its images are resized to 28 x 28, .*, for .*\.onnx"):
+        made = convert(source, tmp_path / "out.tflite", precision="int8", int8=int8)
     convert(source, tmp_path / "float.tflite")
     assert (tmp_path / "out.tflite").stat().st_size < (tmp_path / "float.tflite").stat().st_size
+    assert made.file == "out.tflite"
+    assert [each.against for each in (*made.parity, *made.loss)] == ["model.fp32.onnx in int8", "model.fp32.onnx"]
+    assert made.loss[0].snr_db > 20
+
+
+def test_float16_is_held_against_the_source_and_what_is_said_names_the_users_files(tmp_path):
+    v, other = np.random.default_rng(0).standard_normal((2, 16, 3, 3, 3)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["x", "v"], ["one"]),
+        helper.make_node("Conv", ["x", "w"], ["other"]),
+        helper.make_node("Sub", ["one", "other"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 6, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 16, 4, 6])],
+        [numpy_helper.from_array(v, "v"), numpy_helper.from_array(v + np.float32(1e-2) * other, "w")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "a.onnx")
+    with pytest.warns(Notice, match=r"b\.tflite differs from a\.onnx \(SNR .* float16 loses much") as said:
+        made = convert(tmp_path / "a.onnx", tmp_path / "b.tflite", precision="fp16")
+    assert not [each for each in said if "model." in str(each.message)]
+    assert made.parity[0].against == "a.onnx rounded to float16"
+    assert (made.loss[0].against, made.loss[0].snr_db < 40) == ("a.onnx", True)
+
+
+def test_names_of_input_and_outputs_are_kept(tmp_path):
+    source = write(tmp_path / "net.onnx")
+    model = onnx.load(source)
+    model.graph.input[0].name = model.graph.node[0].input[0] = "the image:0"
+    model.graph.output.append(helper.make_tensor_value_info("r", TensorProto.FLOAT, [1, 4, 6, 8]))
+    onnx.save(model, source)
+    for suffix in (".onnx", ".ort"):
+        convert(source, tmp_path / f"out{suffix}")
+        session = InferenceSession(tmp_path / f"out{suffix}")
+        named = [value.name for value in (*session.get_inputs(), *session.get_outputs())]
+        assert named == ["the image:0", "y", "r"]
+    int8 = Int8(from_pairs(np.random.default_rng(0).integers(0, 256, (8, 6, 8, 3), np.uint8), "images"))
+    for precision in ("fp32", "fp16", "int8"):
+        convert(source, tmp_path / "out.tflite", precision=precision, int8=int8, force=True)
+        made = tflite_interpreter((tmp_path / "out.tflite").read_bytes())
+        assert [row["name"] for row in (*made.get_input_details(), *made.get_output_details())] == named
+        assert made.get_signature_list() == {"serving_default": {"inputs": named[:1], "outputs": sorted(named[1:])}}
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,7 @@ def test_a_module_that_cannot_become_a_graph_is_refused_and_leaves_nothing(tmp_p
         ([torch.zeros(2, 1, 4, 4, dtype=torch.uint8)], r"must be floats \(B, C, H, W\)"),
         ([torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 5, 4)], "earlier ones"),
         ([(torch.zeros(2, 1, 4, 4), torch.zeros(3))], "not as many targets as inputs"),
+        ([np.zeros((2, 1, 4, 4), "f4"), np.full((2, 1, 4, 4), np.nan, "f4")], "image 0 .* of batch 1 holds NaN"),
     ],
 )
 def test_a_loader_that_gives_something_else_is_said(batches, says):

@@ -115,9 +115,10 @@ def test_top1_is_measured_and_a_guessed_normalisation_is_said(tmp_path, trained,
     manifest, said = notices(pack_bundle, trained, tmp_path / "net", data=str(stripes))
     (before,) = open_bundle(standard).manifest.quality
     assert manifest.quality == (before,)
-    (guessed,) = said
+    guessed, prepared = said
     mean = ",".join(f"{number:.6g}" for number in manifest.input.mean)
     assert guessed.startswith(f"vgg8: its normalisation is a guess, the data's own (`mean` {mean} `std` ")
+    assert prepared == f"{stripes}: its images are resized to 28 x 28, whatever their proportions, for vgg8"
 
 
 @pytest.mark.parametrize(("mean", "std"), [((0.0,), (1 / 255,)), ((0.9,), (0.01,))])
@@ -128,14 +129,15 @@ def test_a_normalisation_that_is_clearly_better_is_said(tmp_path, trained, strip
     found = re.fullmatch(
         r"vgg8: top-1 is ([\d.]+)% on 90 test images, and ([\d.]+)% with another normalisation, "
         r"(.*): `mean` ([\d.]+) `std` ([\d.]+)",
-        said[0],
+        said[-1],
     )
     assert found is not None, said
     assert float(found[1]) == pytest.approx(100 * manifest.quality[0].value, abs=0.05)
     right = replace(trained, mean=(float(found[4]),), std=(float(found[5]),))
     manifest, said = notices(pack_bundle, right, tmp_path / "right", data=str(stripes))
     assert float(found[2]) == pytest.approx(100 * manifest.quality[0].value, abs=0.05)
-    assert said == []
+    assert len(said) == 1
+    assert "its images are resized" in said[0]
 
 
 def test_a_network_that_guesses_and_one_without_weights_are_said(tmp_path, choice, trained, stripes, standard):

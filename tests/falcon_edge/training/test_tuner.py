@@ -271,6 +271,45 @@ def test_what_diverges_is_said_and_leaves_the_best_weights(stripes):
     assert same(state(module), before)
 
 
+def spoilt(values, place):
+    values = values.clone()
+    values[place] = torch.inf
+    return values
+
+
+def squared(outputs, targets):
+    return ((outputs - targets) ** 2).mean()
+
+
+@pytest.mark.parametrize("where", ["training", "validation"])
+def test_numbers_that_are_none_are_not_called_divergence(where):
+    x, y = torch.randn(4, 1, 12, 12), torch.randn(4, 3)
+    module = network()
+    before = state(module)
+
+    def said(*strange):
+        batches = [(x, y), strange] if where == "training" else [(x, y)]
+        validation = [(x, y), strange] if where == "validation" else None
+        with pytest.raises(BadInput) as caught:
+            Tuner(epochs=1, distillation=0.5).fit(module, batches, squared, validation=validation)
+        assert same(state(module), before)
+        return str(caught.value)
+
+    place = {"training": "epoch 1/1", "validation": "validation"}[where]
+    assert said(spoilt(x, 2), y) == f"{place}: image 2 (from 0) of batch 1 holds NaN or infinity"
+    told = said(x, spoilt(y, 3))
+    assert told.startswith({"training": "epoch 1/1, batch 1: the", "validation": "batch 1 of validation: the"}[where])
+    assert told.endswith("not finite, and the targets of image 3 (from 0) hold NaN or infinity")
+
+
+def test_a_teacher_that_answers_with_none_is_said():
+    teacher = network()
+    with torch.no_grad():
+        teacher[-1].bias[0] = torch.nan
+    with pytest.raises(BadInput, match=r"and the teacher's answers to image 0 \(from 0\) hold NaN"):
+        Tuner(epochs=1).fit(network(), [batch()], functional.cross_entropy, teacher=teacher)
+
+
 def test_gradients_that_are_not_finite_reach_no_weights():
     """In the very last step, too, after which no loss would tell."""
     module = network()
