@@ -71,7 +71,7 @@ def main() -> None:
     torch.manual_seed(0)
     ours, theirs = Total(), Total()
     closed_form(torch.randn(8, 8, 3, 3), 1)  # torch's first linear algebra call loads its library
-    for name, rank in plan.replaced.items():
+    for name, (_, (rank,)) in plan.replaced.items():
         kernel = opened.module.get_submodule(name).weight.detach()
         for total, fit in ((ours, closed_form), (theirs, lambda k, r: published_recipe(k, r, options.steps))):
             if total is theirs and not options.steps:

@@ -17,7 +17,7 @@ from falcon_edge.data import Dataset, Split
 from falcon_edge.data.formats import SAMPLE
 from falcon_edge.falcon import surgery
 from falcon_edge.network import Network
-from falcon_edge.steps.compress import compress, plan_compression
+from falcon_edge.steps.compress import Goal, compress, plan_compression
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.judging import measured_quality
 from falcon_edge.steps.opening import Choice, open_with_data
@@ -53,7 +53,7 @@ def main() -> None:
 
 def compressed(folded: Network, apart: Network, data: Dataset, rank: int, init: str) -> Iterator[Network]:
     """The file as it is fitted, and with its moments matched; the network with its normalisation estimated anew."""
-    plan, statistics = plan_compression(folded, data, rank=rank, init=init)
+    plan, statistics = plan_compression(folded, data, Goal(rank), init=init)
     yield replace(folded, module=surgery.apply(folded.module, plan.replaced, statistics=statistics), plan=plan)
     yield compress(folded, data, rank=rank, init=init)
     yield compress(apart, data, rank=rank, init=init)

@@ -20,9 +20,10 @@ from torch import nn
 
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cost import cost
-from falcon_edge.falcon.gep import lossless_rank
+from falcon_edge.falcon.forms import FALCON
+from falcon_edge.falcon.forms.form import Replacement
 from falcon_edge.falcon.observe import Shape, Use, observe
-from falcon_edge.falcon.plan import default_layers, falcon_macs, falcon_parameters
+from falcon_edge.falcon.plan import default_layers
 from falcon_edge.falcon.units import DSConv
 from falcon_edge.models.sources import BUILTIN, build
 
@@ -81,13 +82,13 @@ def falcon(
 ) -> Counted:
     """FALCON at one rank: counted with our biases and clamped ranks, the differences apart."""
     convs: dict[str, nn.Conv2d] = {layer: network.get_submodule(layer) for layer in replaced}  # type: ignore[misc]
-    ranks = {layer: min(rank, lossless_rank(conv.weight)) for layer, conv in convs.items()}
+    ranks = {layer: min(rank, FALCON.lossless(conv.weight)[0]) for layer, conv in convs.items()}
     missing = {layer: rank - ranks[layer] for layer in replaced if ranks[layer] < rank}
     unclamped = (
-        sum(falcon_parameters(convs[layer], more, biased=False) for layer, more in missing.items()),
-        sum(falcon_macs(convs[layer], more, uses[layer]) for layer, more in missing.items()),
+        sum(FALCON.parameters(convs[layer], (more,), biased=False) for layer, more in missing.items()),
+        sum(FALCON.macs(convs[layer], (more,), uses[layer]) for layer, more in missing.items()),
     )
-    made = surgery.apply(network, ranks, fit=False)
+    made = surgery.apply(network, {layer: Replacement("falcon", (found,)) for layer, found in ranks.items()}, fit=False)
     dropped = sum(conv.out_channels for conv in convs.values() if conv.bias is not None)
     return count(made, shape, name, f"FALCON k={rank}", unclamped=unclamped, dropped=dropped)
 

@@ -12,7 +12,8 @@ from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput
 from falcon_edge.place import bundle_path
 
-Init = Literal["svd", "whitened"]
+Init = Literal["svd", "whitened", "sequential"]
+Form = Literal["falcon", "dsconv", "tucker2", "lowrank_in", "lowrank_out", "spatial"]
 FIRST_RATE = 0.05
 
 
@@ -25,11 +26,20 @@ def compress(
     class_map: options.ClassMap = None,
     metric: options.Metric = None,
     rank: Annotated[int | None, typer.Option("--rank", metavar="K", help="The same rank for every layer.")] = None,
+    target_macs: Annotated[
+        float | None, typer.Option("--target-macs", metavar="SHARE", help="A share of the network's MACs, as 0.25.")
+    ] = None,
+    form: Annotated[
+        Form | None, typer.Option("--form", help="What takes a convolution's place.", show_default="falcon")
+    ] = None,
     cap_rank: Annotated[
         bool, typer.Option("--cap-rank", help="Lower the rank of layers that would cost more MACs than before.")
     ] = False,
     plan: Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="A plan (as --dry-run prints).")] = None,
-    init: Annotated[Init, typer.Option("--init", help="Fit to the kernels, or to the outputs on DATA.")] = "svd",
+    init: Annotated[
+        Init,
+        typer.Option("--init", help="Fit to kernels, to outputs on DATA, or to those layer by layer."),
+    ] = "svd",
     finetune_epochs: Annotated[int, typer.Option("--finetune-epochs", min=0)] = 0,
     lr: options.LearningRate = None,
     batch_size: options.BatchSize = 64,
@@ -54,12 +64,12 @@ def compress(
     debug: Debug = False,
     quiet: Quiet = False,
 ) -> None:
-    """Replace a network's convolutions by FALCON, fitted to the trained kernels, and fine-tune the result."""
+    """Replace a network's convolutions by FALCON or another form, fitted to the trained kernels, and fine-tune it."""
     with session(as_json, debug, quiet) as out:
         if output is None and not dry_run:
             raise BadInput("name the bundle to write with -o, or ask for the plan alone with --dry-run")
+        from falcon_edge.steps.compress import Goal, plan_of
         from falcon_edge.steps.compress import compress_bundle as run
-        from falcon_edge.steps.compress import plan_of
         from falcon_edge.training.fit import Recipe
 
         options.check_metric(metric, data)
@@ -79,7 +89,7 @@ def compress(
         )
         if dry_run or output is None:
             made = plan_of(
-                choice, rank=rank, plan_file=plan, cap_rank=cap_rank, init=init, data=data, class_map=classes
+                choice, Goal(rank, target_macs, plan, form, cap_rank), init=init, data=data, class_map=classes
             )
             out.result(made.model_dump(mode="json"), lambda: plan_table(made))
             return
@@ -102,7 +112,9 @@ def compress(
                 data=data,
                 class_map=classes,
                 rank=rank,
+                target_macs=target_macs,
                 plan_file=plan,
+                form=form,
                 cap_rank=cap_rank,
                 init=init,
                 recipe=recipe,

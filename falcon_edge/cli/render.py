@@ -67,12 +67,12 @@ def plan_table(plan: "Plan") -> "Group":
     """Every layer of a plan, and the totals of the network."""
     from rich.console import Group
 
-    table = Table("layer", "kernel", "action", "MACs", "planned", "error", "reason")
+    table = Table("layer", "kernel", "form", "MACs", "planned", "error", "reason")
     for layer in plan.layers:
         table.add_row(
             layer.name,
             "x".join(map(str, layer.kernel)),
-            "keep" if layer.rank is None else f"FALCON k={layer.rank}",
+            f"{layer.form} {layer.size}".strip(),
             f"{layer.macs:,}",
             f"{layer.planned_macs:,}",
             "" if layer.error is None else f"{layer.error:.3f}",

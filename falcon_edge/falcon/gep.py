@@ -12,18 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class PatchStatistics:
-    """Mean and Kronecker-factored covariance of a convolution's input patches, both centred.
-
-    One group of input channels after the other (G groups; G = 1 for an ordinary convolution), M channels a group,
-    T = kh * kw taps. Cov(patch) ~ channels (x) taps; a common factor between the two does not matter.
-    """
-
-    mean: Tensor  # (G, M, T)
-    channels: Tensor  # (G, M, M)
-    taps: Tensor  # (G, T, T)
+from falcon_edge.falcon.patches import PatchStatistics, mean_shift, per_output, square_roots
 
 
 @dataclass(frozen=True)
@@ -74,8 +63,8 @@ def fit(kernel: Tensor, rank: int, statistics: PatchStatistics | None = None) ->
 
     fitted, colour_channels, colour_taps = matrices, None, None
     if statistics is not None:
-        whiten_channels, colour_channels = _square_roots(statistics.channels, outputs)
-        whiten_taps, colour_taps = _square_roots(statistics.taps, outputs)
+        whiten_channels, colour_channels = (per_output(root, outputs) for root in square_roots(statistics.channels))
+        whiten_taps, colour_taps = (per_output(root, outputs) for root in square_roots(statistics.taps))
         fitted = whiten_channels @ matrices @ whiten_taps
 
     gram_values, gram_vectors = torch.linalg.eigh(fitted.mT @ fitted)
@@ -95,10 +84,7 @@ def fit(kernel: Tensor, rank: int, statistics: PatchStatistics | None = None) ->
     sign = torch.where(largest < 0, -1.0, 1.0).double()
     pointwise, depthwise = (left * sign).permute(2, 0, 1), (right * sign).permute(2, 0, 1)
 
-    bias_shift = matrices.new_zeros(outputs)
-    if statistics is not None:
-        residual = matrices - torch.einsum("rnm,rnt->nmt", pointwise, depthwise)
-        bias_shift = (residual * _per_output(statistics.mean, outputs)).sum((1, 2))
+    bias_shift = mean_shift(matrices, torch.einsum("rnm,rnt->nmt", pointwise, depthwise), statistics)
     return Fit(
         pointwise=pointwise.to(kernel.dtype).contiguous(),
         depthwise=depthwise.reshape(rank, outputs, height, width).to(kernel.dtype).contiguous(),
@@ -106,24 +92,3 @@ def fit(kernel: Tensor, rank: int, statistics: PatchStatistics | None = None) ->
         error=error,
         captured=captured.clamp(max=1.0),
     )
-
-
-def _square_roots(covariance: Tensor, outputs: int) -> tuple[Tensor, Tensor]:
-    """Symmetric square root and its inverse, (G, d, d) repeated to (N, d, d).
-
-    Directions without variance get 1e-6 of the mean variance: they stay invertible and hardly count.
-    """
-    values, vectors = torch.linalg.eigh(covariance.double())
-    floor = 1e-6 * values.mean(1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
-    root = torch.maximum(values, floor).sqrt()
-    square_root = (vectors * root[:, None, :]) @ vectors.mT
-    inverse = (vectors / root[:, None, :]) @ vectors.mT
-    return _per_output(square_root, outputs), _per_output(inverse, outputs)
-
-
-def _per_output(per_group: Tensor, outputs: int) -> Tensor:
-    """(G, ...) to (N, ...): output channel n belongs to group n // (N / G)."""
-    groups = per_group.shape[0]
-    if groups == 1:
-        return per_group.double().expand(outputs, *per_group.shape[1:])
-    return per_group.double().repeat_interleave(outputs // groups, 0)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from falcon_edge.falcon.layers import FalconConv2d
+from falcon_edge.falcon.forms.form import FormConv2d
 from falcon_edge.falcon.observe import evaluating, fed
 
 LARGEST_SCALE = 10.0  # of a channel that hardly varies any more after the fit: what is left of it is no signal
@@ -20,7 +20,7 @@ LARGEST_SCALE = 10.0  # of a channel that hardly varies any more after the fit: 
 def match_moments(
     student: nn.Module, teacher: nn.Module, layers: Sequence[str], batches: Callable[[], Iterable[Any]]
 ) -> None:
-    """Give the output of each FALCON layer the mean and variance, channel by channel, that its original has.
+    """Give the output of each replaced layer the mean and variance, channel by channel, that its original has.
 
     layers: module paths in the order of execution; one after the other, each with what those before it then give.
     batches: a loader, read anew for every layer: inputs (B, C, H, W), alone or each with its targets. Weights and
@@ -29,18 +29,10 @@ def match_moments(
     """
     wanted = _moments(teacher, layers, batches())
     for name in wanted:
-        layer = cast(FalconConv2d, student.get_submodule(name))
+        layer = cast(FormConv2d, student.get_submodule(name))
         (mean, variance), found = wanted[name], _moments(student, [name], batches())[name]
         scale = (variance / found[1].clamp_min(torch.finfo(torch.float64).tiny)).sqrt().clamp(max=LARGEST_SCALE)
-        shift = mean - scale * found[0]
-        first = cast(nn.Conv2d, layer.depthwise[0])
-        bias = torch.zeros_like(shift) if first.bias is None else scale * first.bias.double()
-        for depthwise in layer.depthwise:
-            weight = cast(Tensor, depthwise.weight)
-            weight.copy_(weight.double() * scale[:, None, None, None])
-        if first.bias is None:
-            first.bias = nn.Parameter(first.weight.new_zeros(first.out_channels))
-        first.bias.copy_(bias + shift)
+        layer.rescale(scale, mean - scale * found[0])
 
 
 def _moments(module: nn.Module, layers: Sequence[str], batches: Iterable[Any]) -> dict[str, tuple[Tensor, Tensor]]:

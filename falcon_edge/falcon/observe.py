@@ -42,10 +42,20 @@ class Executed:
 
 
 class Use(NamedTuple):
-    """Pixels of an image that go into and come out of a convolution, over all its calls."""
+    """Pixels of an image that go into and come out of a convolution, over all its calls.
+
+    between: of what has the rows of the output and the columns of the input.
+    """
 
     inputs: int
+    between: int
     outputs: int
+
+    def __add__(self, other: tuple[int, ...]) -> "Use":  # type: ignore[override]
+        return Use(*map(sum, zip(self, other, strict=True)))
+
+
+UNUSED = Use(0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -130,8 +140,7 @@ def observe(model: nn.Module, input_shape: Shape) -> Observed:
     uses: dict[str, Use] = {}
     for call in calls:
         alive = any(live[index] and tape.operations[index].macs for index in range(call.start, call.end))
-        before, use = uses.get(call.name, Use(0, 0)), call.use if alive else Use(0, 0)
-        uses[call.name] = Use(before.inputs + use.inputs, before.outputs + use.outputs)
+        uses[call.name] = uses.get(call.name, UNUSED) + (call.use if alive else UNUSED)
     bound = {name: DEAD for name, use in uses.items() if use.outputs == 0}
     bound |= {name: f"its weight is that of {other} too" for name, other in _shared(model, names).items()}
     bound |= dict.fromkeys(outside, OUTSIDE)
@@ -243,7 +252,7 @@ def _watching(
         tape.path.pop()
         start = starts.pop()
         if isinstance(module, nn.Conv2d) and not isinstance(module, Watched):  # with a forward of its own
-            use = _use(args[0], output) if args and isinstance(output, Tensor) else Use(0, 0)
+            use = _use(args[0], output) if args and isinstance(output, Tensor) else UNUSED
             calls.append(_Call(names[module], use, start, len(tape.operations)))
 
     try:
@@ -261,7 +270,8 @@ def _watching(
 
 def _use(x: Tensor, output: Tensor) -> Use:
     """Pixels of (B, C, H, W) or (C, H, W)."""
-    return Use(x.numel() // x.shape[-3], output.numel() // output.shape[-3])
+    inputs, outputs = x.numel() // x.shape[-3], output.numel() // output.shape[-3]
+    return Use(inputs, inputs // x.shape[-2] * output.shape[-2], outputs)
 
 
 def _on_the_way(

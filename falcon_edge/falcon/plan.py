@@ -1,28 +1,35 @@
-"""Which layer is replaced, at which rank, at what cost and error: decided before anything is changed."""
+"""Which form takes each convolution's place, at which size, cost and error: decided before anything is changed."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Mapping
-from math import prod
-from typing import Literal
+from itertools import product
+from typing import Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 from torch import nn
 
+from falcon_edge.documents import Upgrades
 from falcon_edge.errors import BadInput
-from falcon_edge.falcon import gep
-from falcon_edge.falcon.gep import PatchStatistics
-from falcon_edge.falcon.layers import FalconConv2d, why_not
-from falcon_edge.falcon.observe import Observed, Use, observe
+from falcon_edge.falcon.forms import FALCON, FORMS, KEEP, form_named
+from falcon_edge.falcon.forms.form import Form, FormConv2d, Replacement, Sizes
+from falcon_edge.falcon.observe import Observed, observe
+from falcon_edge.falcon.patches import PatchStatistics
+
+LANES = 16  # channels that kernels work on at once; 8 on ARM
 
 
 class LayerPlan(BaseModel):
-    """What happens to one convolution, and why. Costs are per image; `error` is the fit's relative squared error."""
+    """What happens to one convolution, and why. Costs are per image; `error` is the fit's relative squared error.
+
+    sizes: one for each dimension of the form; none of one that is kept.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    action: Literal["keep", "falcon"]
-    rank: int | None = Field(default=None, ge=1)
+    form: str
+    sizes: tuple[int, ...]
     reason: str
     kernel: tuple[int, ...]
     parameters: int
@@ -32,18 +39,46 @@ class LayerPlan(BaseModel):
     error: float | None = None
 
     @model_validator(mode="after")
-    def _rank_belongs_to_falcon(self) -> "LayerPlan":
-        if (self.action == "falcon") != (self.rank is not None):
-            raise ValueError(f"{self.name}: a rank belongs to 'falcon', and to nothing else")
+    def _sizes_are_the_forms(self) -> "LayerPlan":
+        if self.form != KEEP and self.form not in FORMS:
+            raise ValueError(f"{self.name}: {self.form} is no form; there are {KEEP}, {', '.join(FORMS)}")
+        dimensions = FORMS[self.form].dimensions if self.form in FORMS else ()
+        if len(self.sizes) != len(dimensions) or min(self.sizes, default=1) < 1:
+            words = f"{len(dimensions)} sizes of at least 1 ({', '.join(dimensions)})" if dimensions else "no sizes"
+            raise ValueError(f"{self.name}: {self.form} has {words}")
         return self
+
+    @property
+    def replacement(self) -> Replacement | None:
+        """What stands in its place; None where it is kept."""
+        return None if self.form == KEEP else Replacement(self.form, self.sizes)
+
+    @property
+    def size(self) -> str:
+        """Its sizes in words, as `rank 2`; nothing where it is kept."""
+        return FORMS[self.form].describe(self.sizes) if self.form in FORMS else ""
+
+
+def _version_2(document: dict[str, Any]) -> dict[str, Any]:
+    """Of version 1, which knew FALCON alone."""
+
+    def layer(given: dict[str, Any]) -> dict[str, Any]:
+        others = {key: value for key, value in given.items() if key not in ("action", "rank")}
+        if (given["action"] == "falcon") != (given.get("rank") is not None):
+            raise ValueError(f"{given.get('name')}: a rank belongs to 'falcon', and to nothing else")
+        return {**others, "form": given["action"], "sizes": [] if given.get("rank") is None else [given["rank"]]}
+
+    return {**document, "schema_version": 2, "layers": [layer(each) for each in document["layers"]]}
 
 
 class Plan(BaseModel):
-    """For every convolution of a network: keep it, or FALCON at rank k. Totals are of the whole network."""
+    """For every convolution of a network: keep it, or a form and its sizes. Totals are of the whole network."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: Literal[1] = 1
+    UPGRADES: ClassVar[Upgrades] = {1: _version_2}
+
+    schema_version: Literal[2] = 2
     input_shape: tuple[int, int, int]
     layers: tuple[LayerPlan, ...]
     parameters: int
@@ -52,9 +87,9 @@ class Plan(BaseModel):
     planned_macs: int
 
     @property
-    def replaced(self) -> dict[str, int]:
-        """Rank of every layer that becomes FALCON, by module path."""
-        return {layer.name: layer.rank for layer in self.layers if layer.rank is not None}
+    def replaced(self) -> dict[str, Replacement]:
+        """What stands in the place of every layer that is replaced, by module path."""
+        return {layer.name: layer.replacement for layer in self.layers if layer.replacement is not None}
 
 
 def uniform_plan(
@@ -62,65 +97,169 @@ def uniform_plan(
     input_shape: tuple[int, int, int],
     rank: int,
     *,
+    form: str = "falcon",
     cap: bool = False,
     statistics: Mapping[str, PatchStatistics] | None = None,
 ) -> Plan:
-    """Every layer that is replaced by default at the same rank, clamped at each layer's lossless rank.
+    """Every layer that is replaced by default in one form at the same rank, clamped at each layer's lossless one.
 
-    cap: and at the largest rank with which it has fewer MACs than the convolution (but at least 1). Raises BadInput for
-    a rank < 1, one that clamps in every layer, or a network without a layer to replace.
+    A form of several dimensions has this size in each. cap: and at the largest rank with which it has fewer MACs than
+    the convolution (but at least 1). Raises BadInput for a rank < 1, one that clamps in every layer, or a network
+    without a layer to replace.
     """
+    made = form_named(form)
     if rank < 1:
-        raise BadInput(f"rank {rank}: FALCON needs a rank of at least 1")
+        raise BadInput(f"rank {rank}: {made.title} needs a rank of at least 1")
     observed = observe(model, input_shape)
-    chosen = default_layers(model, observed)
-    ranks: dict[str, int] = {}
-    reasons: dict[str, str] = {}
-    for name, why_kept in chosen.items():
-        if why_kept is not None:
-            reasons[name] = why_kept
-            continue
-        conv = _conv(model, name)
-        lossless = gep.lossless_rank(conv.weight)
-        saving = max(1, (observed.macs(name) - 1) // falcon_macs(conv, 1, observed.uses[name]))
-        ranks[name] = min(rank, lossless, saving) if cap else min(rank, lossless)
-        if rank <= ranks[name]:
+    convs, reasons = _replaced_by_default(model, observed, made)
+    replaced: dict[str, Replacement] = {}
+    for name, conv in convs.items():
+        lossless = made.lossless(conv.weight)
+        sizes = wanted = tuple(min(rank, most) for most in lossless)
+        if cap and made.macs(conv, sizes, observed.uses[name]) >= observed.macs(name):
+            saving = (tuple(min(lower, most) for most in lossless) for lower in reversed(range(1, rank)))
+            sizes = next(
+                (each for each in saving if made.macs(conv, each, observed.uses[name]) < observed.macs(name)),
+                (1,) * len(lossless),
+            )
+        replaced[name] = Replacement(form, sizes)
+        if max(sizes) == rank:
             reasons[name] = "uniform rank"
-        elif ranks[name] == lossless:
+        elif sizes == wanted:
             reasons[name] = f"clamped from rank {rank} to the lossless rank"
         else:
             reasons[name] = f"capped from rank {rank} to the largest that saves MACs"
-    if not ranks:
-        found = Counter(chosen.values()).most_common() or [("there is none", 1)]
-        kept = "; ".join(str(reason) if count == 1 else f"{reason} ({count} times)" for reason, count in found)
-        raise BadInput(f"this network has no convolution that FALCON makes cheaper; nothing to compress: {kept}")
-    largest = max(gep.lossless_rank(_conv(model, name).weight) for name in ranks)
+    largest = max(max(made.lossless(conv.weight)) for conv in convs.values())
     if rank > largest:
         raise BadInput(f"rank {rank} is above the lossless rank of every layer (at most {largest}): choose a lower one")
-    return _plan(model, input_shape, observed, ranks, reasons, statistics or {})
+    return _plan(model, input_shape, observed, replaced, reasons, statistics or {})
+
+
+class _Offer(NamedTuple):
+    sizes: Sizes
+    macs: int
+    error: float
+
+
+def share_plan(
+    model: nn.Module,
+    input_shape: tuple[int, int, int],
+    share: float,
+    *,
+    form: str = "falcon",
+    lanes: int = LANES,
+    statistics: Mapping[str, PatchStatistics] | None = None,
+) -> Plan:
+    """One form in every layer that is replaced by default, so that the network has at most a share of its MACs.
+
+    Each layer is allowed the same share of its own, the largest with which the network keeps its share, and gets the
+    sizes of the smallest error within; what is left goes where it lessens the error most. Sizes that count channels are
+    multiples of `lanes`, or powers of two below. Raises BadInput for a share outside 0..1, or below what the smallest sizes give, and as `uniform_plan`.
+    """
+    made = form_named(form)
+    if not 0 < share < 1:
+        raise BadInput(f"a share of {share:g} of the MACs: give one between 0 and 1")
+    observed = observe(model, input_shape)
+    convs, reasons = _replaced_by_default(model, observed, made)
+    offers = {name: _offers(made, conv, observed, name, lanes) for name, conv in convs.items()}
+    shares = sorted({offer.macs / observed.macs(name) for name, each in offers.items() for offer in each})
+    total = sum(one.macs for one in observed.executed)
+    kept = total - sum(observed.macs(name) for name in convs)
+
+    def chosen(allowed: float) -> dict[str, _Offer]:
+        found = {}
+        for name, each in offers.items():
+            fitting = [offer for offer in each if offer.macs <= allowed * observed.macs(name)] or [each[0]]
+            found[name] = min(fitting, key=lambda offer: (offer.error, offer.macs))
+        return found
+
+    def macs(allowed: float) -> int:
+        return kept + sum(offer.macs for offer in chosen(allowed).values())
+
+    reached = bisect_right(shares, share * total, key=macs)
+    if reached == 0:
+        least = 100 * macs(shares[0]) / total
+        raise BadInput(f"{form} at its smallest leaves {least:.3g}% of the MACs, not {100 * share:.3g}%")
+    even = shares[reached - 1]
+    filled = _filled(chosen(even), offers, int(share * total) - kept)
+    replaced = {name: Replacement(form, offer.sizes) for name, offer in filled.items()}
+    reasons |= {name: f"{100 * filled[name].macs / observed.macs(name):.3g}% of its MACs" for name in replaced}
+    return _plan(model, input_shape, observed, replaced, reasons, statistics or {})
+
+
+def _filled(chosen: dict[str, _Offer], offers: Mapping[str, list[_Offer]], budget: int) -> dict[str, _Offer]:
+    """What is left of a budget of MACs given to one layer after the other, where it lessens the error most for each."""
+    chosen = dict(chosen)
+    while True:
+        left = budget - sum(offer.macs for offer in chosen.values())
+        steps = [
+            ((now.error - offer.error) / (offer.macs - now.macs), name, offer)
+            for name, now in chosen.items()
+            for offer in offers[name]
+            if now.macs < offer.macs <= now.macs + left and offer.error < now.error
+        ]
+        if not steps:
+            return chosen
+        _, name, offer = max(steps)
+        chosen[name] = offer
+
+
+def _offers(form: Form, conv: nn.Conv2d, observed: Observed, name: str, lanes: int) -> list[_Offer]:
+    """The sizes to choose from, the cheapest first."""
+    errors = form.errors(conv.weight)
+    axes = [_steps(most, lanes) if form.counts_channels else range(1, most + 1) for most in errors.shape]
+    found = [
+        _Offer(
+            sizes,
+            form.macs(conv, sizes, observed.uses[name]),
+            float(errors[tuple(size - 1 for size in sizes)]),
+        )
+        for sizes in product(*axes)
+    ]
+    return sorted(found, key=lambda offer: (offer.macs, offer.error))
+
+
+def _steps(most: int, lanes: int) -> list[int]:
+    """1, 2, 4 ... below `lanes`, then its multiples, and the largest."""
+    below = [1 << power for power in range(lanes.bit_length()) if 1 << power < min(lanes, most)]
+    return sorted({*below, *range(lanes, most, lanes), most})
+
+
+def _replaced_by_default(
+    model: nn.Module, observed: Observed, form: Form
+) -> tuple[dict[str, nn.Conv2d], dict[str, str]]:
+    """The convolutions that a form replaces by default, and of all others why they are kept."""
+    chosen = default_layers(model, observed, form)
+    reasons = {name: reason for name, reason in chosen.items() if reason is not None}
+    convs = {name: _conv(model, name) for name, reason in chosen.items() if reason is None}
+    if not convs:
+        found = Counter(reasons.values()).most_common() or [("there is none", 1)]
+        kept = "; ".join(reason if count == 1 else f"{reason} ({count} times)" for reason, count in found)
+        raise BadInput(f"this network has no convolution that {form.title} makes cheaper; nothing to compress: {kept}")
+    return convs, reasons
 
 
 def make_plan(
     model: nn.Module,
     input_shape: tuple[int, int, int],
-    ranks: Mapping[str, int],
+    replaced: Mapping[str, Replacement],
     *,
     reasons: Mapping[str, str] | None = None,
     statistics: Mapping[str, PatchStatistics] | None = None,
 ) -> Plan:
-    """The plan in which exactly the layers of `ranks` become FALCON. Raises BadInput for layers that cannot."""
-    return _plan(model, input_shape, observe(model, input_shape), ranks, reasons or {}, statistics or {})
+    """The plan in which exactly the layers of `replaced` get their forms. Raises BadInput for layers that cannot."""
+    return _plan(model, input_shape, observe(model, input_shape), replaced, reasons or {}, statistics or {})
 
 
 def _plan(
     model: nn.Module,
     input_shape: tuple[int, int, int],
     observed: Observed,
-    ranks: Mapping[str, int],
+    replaced: Mapping[str, Replacement],
     reasons: Mapping[str, str],
     statistics: Mapping[str, PatchStatistics],
 ) -> Plan:
-    unknown = [name for name in ranks if name not in observed.uses]
+    unknown = [name for name in replaced if name not in observed.uses]
     if unknown:
         raise BadInput(f"the plan names {unknown[0]}, which is no convolution that the input reaches")
     layers = []
@@ -128,34 +267,34 @@ def _plan(
         conv = _conv(model, name)
         parameters = sum(parameter.numel() for parameter in conv.parameters())
         macs = observed.macs(name)
-        planned_parameters, planned_macs, error, rank = parameters, macs, None, ranks.get(name)
-        reason = reasons.get(name, "as the plan says")
-        if rank is not None:
-            impossible = _why_not(conv, name, observed)
-            if impossible is not None:
-                raise BadInput(f"the plan replaces {name}, but {impossible}")
-            limit = gep.lossless_rank(conv.weight)
-            if rank > limit:
-                rank, reason = limit, f"clamped from rank {rank} to the lossless rank"
-            elif rank < 1:
-                raise BadInput(f"the plan gives {name} rank {rank}: FALCON needs a rank of at least 1")
-            planned_parameters = falcon_parameters(conv, rank, conv.bias is not None or name in statistics)
-            planned_macs = falcon_macs(conv, rank, use)
-            error = gep.fit(conv.weight, rank, statistics.get(name)).relative_error
-        layers.append(
-            LayerPlan(
-                name=name,
-                action="keep" if rank is None else "falcon",
-                rank=rank,
-                reason=reason,
-                kernel=(*conv.weight.shape,),
-                parameters=parameters,
-                macs=macs,
-                planned_parameters=planned_parameters,
-                planned_macs=planned_macs,
-                error=error,
-            )
+        kept = LayerPlan(
+            name=name,
+            form=KEEP,
+            sizes=(),
+            reason=reasons.get(name, "as the plan says"),
+            kernel=(*conv.weight.shape,),
+            parameters=parameters,
+            macs=macs,
+            planned_parameters=parameters,
+            planned_macs=macs,
         )
+        if name not in replaced:
+            layers.append(kept)
+            continue
+        form = form_named(replaced[name].form)
+        impossible = form.why_not(conv) or observed.bound.get(name)
+        if impossible is not None:
+            raise BadInput(f"the plan replaces {name}, but {impossible}")
+        sizes, reason = _within(form, conv, name, replaced[name].sizes, kept.reason)
+        changed = {
+            "form": form.name,
+            "sizes": sizes,
+            "reason": reason,
+            "planned_parameters": form.parameters(conv, sizes, conv.bias is not None or name in statistics),
+            "planned_macs": form.macs(conv, sizes, use),
+            "error": form.fit(conv.weight, sizes, statistics.get(name)).error,
+        }
+        layers.append(kept.model_copy(update=changed))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     macs = sum(one.macs for one in observed.executed)
     return Plan(
@@ -168,63 +307,56 @@ def _plan(
     )
 
 
-def default_layers(model: nn.Module, observed: Observed) -> dict[str, str | None]:
-    """For every convolution None if it is replaced by default, else the reason why it is kept.
+def _within(form: Form, conv: nn.Conv2d, name: str, sizes: Sizes, reason: str) -> tuple[Sizes, str]:
+    """Sizes that a kernel has: those above its lossless ones are clamped, and the reason says so."""
+    limit = form.lossless(conv.weight)
+    if len(sizes) != len(limit) or min(sizes) < 1:
+        said = form.describe(sizes) if len(sizes) == len(limit) else f"{len(sizes)} sizes"
+        raise BadInput(
+            f"the plan gives {name} {said}: {form.title} needs {' and '.join(form.dimensions)} of at least 1"
+        )
+    clamped = tuple(min(size, most) for size, most in zip(sizes, limit, strict=True))
+    if clamped == sizes:
+        return sizes, reason
+    return clamped, f"clamped from {form.describe(sizes)} to the lossless {' and '.join(form.dimensions)}"
 
-    A network may name its own in `falcon_layers` (those of the paper do); elsewhere every convolution is replaced whose
-    rank-1 FALCON form has fewer MACs.
+
+def default_layers(model: nn.Module, observed: Observed, form: Form = FALCON) -> dict[str, str | None]:
+    """For every convolution None if a form replaces it by default, else the reason why it is kept.
+
+    Whatever the form, they are the layers of FALCON, so that forms are compared on the same: a network may name its own
+    in `falcon_layers` (those of the paper do); elsewhere every convolution whose rank-1 FALCON form has fewer MACs.
     """
     own: Collection[str] | None = getattr(model, "falcon_layers", None)
     chosen: dict[str, str | None] = {}
     for name, use in observed.uses.items():
         conv = _conv(model, name)
-        reason = _why_not(conv, name, observed)
+        reason = FALCON.why_not(conv) or form.why_not(conv) or observed.bound.get(name)
         if reason is None and own is not None:
             reason = None if name in own else "the published network keeps it"
-        elif reason is None and falcon_macs(conv, 1, use) >= observed.macs(name):
+        elif reason is None and FALCON.macs(conv, (1,), use) >= observed.macs(name):
             reason = "FALCON would not save MACs"
         chosen[name] = reason
     return chosen
 
 
-def largest_saving_rank(plan: Plan) -> int:
-    """The largest rank that, for every layer that `plan` replaces, gives a network with fewer MACs; 0: none does."""
-    replaced = [layer for layer in plan.layers if layer.rank is not None]
-    kept = plan.macs - sum(layer.macs for layer in replaced)
-    ranks = range(1, max((min(layer.kernel[1], prod(layer.kernel[2:])) for layer in replaced), default=0) + 1)
+def largest_saving_rank(model: nn.Module, plan: Plan) -> int:
+    """The largest rank that, in every layer of a model that `plan` replaces, gives fewer MACs; 0: none does."""
+    observed = observe(model, plan.input_shape)
+    replaced = {name: (form_named(each.form), _conv(model, name)) for name, each in plan.replaced.items()}
+    limits = {name: form.lossless(conv.weight) for name, (form, conv) in replaced.items()}
+    kept = plan.macs - sum(observed.macs(name) for name in replaced)
 
     def total(rank: int) -> int:
-        return kept + sum(_macs_at(layer, rank) for layer in replaced)
+        sizes = {name: tuple(min(rank, most) for most in limit) for name, limit in limits.items()}
+        return kept + sum(form.macs(conv, sizes[name], observed.uses[name]) for name, (form, conv) in replaced.items())
 
+    ranks = range(1, max((max(limit) for limit in limits.values()), default=0) + 1)
     return max((rank for rank in ranks if total(rank) < plan.macs), default=0)
-
-
-def _macs_at(layer: LayerPlan, rank: int) -> int:
-    assert layer.rank is not None
-    lossless = min(layer.kernel[1], prod(layer.kernel[2:]))
-    return layer.planned_macs // layer.rank * min(rank, lossless)
-
-
-def falcon_macs(conv: nn.Conv2d, rank: int, use: Use) -> int:
-    """k (H W (M / groups) N + H' W' kh kw N): the pointwise part runs at the input's resolution."""
-    count, channels, height, width = conv.weight.shape
-    return rank * count * (use.inputs * channels + use.outputs * height * width)
-
-
-def falcon_parameters(conv: nn.Conv2d, rank: int, biased: bool) -> int:
-    """k ((M / groups) N + kh kw N), and N of the bias (a data-aware fit makes one where there was none)."""
-    count, channels, height, width = conv.weight.shape
-    return rank * count * (channels + height * width) + (count if biased else 0)
-
-
-def _why_not(conv: nn.Conv2d, name: str, observed: Observed) -> str | None:
-    """Why a convolution cannot be taken out of its network, or None."""
-    return why_not(conv) or observed.bound.get(name)
 
 
 def _conv(model: nn.Module, name: str) -> nn.Conv2d:
     module = model.get_submodule(name)
     if isinstance(module, nn.Conv2d):
         return module
-    kind = "already a FALCON convolution" if isinstance(module, FalconConv2d) else "no convolution"
-    raise BadInput(f"{name} is {kind}")
+    raise BadInput(f"{name} is {'already in another form' if isinstance(module, FormConv2d) else 'no convolution'}")

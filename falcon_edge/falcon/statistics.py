@@ -1,6 +1,7 @@
 """What data teaches a network without labels: covariances of a layer's input, batch-normalisation statistics."""
 
-from collections.abc import Collection, Iterable
+import dataclasses
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -8,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from falcon_edge.falcon.gep import PatchStatistics
+from falcon_edge.falcon import surgery
+from falcon_edge.falcon.forms.form import Replacement
 from falcon_edge.falcon.observe import evaluating, fed
+from falcon_edge.falcon.patches import PatchStatistics
 
 
 class _Moments:
@@ -81,6 +84,24 @@ def patch_statistics(model: nn.Module, layers: Collection[str], batches: Iterabl
         for hook in hooks:
             hook.remove()
     return {name: moment.statistics() for name, moment in moments.items() if moment.patches}
+
+
+@torch.no_grad()
+def sequential_statistics(
+    model: nn.Module, replaced: Mapping[str, Replacement], batches: Callable[[], Iterable[Any]]
+) -> dict[str, PatchStatistics]:
+    """Statistics of the input patches that each layer has once all before it are replaced: of layer after layer.
+
+    replaced: in the order of execution. batches: a loader, read anew for every layer. Each knows the original's mean
+    patch too, so that its bias makes up for what those before it have shifted.
+    """
+    originals = patch_statistics(model, replaced, batches())
+    student, found = model, dict[str, PatchStatistics]()
+    for name in originals:
+        seen = patch_statistics(student, [name], batches())[name] if found else originals[name]
+        found[name] = dataclasses.replace(seen, wanted=originals[name].mean)
+        student = surgery.apply(student, {name: replaced[name]}, statistics=found)
+    return found
 
 
 def has_batchnorm(model: nn.Module) -> bool:

@@ -1,4 +1,4 @@
-"""A plan applied to any nn.Module: the planned convolutions become FalconConv2d, everything else stays."""
+"""A plan applied to any nn.Module: the planned convolutions get their forms, everything else stays."""
 
 import copy
 from collections.abc import Mapping
@@ -6,49 +6,47 @@ from collections.abc import Mapping
 from torch import nn
 
 from falcon_edge.errors import BadInput
-from falcon_edge.falcon.gep import PatchStatistics
-from falcon_edge.falcon.layers import FalconConv2d, why_not
+from falcon_edge.falcon.forms import form_named
+from falcon_edge.falcon.forms.form import FormConv2d, Replacement
+from falcon_edge.falcon.patches import PatchStatistics
 
 
 def apply(
     model: nn.Module,
-    ranks: Mapping[str, int],
+    replaced: Mapping[str, Replacement],
     *,
     fit: bool = True,
     statistics: Mapping[str, PatchStatistics] | None = None,
     in_place: bool = False,
 ) -> nn.Module:
-    """Replace the convolutions named in `ranks` (module path -> rank; `Plan.replaced`) and return the network.
+    """Replace convolutions, by module path (`Plan.replaced`), and return the network.
 
     fit: take the factors from the trained kernels, data-aware for the layers in `statistics`; False gives fresh ones of
     the same shape, to load weights into. A module that stands in several places is replaced once and shared again.
     Works on a copy unless `in_place`. Raises BadInput, before anything is changed, for a layer that is not there or has
-    no FALCON form at that rank.
+    no such form or size.
     """
     modules = dict(model.named_modules(remove_duplicate=False))
-    for name, rank in ranks.items():
-        conv = modules.get(name)
+    for name, replacement in replaced.items():
+        conv, form = modules.get(name), form_named(replacement.form)
         if not isinstance(conv, nn.Conv2d):
             raise BadInput(f"{name}: the network has no convolution of this name")
-        reason = why_not(conv)
+        reason = form.why_not(conv)
         if reason is not None:
-            raise BadInput(f"{name} cannot become FALCON: {reason}")
-        if any(modules[other] is conv and ranks[other] != rank for other in ranks if other in modules):
-            raise BadInput(f"{name} is shared with another layer of the plan, but at another rank")
+            raise BadInput(f"{name} cannot become {form.title}: {reason}")
+        if any(modules[other] is conv and replaced[other] != replacement for other in replaced if other in modules):
+            raise BadInput(f"{name} is shared with another layer of the plan, but in another form or size")
     if not in_place:
         model = copy.deepcopy(model)
         modules = dict(model.named_modules(remove_duplicate=False))
-    made: dict[nn.Module, FalconConv2d] = {}
-    for name, rank in ranks.items():
-        conv = modules[name]
+    made: dict[nn.Module, FormConv2d] = {}
+    for name, (named, sizes) in replaced.items():
+        conv, form = modules[name], form_named(named)
         assert isinstance(conv, nn.Conv2d)
         if conv in made:
             continue
         try:
-            if fit:
-                made[conv] = FalconConv2d.from_conv(conv, rank, (statistics or {}).get(name))
-            else:
-                made[conv] = FalconConv2d.like(conv, rank)
+            made[conv] = form.from_conv(conv, sizes, (statistics or {}).get(name)) if fit else form.like(conv, sizes)
         except ValueError as error:
             raise BadInput(f"{name}: {error}") from error
     for name, module in modules.items():

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from falcon_edge.falcon.layers import FalconConv2d
+from falcon_edge.falcon.forms.falcon import FalconConv2d
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Conv2d:

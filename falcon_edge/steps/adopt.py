@@ -1,8 +1,7 @@
 """adopt: weights that were tuned elsewhere come back, as a model that knows which standard network it was made from."""
 
-import re
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +11,8 @@ from torch import nn
 from falcon_edge.data import ClassMap, Dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.layers import FalconConv2d, why_not
+from falcon_edge.falcon.forms import FORMS
+from falcon_edge.falcon.forms.form import FormConv2d, Replacement, Sizes, why_not
 from falcon_edge.falcon.observe import full_precision
 from falcon_edge.falcon.plan import Plan, make_plan
 from falcon_edge.manifest import Manifest, Parent, Step
@@ -26,8 +26,6 @@ from falcon_edge.steps.opening import Choice, answer, open_with_data
 from falcon_edge.steps.tuning import met
 from falcon_edge.steps.writing import identity, write_network
 
-# How a FALCON layer calls what it has one of a branch: see falcon_edge.falcon.layers.
-BRANCH = re.compile(r"(.+)\.pointwise\.\d+\.weight")
 AS_WEIGHTS_SAY = "as the weights say"
 
 
@@ -43,24 +41,24 @@ def adopt(
 ) -> Network:
     """The network with weights of a file, which are of it (tuned) or of what a plan makes of it (compressed and tuned).
 
-    plan: which layers are FALCON; without one the names in the file say so. Its parent is `network`, whose module stays
-    as it is. Its quality is measured on the test split, if there is one. Raises BadInput for a network that is
-    compressed itself, and for weights that do not fit.
+    plan: which layers have which form; without one the names and shapes in the file say so. Its parent is `network`,
+    whose module stays as it is. Its quality is measured on the test split, if there is one. Raises BadInput for a
+    network that is compressed itself, and for weights that do not fit.
     """
     weights = Path(weights)
     if network.compressed:
         raise BadInput(f"{network}: is compressed already; give the standard network that it came from")
-    held = _names(weights, network.module)
-    ranks = _ranks(network.module, weights, held, weights_key) if plan is None else plan.replaced
+    held = _shapes(weights, network.module)
+    replaced = _replaced(network.module, weights, held, weights_key) if plan is None else plan.replaced
     reasons = {} if plan is None else {layer.name: layer.reason for layer in plan.layers}
     made = make_plan(
-        network.module, network.input.shape, ranks, reasons=reasons or dict.fromkeys(ranks, AS_WEIGHTS_SAY)
+        network.module, network.input.shape, replaced, reasons=reasons or dict.fromkeys(replaced, AS_WEIGHTS_SAY)
     )
-    module = surgery.apply(network.module, ranks, fit=False)
-    _make_biases(module, ranks, held)
+    module = surgery.apply(network.module, replaced, fit=False)
+    _make_biases(module, replaced, held)
     load_weights(module, weights, weights_key)
     answer(f"{network} with {weights}", module, network.input.shape)
-    adopted = replace(network, module=module.eval(), plan=made if ranks else network.plan)
+    adopted = replace(network, module=module.eval(), plan=made if replaced else network.plan)
     options: dict[str, Any] = {"weights": weights.name, **met(dataset)}
     options |= {} if weights_key is None else {"weights_key": weights_key}
     quality = (
@@ -94,40 +92,60 @@ def adopt_bundle(
         return write_network(place, adopted, dataset)
 
 
-def _names(weights: Path, module: nn.Module) -> list[list[str]]:
-    """The names of the tensors in each dictionary of a file of weights, with its place before them."""
+def _shapes(weights: Path, module: nn.Module) -> list[dict[str, Sizes]]:
+    """Shapes of the tensors in each dictionary of a file of weights, by name with the dictionary's place before it."""
     return [
-        [".".join(filter(None, (held.place, name))) for name in held.tensors]
+        {".".join(filter(None, (held.place, name))): (*tensor.shape,) for name, tensor in held.tensors.items()}
         for held in read_held(weights, largest_file(module))
     ]
 
 
-def _ranks(module: nn.Module, weights: Path, held: Sequence[Sequence[str]], key: str | None) -> dict[str, int]:
-    """The ranks of FALCON layers by the names `held` in a file of weights, whatever prefix its wrappers gave them.
+def _replaced(
+    module: nn.Module, weights: Path, held: Sequence[Mapping[str, Sizes]], key: str | None
+) -> dict[str, Replacement]:
+    """Which layers have which form by what is `held` in a file of weights, whatever prefix its wrappers gave them.
 
     key: of the weights, where the file holds several. Raises BadInput where those that are left disagree.
     """
     layers = [name for name, layer in module.named_modules() if isinstance(layer, nn.Conv2d) and not why_not(layer)]
-    found: list[dict[str, int]] = []
-    for names in held:
-        chosen = (name for name in names if key is None or name.startswith(f"{key}."))
-        branches = Counter(match[1] for match in map(BRANCH.fullmatch, chosen) if match is not None)
-        ranks = {}
+    found: list[dict[str, Replacement]] = []
+    for shapes in held:
+        chosen = {name: shape for name, shape in shapes.items() if key is None or name.startswith(f"{key}.")}
+        forms = _forms(chosen)
+        replaced = {}
         for name in layers:
-            counts = {count for layer, count in branches.items() if f".{layer}".endswith(f".{name}")}
-            if len(counts) == 1:
-                ranks[name] = counts.pop()
-        if ranks and ranks not in found:
-            found.append(ranks)
+            candidates = {form for path, form in forms.items() if f".{path}".endswith(f".{name}")}
+            if len(candidates) == 1:
+                replaced[name] = candidates.pop()
+        if replaced and replaced not in found:
+            found.append(replaced)
     if len(found) > 1:
         raise BadInput(f"{weights}: holds weights of several ranks; say by `plan` or `weights_key` which are meant")
     return found[0] if found else {}
 
 
-def _make_biases(module: nn.Module, ranks: Collection[str], held: Sequence[Sequence[str]]) -> None:
-    """Make the biases that FALCON layers got where there were none, by a data-aware fit or by matched moments."""
+def _forms(shapes: Mapping[str, Sizes]) -> dict[str, Replacement]:
+    """The module paths in a dictionary of weights whose names and shapes are those of a form."""
+    below: dict[str, dict[str, Sizes]] = defaultdict(dict)
+    for name, shape in shapes.items():
+        parts = name.split(".")
+        for depth in (2, 3):  # reduce.weight, pointwise.0.weight
+            if len(parts) > depth:
+                below[".".join(parts[:-depth])][".".join(parts[-depth:])] = shape
+    found = {}
+    for path, weights in below.items():
+        sizes = ((form.name, form.sizes_of(weights)) for form in FORMS.values())
+        known = [Replacement(name, each) for name, each in sizes if each is not None]
+        if known:
+            found[path] = known[0]
+    return found
+
+
+def _make_biases(module: nn.Module, replaced: Collection[str], held: Sequence[Collection[str]]) -> None:
+    """Make the biases that layers got where there were none, by a data-aware fit or by matched moments."""
     given = {f".{name}" for names in held for name in names}
-    for name in ranks:
-        first = cast(nn.Conv2d, cast(FalconConv2d, module.get_submodule(name)).depthwise[0])
-        if first.bias is None and any(each.endswith(f".{name}.depthwise.0.bias") for each in given):
-            first.bias = nn.Parameter(first.weight.new_zeros(first.out_channels))
+    for name in replaced:
+        layer = cast(FormConv2d, module.get_submodule(name))
+        bias = f".{name}.{next(iter(layer.last()))}.bias"
+        if any(each.endswith(bias) for each in given):
+            layer.make_bias()

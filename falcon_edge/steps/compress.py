@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,11 +13,12 @@ from falcon_edge.data import ClassMap, Dataset, open_dataset
 from falcon_edge.documents import MAXIMUM_DOCUMENT, parse_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.gep import PatchStatistics
+from falcon_edge.falcon.forms import FALCON, form_named
 from falcon_edge.falcon.moments import match_moments
 from falcon_edge.falcon.observe import full_precision
-from falcon_edge.falcon.plan import Plan, largest_saving_rank, make_plan, uniform_plan
-from falcon_edge.falcon.statistics import has_batchnorm, patch_statistics, reestimate_batchnorm
+from falcon_edge.falcon.patches import PatchStatistics
+from falcon_edge.falcon.plan import Plan, largest_saving_rank, make_plan, share_plan, uniform_plan
+from falcon_edge.falcon.statistics import has_batchnorm, patch_statistics, reestimate_batchnorm, sequential_statistics
 from falcon_edge.manifest import Manifest, MeasuredQuality, Parent, Step
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
@@ -30,7 +32,7 @@ from falcon_edge.training.fit import Recipe
 from falcon_edge.training.images import Images
 from runtime_bench.files import read_document
 
-Init = Literal["svd", "whitened"]
+Init = Literal["svd", "whitened", "sequential"]
 STATISTICS_IMAGES = 512
 BATCHNORM_IMAGES = 4096
 MOMENT_IMAGES = 1024  # read anew for every layer
@@ -38,35 +40,80 @@ BATCH = 256
 NAMED = 8  # layers in one line
 
 
+@dataclass(frozen=True)
+class Goal:
+    """What decides a plan: exactly one of `rank`, `target_macs` (a share of the network's) and `plan` (or its file).
+
+    form: of all layers, by `rank` or `target_macs`; FALCON unless it is given. cap_rank, of `rank`: no layer may cost
+    more than it did.
+    """
+
+    rank: int | None = None
+    target_macs: float | None = None
+    plan: Plan | Path | None = None
+    form: str | None = None
+    cap_rank: bool = False
+
+    def checked(self) -> "Goal":
+        """With the plan of its file. Raises BadInput for what does not go together."""
+        if sum(each is not None for each in (self.rank, self.target_macs, self.plan)) != 1:
+            raise BadInput("give either `rank`, `target_macs` or `plan`")
+        if self.cap_rank and self.rank is None:
+            raise BadInput("`cap_rank` goes with `rank`")
+        if self.form is not None and self.plan is not None:
+            raise BadInput("`form` goes with `rank` or `target_macs`: a plan has the form of every layer")
+        form = form_named(self.form or FALCON.name)
+        if self.rank is not None and self.rank < 1:
+            raise BadInput(f"rank {self.rank}: {form.title} needs a rank of at least 1")
+        plan = read_plan(self.plan) if isinstance(self.plan, Path) else self.plan
+        if plan is not None and not plan.replaced:
+            raise BadInput("this plan replaces no layer; nothing to compress")
+        return replace(self, plan=plan)
+
+    def plan_for(self, network: Network, statistics: Mapping[str, PatchStatistics] | None = None) -> Plan:
+        """The plan of a network, when the goal was checked."""
+        module, shape, form = network.module, network.input.shape, self.form or FALCON.name
+        if self.rank is not None:
+            return uniform_plan(module, shape, self.rank, form=form, cap=self.cap_rank, statistics=statistics)
+        if self.target_macs is not None:
+            return share_plan(module, shape, self.target_macs, form=form, statistics=statistics)
+        assert isinstance(self.plan, Plan)
+        reasons = {layer.name: layer.reason for layer in self.plan.layers}
+        return make_plan(module, shape, self.plan.replaced, reasons=reasons, statistics=statistics)
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What a step says of it."""
+        said: dict[str, Any] = {"rank": self.rank, "plan": self.plan.name if isinstance(self.plan, Path) else None}
+        said |= {} if self.target_macs is None else {"target_macs": self.target_macs}
+        said |= {} if self.form is None else {"form": self.form}
+        return said | ({"cap_rank": True} if self.cap_rank else {})
+
+
 def plan_compression(
-    network: Network,
-    dataset: Dataset | None = None,
-    *,
-    rank: int | None = None,
-    plan: Plan | None = None,
-    cap_rank: bool = False,
-    init: Init = "svd",
+    network: Network, dataset: Dataset | None, goal: Goal, *, init: Init = "svd"
 ) -> tuple[Plan, dict[str, PatchStatistics]]:
     """The plan for a network, and the statistics that `init` needs: all but the change itself.
 
-    Exactly one of `rank` and `plan` decides; cap_rank, of `rank`: no layer may cost more than it did. `whitened` needs
-    data. What costs more MACs than before is a notice.
+    `whitened` and `sequential` need data. What costs more MACs than before is a notice.
     """
-    _check_choice(rank, plan, cap_rank)
+    goal = goal.checked()
     if network.compressed:
         raise BadInput(f"{network}: is compressed already; compress the standard network that it came from")
-    if plan is not None and not plan.replaced:
-        raise BadInput("this plan replaces no layer; nothing to compress")
-    statistics: dict[str, PatchStatistics] = {}
-    made = _plan(network, rank, cap_rank, plan, statistics)
-    _tell_cost(made, rank)
+    made = goal.plan_for(network)
+    _tell_cost(network, made, goal.rank)
+    if init == "svd":
+        return made, {}
+    if dataset is None:
+        raise BadInput(f"`init` {init} needs `data`")
+    seen = _seen(dataset, network)
     if init == "whitened":
-        if dataset is None:
-            raise BadInput("`init` whitened needs `data`")
-        inputs = _inputs(_seen(dataset, network), STATISTICS_IMAGES)
-        statistics = patch_statistics(network.module, made.replaced, inputs)
-        made = _plan(network, rank, cap_rank, plan, statistics)
-    return made, statistics
+        statistics = patch_statistics(network.module, made.replaced, _inputs(seen, STATISTICS_IMAGES))
+    else:
+        batches = partial(_inputs, seen, STATISTICS_IMAGES)
+        statistics = sequential_statistics(network.module, made.replaced, batches)
+    exact = replace(goal, rank=None, target_macs=None, form=None, cap_rank=False, plan=made)
+    return exact.plan_for(network, statistics), statistics
 
 
 @full_precision()
@@ -75,27 +122,29 @@ def compress(
     dataset: Dataset | None = None,
     *,
     rank: int | None = None,
-    plan: Plan | None = None,
+    target_macs: float | None = None,
+    plan: Plan | Path | None = None,
+    form: str | None = None,
     cap_rank: bool = False,
     init: Init = "svd",
     recipe: Recipe | None = None,
     metric: MetricChoice = None,
-    options: Mapping[str, Any] | None = None,
     checkpoint: Path | None = None,
     progress: Progress = silent,
 ) -> Network:
-    """Compress a standard network by `rank` or `plan` (see `plan_compression`); its own module stays as it is.
+    """Compress a standard network by `rank`, `target_macs` or `plan` (see `Goal`); its own module stays as it is.
 
     With data, which has the network's classes, its BN statistics are re-estimated (where there is no BN, the moments of
     its layers are matched), and with a recipe it is fine-tuned with the original as the teacher: from that alone where
     the data has no targets, or the network is no classifier. Without data it is the bare closed form. metric: what its
-    quality on the test split is measured by; without targets there it is compared with the original. options: what else
-    its step is to say. checkpoint: where the fine-tuning keeps its state, to go on if it is killed.
+    quality on the test split is measured by; without targets there it is compared with the original. checkpoint: where
+    the fine-tuning keeps its state, to go on if it is killed.
     """
     dataset = None if dataset is None else open_dataset(dataset)
     tunes = _tunes(recipe, dataset)
     dataset = dataset.cut() if dataset is not None and tunes else dataset
-    made, statistics = plan_compression(network, dataset, rank=rank, plan=plan, cap_rank=cap_rank, init=init)
+    goal = Goal(rank, target_macs, plan, form, cap_rank)
+    made, statistics = plan_compression(network, dataset, goal, init=init)
     module = surgery.apply(network.module, made.replaced, statistics=statistics)
     if tunes:
         assert dataset is not None
@@ -103,8 +152,7 @@ def compress(
             dataset.require_classes("our fine-tuning")
     answer(f"{network}, compressed,", module, network.input.shape)  # it may ask a layer for what is no more
     compressed = replace(network, module=module, plan=made)
-    said: dict[str, Any] = {"rank": rank, "plan": None, "init": init, **(options or {}), **met(dataset)}
-    said |= {"cap_rank": True} if cap_rank else {}
+    said: dict[str, Any] = {**goal.said, "init": init, **met(dataset)}
     quality: tuple[MeasuredQuality, ...] = ()
     training: bytes | None = None
     if dataset is not None:
@@ -146,17 +194,16 @@ def compress(
 
 def plan_of(
     choice: Choice,
+    goal: Goal,
     *,
     data: str | Dataset | None = None,
     class_map: ClassMap | None = None,
-    rank: int | None = None,
-    plan_file: Path | None = None,
-    cap_rank: bool = False,
     init: Init = "svd",
 ) -> Plan:
-    """What `compress_bundle` would do: the plan that `rank` or `plan_file` makes for a network."""
-    network, dataset, wanted = _opened(choice, data, class_map, rank, plan_file, cap_rank)
-    return plan_compression(network, dataset, rank=rank, plan=wanted, cap_rank=cap_rank, init=init)[0]
+    """What `compress_bundle` would do: the plan that a goal makes for a network."""
+    goal = goal.checked()
+    network, dataset = _opened(choice, data, class_map)
+    return plan_compression(network, dataset, goal, init=init)[0]
 
 
 def compress_bundle(
@@ -166,7 +213,9 @@ def compress_bundle(
     data: str | Dataset | None = None,
     class_map: ClassMap | None = None,
     rank: int | None = None,
+    target_macs: float | None = None,
     plan_file: Path | None = None,
+    form: str | None = None,
     cap_rank: bool = False,
     init: Init = "svd",
     recipe: Recipe | None = None,
@@ -182,17 +231,19 @@ def compress_bundle(
     tunes = _tunes(recipe, data)
     refuse_own_place(choice, output)
     with hold(output, force=force, goes_on=tunes) as place:
-        network, dataset, wanted = _opened(choice, data, class_map, rank, plan_file, cap_rank)
+        Goal(rank, target_macs, plan_file, form, cap_rank).checked()  # before the network is read
+        network, dataset = _opened(choice, data, class_map)
         compressed = compress(
             network,
             dataset,
             rank=rank,
-            plan=wanted,
+            target_macs=target_macs,
+            plan=plan_file,
+            form=form,
             cap_rank=cap_rank,
             init=init,
             recipe=recipe,
             metric=metric,
-            options={} if plan_file is None else {"plan": plan_file.name},
             checkpoint=place.checkpoint,
             progress=progress,
         )
@@ -205,21 +256,12 @@ def refuse_own_place(choice: Choice, output: Path) -> None:
         raise BadInput(f"{choice.model}: is the standard network, which is still needed; choose another output")
 
 
-def _opened(
-    choice: Choice,
-    data: str | Dataset | None,
-    class_map: ClassMap | None,
-    rank: int | None,
-    plan_file: Path | None,
-    cap_rank: bool,
-) -> tuple[Network, Dataset | None, Plan | None]:
-    """The network, its data and the plan of a file; what is refused is refused before the network is read."""
-    _check_choice(rank, plan_file, cap_rank)
-    wanted = None if plan_file is None else read_plan(plan_file)
+def _opened(choice: Choice, data: str | Dataset | None, class_map: ClassMap | None) -> tuple[Network, Dataset | None]:
+    """The network and its data."""
     network, dataset = open_with_data(choice, data, class_map)
     if choice.weights is not None and network.guessed is not None:
         notice(f"{choice.model}: {network.guessed}")
-    return network, dataset, wanted
+    return network, dataset
 
 
 def _tunes(recipe: Recipe | None, data: object) -> bool:
@@ -231,30 +273,6 @@ def _tunes(recipe: Recipe | None, data: object) -> bool:
     return True
 
 
-def _check_choice(rank: int | None, plan: object, cap_rank: bool) -> None:
-    if (rank is None) == (plan is None):
-        raise BadInput("give either `rank` or `plan`")
-    if cap_rank and rank is None:
-        raise BadInput("`cap_rank` goes with `rank`")
-    if rank is not None and rank < 1:
-        raise BadInput(f"rank {rank}: FALCON needs a rank of at least 1")
-
-
-def _plan(
-    network: Network,
-    rank: int | None,
-    cap_rank: bool,
-    wanted: Plan | None,
-    statistics: dict[str, PatchStatistics],
-) -> Plan:
-    module, shape = network.module, network.input.shape
-    if rank is not None:
-        return uniform_plan(module, shape, rank, cap=cap_rank, statistics=statistics)
-    assert wanted is not None
-    reasons = {layer.name: layer.reason for layer in wanted.layers}
-    return make_plan(module, shape, wanted.replaced, reasons=reasons, statistics=statistics)
-
-
 def read_plan(path: Path) -> Plan:
     """The plan of a file. Raises BadInput."""
     try:
@@ -264,12 +282,12 @@ def read_plan(path: Path) -> Plan:
     return parse_document(data, path, Plan)
 
 
-def _tell_cost(plan: Plan, rank: int | None) -> None:
+def _tell_cost(network: Network, plan: Plan, rank: int | None) -> None:
     """A notice where the network, or layers of it, cost more MACs than before."""
-    dear = [f"{layer.name} at rank {layer.rank}" for layer in plan.layers if layer.planned_macs > layer.macs]
+    dear = [f"{layer.name} at {layer.size}" for layer in plan.layers if layer.planned_macs > layer.macs]
     remedy = "lower their ranks in the plan" if rank is None else "`cap_rank` lowers their rank"
     if plan.planned_macs >= plan.macs:
-        saving = largest_saving_rank(plan)
+        saving = largest_saving_rank(network.module, plan)
         advice = f"the largest rank that saves is {saving}" if saving else "no rank saves any"
         notice(
             f"compressed, the network has more MACs than before ({plan.planned_macs:,} instead of {plan.macs:,}): "

@@ -51,7 +51,7 @@ def test_json_is_all_there_is_on_stdout(flow, again, verb):
 
 def test_json_of_a_plan_and_of_a_packed_network(flow, warm, tmp_path):
     plan = warm(f"compress {flow.folder}/standard.falcon --rank 1 --dry-run --json", tmp_path)
-    assert plan.document["layers"][1]["action"] == "falcon"
+    assert plan.document["layers"][1]["form"] == "falcon"
     assert plan.err == ""
     packed = warm("pack vgg8 --width 0.25 -o packed --json", tmp_path)
     assert packed.document["name"] == "packed"

@@ -57,7 +57,7 @@ def test_bash_completes_what_it_installed(home):
     assert "source '" in (home / ".bashrc").read_text()
     assert by_bash(home, "falcon-edge comp") == ["compress", "compare"]
     assert by_bash(home, "falcon-edge compress --finetune") == ["--finetune-epochs"]
-    assert by_bash(home, "falcon-edge compress net.falcon --init ") == ["svd", "whitened"]
+    assert by_bash(home, "falcon-edge compress net.falcon --init ") == ["svd", "whitened", "sequential"]
     assert by_bash(home, "falcon-edge devices se") == ["setup"]
     (home / "mine.falcon").mkdir()
     (home / "other.onnx").touch()

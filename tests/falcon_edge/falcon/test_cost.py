@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from falcon_edge.falcon import surgery, units
 from falcon_edge.falcon import unit_cost as costs
 from falcon_edge.falcon.cost import cost
-from falcon_edge.falcon.layers import FalconConv2d
+from falcon_edge.falcon.forms.falcon import FalconConv2d
 from falcon_edge.falcon.plan import uniform_plan
 from falcon_edge.falcon.unit_cost import Geometry
 from falcon_edge.models.sources import BUILTIN, build

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falcon_edge.falcon.gep import PatchStatistics, fit, lossless_rank
+from falcon_edge.falcon.gep import fit, lossless_rank
+from falcon_edge.falcon.patches import PatchStatistics
 
 
 def rebuilt(fitted):

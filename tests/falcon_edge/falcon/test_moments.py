@@ -9,6 +9,7 @@ from torch import nn
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.moments import match_moments
+from tests.support.forms import falcon
 
 
 def network(bias=True):
@@ -42,7 +43,7 @@ def moments(module, name, batches):
 @pytest.mark.parametrize("rank", [1, 2])
 def test_every_layer_gives_what_its_original_gives_on_average(rank, bias):
     teacher = network(bias)
-    student = surgery.apply(teacher, {"0": rank, "2": rank, "4": rank})
+    student = surgery.apply(teacher, falcon(**{"0": rank, "2": rank, "4": rank}))
     before = copy.deepcopy(teacher.state_dict())
     match_moments(student, teacher, ["0", "2", "4"], loader)
     for name in ("0", "2", "4"):
@@ -54,7 +55,7 @@ def test_every_layer_gives_what_its_original_gives_on_average(rank, bias):
 def test_it_brings_the_answers_nearer():
     teacher, test = network(), torch.randn(16, 2, 12, 12)
     teacher[0].bias.data += 1.0
-    plain = surgery.apply(teacher, {"0": 1, "2": 1})
+    plain = surgery.apply(teacher, falcon(**{"0": 1, "2": 1}))
     matched = copy.deepcopy(plain)
     match_moments(matched, teacher, ["0", "2"], lambda: ((batch, None) for batch in loader(8)))
     with torch.no_grad():
@@ -67,7 +68,7 @@ def test_a_channel_that_never_varies_stays_finite():
     teacher = network()
     with torch.no_grad():
         teacher[2].weight[1] = 0
-    student = surgery.apply(teacher, {"2": 1})
+    student = surgery.apply(teacher, falcon(**{"2": 1}))
     match_moments(student, teacher, ["2"], loader)
     assert all(torch.isfinite(value).all() for value in student.state_dict().values())
     assert torch.allclose(moments(student, "2", loader())[0], moments(teacher, "2", loader())[0], atol=1e-4)
@@ -75,7 +76,7 @@ def test_a_channel_that_never_varies_stays_finite():
 
 def test_without_images_nothing_changes_and_it_is_said():
     teacher = network()
-    student = surgery.apply(teacher, {"0": 1})
+    student = surgery.apply(teacher, falcon(**{"0": 1}))
     before = copy.deepcopy(student.state_dict())
     with pytest.raises(BadInput, match="the loader gives no batch"):
         match_moments(student, teacher, ["0"], list)
@@ -84,6 +85,6 @@ def test_without_images_nothing_changes_and_it_is_said():
 
 def test_modes_are_put_back():
     teacher = network().train()
-    student = surgery.apply(teacher, {"0": 1}).train()
+    student = surgery.apply(teacher, falcon(**{"0": 1})).train()
     match_moments(student, teacher, ["0"], loader)
     assert all(module.training for module in (*student.modules(), *teacher.modules()))

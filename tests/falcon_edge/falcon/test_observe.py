@@ -15,6 +15,7 @@ from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cost import cost
 from falcon_edge.falcon.observe import DEAD, OUTSIDE, Use, observe
 from falcon_edge.falcon.plan import default_layers, make_plan
+from tests.support.forms import falcon
 
 SHAPE = (8, 12, 12)
 
@@ -175,8 +176,8 @@ def test_a_plan_knows_what_cannot_be_taken_out_and_what_the_rest_costs(way):
     assert all(reason in why[name] for name, reason in reasons.items())
     for name in reasons:
         with pytest.raises(BadInput, match=f"the plan replaces {name}, but"):
-            make_plan(network, SHAPE, {name: 1})
-    plan = make_plan(network, SHAPE, {name: 1 for name in observed.uses if name not in reasons})
+            make_plan(network, SHAPE, falcon(**{name: 1}))
+    plan = make_plan(network, SHAPE, falcon(**{name: 1 for name in observed.uses if name not in reasons}))
     compressed = surgery.apply(network, plan.replaced)
     found = cost(compressed, SHAPE)
     assert (found.macs, found.parameters) == (plan.planned_macs, plan.planned_parameters)
@@ -202,7 +203,7 @@ def test_uses_are_pixels_of_all_calls_and_parameters_without_a_use_are_named():
     network = made("twice, at two sizes")[0]
     network.spare = nn.Linear(2, 2)
     observed = observe(network, SHAPE)
-    assert observed.uses == {"a": Use(144 + 36, 144 + 36)}
+    assert observed.uses == {"a": Use(144 + 36, 144 + 36, 144 + 36)}
     assert observed.macs("a") == (144 + 36) * 8 * 8 * 9
     assert observed.unused == ("spare.weight", "spare.bias")
 
@@ -241,7 +242,7 @@ def test_any_mixture_of_uses(tmp_path_factory, steps):
     export_onnx(network, torch.randn(1, *SHAPE), path, simplify=False)
     assert cost(network, SHAPE).macs == describe(path).macs
     observed = observe(network, SHAPE)
-    free = {name: 2 for name in observed.uses if name not in observed.bound}
+    free = falcon(**{name: 2 for name in observed.uses if name not in observed.bound})
     plan = make_plan(network, SHAPE, free)
     found = cost(surgery.apply(network, free), SHAPE)
     assert (found.macs, found.parameters) == (plan.planned_macs, plan.planned_parameters)

@@ -1,17 +1,23 @@
 """Plans say what will happen; surgery does exactly that."""
 
+import json
+
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import nn
 
+from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cost import cost
-from falcon_edge.falcon.layers import FalconConv2d
-from falcon_edge.falcon.plan import Plan, make_plan, uniform_plan
+from falcon_edge.falcon.forms import FORMS
+from falcon_edge.falcon.forms.falcon import FalconConv2d
+from falcon_edge.falcon.forms.form import Replacement
+from falcon_edge.falcon.plan import Plan, make_plan, share_plan, uniform_plan
 from falcon_edge.falcon.statistics import patch_statistics
 from falcon_edge.models.sources import BUILTIN, build
+from tests.support.forms import falcon
 
 
 @pytest.mark.parametrize(
@@ -28,7 +34,7 @@ def test_default_layers(name, replaced, kept):
     network = build(name, width=0.125)
     plan = uniform_plan(network, BUILTIN[name].input_shape, 1)
     assert len(plan.replaced) == replaced
-    assert {layer.name for layer in plan.layers if layer.action == "keep"} == kept
+    assert {layer.name for layer in plan.layers if layer.form == "keep"} == kept
 
 
 @pytest.mark.parametrize("name", ["vgg19", "resnet34", "vgg8"])
@@ -55,7 +61,7 @@ def test_totals_with_the_biases_that_data_adds():
 def test_clamped_rank_is_said():
     plan = uniform_plan(build("vgg19", width=0.125), (3, 32, 32), 4)
     stem, second = plan.layers[:2]
-    assert (stem.rank, second.rank) == (3, 4)
+    assert (stem.sizes, second.sizes) == ((3,), (4,))
     assert "clamped from rank 4" in stem.reason
 
 
@@ -85,7 +91,7 @@ def test_plan_round_trip_and_damage():
     plan = uniform_plan(build("vgg8", width=0.25), (1, 28, 28), 2)
     text = plan.model_dump_json()
     assert Plan.model_validate_json(text) == plan
-    for damaged in (text.replace('"falcon"', '"keep"', 1), text.replace('"rank":2', '"rank":0', 1), text[:-20]):
+    for damaged in (text.replace('"falcon"', '"keep"', 1), text.replace('"sizes":[2]', '"sizes":[0]', 1), text[:-20]):
         with pytest.raises(ValidationError):
             Plan.model_validate_json(damaged)
 
@@ -93,15 +99,15 @@ def test_plan_round_trip_and_damage():
 @pytest.mark.parametrize(("ranks", "said"), [({"nothing": 1}, "nothing"), ({"0": 0}, "rank 0")])
 def test_plans_that_cannot_be_made(ranks, said):
     with pytest.raises(BadInput, match=said):
-        make_plan(nn.Sequential(nn.Conv2d(4, 8, 3)), (4, 8, 8), ranks)
+        make_plan(nn.Sequential(nn.Conv2d(4, 8, 3)), (4, 8, 8), falcon(**ranks))
 
 
 def test_copy_leaves_the_original_and_in_place_does_not():
     network = nn.Sequential(nn.Conv2d(4, 8, 3), nn.ReLU())
-    copied = surgery.apply(network, {"0": 1})
+    copied = surgery.apply(network, falcon(**{"0": 1}))
     assert isinstance(copied[0], FalconConv2d)
     assert type(network[0]) is nn.Conv2d
-    assert surgery.apply(network, {"0": 1}, in_place=True) is network
+    assert surgery.apply(network, falcon(**{"0": 1}), in_place=True) is network
     assert isinstance(network[0], FalconConv2d)
 
 
@@ -128,7 +134,7 @@ def test_shared_modules_are_replaced_once_and_stay_shared():
 
 def test_a_network_that_is_one_convolution():
     conv = nn.Conv2d(4, 8, 3)
-    made = surgery.apply(conv, {"": 4})
+    made = surgery.apply(conv, falcon(**{"": 4}))
     x = torch.randn(1, 4, 8, 8)
     assert torch.allclose(made(x), conv(x), atol=1e-5)
 
@@ -139,7 +145,7 @@ def test_a_network_that_is_one_convolution():
 def test_nothing_changes_before_an_error(ranks, said):
     network = nn.Sequential(nn.Conv2d(4, 8, 3), nn.Conv2d(8, 8, 1))
     with pytest.raises(BadInput, match=said):
-        surgery.apply(network, ranks, in_place=True)
+        surgery.apply(network, falcon(**ranks), in_place=True)
     assert all(type(layer) is nn.Conv2d for layer in network)
 
 
@@ -151,3 +157,54 @@ def test_weights_load_into_a_fresh_structure():
     fresh.load_state_dict(made.state_dict())
     x = torch.randn(2, 1, 28, 28)
     assert torch.equal(made.eval()(x), fresh.eval()(x))
+
+
+def test_plans_of_version_1_are_read(tmp_path):
+    network = build("vgg8", width=0.25)
+    plan = uniform_plan(network, (1, 28, 28), 2)
+    old = plan.model_dump(mode="json") | {"schema_version": 1}
+    for layer in old["layers"]:
+        sizes, layer["action"] = layer.pop("sizes"), layer.pop("form")
+        layer["rank"] = sizes[0] if sizes else None
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(old))
+    assert read_document(path, Plan) == plan
+    path.write_text(json.dumps(old).replace('"rank": 2', '"rank": null', 1))
+    with pytest.raises(BadInput, match="a rank belongs to 'falcon'"):
+        read_document(path, Plan)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("share", [0.5, 0.2])
+def test_a_share_of_the_macs_is_kept_to(form, share):
+    network = build("vgg8", width=0.5)
+    plan = share_plan(network, (1, 28, 28), share, form=form)
+    found = cost(surgery.apply(network, plan.replaced), plan.input_shape)
+    assert (found.parameters, found.macs) == (plan.planned_parameters, plan.planned_macs)
+    assert plan.planned_macs <= share * plan.macs
+    assert plan.planned_macs > (0.5 if form in ("falcon", "dsconv") else 0.85) * share * plan.macs
+    assert {layer.form for layer in plan.layers} == {"keep", form}
+    assert all(size % 16 == 0 or size in (1, 2, 4, 8) for layer in plan.layers for size in layer.sizes) or form in (
+        "falcon",
+        "dsconv",
+    )
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.01, "at its smallest leaves"), (1.5, "between 0 and 1"), (0, "between")]
+)
+def test_shares_that_cannot_be_had(share, said):
+    with pytest.raises(BadInput, match=said):
+        share_plan(build("vgg8", width=0.25), (1, 28, 28), share)
+
+
+def test_two_forms_in_one_network_and_a_form_of_two_sizes():
+    network = nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 16, 3, stride=2))
+    plan = make_plan(network, (16, 12, 12), {"0": Replacement("tucker2", (8, 99)), "2": Replacement("dsconv", (1,))})
+    assert [layer.sizes for layer in plan.layers] == [(8, 32), (1,)]
+    assert plan.layers[0].reason == "clamped from inputs 8, outputs 99 to the lossless inputs and outputs"
+    made = surgery.apply(network, plan.replaced)
+    assert cost(made, (16, 12, 12)).macs == plan.planned_macs
+    assert made(torch.zeros(1, 16, 12, 12)).shape == network(torch.zeros(1, 16, 12, 12)).shape
+    with pytest.raises(BadInput, match="there are falcon, dsconv, tucker2"):
+        uniform_plan(network, (16, 12, 12), 1, form="wavelet")

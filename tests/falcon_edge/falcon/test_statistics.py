@@ -8,6 +8,7 @@ from torch.nn import functional
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.statistics import patch_statistics, reestimate_batchnorm
+from tests.support.forms import falcon
 
 GEOMETRIES = [
     nn.Conv2d(4, 6, 3, padding=1),
@@ -53,7 +54,7 @@ def test_whitened_fit_is_nearer_on_unseen_data(groups):
         expected = conv(unseen)
 
         def error(**options):
-            return float((surgery.apply(network, {"0": 1}, **options)(unseen) - expected).square().sum())
+            return float((surgery.apply(network, falcon(**{"0": 1}), **options)(unseen) - expected).square().sum())
 
         assert error(statistics=statistics) < 0.8 * error()
 
@@ -62,7 +63,7 @@ def test_mean_of_the_output_is_exact_on_the_calibration_data():
     generator = torch.Generator().manual_seed(2)
     network = nn.Sequential(nn.Conv2d(12, 8, 3, padding=1, bias=False))
     seen = images(16, generator)
-    fitted = surgery.apply(network, {"0": 1}, statistics=patch_statistics(network, ["0"], [seen]))
+    fitted = surgery.apply(network, falcon(**{"0": 1}), statistics=patch_statistics(network, ["0"], [seen]))
     with torch.no_grad():
         difference = (fitted(seen) - network(seen)).mean((0, 2, 3))
     assert difference.abs().max() < 1e-5

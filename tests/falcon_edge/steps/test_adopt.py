@@ -12,6 +12,7 @@ import falcon_edge as fe
 from falcon_edge.bundle import open_bundle
 from falcon_edge.documents import canonical_json, read_document
 from falcon_edge.errors import BadInput
+from falcon_edge.falcon.forms.form import Replacement
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.steps.adopt import adopt, adopt_bundle
 from falcon_edge.steps.compress import compress_bundle
@@ -50,7 +51,7 @@ def test_what_was_compressed_and_tuned_elsewhere_is_of_its_standard_network(stan
     assert all(torch.equal(value, found.state_dict()[name]) for name, value in wanted.state_dict().items())
     plans = [read_document(tmp_path / f"{name}.falcon" / "plan.json", Plan) for name in ("outside", "back")]
     assert plans[0].replaced == plans[1].replaced
-    assert {layer.reason for layer in plans[1].layers if layer.rank is not None} == {"as the weights say"}
+    assert {layer.reason for layer in plans[1].layers if layer.replacement is not None} == {"as the weights say"}
 
 
 @pytest.mark.parametrize("wrapped", ["", "module."])
@@ -117,16 +118,15 @@ def test_layers_of_several_ranks_are_found(standard, tmp_path):
     compress_bundle(Choice(str(standard)), tmp_path / "one", rank=1)
     plan = read_document(tmp_path / "one.falcon" / "plan.json", Plan)
     first, second, *_ = plan.replaced
-    ranks = {first: 3, second: 1}
+    forms = {first: Replacement("falcon", (3,)), second: Replacement("falcon", (1,))}
     mixed = tuple(
-        layer.model_copy(update={"rank": ranks.get(layer.name), "action": "falcon" if layer.name in ranks else "keep"})
-        for layer in plan.layers
+        layer.model_copy(update=forms.get(layer.name, Replacement("keep", ()))._asdict()) for layer in plan.layers
     )
     (tmp_path / "plan.json").write_bytes(canonical_json(plan.model_copy(update={"layers": mixed})))
     compress_bundle(Choice(str(standard)), tmp_path / "mixed", plan_file=tmp_path / "plan.json")
     save_file(module(tmp_path / "mixed.falcon").state_dict(), tmp_path / "own.safetensors")
     network = open_network(Choice(str(standard)))
-    assert adopt(network, tmp_path / "own.safetensors").plan.replaced == ranks
+    assert adopt(network, tmp_path / "own.safetensors").plan.replaced == forms
 
 
 def test_a_standard_network_that_was_tuned_stays_one(standard, tmp_path):

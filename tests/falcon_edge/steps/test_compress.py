@@ -17,12 +17,12 @@ from falcon_edge.bundle import open_bundle
 from falcon_edge.data import open_dataset
 from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput
-from falcon_edge.falcon.layers import FalconConv2d
+from falcon_edge.falcon.forms.falcon import FalconConv2d
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.falcon.statistics import has_batchnorm
 from falcon_edge.notices import Notice
 from falcon_edge.place import locked
-from falcon_edge.steps.compress import compress_bundle, plan_compression, plan_of
+from falcon_edge.steps.compress import Goal, compress_bundle, plan_compression, plan_of
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.pack import pack_bundle
@@ -238,7 +238,7 @@ def test_without_data_batch_normalisation_is_not_renewed_which_is_said(standard,
 def notices(choice, **words):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        plan = plan_of(choice, **words)
+        plan = plan_of(choice, Goal(**words))
     return plan, [str(warning.message) for warning in caught if issubclass(warning.category, Notice)]
 
 
@@ -251,7 +251,7 @@ def test_a_plan_that_costs_more_says_which_rank_saves():
     assert 1 < saving < 9
     for rank, (plan, said) in plans.items():
         dear = [f"{layer.name} at rank {rank}" for layer in plan.layers if layer.planned_macs > layer.macs]
-        assert {layer.rank for layer in plan.layers} == {None, rank}
+        assert {layer.sizes for layer in plan.layers} == {(), (rank,)}
         expected = []
         if rank > saving:
             expected.append(
@@ -269,9 +269,9 @@ def test_capped_ranks_are_the_largest_that_save(tmp_path):
     assert said == []
     assert plan.planned_macs < plan.macs < plain.planned_macs
     for layer, uncapped in zip(plan.layers, plain.layers, strict=True):
-        if layer.rank is not None:
-            one = uncapped.planned_macs // uncapped.rank
-            assert layer.rank == max(rank for rank in range(1, 9) if rank * one < layer.macs)
+        if layer.replacement is not None:
+            one = uncapped.planned_macs // uncapped.sizes[0]
+            assert layer.sizes[0] == max(rank for rank in range(1, 9) if rank * one < layer.macs)
             assert layer.reason == "capped from rank 8 to the largest that saves MACs"
     made = compress_bundle(WIDER, tmp_path / "net", rank=8, cap_rank=True)
     assert made.macs == plan.planned_macs
@@ -281,11 +281,11 @@ def test_capped_ranks_are_the_largest_that_save(tmp_path):
 def test_layers_of_a_plan_file_that_cost_more_are_named(tmp_path):
     document = notices(WIDER, rank=8)[0].model_dump(mode="json")
     path = written(tmp_path / "plan.json", document)
-    said = notices(WIDER, plan_file=path)[1]
+    said = notices(WIDER, plan=path)[1]
     assert said[0].endswith("lower their ranks in the plan")
     assert "; lower their ranks in the plan" in said[1]
     with pytest.raises(BadInput, match="`cap_rank` goes with `rank`"):
-        plan_of(WIDER, plan_file=path, cap_rank=True)
+        plan_of(WIDER, Goal(plan=path, cap_rank=True))
 
 
 def test_the_test_images_decide_nothing(standard, tmp_path, stripes):
@@ -329,10 +329,10 @@ def written(path, plan):
 
 
 def test_a_plan_file_decides_layer_by_layer(standard, tmp_path):
-    plan = plan_of(Choice(str(standard)), rank=3)
+    plan = plan_of(Choice(str(standard)), Goal(3))
     document = plan.model_dump(mode="json")
     for layer, rank in zip(document["layers"][1:], (1, 2, None, 99, 1), strict=True):
-        layer["rank"], layer["action"] = rank, "keep" if rank is None else "falcon"
+        layer["sizes"], layer["form"] = [] if rank is None else [rank], "keep" if rank is None else "falcon"
         layer["reason"] = f"because {rank}"
     path = written(tmp_path / "my plan.json", document)
     manifest = compress_bundle(Choice(str(standard)), tmp_path / "net", plan_file=path)
@@ -347,7 +347,7 @@ def test_a_plan_file_decides_layer_by_layer(standard, tmp_path):
 def test_a_plan_alone_changes_nothing(standard, tmp_path):
     before = contents(standard)
     network = open_network(Choice(str(standard)))
-    plan, statistics = plan_compression(network, rank=1)
+    plan, statistics = plan_compression(network, None, Goal(1))
     assert plan.planned_macs < plan.macs
     assert statistics == {}
     assert not any(isinstance(module, FalconConv2d) for module in network.module.modules())
@@ -355,7 +355,7 @@ def test_a_plan_alone_changes_nothing(standard, tmp_path):
 
 
 def kept(plan):
-    return {**plan, "layers": [{**layer, "action": "keep", "rank": None} for layer in plan["layers"]]}
+    return {**plan, "layers": [{**layer, "form": "keep", "sizes": []} for layer in plan["layers"]]}
 
 
 @pytest.mark.parametrize(
@@ -364,13 +364,13 @@ def kept(plan):
         (lambda plan: kept(plan), "replaces no layer; nothing to compress"),
         (lambda plan: {**plan, "layers": [{**plan["layers"][1], "name": "features.99"}]}, "names features.99"),
         (lambda plan: {**plan, "layers": [{**plan["layers"][1], "name": "classifier.0"}]}, "names classifier.0"),
-        (lambda plan: {**plan, "layers": [{**plan["layers"][1], "rank": 0}]}, r"layers\.0\.rank"),
-        (lambda plan: {**plan, "schema_version": 2}, "a plan of version 2; this program reads 1"),
+        (lambda plan: {**plan, "layers": [{**plan["layers"][1], "sizes": [0]}]}, r"layers\.0: .*at least 1"),
+        (lambda plan: {**plan, "schema_version": 3}, "a plan of version 3; this program reads 1 to 2"),
         (lambda plan: [], "not a valid plan"),
     ],
 )
 def test_plans_that_cannot_be_used(standard, tmp_path, change, said):
-    plan = plan_of(Choice(str(standard)), rank=1).model_dump(mode="json")
+    plan = plan_of(Choice(str(standard)), Goal(1)).model_dump(mode="json")
     path = written(tmp_path / "plan.json", change(plan))
     with pytest.raises(BadInput, match=said) as caught:
         compress_bundle(Choice(str(standard)), tmp_path / "net", plan_file=path)
@@ -381,8 +381,8 @@ def test_plans_that_cannot_be_used(standard, tmp_path, change, said):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ({}, "give either `rank` or `plan`"),
-        ({"rank": 1, "plan_file": "plan.json"}, "give either `rank` or `plan`"),
+        ({}, "give either `rank`, `target_macs` or `plan`"),
+        ({"rank": 1, "plan_file": "plan.json"}, "give either `rank`, `target_macs` or `plan`"),
         ({"plan_file": "plan.json"}, "cannot be read"),
         ({"rank": 0}, "rank 0: FALCON needs a rank of at least 1"),
         ({"rank": -1}, "rank -1"),
@@ -480,7 +480,7 @@ def test_a_network_that_reads_the_weight_of_a_layer_keeps_it_and_counts_it(tmp_p
     choice = Choice("users_own:Net", input_shape=(8, 12, 12))
     manifest = compress_bundle(choice, tmp_path / "net", rank=1)
     plan = read_document(tmp_path / "net.falcon" / "plan.json", Plan)
-    assert [(layer.name, layer.rank) for layer in plan.layers] == [("a", None), ("b", 1)]
+    assert [(layer.name, layer.sizes) for layer in plan.layers] == [("a", ()), ("b", (1,))]
     assert "outside its forward pass" in plan.layers[0].reason
     assert manifest.macs == plan.planned_macs == 100 * 576 + 100 * 64 + 64 * 72 + 36 * 576 + 16
     (made,) = export_bundle(tmp_path / "net.falcon", ("onnx",)).exports

@@ -19,7 +19,7 @@ from converters.parity import check_onnx, snr_db
 from converters.passes.current_form import current_form
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.layers import FalconConv2d
+from falcon_edge.falcon.forms.falcon import FalconConv2d
 from falcon_edge.falcon.plan import uniform_plan
 from falcon_edge.models.graphs import module_of
 from falcon_edge.models.ordinary import ordinary

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from falcon_edge.falcon import gep
-from falcon_edge.falcon.layers import FalconConv2d, why_not
+from falcon_edge.falcon.forms import FALCON
+from falcon_edge.falcon.patches import PatchStatistics
 
 PAIR = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
@@ -46,7 +47,7 @@ def convolutions(draw):
 @given(convolutions())
 @settings(max_examples=200)
 def test_equals_the_convolution_at_lossless_rank(conv):
-    layer = FalconConv2d.from_conv(conv, gep.lossless_rank(conv.weight))
+    layer = FALCON.from_conv(conv, FALCON.lossless(conv.weight))
     x = torch.randn(2, conv.in_channels, 17, 18)
     with torch.no_grad():
         expected, found = conv(x), layer(x)
@@ -57,7 +58,7 @@ def test_equals_the_convolution_at_lossless_rank(conv):
 @given(convolutions(), st.data())
 def test_has_the_kernel_of_its_fit(conv, data):
     rank = data.draw(st.integers(1, gep.lossless_rank(conv.weight)))
-    layer = FalconConv2d.from_conv(conv, rank)
+    layer = FALCON.from_conv(conv, (rank,))
     fitted = gep.fit(conv.weight, rank)
     approximated = nn.Conv2d(
         conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups,
@@ -85,26 +86,26 @@ def test_has_the_kernel_of_its_fit(conv, data):
     ],
 )
 def test_left_alone_with_a_reason(module, reason):
-    assert reason in why_not(module)
+    assert reason in FALCON.why_not(module)
     with pytest.raises(ValueError, match=reason):
-        FalconConv2d.from_conv(module, 1)
+        FALCON.from_conv(module, (1,))
 
 
 @pytest.mark.parametrize("rank", [0, 10])
 def test_rank_out_of_range(rank):
     with pytest.raises(ValueError, match="rank"):
-        FalconConv2d.from_conv(nn.Conv2d(16, 8, 3), rank)
+        FALCON.from_conv(nn.Conv2d(16, 8, 3), (rank,))
 
 
 def test_bias_that_data_added_survives_saving():
     conv = nn.Conv2d(6, 8, 3, bias=False)
     mean = torch.ones(1, 6, 9).double()
-    statistics = gep.PatchStatistics(mean, torch.eye(6).double()[None], torch.eye(9).double()[None])
-    layer = FalconConv2d.from_conv(conv, 1, statistics)
+    statistics = PatchStatistics(mean, torch.eye(6).double()[None], torch.eye(9).double()[None])
+    layer = FALCON.from_conv(conv, (1,), statistics)
     buffer = io.BytesIO()
     torch.save(layer.state_dict(), buffer)
     buffer.seek(0)
-    loaded = FalconConv2d.like(conv, 1)
+    loaded = FALCON.like(conv, (1,))
     loaded.load_state_dict(torch.load(buffer, weights_only=True))
     x = torch.randn(1, 6, 8, 8)
     assert torch.equal(loaded(x), layer(x))
@@ -112,6 +113,6 @@ def test_bias_that_data_added_survives_saving():
 
 
 def test_keeps_dtype_and_mode():
-    layer = FalconConv2d.from_conv(nn.Conv2d(4, 8, 3).double().eval(), 1)
+    layer = FALCON.from_conv(nn.Conv2d(4, 8, 3).double().eval(), (1,))
     assert {parameter.dtype for parameter in layer.parameters()} == {torch.float64}
     assert not layer.training
