@@ -154,7 +154,8 @@ def share_plan(
 
     Each layer is allowed the same share of its own, the largest with which the network keeps its share, and gets the
     sizes of the smallest error within; what is left goes where it lessens the error most. Sizes that count channels are
-    multiples of `lanes`, or powers of two below. Raises BadInput for a share outside 0..1, or below what the smallest sizes give, and as `uniform_plan`.
+    multiples of `lanes`, or powers of two below. Raises BadInput as `uniform_plan`, for a share outside 0..1, and where
+    the smallest sizes have more.
     """
     made = form_named(form)
     if not 0 < share < 1:
