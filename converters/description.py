@@ -21,11 +21,15 @@ IMAGE_CHANNELS = 4  # so few come from an image, and cannot be chosen
 
 @dataclass(frozen=True)
 class Value:
-    """An input or output of the whole graph."""
+    """An input or output of the whole graph; a dimension that has no size of its own counts as 1.
+
+    free: those of them that are not the batch, as in '2 (height)'.
+    """
 
     name: str
     shape: Shape
     dtype: str
+    free: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

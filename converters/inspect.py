@@ -19,7 +19,7 @@ def describe(path: Path) -> Description:
     if not path.is_file():
         what = "a folder, but no bundle" if path.is_dir() else "no such model file"
         raise ConversionError(f"{path}: {what}")
-    known = next((each for each in FORMATS if each.describes and each.suffix == path.suffix), None)
+    known = next((each for each in FORMATS if each.suffix == path.suffix.lower()), None)
     if known is None:
         raise ConversionError(f"{path}: neither {' nor '.join(SUFFIXES)}")
     try:

@@ -61,7 +61,10 @@ def describe_onnx(path: Path) -> Description:
 
 def _onnx_value(value: onnx.ValueInfoProto, shapes: dict[str, Shape]) -> Value:
     kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
-    return Value(value.name, shapes[value.name], "float32" if kind == "float" else kind)
+    dimensions = enumerate(value.type.tensor_type.shape.dim)
+    free = ((place, size.dim_param) for place, size in dimensions if place and not size.HasField("dim_value"))
+    words = tuple(f"{place} ({name})" if name else str(place) for place, name in free)
+    return Value(value.name, shapes[value.name], "float32" if kind == "float" else kind, words)
 
 
 def _onnx_macs(node: onnx.NodeProto, weight: Shape | None, shapes: dict[str, Shape], output: Shape) -> int:

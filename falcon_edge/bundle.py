@@ -79,14 +79,14 @@ def sha256(path: Path) -> str:
 
 def is_bundle(path: Path) -> bool:
     """Whether `path` is meant as a bundle: a folder with a manifest or of the right name."""
-    return path.is_dir() and (path.suffix == SUFFIX or (path / MANIFEST).exists())
+    return path.is_dir() and (path.suffix.lower() == SUFFIX or (path / MANIFEST).exists())
 
 
 def find_bundle(path: Path | None) -> Path:
     """`path`, or where it is left out the only bundle of the current folder. Raises BadInput if it is not alone."""
     if path is not None:
         return path
-    found = sorted(child for child in Path().glob(f"*{SUFFIX}") if child.is_dir())
+    found = sorted(child for child in Path().iterdir() if child.suffix.lower() == SUFFIX and child.is_dir())
     if len(found) != 1:
         raise BadInput(f"name the bundle: this folder holds {len(found)} (*{SUFFIX})")
     return found[0]

@@ -132,7 +132,7 @@ def bundle_path(path: Path) -> Path:
     """`path` with the suffix .falcon. Raises BadInput for a path that ends in no name."""
     if path.name in ("", ".."):
         raise BadInput(f"{path}: a folder; name the bundle to write")
-    return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
+    return path if path.suffix.lower() == SUFFIX else path.with_name(path.name + SUFFIX)
 
 
 def _beside(path: Path, kind: str) -> Path:

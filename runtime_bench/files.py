@@ -78,14 +78,17 @@ class PrivateModel:
 
 
 def private_copy(source: Path, folder: Path) -> PrivateModel:
-    """Copy a model file to a folder, under its name. Raises BenchInputError for anything but a plain file."""
+    """Copy a model file to a folder, under its name, its suffix in small letters: runtimes know formats by that.
+
+    Raises BenchInputError for anything but a plain file.
+    """
     try:
         found = source.stat()
         if not stat.S_ISREG(found.st_mode):  # to open a pipe would wait for its writer
             raise BenchInputError(f"{source}: a model is a plain file, and this is none")
         if found.st_size > LARGEST_MODEL:
             raise BenchInputError(f"{source}: larger than {LARGEST_MODEL >> 30} GiB, which no model is")
-        path, digest, size = folder / source.name, hashlib.sha256(), 0
+        path, digest, size = folder / f"{source.stem}{source.suffix.lower()}", hashlib.sha256(), 0
         with source.open("rb") as original, path.open("xb") as copy:
             state = _state(os.fstat(original.fileno()))
             while chunk := original.read(CHUNK):

@@ -13,6 +13,7 @@ from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
 from runtime_bench.files import read_document, write
 from runtime_bench.ranges import Amount, Count, Cpu, Difference, Duration, Ends, Interval, Positive, Several, Share
+from runtime_bench.text import in_lines
 
 SCHEMA_VERSION = 6
 MAXIMUM_BYTES = 256 * 1024**2  # ten million samples
@@ -415,7 +416,7 @@ def _is_of(summary: Summary | None, bursts: tuple[Burst, ...]) -> bool:
 
 def save(results: Results, path: Path) -> None:
     """Write a results file atomically. Raises BenchInputError if it cannot be written."""
-    write(results.model_dump_json(indent=1).encode() + b"\n", path)
+    write(in_lines(results.model_dump_json(indent=1)).encode() + b"\n", path)
 
 
 def load(path: Path) -> Results:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from converters.description import Description, Operator, Shape, Value, card_of
 from converters.onnx_graph import CARD_KEY
-from converters.tflite.reader import read_tflite
+from converters.tflite.reader import Tensor, read_tflite
 
 
 def describe_tflite(path: Path) -> Description:
@@ -53,11 +53,15 @@ def describe_tflite(path: Path) -> Description:
     return Description(
         "tflite",
         path.stat().st_size,
-        tuple(Value(tensor.name, tensor.shape, tensor.dtype) for tensor in model.inputs),
-        tuple(Value(tensor.name, tensor.shape, tensor.dtype) for tensor in model.outputs),
+        tuple(map(_value, model.inputs)),
+        tuple(map(_value, model.outputs)),
         tuple(operators),
         card_of(path, model.metadata.get(CARD_KEY)),
     )
+
+
+def _value(tensor: Tensor) -> Value:
+    return Value(tensor.name, tensor.shape, tensor.dtype, tuple(str(place) for place in tensor.free if place))
 
 
 def _tflite_form(kind: str, weight: Shape, value: Shape) -> str:

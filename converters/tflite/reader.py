@@ -15,12 +15,13 @@ ACTIVATIONS = {value: name for name, value in vars(schema.ActivationFunctionType
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of the file; `constant` if its values are stored."""
+    """A tensor of the file; `constant` if its values are stored. free: dimensions that are set at run time."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     constant: bool
+    free: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,9 @@ def _metadata(model: Table, data: bytes) -> dict[str, bytes]:
 
 def _tensor(tensor: Table, buffer: Table) -> Tensor:
     shape = () if tensor["Shape"] is None else tuple(tensor["Shape"].tolist())
-    return Tensor(tensor["Name"] or "", shape, TYPES[tensor["Type"]].lower(), stored_bytes(buffer) > 0)
+    signature = () if tensor["ShapeSignature"] is None else tensor["ShapeSignature"].tolist()
+    free = tuple(place for place, size in enumerate(signature) if size < 0)
+    return Tensor(tensor["Name"] or "", shape, TYPES[tensor["Type"]].lower(), stored_bytes(buffer) > 0, free)
 
 
 def _operator(operator: Table, kinds: list[str], tensors: list[Tensor]) -> Operator:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from falcon_edge.cli import options
+from falcon_edge.cli import completion, options
 from falcon_edge.cli.next_command import Given, to_export
 from falcon_edge.cli.render import manifest_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
@@ -14,7 +14,10 @@ from falcon_edge.place import bundle_path
 
 
 def adopt(
-    standard: Annotated[str, typer.Argument(metavar="STANDARD", help="The bundle of the network before.")],
+    standard: Annotated[
+        str,
+        typer.Argument(metavar="STANDARD", autocompletion=completion.bundle, help="The bundle of the network before."),
+    ],
     output: options.Output,
     weights: options.Weights = None,
     weights_key: options.WeightsKey = None,

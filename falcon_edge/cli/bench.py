@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from falcon_edge.cli import options
+from falcon_edge.cli import completion, options
 from falcon_edge.cli.profile_tables import profile_tables
 from falcon_edge.cli.results_tables import results_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
@@ -21,7 +21,10 @@ if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at on
 
 
 def bench(
-    models: Annotated[list[Path] | None, typer.Argument(metavar="[BUNDLE|FILE]...", help="What to measure.")] = None,
+    models: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[BUNDLE|FILE]...", autocompletion=completion.file, help="What to measure."),
+    ] = None,
     device: Annotated[
         list[str] | None,
         typer.Option("--device", help="local (the default), arm64[:CPU], ssh://[user@]host, adb[:SERIAL]; repeat it."),

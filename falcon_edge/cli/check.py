@@ -8,15 +8,25 @@ from typing import Annotated
 
 import typer
 
-from falcon_edge.cli import options
+from falcon_edge.cli import completion, options
 from falcon_edge.cli.render import findings_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput, BelowAsked, Inconclusive
 
 
 def check(
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="A bundle, a model file, or results of bench.")],
-    baseline: Annotated[Path, typer.Option("--baseline", metavar="OLD", help="What it must not be worse than.")],
+    new: Annotated[
+        Path,
+        typer.Argument(
+            metavar="NEW", autocompletion=completion.judged, help="A bundle, a model file, or results of bench."
+        ),
+    ],
+    baseline: Annotated[
+        Path,
+        typer.Option(
+            "--baseline", metavar="OLD", autocompletion=completion.judged, help="What it must not be worse than."
+        ),
+    ],
     tolerance: Annotated[
         str | None,
         typer.Option("--tolerance", metavar="5%", help="Of all but accuracy; by default 5%, and 0.5% of counts."),

@@ -1,11 +1,11 @@
 """falcon-edge compare."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from falcon_edge.cli import options
 from falcon_edge.cli.results_tables import comparison_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from runtime_bench import units
@@ -15,17 +15,8 @@ if TYPE_CHECKING:
 
 
 def compare(
-    results: Annotated[
-        list[Path], typer.Argument(metavar="RESULTS...", help="Files that bench wrote, or a phone's app shared.")
-    ],
-    baseline: Annotated[
-        str | None,
-        typer.Option(
-            "--baseline",
-            metavar="NAME|BUNDLE",
-            help="Compare with this model that was measured; by default by lineage.",
-        ),
-    ] = None,
+    results: options.Results,
+    baseline: options.Baseline = None,
     across: Annotated[
         list[str] | None,
         typer.Option("--across", help="Compare although this differs: threads, precision, device, machine, emulation."),

@@ -1,7 +1,7 @@
 """Completion of commands by the user's shell: its options, and what can stand for arguments."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from falcon_edge.place import SUFFIX
 PROGRAM, VARIABLE = "falcon-edge", "_FALCON_EDGE_COMPLETE"
 SHELLS = ("bash", "zsh", "fish")
 THIS_SHELL = "this"
+Completer = Callable[[str], Iterator[str]]
 NETWORKS = ("vgg19", "resnet34", "vgg16_bn", "resnet18", "vgg8")  # of models/sources.py, which imports torch
 
 
@@ -31,10 +32,22 @@ def answer_shells() -> None:
         completion_init()
 
 
-def models(incomplete: str) -> Iterator[str]:
-    """What can be a MODEL: networks by name, bundles and .onnx here. Where none fits, a shell completes files."""
-    yield from NETWORKS
-    yield from (path.name for path in sorted(Path().iterdir()) if path.suffix in (SUFFIX, ".onnx"))
+def here(*suffixes: str, names: Sequence[str] = ()) -> Completer:
+    """What completes an argument: these names, and what lies here and ends so. Where none fits, a shell takes files."""
+
+    def complete(incomplete: str) -> Iterator[str]:
+        yield from names
+        yield from (path.name for path in sorted(Path().iterdir()) if path.suffix.lower() in suffixes)
+
+    return complete
+
+
+model = here(SUFFIX, ".onnx", names=NETWORKS)
+bundle = here(SUFFIX)
+source = here(SUFFIX, ".onnx")
+file = here(SUFFIX, ".onnx", ".tflite")
+judged = here(SUFFIX, ".onnx", ".tflite", ".json")
+results = here(".json")
 
 
 def _install(context: typer.Context, shell: str | None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from falcon_edge.cli import completion
 from falcon_edge.cli.names import in_options
 from falcon_edge.cli.render import calibration_table, devices_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
@@ -76,7 +77,9 @@ def calibrate(
     models: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[BUNDLE|FILE]...", help="At least 8 files; by default of the network that ships with us."
+            metavar="[BUNDLE|FILE]...",
+            autocompletion=completion.file,
+            help="At least 8 files; by default of the network that ships with us.",
         ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write.")] = Path(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from falcon_edge.cli import completion
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.cli.tables import Table
 from falcon_edge.errors import BadInput
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 def embed(
     bundles: Annotated[
         list[Path],
-        typer.Argument(metavar="[BUNDLE]...", help="What to embed.", default_factory=list, show_default=False),
+        typer.Argument(
+            metavar="[BUNDLE]...",
+            autocompletion=completion.bundle,
+            help="What to embed.",
+            default_factory=list,
+            show_default=False,
+        ),
     ],
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="The app (android_demo) or the page (android_demo/web).")

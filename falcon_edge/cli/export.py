@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from converters.formats import FORMATS, ONNX, PRECISIONS
-from falcon_edge.cli import options
+from falcon_edge.cli import completion, options
 from falcon_edge.cli.next_command import Given, after_export
 from falcon_edge.cli.render import manifest_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
@@ -52,7 +52,12 @@ class Activations(StrEnum):
 
 def export(
     bundle: Annotated[
-        Path | None, typer.Argument(metavar="[BUNDLE|FILE]", help="By default the only bundle here; or an .onnx.")
+        Path | None,
+        typer.Argument(
+            metavar="[BUNDLE|FILE]",
+            autocompletion=completion.source,
+            help="By default the only bundle here; or an .onnx.",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -139,7 +144,7 @@ def export(
                 metric=metric,
             )
         run: Callable[..., Manifest] = export_bundle
-        if found.suffix == ONNX.suffix:
+        if found.suffix.lower() == ONNX.suffix:
             run, found = partial(export_file, found, force=force), bundle_path(output or Path(found.stem))
         elif output is not None or force:
             raise BadInput(f"{found}: gets its files where it is; --output and --force are for an {ONNX.suffix}")

@@ -6,13 +6,17 @@ from typing import Annotated
 
 import typer
 
+from falcon_edge.cli import completion
 from falcon_edge.cli.render import description_table, manifest_table, plan_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 
 
 def inspect(
     path: Annotated[
-        Path | None, typer.Argument(metavar="[FILE|BUNDLE]", help="An .onnx, a .tflite or a bundle.")
+        Path | None,
+        typer.Argument(
+            metavar="[FILE|BUNDLE]", autocompletion=completion.file, help="An .onnx, a .tflite or a bundle."
+        ),
     ] = None,
     as_json: Json = False,
     debug: Debug = False,

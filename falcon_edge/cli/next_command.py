@@ -48,12 +48,23 @@ def to_export(bundle: Path, given: Given, targets: Sequence[str] = (), precision
 def after_export(
     bundle: Path, manifest: "Manifest", given: Given, targets: Sequence[str], precisions: Sequence[str]
 ) -> Words:
-    """Measure it beside the network that it came from, where that lies beside it; export that first if it is not."""
-    standard = _standard(bundle, manifest)
-    if standard is None:
+    """Measure it beside the network that it came from, or those that came from it, where they lie beside it.
+
+    The former is exported first if it is not.
+    """
+    parent, beside = manifest.lineage.parent, _beside(bundle)
+    if parent is None:
+        came = [
+            path
+            for path, its in beside.items()
+            if its.exports and its.lineage.parent and its.lineage.parent.identity == manifest.lineage.identity
+        ]
+        return to_bench([bundle, *came], given)
+    standards = [path for path, its in beside.items() if its.lineage.identity == parent.identity]
+    path = min(standards, key=lambda path: path.stem != parent.name, default=None)
+    if path is None:
         return to_bench([bundle], given)
-    path, its = standard
-    files = {export.file for export in its.exports}
+    files = {export.file for export in beside[path].exports}
     if not {export.file for export in manifest.exports} <= files:
         return to_export(path, given, targets, precisions)
     return to_bench([path, bundle], given)
@@ -64,15 +75,15 @@ def to_bench(bundles: Sequence[Path], given: Given) -> Words:
     return ["bench", *bundles, *given.words, "-o", "results.json"]
 
 
-def _standard(bundle: Path, manifest: "Manifest") -> "tuple[Path, Manifest] | None":
-    from falcon_edge.bundle import open_bundle
-    from falcon_edge.place import SUFFIX
+def _beside(bundle: Path) -> "dict[Path, Manifest]":
+    """The manifests of the other bundles in its folder; whether they are whole, whoever opens them says."""
+    from falcon_edge.documents import read_document
+    from falcon_edge.manifest import Manifest
+    from falcon_edge.place import MANIFEST, SUFFIX
 
-    parent = manifest.lineage.parent
-    if parent is not None:
-        path = bundle.parent / f"{parent.name}{SUFFIX}"
+    found: dict[Path, Manifest] = {}
+    for path in sorted(bundle.parent.glob(f"*{SUFFIX}")):
         with suppress(BadInput, OSError):
-            found = open_bundle(path).manifest
-            if found.lineage.identity == parent.identity:
-                return path, found
-    return None
+            if not path.samefile(bundle):
+                found[path] = read_document(path / MANIFEST, Manifest)
+    return found

@@ -20,8 +20,25 @@ Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        autocompletion=completion.models,
+        autocompletion=completion.model,
         help=f"A bundle, an .onnx, or {', '.join(completion.NETWORKS)}, timm:NAME, torchvision:NAME, module:function.",
+    ),
+]
+Results = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RESULTS...",
+        autocompletion=completion.results,
+        help="Files that bench wrote, or a phone's app shared.",
+    ),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        "--baseline",
+        metavar="NAME|BUNDLE",
+        autocompletion=completion.bundle,
+        help="Compare with this model that was measured; by default by lineage.",
     ),
 ]
 Data = Annotated[

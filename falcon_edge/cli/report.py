@@ -6,25 +6,17 @@ from typing import Annotated
 
 import typer
 
+from falcon_edge.cli import options
 from falcon_edge.cli.results_tables import headlines_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 
 
 def report(
-    results: Annotated[
-        list[Path], typer.Argument(metavar="RESULTS...", help="Files that bench wrote, or a phone's app shared.")
-    ],
+    results: options.Results,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write.")] = Path(
         "report.html"
     ),
-    baseline: Annotated[
-        str | None,
-        typer.Option(
-            "--baseline",
-            metavar="NAME|BUNDLE",
-            help="Compare with this model that was measured; by default by lineage.",
-        ),
-    ] = None,
+    baseline: options.Baseline = None,
     as_json: Json = False,
     debug: Debug = False,
     quiet: Quiet = False,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from falcon_edge.cli import completion
 from falcon_edge.cli.ending import complain
 from falcon_edge.cli.session import Debug, Json, Quiet, Session, session
 
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def serve(
-    bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE...", help="What browsers can try and measure.")],
+    bundles: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="BUNDLE...", autocompletion=completion.bundle, help="What browsers can try and measure."
+        ),
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="For results that come back; more are numbered.")
     ] = Path("results.json"),

@@ -53,7 +53,7 @@ def _open(data: str | Path) -> Dataset:
     if path.name in ("", ".."):
         path = Path(os.path.realpath(path))  # a data set is known by the name of its folder
     if path.is_file():
-        if path.suffix != ".npz":
+        if path.suffix.lower() != ".npz":
             raise BadInput(f"{path}: a data set is a folder, an .npz file or 'sample'")
         return npz.load(path)
     if not path.is_dir():

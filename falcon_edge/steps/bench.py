@@ -10,8 +10,8 @@ from pathlib import Path
 from onnx import ModelProto
 
 from converters import onnx_graph
-from converters.description import Description
-from converters.formats import ONNX, format_for
+from converters.description import Description, Value
+from converters.formats import ONNX, format_for, source_of
 from converters.inspect import SUFFIXES
 from converters.inspect_apart import describe_apart
 from converters.quantization.arm_rounding import with_arm_rounding
@@ -195,7 +195,7 @@ def _candidates(
     sources = [_twin_source(candidate, in_bundle=True) for candidate in found]
     # A bundle may come from anywhere, too: no runtime sees a file that was not checked.
     files = dict.fromkeys([*(candidate.path for candidate in found), *filter(None, sources)])
-    readable = [file for file in files if file.suffix in SUFFIXES]
+    readable = [file for file in files if file.suffix.lower() in SUFFIXES]
     operators = {file: about.counts for file, about in zip(readable, describe_apart(readable), strict=True)}
     known = (replace(candidate, operators=operators.get(candidate.path)) for candidate in found)
     return list(zip(known, sources, strict=True))
@@ -218,7 +218,7 @@ def _twin_source(candidate: Candidate, in_bundle: bool) -> Path | None:
     form = format_for(candidate.path.suffix)
     if candidate.precision != "int8" or not form.unsigned or not runtime_named(candidate.runtime).saturates:
         return None
-    source = candidate.path.with_suffix(form.source)
+    source = source_of(candidate.path)
     return source if source == candidate.path or (in_bundle and source.is_file()) else None
 
 
@@ -250,7 +250,7 @@ def _of_bundle(path: Path, selection: Selection, evaluations: Evaluations | None
     if not manifest.exports:
         raise BadInput(f"{path}: has no exported files; run falcon-edge export {path} first")
     floats = [bundle.file(export.file) for export in manifest.exports if export.precision == "fp32"]
-    onnx = next((file for file in floats if file.suffix == ONNX.suffix), None)
+    onnx = next((file for file in floats if file.suffix.lower() == ONNX.suffix), None)
     evaluation = None
     if evaluations is not None:
         if manifest.lineage.role == "standard" and onnx is not None:
@@ -319,6 +319,7 @@ def _of_file(path: Path, evaluations: Evaluations | None) -> Candidate:
     if len(description.inputs) != 1:
         names = ", ".join(each.name for each in description.inputs)
         raise BadInput(f"{path}: has {len(description.inputs)} inputs ({names}); one image is what is measured")
+    _refuse_free(path, description.inputs[0])
     card, precision = read_card(path, description), _precision(description)
     lineage = None if card is None else card.lineage
     evaluation = None
@@ -329,7 +330,7 @@ def _of_file(path: Path, evaluations: Evaluations | None) -> Candidate:
                 "without `data`"
             )
         is_float = precision == "fp32"
-        if card.lineage.role == "standard" and is_float and path.suffix == ONNX.suffix:
+        if card.lineage.role == "standard" and is_float and path.suffix.lower() == ONNX.suffix:
             evaluations.standard(card.lineage.identity, path)
         evaluation = evaluations.evaluation(
             card.input, card.labels, card.outputs, path, _identities(card.lineage), path if is_float else None
@@ -349,6 +350,16 @@ def _of_file(path: Path, evaluations: Evaluations | None) -> Candidate:
         outputs=() if card is None else _meanings(card.outputs, card.quantization),
         evaluation=evaluation,
     )
+
+
+def _refuse_free(path: Path, image: Value) -> None:
+    """Raise BadInput for an input whose size is not known."""
+    if image.free:
+        tool = ", or give it one by python -m onnxruntime.tools.make_dynamic_shape_fixed"
+        raise BadInput(
+            f"{path}: its input {image.name} is free in dimension {' and '.join(image.free)}, and what is measured has "
+            f"one size: export it with that{tool if path.suffix.lower() == ONNX.suffix else ''}"
+        )
 
 
 def _precision(description: Description) -> str:

@@ -90,7 +90,7 @@ def check_models(
         raise BadInput(f"`patience` {patience}: is a number of seconds, at least 0")
     if history is not None:
         read(history)  # a damaged one costs no time
-    if new.suffix == RESULTS:
+    if new.suffix.lower() == RESULTS:
         fresh, former = (_selected(path, chosen) for path in (new, baseline))
         doubt = incomparable(fresh, former)
         findings = check(fresh.entries, former.entries, tolerances, doubt=doubt, allow_missing=allow_missing)
@@ -120,7 +120,7 @@ def check_models(
 
 def refuse_for_results(new: Path, baseline: Path, given: Mapping[str, object]) -> None:
     """Raise BadInput for results beside a model, and for results with what only measuring uses (`given`, by name)."""
-    kinds = {path.suffix == RESULTS for path in (new, baseline)}
+    kinds = {path.suffix.lower() == RESULTS for path in (new, baseline)}
     if kinds == {True, False}:
         raise BadInput(f"{new} and {baseline}: compare two results files, or two models")
     names = [name for name, value in given.items() if value is not None]

@@ -45,9 +45,9 @@ def convert(
     for images to calibrate with. Raises BadInput for what is no such file, or an output that is there already (unless
     `force`), and as `export_bundle` does; nothing is written then.
     """
-    if source.suffix != ONNX.suffix:
+    if source.suffix.lower() != ONNX.suffix:
         raise BadInput(f"{source}: not an {ONNX.suffix} file, which is what is converted")
-    if output.suffix not in (form.suffix for form in FORMATS):
+    if output.suffix.lower() not in (form.suffix for form in FORMATS):
         known = ", ".join(form.suffix for form in FORMATS)
         raise BadInput(f"{output}: the suffix says the format, and there are {known}")
     if output.exists() and source.exists() and output.samefile(source):

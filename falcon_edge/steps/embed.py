@@ -132,7 +132,7 @@ def _index(models: Path) -> Index:
 
 def _folder_of(path: Path) -> str:
     """The name of a bundle as that of a folder."""
-    name = path.name.removesuffix(SUFFIX)
+    name = path.stem if path.suffix.lower() == SUFFIX else path.name
     if not re.fullmatch(FOLDER, name) or name == INDEX:
         raise BadInput(
             f"{path}: an app takes names of up to 64 letters, digits, dots, hyphens and underscores; rename the bundle"

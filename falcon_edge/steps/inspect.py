@@ -10,6 +10,7 @@ from converters.inspect_apart import describe_apart
 from falcon_edge.bundle import PLAN, is_bundle, open_bundle
 from falcon_edge.documents import read_document
 from falcon_edge.manifest import Manifest
+from falcon_edge.notices import notice
 
 if TYPE_CHECKING:  # torch comes with it: a second that a bare file does not need
     from falcon_edge.falcon.plan import Plan
@@ -28,6 +29,10 @@ def inspect(path: Path) -> Inspected | Description:
     """What is in a bundle, or in a bare file. Raises BadInput, and ConversionError for a file that is damaged."""
     if not is_bundle(path):
         (description,) = describe_apart([path])
+        for value in description.inputs:
+            if value.free:
+                where = " and ".join(value.free)
+                notice(f"{path}: {value.name} is free in dimension {where}, which counts as 1 in MACs and bytes")
         return description
     from falcon_edge.falcon.plan import Plan
 

@@ -80,11 +80,11 @@ def _opened(
 ) -> tuple[Network, Dataset | None]:
     """A network, and `dataset` with its classes."""
     path = Path(choice.model)
-    if is_bundle(path) or path.suffix == SUFFIX:
+    if is_bundle(path) or path.suffix.lower() == SUFFIX:
         if replace(choice, seed=0, trust_code=False) != Choice(choice.model):
             raise BadInput(f"{path}: a bundle has its own weights, input and normalisation; leave those options out")
         return network_of(open_bundle(path), dataset, class_map, trust_code=choice.trust_code)
-    if path.suffix == ONNX.suffix:
+    if path.suffix.lower() == ONNX.suffix:
         return _from_graph(choice, path, dataset, class_map)
     if path.exists() and choice.model not in BUILTIN and ":" not in choice.model:
         raise BadInput(

@@ -6,7 +6,7 @@ from math import prod
 from pathlib import Path
 
 from converters.description import Description, Operator
-from converters.formats import format_for
+from converters.formats import format_for, source_of
 from converters.inspect import SUFFIXES
 from converters.inspect_apart import describe_apart
 from converters.peak import write_empty_model, write_peak_models
@@ -49,13 +49,13 @@ def _arithmetic(precision: str) -> str:
 
 
 def _source(path: Path) -> Path | None:
-    source = path.with_suffix(format_for(path.suffix).source)
+    source = source_of(path)
     return source if source.is_file() else None
 
 
 def _graph(path: Path, description: Description) -> Graph:
     nodes = tuple(_node(operator, description) for operator in description.operators)
-    return Graph(nodes, partial(format_for(path.suffix).prefixes, path) if path.suffix in SUFFIXES else None)
+    return Graph(nodes, partial(format_for(path.suffix).prefixes, path) if path.suffix.lower() in SUFFIXES else None)
 
 
 def _node(operator: Operator, description: Description) -> Node:

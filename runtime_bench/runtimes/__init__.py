@@ -86,9 +86,9 @@ def runtime_for(suffix: str) -> Runtime:
 def runtimes_for(suffix: str, names: Sequence[str] = ()) -> list[Runtime]:
     """The runtimes among those asked for that load files of a suffix; without any, the one that does by default.
 
-    Raises BenchInputError where no runtime at all loads them.
+    Capitals are as good. Raises BenchInputError where no runtime at all loads them.
     """
-    loading = [runtime for runtime in RUNTIMES if suffix in runtime.suffixes]
+    loading = [runtime for runtime in RUNTIMES if suffix.lower() in runtime.suffixes]
     if not loading:
         known = list(dict.fromkeys(suffix for runtime in RUNTIMES for suffix in runtime.suffixes))
         listed = f"{', '.join(known[:-1])} or {known[-1]}"

@@ -1,11 +1,13 @@
 """What inspection says of a file that was emitted."""
 
+import flatbuffers
 import numpy as np
 import onnx
 from emission import graph, node, random
 
 from converters.inspect import describe
 from converters.tflite.emit import emit_tflite
+from converters.tflite.schema import schema
 
 
 def described(model, folder):
@@ -20,6 +22,30 @@ def test_transposes_that_remain_are_listed_with_the_bytes_that_they_move(tmp_pat
     assert [move.input for move in target.transposes] == [(1, 4, 5, 3), (1, 5, 3, 4)]
     assert [move.output for move in target.transposes] == [(1, 5, 3, 4), (1, 4, 5, 3)]
     assert [move.bytes for move in target.transposes] == [2 * 60 * 4] * 2
+
+
+def test_dimensions_that_are_free_are_named_but_for_the_batch(tmp_path):
+    model = graph([node("Relu", ["input"], ["logits"])], (1, 3, 4, 5))
+    for place, name in enumerate(("n", "", "height")):
+        dimension = model.graph.input[0].type.tensor_type.shape.dim[place]
+        dimension.Clear()
+        dimension.dim_param = name
+    onnx.save(model, tmp_path / "a.ONNX")
+    assert describe(tmp_path / "a.ONNX").inputs[0].free == ("1", "2 (height)")
+    emit_tflite(graph_file(tmp_path), tmp_path / "a.tflite")
+    model = schema.ModelT.InitFromPackedBuf((tmp_path / "a.tflite").read_bytes())
+    model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].shapeSignature = np.array([-1, -1, 5, 3], np.int32)
+    builder = flatbuffers.Builder(0)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    (tmp_path / "b.TFLite").write_bytes(builder.Output())
+    assert describe(tmp_path / "b.TFLite").inputs[0].free == ("1",)
+    assert describe(tmp_path / "a.tflite").inputs[0].free == ()
+
+
+def graph_file(folder):
+    path = folder / "fixed.onnx"
+    onnx.save(graph([node("Relu", ["input"], ["logits"])], (1, 3, 4, 5)), path)
+    return path
 
 
 def test_macs_are_the_same_in_both_formats(tmp_path):

@@ -68,7 +68,8 @@ def test_plain_lines_in_a_pipe(flow):
     for done in flow.done.values():
         assert "\x1b" not in done.out + done.err
         assert "\r" not in done.out + done.err
-    said = flow.done["train"].err.splitlines()
+    prepared, *said = flow.done["train"].err.splitlines()
+    assert prepared.endswith("stripes.npz: its images are resized to 28 x 28, whatever their proportions, for vgg8")
     assert [line for line in said[:-1] if ": loss" not in line] == [f"epoch {number}/4" for number in range(1, 5)]
     assert sum("validation top-1" in line for line in said) == 4
     assert flow.done["export"].err
@@ -165,6 +166,10 @@ def test_verbs_end_with_the_next_command(flow, warm, tmp_path):
     assert done.err.splitlines()[-1] == "next: falcon-edge export 'my models/small.falcon'"
     done = warm("export 'my models/small.falcon' --target ort", tmp_path)
     assert done.err.splitlines()[-1] == "next: falcon-edge export 'my models/standard.falcon' --target ort"
+    (tmp_path / "my models/standard.falcon").rename(tmp_path / "my models/a.falcon")
+    done = warm("export 'my models/a.falcon' --target ort", tmp_path)
+    expected = "next: falcon-edge bench 'my models/a.falcon' 'my models/small.falcon' -o results.json"
+    assert done.err.splitlines()[-1] == expected
 
 
 def on_a_terminal(command, folder, columns=100):

@@ -98,3 +98,11 @@ def test_addresses_and_namespaces_stay_readable():
     assert text.terminal("ssh://[fe80::1]:22") == "ssh://[fe80::1]:22"
     assert text.terminal("at::native::conv") == "at::native::conv"
     assert text.printed("a ::b\n  ::error::c\n") == "a ::b\n  \\x3a:error::c\n"
+
+
+def test_numbers_stand_in_one_line_and_texts_stay():
+    value = {"samples": [[1, -2, 3.5e-10], []], "text": "[\n1, 2]", "names": ["1", "2"], "mixed": [1, None]}
+    made = text.in_lines(json.dumps(value, indent=1))
+    assert json.loads(made) == value
+    assert "[1,-2,3.5e-10]" in made
+    assert made.count("\n") == 14

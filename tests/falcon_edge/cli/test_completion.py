@@ -63,6 +63,10 @@ def test_bash_completes_what_it_installed(home):
     (home / "other.onnx").touch()
     assert by_bash(home, "falcon-edge pack ") == [*NETWORKS, "mine.falcon", "other.onnx"]
     assert by_bash(home, "falcon-edge pack mi") == ["mine.falcon"]
+    assert by_bash(home, "falcon-edge pack o") == ["other.onnx"]
+    assert by_bash(home, "falcon-edge check mine.falcon --baseline ") == ["mine.falcon", "other.onnx"]
+    assert by_bash(home, "falcon-edge compare x.json --baseline ") == ["mine.falcon"]
+    assert by_bash(home, "falcon-edge bench other.onnx m") == ["mine.falcon"]
     assert by_bash(home, "falcon-edge pack sub/folder/") == []  # of which bash makes file names, by `-o default`
     assert by_bash(home, "falcon-edge --show-completion ") == [*SHELLS]
 
@@ -84,13 +88,13 @@ def test_what_the_scripts_of_zsh_and_fish_ask(home):
     said = asked(home, "zsh", "falcon-edge comp").out
     assert said.startswith("_arguments '*: :((")
     assert [name in said for name in ('"compress"', '"compare"', '"pack"')] == [True, True, False]
-    assert asked(home, "zsh", "falcon-edge inspect ").out.strip() == "_files"
+    assert asked(home, "zsh", "falcon-edge pack net --weights ").out.strip() == "_files"
     fish = {"_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     lines = asked(home, "fish", "falcon-edge comp", **fish).out.splitlines()
     assert [line.partition("\t")[0] for line in lines] == ["compress", "compare"]
     asks = {"_TYPER_COMPLETE_FISH_ACTION": "is-args"}
     assert asked(home, "fish", "falcon-edge comp", **asks).code == 0
-    assert asked(home, "fish", "falcon-edge inspect ", **asks).code == 1  # files, then
+    assert asked(home, "fish", "falcon-edge pack net --weights ", **asks).code == 1  # files, then
 
 
 @pytest.mark.parametrize("shell", SHELLS)

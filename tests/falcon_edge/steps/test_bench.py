@@ -205,6 +205,24 @@ def test_what_cannot_be_measured(exported, standard, tmp_path, stripes):
         assert "\n" not in str(caught.value)
 
 
+def test_a_size_that_is_free_is_bad_input_before_anything_is_measured(bare, tmp_path):
+    model = onnx.load(bare[0])
+    image = model.graph.input[0]
+    image.type.tensor_type.shape.dim[3].dim_param = "width"
+    onnx.save(model, tmp_path / "free.onnx")
+    with pytest.raises(BadInput, match=rf"free\.onnx: its input {image.name} is free in dimension 3 \(width\)"):
+        bench([bare[1], tmp_path / "free.onnx"], BenchRequest(QUICK))
+
+
+def test_suffixes_in_capitals_are_as_good(bare, tmp_path):
+    loud = [Path(shutil.copy(path, tmp_path / f"{path.stem}{path.suffix.upper()}")) for path in bare]
+    entries = bench(loud, BenchRequest(QUICK)).entries
+    assert [(entry.failure, entry.model.target, entry.model.file) for entry in entries] == [
+        (None, "onnx", "a.ONNX"),
+        (None, "tflite", "a.TFLITE"),
+    ]
+
+
 def test_a_device_that_is_none(exported):
     with pytest.raises(BenchInputError, match="moon: no such device; known are local, arm64"):
         bench(exported, BenchRequest(QUICK), device="moon")

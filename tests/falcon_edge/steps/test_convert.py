@@ -16,6 +16,8 @@ from falcon_edge.data.dataset import from_pairs
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import Notice
 from falcon_edge.steps.convert import convert, export_file
+from falcon_edge.steps.opening import Choice
+from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.steps.quantize import Int8
 
 
@@ -155,6 +157,14 @@ def test_what_cannot_be_converted_is_said_and_leaves_nothing(tmp_path, source, o
     with pytest.raises(BadInput, match=says):
         convert(tmp_path / source, tmp_path / output)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_suffixes_in_capitals_are_as_good(tmp_path):
+    source = write(tmp_path / "NET.ONNX")
+    for name in ("net.TFLite", "net.Ort"):
+        assert convert(source, tmp_path / name).file == name
+    pack_bundle(Choice(str(source)), tmp_path / "NET.FALCON")
+    assert open_bundle(tmp_path / "NET.FALCON").manifest.name == "NET"
 
 
 def test_with_force_a_file_is_replaced(tmp_path):

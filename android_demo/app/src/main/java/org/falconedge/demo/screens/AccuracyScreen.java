@@ -269,12 +269,9 @@ public final class AccuracyScreen extends RunScreen<AccuracyScreen.State> {
         File kept = new File(folder, "accuracy.json");
         Files.replace(kept, Json.text(document) + "\n");
         File raw = new File(folder, "accuracy.bin");
-        Files.folder(folder);
-        try (InputStream source = new FileInputStream(outputs); OutputStream copy = new FileOutputStream(raw)) {
-            byte[] buffer = new byte[1 << 16];
-            for (int count; (count = source.read(buffer)) > 0; ) {
-                copy.write(buffer, 0, count);
-            }
+        raw.delete(); // of an earlier run
+        if (document.get("classes") == null) {
+            copy(outputs, raw);
         }
         String result = tally.known() > 0
                 ? texts.of(
@@ -290,6 +287,15 @@ public final class AccuracyScreen extends RunScreen<AccuracyScreen.State> {
             answers = kept;
             ended(result, notice);
         };
+    }
+
+    private static void copy(File from, File to) throws IOException {
+        try (InputStream source = new FileInputStream(from); OutputStream copy = new FileOutputStream(to)) {
+            byte[] buffer = new byte[1 << 16];
+            for (int count; (count = source.read(buffer)) > 0; ) {
+                copy.write(buffer, 0, count);
+            }
+        }
     }
 
     private static String named(List<String> names) {

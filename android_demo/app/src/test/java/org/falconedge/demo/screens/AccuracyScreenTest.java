@@ -58,7 +58,7 @@ public class AccuracyScreenTest extends Phones {
         assertEquals(1L, ((Map<?, ?>) answers.get("runtime")).get("threads"));
         assertEquals("phone:Test", answers.get("device"));
         assertEquals("classes", answers.get("reduction"));
-        assertEquals(200, new File(storage.getRoot(), "exports/accuracy.bin").length());
+        assertFalse(new File(storage.getRoot(), "exports/accuracy.bin").exists());
         assertTrue(screen.state.notice, screen.state.notice.startsWith("Self-test passed: "));
         assertTrue(screen.state.notice, screen.state.notice.endsWith("\nWritten to " + screen.answers().getPath()));
         assertEquals(0, OrtLibrary.open);
