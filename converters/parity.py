@@ -75,6 +75,12 @@ def usual(outputs: Sequence[np.ndarray], layout: Layout) -> list[np.ndarray]:
     return [values.transpose(0, 3, 1, 2) if turns and values.ndim == 4 else values for values in outputs]
 
 
+def channels_first(outputs: Sequence[np.ndarray], last: Sequence[bool]) -> list[np.ndarray]:
+    """Outputs, as (N, C, H, W) those of which `last` says that they are (N, H, W, C)."""
+    turned = (*last, *[False] * (len(outputs) - len(last)))
+    return [values.transpose(0, 3, 1, 2) if turns else values for values, turns in zip(outputs, turned, strict=True)]
+
+
 def run(
     made: Format, path: Path, samples: Sequence[np.ndarray] | np.ndarray, *, exact: bool = True
 ) -> list[np.ndarray]:
@@ -108,18 +114,20 @@ def check_same(
     path: Path,
     *,
     own: np.ndarray | None = None,
+    last: Sequence[bool] = (),
     max_relative: float = 1e-4,
     min_snr_db: float = 90.0,
 ) -> tuple[Parity, ...]:
     """A file against ONNX Runtime on the .onnx that it was made from; of every output. Raises ParityError.
 
-    own: the same samples as the .onnx takes them, where it does not take (N, C, H, W).
+    own, last: of an .onnx that does not take (N, C, H, W): the same samples as it takes them, and whether each of its
+    outputs is a map (N, H, W, C), too.
     One with the same kernels is held against what this host makes of the .onnx itself, right or not.
     """
     made = format_for(path.suffix)
     outputs = usual(run(made, path, samples, exact=False), made.layout)
     expected = run_onnx(reference, samples if own is None else own, exact=not made.unsigned)
-    found = measure_all(expected, outputs)
+    found = measure_all(channels_first(expected, last), outputs)
     if not all(parity.within(max_relative, min_snr_db) for parity in found):
         raise ParityError(f"{path.name} differs from {reference.name} by {_worst(found, reference)}")
     return found

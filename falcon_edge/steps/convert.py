@@ -12,15 +12,16 @@ import numpy as np
 from converters.errors import ConversionError, ParityError
 from converters.formats import FORMATS, ONNX, Format, format_for
 from converters.onnx_graph import OnnxGraph, load, write_atomically
-from converters.parity import Parity, check_same, measure_all, run, usual
+from converters.parity import Parity, channels_first, check_same, measure_all, run, usual
 from converters.runtimes import onnx_session, run_onnx
 from falcon_edge.bundle import edit_bundle, open_bundle
 from falcon_edge.errors import BadInput, FalconEdgeError
 from falcon_edge.manifest import Export, Manifest
-from falcon_edge.notices import calling, in_their_names
+from falcon_edge.notices import calling, in_their_names, notice
 from falcon_edge.place import SUFFIX, hold, swap
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.export import export_bundle, golden_samples
+from falcon_edge.steps.graphs import maps_last
 from falcon_edge.steps.ledger import measured
 from falcon_edge.steps.opening import Choice
 from falcon_edge.steps.pack import pack_bundle
@@ -140,8 +141,13 @@ def _packed(choice: Choice, name: str, int8: Int8 | None, names: Mapping[str, st
 def _compared(source: Path, samples: np.ndarray, file: Path, precision: str) -> tuple[Parity, ...]:
     """A file against the .onnx that it was made of, on samples (N, C, H, W), as that one takes them; float32 proved."""
     given = onnx_session(source).get_inputs()[0].shape
-    own = samples if tuple(given[1:]) == samples.shape[1:] else np.ascontiguousarray(samples.transpose(0, 2, 3, 1))
-    if precision == "fp32":
-        return check_same(source, samples, file, own=own)
     form = format_for(file.suffix)
-    return measure_all(run_onnx(source, own), usual(run(form, file, samples), form.layout))
+    own: np.ndarray = samples
+    last: tuple[bool, ...] = ()
+    if tuple(given[1:]) != samples.shape[1:]:
+        own, last = np.ascontiguousarray(samples.transpose(0, 2, 3, 1)), maps_last(source)
+        if form.layout == "NCHW":
+            notice(f"{file.name}: takes images with their channels first, (1, C, H, W); {source.name} has them last")
+    if precision == "fp32":
+        return check_same(source, samples, file, own=own, last=last)
+    return measure_all(channels_first(run_onnx(source, own), last), usual(run(form, file, samples), form.layout))

@@ -36,15 +36,18 @@ LEAST_DB = 90.0  # of what torch and ONNX Runtime make of the same graph
 
 
 class ChannelsFirst(nn.Module):
-    """A network whose images have their channels last, for (B, C, H, W)."""
+    """A network whose images have their channels last, for (B, C, H, W); maps that it gives have them there, too."""
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: GraphNetwork):
         super().__init__()
         self.network = network
 
-    def forward(self, x: Tensor) -> object:
+    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
         """What the network makes of (B, H, W, C)."""
-        return self.network(x.permute(0, 2, 3, 1))
+        found, last = self.network(x.permute(0, 2, 3, 1)), self.network.last
+        if isinstance(found, Tensor):
+            return found.permute(0, 3, 1, 2) if last else found
+        return {name: value.permute(0, 3, 1, 2) if name in last else value for name, value in found.items()}
 
 
 def network_in(path: Path, called: str | None = None) -> tuple[nn.Module, tuple[int, int, int]]:
@@ -54,9 +57,7 @@ def network_in(path: Path, called: str | None = None) -> tuple[nn.Module, tuple[
     """
     called = called or str(path)
     try:
-        graph = current_form(one_image(onnx_graph.load(path), called))
-        # Equal tensors are one for torch's exporter, by an Identity, and what can be computed is no layer.
-        network = module_of(name_functions(fold_constants(fix_ceil_mode(drop_identity(graph)))), called)
+        network = _read(path, called)
         _refuse_other_inputs(network, called)
         _prove(network, path, called)
     except (ConversionError, ParityError) as error:
@@ -66,6 +67,18 @@ def network_in(path: Path, called: str | None = None) -> tuple[nn.Module, tuple[
     if network.input.layout != "NHWC":
         return network, (sizes[0], sizes[1], sizes[2])
     return ChannelsFirst(network).eval(), (sizes[2], sizes[0], sizes[1])
+
+
+def maps_last(path: Path) -> tuple[bool, ...]:
+    """Of every output of an .onnx, whether it is a map whose channels are last and that `network_in` gives first."""
+    network = _read(path, str(path))
+    return tuple(name in network.last for name in network.outputs)
+
+
+def _read(path: Path, called: str) -> GraphNetwork:
+    graph = current_form(one_image(onnx_graph.load(path), called))
+    # Equal tensors are one for torch's exporter, by an Identity, and what can be computed is no layer.
+    return module_of(name_functions(fold_constants(fix_ceil_mode(drop_identity(graph)))), called)
 
 
 def write_graph(network: Network, samples: np.ndarray, path: Path) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from falcon_edge.models.graphs import operators  # noqa: F401  # fills the table
 from falcon_edge.models.graphs.batch import grown_axis
 from falcon_edge.models.graphs.graph import Graph, title
-from falcon_edge.models.graphs.layout import layout_of
+from falcon_edge.models.graphs.layout import channels_last, layout_of
 from falcon_edge.models.graphs.names import Paths, Wanted
 from falcon_edge.models.graphs.network import GraphInput, GraphNetwork, Step
 from falcon_edge.models.graphs.node import HALVES, MAKERS, META, Call, Node, NoLayer, Value, demand_real, type_of
@@ -166,6 +166,7 @@ class _Building:
             _with_ends(self.steps, {*graph.outputs, *stored}),
             stored,
             self.bound[0] if self.bound else None,
+            channels_last(graph, {name: tuple(value.one.shape) for name, value in self.values.items()}),
         )
         for path, layer in self.layers.items():
             network.place(path, layer)

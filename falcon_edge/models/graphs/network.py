@@ -43,7 +43,7 @@ class GraphNetwork(nn.Module):
     replaces one is called in its place. No code is made of what a file says.
 
     stored: the path of the buffer for every value of the graph that is stored and read by a step. called: the file, for
-    errors.
+    errors. last: the outputs that are maps whose channels are the last axis, as those of its images are.
     """
 
     def __init__(
@@ -54,10 +54,11 @@ class GraphNetwork(nn.Module):
         steps: tuple[Step, ...],
         stored: dict[str, str],
         bound: str | None,
+        last: tuple[str, ...] = (),
     ):
         super().__init__()
         self.called, self.input, self.outputs = called, source, outputs
-        self.steps, self.stored, self.bound = steps, stored, bound
+        self.steps, self.stored, self.bound, self.last = steps, stored, bound, last
 
     def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
         """Raises BadInput for another batch than the file's where the graph is bound to it."""

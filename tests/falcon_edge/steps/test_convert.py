@@ -159,6 +159,21 @@ def test_what_cannot_be_converted_is_said_and_leaves_nothing(tmp_path, source, o
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_maps_of_an_onnx_whose_channels_are_last_stay_what_they_are(tmp_path):
+    source = write(tmp_path / "net.onnx", last=True)
+    model = onnx.load(source)
+    model.graph.node.append(helper.make_node("Transpose", ["r"], ["map"], perm=[0, 2, 3, 1]))
+    model.graph.output.append(helper.make_tensor_value_info("map", TensorProto.FLOAT, [1, 6, 8, 4]))
+    onnx.save(model, source)
+    x = np.random.default_rng(1).standard_normal((2, 3, 6, 8)).astype(np.float32)
+    expected = run_onnx(source, np.ascontiguousarray(x.transpose(0, 2, 3, 1)))[1]
+    convert(source, tmp_path / "out.tflite")
+    assert np.allclose(run(format_for(".tflite"), tmp_path / "out.tflite", x)[1], expected, atol=1e-4)
+    with pytest.warns(Notice, match=r"out\.ort: takes images with their channels first"):
+        convert(source, tmp_path / "out.ort")
+    assert np.allclose(run(format_for(".ort"), tmp_path / "out.ort", x)[1], expected.transpose(0, 3, 1, 2), atol=1e-4)
+
+
 def test_suffixes_in_capitals_are_as_good(tmp_path):
     source = write(tmp_path / "NET.ONNX")
     for name in ("net.TFLite", "net.Ort"):

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from torch import nn
 
 import falcon_edge as fe
+from converters.runtimes import run_onnx
 from falcon_edge.bundle import open_bundle
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.statistics import has_batchnorm
@@ -261,19 +262,22 @@ def test_an_onnx_is_a_network(file, exported, stripes, tmp_path):
 
 
 def keras(path):
-    """A graph whose images have their channels last, and which turns them first."""
+    """A graph whose images have their channels last, and which turns them first; a map and a row."""
     weight = np.random.default_rng(0).standard_normal((4, 3, 3, 3)).astype(np.float32)
     nodes = [
         helper.make_node("Transpose", ["x"], ["first"], perm=[0, 3, 1, 2]),
         helper.make_node("Conv", ["first", "w"], ["c"], pads=[1, 1, 1, 1]),
         helper.make_node("GlobalAveragePool", ["c"], ["p"]),
         helper.make_node("Flatten", ["p"], ["y"]),
+        helper.make_node("Transpose", ["c"], ["turned"], perm=[0, 2, 3, 1]),
+        helper.make_node("Sigmoid", ["turned"], ["map"]),
     ]
+    outputs = [helper.make_tensor_value_info(*each) for each in (("y", 1, [1, 4]), ("map", 1, [1, 6, 8, 4]))]
     graph = helper.make_graph(
         nodes,
         "keras",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 6, 8, 3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])],
+        outputs,
         [onnx.numpy_helper.from_array(weight, "w")],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
@@ -283,9 +287,19 @@ def test_a_graph_whose_channels_are_last_takes_images_as_all_others_do(tmp_path)
     keras(tmp_path / "keras.onnx")
     manifest = pack_bundle(Choice(str(tmp_path / "keras.onnx")), tmp_path / "packed")
     assert manifest.input.shape == (3, 6, 8)
+    assert [output.shape for output in manifest.outputs] == [(4,), (4, 6, 8)]
     fe.export_bundle(tmp_path / "packed.falcon", ["onnx", "tflite"])
     kinds = [node.op_type for node in onnx.load(tmp_path / "packed.falcon" / "exports" / "model.fp32.onnx").graph.node]
-    assert "Transpose" not in kinds
+    assert kinds[0] == "Conv"
+    image = np.random.default_rng(0).standard_normal((2, 3, 6, 8)).astype(np.float32)
+    (_, own), (_, made) = (
+        run_onnx(tmp_path / name, given)
+        for name, given in (
+            ("keras.onnx", np.ascontiguousarray(image.transpose(0, 2, 3, 1))),
+            ("packed.falcon/exports/model.fp32.onnx", image),
+        )
+    )
+    assert np.allclose(made, own.transpose(0, 3, 1, 2), atol=1e-5)
 
 
 @pytest.mark.parametrize("options", [{"num_classes": 3}, {"width": 0.5}, {"input_shape": (1, 12, 12)}])

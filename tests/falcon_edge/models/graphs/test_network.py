@@ -342,6 +342,31 @@ def test_images_whose_channels_come_last():
     assert network.input.layout == "NHWC"
     assert network.input.shape == (1, 6, 8, 3)
     assert network.bound is None
+    assert network.last == ("logits",)
+
+
+@pytest.mark.parametrize(
+    ("ends", "last"),
+    [
+        ([node("Transpose", ["y"], ["z"], perm=[0, 2, 3, 1]), node("Softmax", ["z"], ["logits"])], True),
+        ([node("Transpose", ["y"], ["z"], perm=[0, 2, 3, 1]), node("MatMul", ["z", "m"], ["logits"])], True),
+        ([node("Conv", ["y", "one"], ["o"]), node("Reshape", ["o", "s"], ["logits"])], True),
+        ([node("Sigmoid", ["y"], ["logits"])], False),
+        ([node("Transpose", ["y"], ["z"], perm=[0, 2, 3, 1]), node("ReduceMax", ["z"], ["logits"], axes=[3])], False),
+    ],
+    ids=["softmax", "dense", "one channel", "first", "another"],
+)
+def test_maps_whose_channels_come_last(ends, last):
+    nodes = [
+        node("Transpose", ["input"], ["x"], perm=[0, 3, 1, 2]),
+        node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1]),
+        *ends,
+    ]
+    shape = np.array([-1, 6, 8, 1])
+    weights = {"w": random(5, 3, 3, 3), "m": random(5, 4), "one": random(1, 5, 1, 1), "s": shape}
+    used = {name for each in nodes for name in each.input}
+    network = right(graph(nodes, (1, 6, 8, 3), **{name: value for name, value in weights.items() if name in used}))
+    assert network.last == (("logits",) if last else ())
 
 
 def test_an_input_of_which_nothing_tells_the_layout():
