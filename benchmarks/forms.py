@@ -1,0 +1,117 @@
+"""Every form at the MACs of FALCON rank 1 and 2: latency here, or instructions on emulated CPUs, one run a network.
+
+    python benchmarks/forms.py --folder forms [--networks vgg8 vgg19 resnet34 resnet18]
+    python benchmarks/forms.py --folder forms --device arm64:cortex-a76 [--networks vgg8]
+
+Fresh weights but for VGG8, which is the shipped one: a kernel takes the same time whatever they are; but the sizes of
+a form are chosen by its error on them (int8 is calibrated on the shipped sample). Bundles and results are kept in
+--folder, so that an interrupted run goes on. --export makes the bundles and measures nothing.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from falcon_edge.bundle import PLAN, bundle_path, open_bundle
+from falcon_edge.data.formats import SAMPLE
+from falcon_edge.documents import read_document
+from falcon_edge.falcon.forms import FORMS
+from falcon_edge.falcon.plan import Plan
+from falcon_edge.models.sources import BUILTIN
+from falcon_edge.steps.bench import BenchRequest, bench
+from falcon_edge.steps.compress import compress_bundle
+from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.opening import Choice
+from falcon_edge.steps.pack import pack_bundle
+from falcon_edge.steps.quantize import Int8
+from falcon_edge.steps.shipped import copy_sample_network
+from runtime_bench.bench import Protocol
+from runtime_bench.results import Entry, load, save
+
+RANKS = 1, 2
+KINDS = [(runtime, precision) for precision in ("int8", "fp32") for runtime in ("onnxruntime", "litert")]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("forms"))
+    parser.add_argument("--networks", nargs="+", default=["vgg8", "vgg19", "resnet34", "resnet18"])
+    parser.add_argument("--device", default="local")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of samples back to back a model file")
+    parser.add_argument("--ticks", type=int, default=60, help="samples paced, a model file")
+    parser.add_argument("--export", action="store_true")
+    options = parser.parse_args()
+    for network in options.networks:
+        folder = options.folder / network
+        folder.mkdir(parents=True, exist_ok=True)
+        bundles = dict(made(network, folder))
+        if options.export:
+            continue
+        path = folder / f"results-{options.device.replace(':', '-')}.json"
+        if not path.exists():
+            protocol = Protocol(seconds=options.seconds, rounds=4, ticks=options.ticks)
+            save(bench([*bundles.values()], BenchRequest(protocol), device=options.device), path)
+        print_table(network, options.device, bundles, load(path).entries)
+
+
+def made(network: str, folder: Path) -> Iterator[tuple[str, Path]]:
+    """What each model is called, and its bundle, exported."""
+    standard = bundle_path(folder / "standard")
+    if not standard.exists():
+        if network == "vgg8":
+            copy_sample_network(standard)
+        else:
+            pack_bundle(Choice(network, input_shape=BUILTIN[network].input_shape), standard, data=SAMPLE)
+    yield "standard", exported(standard)
+    for rank in RANKS:
+        falcon = bundle_path(folder / f"falcon-{rank}")
+        if not falcon.exists():
+            compress_bundle(Choice(str(standard)), falcon, rank=rank)
+        yield f"falcon, rank {rank}", exported(falcon)
+        plan = read_document(open_bundle(falcon).file(PLAN), Plan)
+        for form in FORMS.keys() - {"falcon"}:
+            bundle = bundle_path(folder / f"{form}-{rank}")
+            if not bundle.exists():
+                share = plan.planned_macs / plan.macs
+                compress_bundle(Choice(str(standard)), bundle, target_macs=share, form=form)
+            yield f"{form}, as rank {rank}", exported(bundle)
+
+
+def exported(bundle: Path) -> Path:
+    """A bundle with both targets in both precisions."""
+    if len(open_bundle(bundle).manifest.exports) < len(KINDS):
+        export_bundle(bundle, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(SAMPLE, samples=64))
+    return bundle
+
+
+def print_table(network: str, device: str, bundles: dict[str, Path], entries: Sequence[Entry]) -> None:
+    """A row a model, a column a runtime and precision; each beside its ratio to FALCON at the same MACs."""
+    counted = device != "local"
+    unit = "instructions of an inference, in millions" if counted else "microseconds, back to back / paced"
+    head = [f"{precision} {runtime}" for runtime, precision in KINDS]
+    print(f"\n**{network}, {device}**: {unit} (of the standard network's: the share)\n")
+    print(f"| | M MACs | {' | '.join(head)} |\n|{'---|' * (2 + len(head))}")
+    found = {}
+    for entry in entries:
+        assert entry.runtime is not None, entry.failure
+        found[entry.model.name, entry.runtime.name, entry.model.precision] = costs(entry)
+    for name, bundle in sorted(bundles.items(), key=lambda each: each[0].partition("rank ")[2]):
+        cells = []
+        for kind in KINDS:
+            mine, standard = found[(bundle.stem, *kind)], found[("standard", *kind)]
+            shares = (f"{one / other:.2f}" for one, other in zip(mine, standard, strict=True))
+            cells.append(f"{' / '.join(f'{one:.3g}' for one in mine)} ({' / '.join(shares)})")
+        print(f"| {name} | {open_bundle(bundle).manifest.macs / 1e6:.1f} | {' | '.join(cells)} |")
+
+
+def costs(entry: Entry) -> list[float]:
+    """Millions of instructions; or medians in microseconds, back to back and paced."""
+    if entry.counts is not None:
+        return [entry.counts.instructions / 1e6]
+    assert entry.summary is not None, entry.failure
+    assert entry.paced is not None
+    return [entry.summary.p50_ns / 1e3, entry.paced.summary.p50_ns / 1e3]
+
+
+if __name__ == "__main__":
+    main()
