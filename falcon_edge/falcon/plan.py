@@ -334,9 +334,11 @@ def default_layers(model: nn.Module, observed: Observed, form: Form = FALCON) ->
         conv = _conv(model, name)
         reason = FALCON.why_not(conv) or form.why_not(conv) or observed.bound.get(name)
         if reason is None and own is not None:
-            reason = None if name in own else "the published network keeps it"
+            reason = form.unwise(conv) if name in own else "the published network keeps it"
         elif reason is None and FALCON.macs(conv, (1,), use) >= observed.macs(name):
             reason = "FALCON would not save MACs"
+        elif reason is None:
+            reason = form.unwise(conv)
         chosen[name] = reason
     return chosen
 

@@ -62,6 +62,11 @@ class DSConv(Form):
         reason = why_not(conv) or ungrouped(conv)
         return "it is pointwise already" if reason is None and conv.kernel_size == (1, 1) else reason
 
+    def unwise(self, conv: nn.Conv2d) -> str | None:
+        """Of a stem with three channels all outputs would be mixed from three filters."""
+        few = conv.in_channels < conv.weight[0, 0].numel()
+        return "its few input channels would be filtered alike for all outputs" if few else None
+
     def lossless(self, kernel: Tensor) -> Sizes:
         """min(N, kh kw)."""
         count, _, height, width = kernel.shape

@@ -146,6 +146,10 @@ class Form(ABC):
     def why_not(self, conv: nn.Conv2d) -> str | None:
         """Why a convolution has no such form, or None where it has one."""
 
+    def unwise(self, conv: nn.Conv2d) -> str | None:
+        """Why it is not for a convolution unless somebody asks for it, or None."""
+        return None
+
     @abstractmethod
     def lossless(self, kernel: Tensor) -> Sizes:
         """The largest sizes: with them the form equals the convolution."""

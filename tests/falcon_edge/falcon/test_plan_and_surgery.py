@@ -198,6 +198,16 @@ def test_shares_that_cannot_be_had(share, said):
         share_plan(build("vgg8", width=0.25), (1, 28, 28), share)
 
 
+def test_a_stem_is_not_filtered_channel_by_channel_unless_a_plan_says_so():
+    network = build("vgg19", width=0.125)
+    plan = uniform_plan(network, (3, 32, 32), 1, form="dsconv")
+    stem, *others = plan.layers
+    assert (stem.form, stem.reason) == ("keep", "its few input channels would be filtered alike for all outputs")
+    assert [layer.name for layer in others if layer.form == "keep"] == [others[0].name]  # of 8 channels
+    asked = make_plan(network, (3, 32, 32), {stem.name: Replacement("dsconv", (2,))})
+    assert asked.layers[0].sizes == (2,)
+
+
 def test_two_forms_in_one_network_and_a_form_of_two_sizes():
     network = nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 16, 3, stride=2))
     plan = make_plan(network, (16, 12, 12), {"0": Replacement("tucker2", (8, 99)), "2": Replacement("dsconv", (1,))})
