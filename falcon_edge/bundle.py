@@ -1,7 +1,7 @@
 """The bundle: a folder NAME.falcon/ that holds one model in all its forms, hashed and written atomically.
 
     manifest.json         what the model is, where it came from, what was measured
-    weights.safetensors   its weights          plan.json   which layers are FALCON, at which rank
+    weights.safetensors   its weights          plan.json   form and sizes of every convolution
     training.jsonl        every epoch, where it was trained
     exports/              the exported files   golden/     inputs and the outputs that the exports must reproduce
     SHA256SUMS            over everything above, in the format of sha256sum(1)
