@@ -22,6 +22,12 @@ class _LowRank(Form):
     def _unfolded(self, kernel: Tensor) -> Tensor:
         """(N, M, T) as (channels of the side, all else)."""
 
+    def _directions(self, white: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+        """Of a white kernel: those of the side that hold most, (d, r), and roots of their singular values, (r,)."""
+        vectors, energies = singular(self._unfolded(white))
+        root = energies[:rank].sqrt().sqrt()
+        return vectors[:, :rank], torch.where(root > 0, root, 1.0)
+
     def errors(self, kernel: Tensor, statistics: PatchStatistics | None = None) -> Tensor:
         """What the singular values behind rank r hold."""
         given = matrix(kernel)
@@ -50,14 +56,11 @@ class LowRankIn(_LowRank):
     def fit(self, kernel: Tensor, sizes: Sizes, statistics: PatchStatistics | None = None) -> Fit:
         """Directions of the input channels that the kernel reads most from; energies split evenly between the two."""
         self.check(kernel, sizes)
-        (rank,) = sizes
         given = matrix(kernel)
         metric = Metric(given, statistics)
-        vectors, energies = singular(self._unfolded(metric.white(given)))
-        root = energies[:rank].sqrt().sqrt()
-        root = torch.where(root > 0, root, 1.0)
-        read = (metric.channels_back @ vectors[:, :rank]) * root  # (M, r)
-        core = torch.einsum("nmt,mr->nrt", given, metric.channels @ vectors[:, :rank]) / root[:, None]
+        vectors, root = self._directions(metric.white(given), sizes[0])
+        read = metric.channels_back @ vectors * root  # (M, r)
+        core = torch.einsum("nmt,mr->nrt", given, metric.channels @ vectors) / root[:, None]
         fitted = torch.einsum("mr,nrt->nmt", read, core)
         factors = {
             "reduce.weight": read.mT[:, :, None, None],
@@ -99,14 +102,11 @@ class LowRankOut(_LowRank):
     def fit(self, kernel: Tensor, sizes: Sizes, statistics: PatchStatistics | None = None) -> Fit:
         """Directions of the output channels that hold most of the output; energies split evenly between the two."""
         self.check(kernel, sizes)
-        (rank,) = sizes
         given = matrix(kernel)
         metric = Metric(given, statistics)
-        vectors, energies = singular(self._unfolded(metric.white(given)))
-        root = energies[:rank].sqrt().sqrt()
-        root = torch.where(root > 0, root, 1.0)
-        core = torch.einsum("nmt,nr->rmt", given, vectors[:, :rank]) / root[:, None, None]
-        written = vectors[:, :rank] * root  # (N, r)
+        vectors, root = self._directions(metric.white(given), sizes[0])
+        core = torch.einsum("nmt,nr->rmt", given, vectors) / root[:, None, None]
+        written = vectors * root  # (N, r)
         fitted = torch.einsum("nr,rmt->nmt", written, core)
         factors = {
             "core.weight": core.unflatten(2, kernel.shape[2:]),

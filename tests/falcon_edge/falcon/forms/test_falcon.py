@@ -1,76 +1,13 @@
-"""FalconConv2d in every geometry of a convolution."""
+"""FALCON's form alone; what holds for every form is in test_forms.py."""
 
 import io
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 from torch import nn
 
-from falcon_edge.falcon import gep
 from falcon_edge.falcon.forms import FALCON
 from falcon_edge.falcon.patches import PatchStatistics
-
-PAIR = st.tuples(st.integers(1, 3), st.integers(1, 3))
-
-
-@st.composite
-def convolutions(draw):
-    groups = draw(st.sampled_from([1, 1, 2, 4]))
-    kernel = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
-    assume(kernel != (1, 1))
-    stride, dilation = draw(PAIR), draw(PAIR)
-    padding = draw(
-        st.one_of(
-            st.sampled_from(["same", "valid"]), st.integers(0, 2), st.tuples(st.integers(0, 2), st.integers(0, 2))
-        )
-    )
-    if padding == "same":
-        stride = (1, 1)
-    conv = nn.Conv2d(
-        groups * draw(st.integers(2, 4)),
-        groups * draw(st.integers(1, 4)),
-        kernel,
-        stride,
-        padding,
-        dilation,
-        groups,
-        bias=draw(st.booleans()),
-        padding_mode=draw(st.sampled_from(["zeros", "reflect", "replicate", "circular"])),
-    )
-    torch.manual_seed(draw(st.integers(0, 2**31)))
-    nn.init.normal_(conv.weight, std=conv.weight[0].numel() ** -0.5)
-    return conv
-
-
-@given(convolutions())
-@settings(max_examples=200)
-def test_equals_the_convolution_at_lossless_rank(conv):
-    layer = FALCON.from_conv(conv, FALCON.lossless(conv.weight))
-    x = torch.randn(2, conv.in_channels, 17, 18)
-    with torch.no_grad():
-        expected, found = conv(x), layer(x)
-    assert found.shape == expected.shape
-    assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
-
-
-@given(convolutions(), st.data())
-def test_has_the_kernel_of_its_fit(conv, data):
-    rank = data.draw(st.integers(1, gep.lossless_rank(conv.weight)))
-    layer = FALCON.from_conv(conv, (rank,))
-    fitted = gep.fit(conv.weight, rank)
-    approximated = nn.Conv2d(
-        conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups,
-        conv.bias is not None, conv.padding_mode,
-    )  # fmt: skip
-    with torch.no_grad():
-        approximated.weight.copy_(torch.einsum("rnm,rnij->nmij", fitted.pointwise, fitted.depthwise))
-        if conv.bias is not None:
-            approximated.bias.copy_(conv.bias)
-        x = torch.randn(1, conv.in_channels, 17, 18)
-        expected = approximated(x)
-        assert (layer(x) - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ EVERY = pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
 @st.composite
 def convolutions(draw, padded=True):
     """A convolution of any geometry."""
-    groups = draw(st.sampled_from([1, 1, 1, 2]))
+    groups = draw(st.sampled_from([1, 1, 1, 1, 2, 4]))
     kernel = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
     stride, dilation = draw(PAIR), draw(PAIR)
     padding = draw(
@@ -66,14 +66,16 @@ def statistics_of(conv):
 def merged(form, conv, sizes, statistics=None):
     """The kernel that a fitted form computes, by its answers to single pixels."""
     layer = form.from_conv(conv, sizes, statistics).double()
-    plain = nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size, bias=False).double()
+    plain = nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size, groups=conv.groups, bias=False).double()
     alone = form.like(plain, sizes).double()
     alone.load_state_dict({name: value for name, value in layer.state_dict().items() if not name.endswith("bias")})
     height, width = conv.kernel_size
     pixels = torch.zeros(conv.in_channels, conv.in_channels, 2 * height - 1, 2 * width - 1).double()
     pixels[range(conv.in_channels), range(conv.in_channels), height - 1, width - 1] = 1
     with torch.no_grad():
-        return alone(pixels).transpose(0, 1).flip(2, 3)
+        answers = alone(pixels).transpose(0, 1).flip(2, 3)
+    size, outputs = conv.weight.shape[1], conv.out_channels // conv.groups
+    return torch.stack([answers[n, n // outputs * size :][:size] for n in range(conv.out_channels)])
 
 
 @EVERY
