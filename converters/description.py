@@ -96,13 +96,27 @@ class Description:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one inference."""
-        return sum(operator.macs for operator in self.operators)
+        """Multiply-accumulates of one inference, without those that rewrites added to the network's."""
+        return sum(operator.macs for operator in self.operators) - self._added("macs")
 
     @property
     def parameters(self) -> int:
-        """Numbers that weights and biases hold."""
-        return sum(operator.parameters for operator in self.operators)
+        """Numbers that weights and biases hold, without those that rewrites added to the network's."""
+        return sum(operator.parameters for operator in self.operators) - self._added("parameters")
+
+    @property
+    def rewrites(self) -> tuple[str, ...]:
+        """The exact rewrites that the card tells of (converters.passes.rewrites), by their names."""
+        return tuple(sorted(self._rewrites.get("nodes") or ()))
+
+    @property
+    def _rewrites(self) -> dict[str, Any]:
+        found = (self.card or {}).get("rewrites")
+        return found if isinstance(found, dict) else {}
+
+    def _added(self, what: str) -> int:
+        found = self._rewrites.get(what)
+        return found if isinstance(found, int) else 0
 
     @property
     def counts(self) -> dict[str, int]:

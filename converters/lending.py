@@ -31,7 +31,7 @@ def lent(model: ModelProto) -> Iterator[ModelProto]:
         borrowed.data_location = TensorProto.EXTERNAL
         place = f"lent:{loan}:{index}"
         borrowed.external_data.add(key="location", value=place)
-        mine[place] = tensor
+        mine[place] = owner(tensor)  # what is lent may be borrowed
     _LENT.update(mine)
     try:
         yield light

@@ -9,6 +9,9 @@ from converters import onnx_graph
 from converters.description import Description, Operator, Shape, Value, card_of
 from converters.onnx_graph import CARD_KEY, OnnxGraph, attributes
 
+# Their constants are scales, and what is padded with.
+NO_WEIGHTS = frozenset(("QuantizeLinear", "DequantizeLinear", "Pad"))
+
 
 def describe_onnx(path: Path) -> Description:
     """Raises ConversionError for a file that is no ONNX model."""
@@ -39,7 +42,7 @@ def describe_onnx(path: Path) -> Description:
                 output,
                 onnx.TensorProto.DataType.Name(kind).lower(),
                 sum(prod(shapes[name]) for name in weights if kinds[name] != onnx.TensorProto.INT64)
-                if node.op_type != "QuantizeLinear"
+                if node.op_type not in NO_WEIGHTS
                 else 0,
                 macs,
                 reads=reads,

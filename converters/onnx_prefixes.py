@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from onnx import NodeProto, TensorProto, helper
+from onnx import NodeProto, helper
 
 from converters import onnx_graph
 from converters.onnx_graph import OnnxGraph
@@ -13,7 +13,7 @@ def write_onnx_prefixes(path: Path, folder: Path, ends: Sequence[str]) -> Iterat
     """See Format.prefixes. What the rest would dequantize first is given out as it is stored."""
     model = onnx_graph.load(path)
     graph = OnnxGraph(model)
-    nodes, shapes = list(graph.nodes), graph.shapes()
+    nodes, shapes, types = list(graph.nodes), graph.shapes(), onnx_graph.kinds(model)
     writers = {name: index for index, node in enumerate(nodes) for name in node.output}
     results = {value.name for value in graph.outputs}
     stored = {node.output[0]: node.input[0] for node in nodes if _dequantizes(node, graph)}
@@ -24,7 +24,7 @@ def write_onnx_prefixes(path: Path, folder: Path, ends: Sequence[str]) -> Iterat
         kept = [node for node in before if node.output[0] not in stored or node.output[0] in read_here | results]
         live = [name for node in before for name in node.output if name in read_later and not _expands(node, graph)]
         written = dict.fromkeys(name if name in results else stored.get(name, name) for name in live)
-        outputs = [helper.make_tensor_value_info(name, _type(name, nodes, graph), shapes.get(name)) for name in written]
+        outputs = [helper.make_tensor_value_info(name, types[name], shapes.get(name)) for name in written]
         used = {name for node in kept for name in node.input}
         constants = [tensor for tensor in model.graph.initializer if tensor.name in used]
         prefix = helper.make_graph(kept, model.graph.name, list(graph.inputs), outputs, constants)
@@ -43,11 +43,3 @@ def _dequantizes(node: NodeProto, graph: OnnxGraph) -> bool:
 def _expands(node: NodeProto, graph: OnnxGraph) -> bool:
     """Whether a node dequantizes a constant."""
     return node.op_type == "DequantizeLinear" and node.input[0] in graph.constants
-
-
-def _type(name: str, nodes: Sequence[NodeProto], graph: OnnxGraph) -> int:
-    """What a quantized tensor is stored as; all others are float."""
-    for node in nodes:
-        if node.op_type == "QuantizeLinear" and name in node.output:
-            return helper.np_dtype_to_tensor_dtype(graph.constants[node.input[2]].dtype)
-    return TensorProto.FLOAT

@@ -89,6 +89,7 @@ class Candidate:
     parameters: int | None = None
     macs: int | None = None
     operators: dict[str, int] | None = None
+    rewrites: tuple[str, ...] = ()
     outputs: tuple[Meaning, ...] = ()
     golden: tuple[GoldenVector, ...] = ()
     tolerances: tuple[Tolerance, ...] = ()
@@ -452,6 +453,7 @@ def describe(candidate: Candidate, model: PrivateModel) -> ModelInfo:
             parameters=candidate.parameters,
             macs=candidate.macs,
             operators=candidate.operators,
+            rewrites=candidate.rewrites,
         )
     except ValidationError as error:
         first = error.errors()[0]

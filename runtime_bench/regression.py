@@ -335,8 +335,10 @@ def _exact(
 
 
 def _operators(name: str, new: ModelInfo, old: ModelInfo, tolerance: float) -> list[Finding]:
-    """How many operators compute the same thing. Another network may have more of them and be the better one."""
-    if old.operators is None or (new.macs, new.parameters) != (old.macs, old.parameters):
+    """How many operators compute the same thing. Another network may have more of them and be the better one, and so
+    may a rewritten graph."""
+    same = (new.macs, new.parameters, new.rewrites) == (old.macs, old.parameters, old.rewrites)
+    if old.operators is None or not same:
         return []
     if new.operators is None:
         return _exact(name, "operators", None, sum(old.operators.values()), tolerance)

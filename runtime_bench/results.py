@@ -31,7 +31,8 @@ class Part(BaseModel):
 class ModelInfo(Part):
     """The measured file and what is known of the model in it.
 
-    identity: the hash of the model's weights; operators: how many the file has of each kind.
+    identity: the hash of the model's weights; operators: how many the file has of each kind;
+    rewrites: those of its graph that its runtime is faster with.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ModelInfo(Part):
     parameters: Count | None = None
     macs: Count | None = None
     operators: dict[str, Several] | None = None
+    rewrites: tuple[str, ...] = ()
 
 
 class RuntimeInfo(Part):

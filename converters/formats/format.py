@@ -40,7 +40,7 @@ class Format(Protocol):
     precisions: in which it can be written. source: suffix of the format that it is made from and read in the place of,
     its own if there is none. layout: of images and maps, all values with four axes. describes: whether a file of it can
     be looked into. unsigned: whether its int8 form may have uint8 activations, whose products with int8 some x86
-    kernels cut off (converters.quantization.twin).
+    kernels cut off (converters.quantization.twin). runtime: what runs it, as rules for rewrites name it.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Format(Protocol):
     layout: Layout
     describes: bool
     unsigned: bool
+    runtime: str
 
     def write(self, source: Source, path: Path) -> dict[str, bytes]:
         """Write a file; returns what belongs beside it, by name. Raises ConversionError and its kinds."""

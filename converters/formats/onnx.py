@@ -22,6 +22,7 @@ class Onnx:
     precisions: tuple[str, ...] = ("fp32", "int8")
     layout: Layout = "NCHW"
     describes = unsigned = True
+    runtime = "onnxruntime"
 
     def write(self, source: Source, path: Path) -> dict[str, bytes]:
         """See Format.write."""

@@ -23,6 +23,7 @@ class Ort:
     precisions, layout = Onnx.precisions, Onnx.layout
     describes = False
     unsigned = True
+    runtime = Onnx.runtime
 
     def write(self, source: Source, path: Path) -> dict[str, bytes]:
         """See Format.write. Beside it: its operators, for a runtime built with no others."""

@@ -21,6 +21,7 @@ class Tflite:
     layout: Layout = "NHWC"
     describes = True
     unsigned = False
+    runtime = "litert"
 
     def write(self, source: Source, path: Path) -> dict[str, bytes]:
         """See Format.write."""

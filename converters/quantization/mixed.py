@@ -7,6 +7,7 @@ import numpy as np
 from onnx import ModelProto
 
 from converters.onnx_graph import OnnxGraph
+from converters.passes.rewrites.rules import Rules
 from converters.quantization.qdq import write_qdq
 from converters.quantization.quantize import Quantized, constrain, prepare
 from converters.quantization.rules import LINEAR
@@ -23,14 +24,15 @@ def quantize_within(
     *,
     method: str,
     kept: Mapping[str, str],
+    rules: Rules | None = None,
 ) -> Quantized:
     """Quantize a graph and keep the fewest Conv and Gemm nodes in float with which `good_enough` holds.
 
     Layers are taken in the order of the noise that each alone brings to the output; how many, a bisection finds (that
     more kept layers are never worse is assumed; the result itself was tried). If none is good enough, all are kept.
-    kept: nodes that stay in float in any case, and why.
+    kept: nodes that stay in float in any case, and why. rules: as of `quantize`.
     """
-    observed = prepare(source, samples)
+    observed = prepare(source, samples, rules=rules)
     done = constrain(observed, method=method, kept=kept)
     if good_enough(done):
         return done

@@ -8,7 +8,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from converters.onnx_graph import OnnxGraph, drop_unused
 from converters.onnx_verify import copy_fields
 from converters.passes.own_functions import spelled_out
-from converters.quantization.rules import LINEAR, check, fused_activation, is_joint, weight_axis
+from converters.quantization.rules import LINEAR, check, fused_activation, is_joint, pads_with_zeros, weight_axis
 from converters.quantization.spec import (
     QuantizationSpec,
     TensorQuantization,
@@ -59,6 +59,7 @@ class _Writer:
         self.constants: dict[str, Any] = {}
         self.dequantized: set[str] = set()  # values whose dequantized form stands in the graph
         self.floats: set[str] = set()  # values that exist as float under their own name
+        self.integers: dict[str, str] = {}  # what a value is called as integers
 
     def write(self) -> ModelProto:
         source = self.graph.inputs[0].name
@@ -97,6 +98,10 @@ class _Writer:
                 self._quantize(name)
 
     def _quantized_node(self, node: NodeProto, skipped: set[str]) -> None:
+        inner = node.output[0] not in self.graph.output_names
+        if inner and node.op_type == "Pad" and pads_with_zeros(self.graph, node):
+            self._pad(node)
+            return
         made = NodeProto()
         made.CopyFrom(node)
         for index, name in enumerate(made.input):
@@ -124,6 +129,14 @@ class _Writer:
             if name:
                 made.output[index] = _computed(name)
                 self._requantize(name)
+
+    def _pad(self, node: NodeProto) -> None:
+        """A Pad with zeros, of integers: ONNX Runtime would go through float."""
+        source, amounts, target = node.input[0], node.input[1], node.output[0]
+        self.constants[amounts] = self.graph.constants[amounts]
+        inputs = [self.integers[source], amounts, f"{target}.zero_point"]
+        self.nodes.append(helper.make_node("Pad", inputs, [quantized_name(target)], node.name))
+        self._dequantize(target, quantized_name(target))
 
     def _operand(self, node: NodeProto, name: str) -> str:
         """A computed operand, dequantized; in the scale of the result where values meet.
@@ -194,6 +207,7 @@ class _Writer:
         self._dequantize(name, quantized_name(name))
 
     def _dequantize(self, name: str, stored: str) -> None:
+        self.integers[name] = stored
         self._linear("DequantizeLinear", stored, dequantized_name(name), name, self.spec.activations[name])
 
     def _linear(self, kind: str, source: str, target: str, name: str, quantization: TensorQuantization) -> None:

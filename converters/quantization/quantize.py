@@ -15,6 +15,8 @@ from converters.passes.as_depthwise import as_depthwise
 from converters.passes.equalise import equalise, pairs
 from converters.passes.fold_gemm import fold_gemm
 from converters.passes.own_functions import own_functions
+from converters.passes.rewrites.multiplied_back import multiplied_back
+from converters.passes.rewrites.rules import NOTHING, RUNTIMES, Applied, Never, Rules
 from converters.quantization.bias import correct_biases
 from converters.quantization.decoding import decoding
 from converters.quantization.observe import Observation, observe
@@ -29,11 +31,12 @@ DEFAULT_METHOD = "minmax"
 @dataclass(frozen=True)
 class Quantized:
     """The float graph that was made to quantize well (the same function as before), its quantization, and what was
-    observed of its values."""
+    observed of its values. multiplied: where factors were multiplied back."""
 
     model: ModelProto
     spec: QuantizationSpec
     values: Mapping[str, Observation] = field(default_factory=dict, repr=False)
+    multiplied: Applied = NOTHING
 
     def with_kept(self, kept: Mapping[str, str]) -> "Quantized":
         """The same with other nodes in float."""
@@ -42,11 +45,13 @@ class Quantized:
 
 @dataclass(frozen=True)
 class Observed:
-    """A graph that was made to quantize well (the same function as before), and its values over `samples` inputs."""
+    """A graph that was made to quantize well (the same function as before), and its values over `samples` inputs.
+    multiplied: as of Quantized."""
 
     model: ModelProto
     values: Mapping[str, Observation]
     samples: int
+    multiplied: Applied = NOTHING
 
 
 def quantize(
@@ -57,18 +62,23 @@ def quantize(
     kept: Mapping[str, str] | None = None,
     equalised: bool = True,
     corrected: bool = True,
+    rules: Rules | None = None,
 ) -> Quantized:
     """Quantize a file or a graph, which is left as it was, by calibration inputs (N, C, H, W).
 
-    kept: nodes that stay in float, by the name of their first output, and why. Raises ConversionError for an unknown
-    method or no inputs.
+    kept: nodes that stay in float, by the name of their first output, and why. rules: where factors are multiplied
+    back; by default nowhere. Raises ConversionError for an unknown method or no inputs.
     """
-    observed = prepare(source, samples, equalised=equalised)
+    observed = prepare(source, samples, equalised=equalised, rules=rules)
     return _constrained(observed.model, observed, method, kept, corrected)
 
 
 def prepare(
-    source: Path | ModelProto, samples: Sequence[np.ndarray] | np.ndarray, *, equalised: bool = True
+    source: Path | ModelProto,
+    samples: Sequence[np.ndarray] | np.ndarray,
+    *,
+    equalised: bool = True,
+    rules: Rules | None = None,
 ) -> Observed:
     """What every quantization of a graph starts from; runs it on all inputs. Raises ConversionError for no inputs.
 
@@ -81,12 +91,13 @@ def prepare(
     else:
         prepared = ModelProto()
         prepared.CopyFrom(source)
-    as_depthwise(own_functions(fold_gemm(tidy(prepared))))
+    multiplied = multiplied_back(tidy(prepared), rules or Never(), RUNTIMES)
+    as_depthwise(own_functions(fold_gemm(prepared)))
     seen = observe(prepared, samples)
     if equalised and pairs(OnnxGraph(prepared)):
         equalise(prepared, {name: observation.peaks for name, observation in seen.items()})
         seen = observe(prepared, samples)
-    return Observed(prepared, seen, len(samples))
+    return Observed(prepared, seen, len(samples), multiplied)
 
 
 def constrain(
@@ -125,7 +136,7 @@ def _constrained(
     check(graph, spec)
     if corrected:
         correct_biases(model, spec, {name: observation.mean for name, observation in observed.values.items()})
-    return Quantized(model, spec, observed.values)
+    return Quantized(model, spec, observed.values, observed.multiplied)
 
 
 def _without_range(graph: OnnxGraph, node: NodeProto, values: Mapping[str, Observation]) -> str | None:

@@ -181,6 +181,12 @@ def is_move(graph: OnnxGraph, node: NodeProto) -> bool:
     return moves and bool(computed_inputs(graph, node))
 
 
+def pads_with_zeros(graph: OnnxGraph, node: NodeProto) -> bool:
+    """Whether a Pad puts zeros around a value, by amounts that are stored."""
+    constant = attributes(node).get("mode", b"constant") == b"constant"
+    return constant and len(node.input) in (2, 3) and node.input[1] in graph.constants and _fill(graph, node) == 0
+
+
 def _fill(graph: OnnxGraph, node: NodeProto) -> float:
     """What a Pad puts around a value: a number that is not in it, or zero."""
     given = attributes(node)

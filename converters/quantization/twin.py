@@ -74,6 +74,8 @@ def _keep_types(twin: ModelProto) -> None:
     """Let input and output stay uint8: behind the one and before the other the value is quantized anew, exactly."""
     linear = [node for node in twin.graph.node if node.op_type in LINEAR_NODES]
     meaning = {name: tuple(node.input[1:3]) for node in linear for name in (node.input[0], node.output[0])}
+    padded = [node for node in twin.graph.node if node.op_type == "Pad" and node.output[0] in meaning]
+    meaning |= {node.input[0]: meaning[node.output[0]] for node in padded}  # of integers, with the same scale
     before, after = [], []
     for value in twin.graph.input:
         if value.type.tensor_type.elem_type == TensorProto.UINT8:

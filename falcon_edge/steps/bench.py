@@ -288,6 +288,7 @@ def _exported(bundle: Bundle, export: Export, runtime: str, evaluation: Evaluati
         parent=None if lineage.parent is None else lineage.parent.identity,
         parameters=manifest.parameters,
         macs=manifest.macs,
+        rewrites=() if export.rewrites is None else tuple(sorted(export.rewrites.nodes)),
         outputs=_meanings(manifest.given, manifest.quantization),
         golden=tuple(
             GoldenVector(bundle.file(vector.input), bundle.file(vector.outputs[export.file]))
@@ -347,6 +348,7 @@ def _of_file(path: Path, evaluations: Evaluations | None) -> Candidate:
         parameters=description.parameters,
         macs=description.macs,
         operators=description.counts,
+        rewrites=description.rewrites,
         outputs=() if card is None else _meanings(card.outputs, card.quantization),
         evaluation=evaluation,
     )

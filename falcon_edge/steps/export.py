@@ -3,10 +3,10 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from converters.head import cut_to, refuse_choosing
 from converters.inspect import describe
 from converters.onnx_export import export_onnx
 from converters.parity import Parity, check_cut, check_onnx, check_same, measure_all, run, usual
+from converters.passes.rewrites import rewritten
 from converters.quantization.qdq import as_signed, as_unsigned, write_qdq
 from converters.quantization.quantize import Quantized
 from converters.quantization.spec import TensorQuantization
@@ -26,7 +27,7 @@ from falcon_edge.bundle import Bundle, edit_bundle
 from falcon_edge.data import Dataset, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.observe import full_precision
-from falcon_edge.manifest import LayerLosses, Manifest, Precision, Quantization
+from falcon_edge.manifest import LayerLosses, Manifest, Precision, Quantization, Rewrites
 from falcon_edge.metrics import Quality
 from falcon_edge.notices import notice
 from falcon_edge.outputs import described, flattened
@@ -208,7 +209,7 @@ class _Exporter:
         about, options, source, fp32 = made.about, made.quantizer.options, made.path, self._float_onnx()[0]
         file, beside = self._file(form, precision), None
         if form is not ONNX:
-            beside = form.write(made.source(self.ledger.card(about)), file)
+            beside = made.write(form, file, self.ledger)
         given = made.inputs(ONNX, self.samples)
         reference = run(ONNX, source, given)
         outputs = reference if form is ONNX else run(form, file, made.inputs(form, self.samples))
@@ -239,6 +240,7 @@ class _Exporter:
                 notes=notes,
                 warnings=warnings,
                 beside=beside,
+                rewrites=made.rewrites.get(form.runtime),
             )
         )
         if form.source == form.suffix:  # else it answers as its source does
@@ -322,7 +324,7 @@ class _Exporter:
             path = self._file(ONNX, "int8")
             quantizer.check_quality(path.name, quality)
             self._integer = _Integer(path, quantized, about, quantizer, quality)
-            ONNX.write(self._integer.source(self.ledger.card(about)), path)
+            self._integer.write(ONNX, path, self.ledger)
         return self._integer
 
     def _advise(self, form: Format, file: Path) -> None:
@@ -330,7 +332,7 @@ class _Exporter:
         quantizer, quality, fp32 = made.quantizer, made.quality, self._file(form, "fp32")
         if form is not ONNX:
             plain = self.folder / f"float-io{form.suffix}"
-            form.write(Source(made.quantized.model, made.quantized.spec), plain)
+            made.write(form, plain)
             quality = quantizer.quality(plain)
             quantizer.check_quality(file.name, quality)
             if quantizer.options.measure and not fp32.exists():
@@ -355,24 +357,34 @@ class _Exporter:
 
 @dataclass(frozen=True)
 class _Integer:
-    """model.int8.onnx, and what all int8 files are made from."""
+    """model.int8.onnx, and what all int8 files are made from. rewrites: by runtime, those of its files."""
 
     path: Path
     quantized: Quantized
     about: Quantization
     quantizer: Quantizer
     quality: Quality | None
+    rewrites: dict[str, Rewrites] = field(default_factory=dict)
 
-    def source(self, card: dict[str, Any]) -> Source:
-        """What a file is written from."""
-        options = self.quantizer.options
-        return Source(
-            self.quantized.model,
-            self.quantized.spec,
-            card,
-            integer_io=options.integer_io,
-            activations=options.activations,
-        )
+    def write(self, form: Format, path: Path, ledger: Ledger | None = None) -> dict[str, bytes]:
+        """Write a file in the form that its runtime is fastest with; returns what belongs beside it, by name.
+
+        Without a ledger it has no card, and input and outputs in float.
+        """
+        options, made = self.quantizer.options, self.quantized
+        with rewritten(made.model, made.spec, form.runtime, options.rules) as found:
+            applied = made.multiplied + found.applied
+            if applied.nodes:
+                told = Rewrites(nodes=dict(applied.nodes), macs=applied.macs, parameters=applied.parameters)
+                self.rewrites[form.runtime] = told
+            source = Source(
+                found.model,
+                found.spec,
+                None if ledger is None else ledger.card(self.about, self.rewrites.get(form.runtime)),
+                integer_io=ledger is not None and options.integer_io,
+                activations=options.activations,
+            )
+            return form.write(source, path)
 
     def inputs(self, form: Format, samples: np.ndarray) -> np.ndarray:
         """Float inputs in the type of the file's input."""

@@ -21,6 +21,7 @@ from falcon_edge.manifest import (
     Output,
     Precision,
     Quantization,
+    Rewrites,
     Tolerance,
 )
 from falcon_edge.notices import notice
@@ -49,6 +50,7 @@ class Made:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     beside: Mapping[str, bytes] | None = None
+    rewrites: Rewrites | None = None
 
 
 class Ledger:
@@ -64,9 +66,9 @@ class Ledger:
         assert self._draft.manifest is not None
         return self._draft.manifest
 
-    def card(self, quantization: Quantization | None = None) -> dict[str, Any]:
-        """What a file says of itself; an int8 file's with its quantization."""
-        return self.manifest.card(quantization).model_dump(mode="json")
+    def card(self, quantization: Quantization | None = None, rewrites: Rewrites | None = None) -> dict[str, Any]:
+        """What a file says of itself; an int8 file's with its quantization and its rewrites."""
+        return self.manifest.card(quantization, rewrites).model_dump(mode="json")
 
     def warn(self, text: str) -> None:
         """Say what is doubtful."""
@@ -130,6 +132,7 @@ class Ledger:
                 if values.ndim == 4
             },
             macs=made.macs,
+            rewrites=made.rewrites,
             notes=made.notes,
             warnings=made.warnings,
         )

@@ -13,6 +13,8 @@ from converters.errors import ConversionError
 from converters.formats import format_for
 from converters.onnx_graph import OnnxGraph
 from converters.parity import usual
+from converters.passes.rewrites.multiplied_back import NAME as MULTIPLIED
+from converters.passes.rewrites.rules import RECORDED, Rules
 from converters.quantization.islands import float_islands
 from converters.quantization.losses import Losses, losses
 from converters.quantization.mixed import quantize_within
@@ -47,6 +49,7 @@ class Int8:
     left in float (None: any); max_drop: how much at all, unless there is accept_loss: points of a share (percent), else
     in the metric's unit.
     measure: time int8 against float32 on this machine, for the advice.
+    rules: where a rewrite of the graph makes a runtime faster (converters.passes.rewrites).
     class_map: which class of the data is which of the network, where their names do not say so.
     """
 
@@ -61,6 +64,7 @@ class Int8:
     measure: bool = False
     class_map: ClassMap | None = None
     metric: MetricChoice = None
+    rules: Rules = RECORDED
 
     def __post_init__(self) -> None:
         if self.calibration not in METHODS:
@@ -158,6 +162,7 @@ class Quantizer:
             outputs={name: integers(name) for name in integer_outputs(graph, done.spec)},
             kept=dict(done.spec.kept),
             islands=float_islands(write_qdq(done.model, done.spec, activations=options.activations)),
+            multiplied=done.multiplied.nodes.get(MULTIPLIED, ()),
         )
 
     def losses(self, quantized: Quantized) -> Losses:
@@ -200,9 +205,9 @@ class Quantizer:
         return self._judge.collected(named(outputs, row) for row in rows)
 
     def _quantized(self, kept: dict[str, str], limit: float | None) -> Quantized:
-        method, images = self.options.calibration, self._calibration_inputs
+        method, images, rules = self.options.calibration, self._calibration_inputs, self.options.rules
         if limit is None:
-            return quantize_graph(self._float_path, images, method=method, kept=kept)
+            return quantize_graph(self._float_path, images, method=method, kept=kept, rules=rules)
         best = self.float_quality
         assert best is not None
 
@@ -210,7 +215,7 @@ class Quantizer:
             found = self.quality(write_qdq(tried.model, tried.spec))
             return found is not None and loss_of(best, found) <= limit + 1e-9
 
-        return quantize_within(self._float_path, images, good_enough, method=method, kept=kept)
+        return quantize_within(self._float_path, images, good_enough, method=method, kept=kept, rules=rules)
 
 
 def loss_of(best: Quality, found: Quality) -> float:

@@ -1,0 +1,82 @@
+"""What decides where a rewrite is applied."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+Shape = tuple[int, ...]
+Pair = tuple[int, int]
+RUNTIMES = ("onnxruntime", "litert")
+
+
+@dataclass(frozen=True)
+class Place:
+    """An operator that a rewrite could be applied to: what its time depends on.
+
+    rewrite: its name. node: the operator's. input, output: shapes as in ONNX. branches: of a sum of pairs of a
+    pointwise and a depthwise convolution that could be one.
+    """
+
+    rewrite: str
+    node: str
+    input: Shape
+    output: Shape
+    kernel: Pair
+    stride: Pair
+    groups: int = 1
+    branches: int = 1
+
+
+@dataclass(frozen=True)
+class Applied:
+    """Rewrites that were applied: to which nodes, by their names, and how many MACs and parameters they add.
+
+    What they add is the file's, and not the network's.
+    """
+
+    nodes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    macs: int = 0
+    parameters: int = 0
+
+    def __add__(self, other: "Applied") -> "Applied":
+        return Applied({**self.nodes, **other.nodes}, self.macs + other.macs, self.parameters + other.parameters)
+
+
+NOTHING = Applied()
+
+
+class Rules(Protocol):
+    """Whether a rewrite makes a place faster on a runtime: by what was recorded, or measured."""
+
+    def wants(self, runtime: str, place: Place) -> bool:
+        """Apply it there. The same place has to get the same answer: same input, same bytes."""
+
+
+class Never:
+    """No rewrites at all."""
+
+    def wants(self, runtime: str, place: Place) -> bool:
+        """See Rules.wants."""
+        return False
+
+
+# A depthwise convolution takes so many times as long a multiplication as a dense one in int8 (9 to 12; docs/forms.md).
+DEPTHWISE_COST = 9
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What was measured to be faster in int8 (docs/forms.md)."""
+
+    def wants(self, runtime: str, place: Place) -> bool:
+        """See Rules.wants."""
+        channels, window = place.input[1], place.kernel[0] * place.kernel[1]
+        if place.rewrite == "multiplied-back":
+            apart = place.branches * (channels * place.stride[0] * place.stride[1] + DEPTHWISE_COST * window)
+            return channels * window <= apart
+        if place.rewrite == "space-to-depth":
+            return channels == 1 or (channels <= 3 and (runtime == "onnxruntime" or min(place.kernel) >= 5))
+        return runtime == "onnxruntime"
+
+
+RECORDED = Recorded()
