@@ -50,6 +50,13 @@ class Activations(StrEnum):
     int8 = "int8"
 
 
+class Cpu(StrEnum):
+    """What int8 files are to run on."""
+
+    any = "any"
+    x86_vnni = "x86-vnni"
+
+
 def export(
     bundle: Annotated[
         Path | None,
@@ -79,6 +86,9 @@ def export(
     activations: Annotated[
         Activations, typer.Option("--activations", help="Of an int8 .onnx; int8 where a device is faster with it.")
     ] = Activations.uint8,
+    cpu: Annotated[
+        Cpu, typer.Option("--cpu", help="What int8 files are to run on: of one kind more of the graph is rewritten.")
+    ] = Cpu.any,
     keep_accuracy: Annotated[
         float | None,
         typer.Option(
@@ -119,6 +129,7 @@ def export(
         precisions = [chosen.value for chosen in dict.fromkeys(precision or [Precision(PRECISIONS[0])])]
         if "int8" in precisions and data is None:
             raise BadInput("--precision int8 needs images to calibrate with: --data DATA")
+        from converters.passes.rewrites.rules import Recorded
         from falcon_edge.bundle import bundle_path, find_bundle
         from falcon_edge.steps.convert import export_file
         from falcon_edge.steps.export import export_bundle
@@ -142,6 +153,7 @@ def export(
                 measure=measure,
                 class_map=classes,
                 metric=metric,
+                rules=Recorded(cpu.value),
             )
         run: Callable[..., Manifest] = export_bundle
         if found.suffix.lower() == ONNX.suffix:

@@ -97,6 +97,13 @@ def test_operators_of_another_network_are_no_matter(made):
     assert "operators" not in verdicts(check([new], [old], Tolerances()))
 
 
+def test_operators_of_a_graph_that_was_rewritten_otherwise_are_no_matter(made):
+    old, new = made(operators={"CONV_2D": 10}), made(operators={"CONV_2D": 10, "SPACE_TO_DEPTH": 1})
+    assert verdicts(check([new], [old], Tolerances()))["operators"] == "regression"
+    model = new.model.model_copy(update={"rewrites": ("space-to-depth",)})
+    assert "operators" not in verdicts(check([new.model_copy(update={"model": model})], [old], Tolerances()))
+
+
 @pytest.fixture
 def counted(made):
     """An emulated entry with so many instructions, or none where they were not counted."""

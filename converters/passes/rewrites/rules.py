@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
 RUNTIMES = ("onnxruntime", "litert")
+# What a file is to run on: any CPU, or one of x86-64 that multiplies int8 by VNNI.
+Cpu = Literal["any", "x86-vnni"]
+CPUS: tuple[Cpu, ...] = get_args(Cpu)
 
 
 @dataclass(frozen=True)
@@ -62,21 +65,34 @@ class Never:
 
 # A depthwise convolution takes so many times as long a multiplication as a dense one in int8 (9 to 12; docs/forms.md).
 DEPTHWISE_COST = 9
+MOST_CHANNELS = 128  # of what was measured
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What was measured to be faster in int8 (docs/forms.md)."""
+    """What was measured to be faster in int8 (docs/decisions.md): on every CPU, or on one of a kind."""
+
+    cpu: Cpu = "any"
 
     def wants(self, runtime: str, place: Place) -> bool:
         """See Rules.wants."""
-        channels, window = place.input[1], place.kernel[0] * place.kernel[1]
-        if place.rewrite == "multiplied-back":
-            apart = place.branches * (channels * place.stride[0] * place.stride[1] + DEPTHWISE_COST * window)
-            return channels * window <= apart
-        if place.rewrite == "space-to-depth":
-            return channels == 1 or (channels <= 3 and (runtime == "onnxruntime" or min(place.kernel) >= 5))
-        return runtime == "onnxruntime"
+        channels, few = place.input[1], place.input[1] <= 3
+        match place.rewrite:
+            case "space-to-depth":
+                return channels == 1 or (few and (runtime == "onnxruntime" or min(place.kernel) >= 5))
+            case "column-blocks" | "float-maximum":
+                return runtime == "onnxruntime"
+            case "padded-channels":
+                return runtime == "onnxruntime" and self.cpu == "x86-vnni"
+            case "multiplied-back":
+                return self.cpu == "x86-vnni" and channels <= MOST_CHANNELS and _is_cheaper_dense(place)
+        return False
+
+
+def _is_cheaper_dense(place: Place) -> bool:
+    """Whether a convolution takes less time than branches of a pointwise and a depthwise one: for an output of it."""
+    window, reads = place.kernel[0] * place.kernel[1], place.stride[0] * place.stride[1]
+    return place.input[1] * window <= place.branches * (place.input[1] * reads + DEPTHWISE_COST * window)
 
 
 RECORDED = Recorded()

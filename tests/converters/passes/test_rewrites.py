@@ -14,7 +14,7 @@ from converters.formats import ONNX
 from converters.inspect import describe
 from converters.passes.rewrites import Place, rewritten
 from converters.passes.rewrites.multiplied_back import multiplied_back
-from converters.passes.rewrites.rules import RECORDED, RUNTIMES, Never
+from converters.passes.rewrites.rules import RECORDED, RUNTIMES, Never, Recorded
 from converters.quantization.qdq import as_signed, as_unsigned, write_qdq
 from converters.quantization.quantize import quantize
 from converters.quantization.twin import signed_twin
@@ -326,6 +326,17 @@ def test_factors_that_are_no_product_are_left_alone(what):
     assert len(applied.get("multiplied-back", ())) == (2 if what == "other geometry" else 0)
 
 
+def test_the_same_graph_gives_the_same_bytes():
+    model = residual().conv(3, (1, 1)).model()
+    samples = images(model)
+    made = []
+    for _ in range(2):
+        quantized = quantize(model, samples)
+        with rewritten(quantized.model, quantized.spec, "onnxruntime", Wherever()) as found:
+            made.append(write_qdq(found.model, found.spec).SerializeToString(deterministic=True))
+    assert made[0] == made[1]
+
+
 def test_no_rewrite_without_rules_that_want_it():
     model = Graph(1, 8, 8).conv(3, pads=(1, 1, 1, 1)).model()
     assert same_everywhere(model, Never()) == {}
@@ -337,7 +348,7 @@ def padded_file(folder, *, integer_io):
     model = Graph(3, 8, 8).conv(4, pads=(1, 1, 1, 1)).add("Relu").conv(3, (1, 1)).model()
     samples = images(model)
     made = quantize(model, samples)
-    with rewritten(made.model, made.spec, "onnxruntime", RECORDED) as found:
+    with rewritten(made.model, made.spec, "onnxruntime", Recorded("x86-vnni")) as found:
         assert found.applied.nodes == {"padded-channels": ("conv0",)}
         onnx.save(write_qdq(found.model, found.spec, quantized_io=integer_io), folder / "model.onnx")
     yield (
@@ -369,13 +380,18 @@ def place(rewrite, channels, kernel=3, stride=1, branches=1):
 
 
 def test_what_was_recorded():
-    def wanted(*of, **settings):
-        return [runtime for runtime in RUNTIMES if RECORDED.wants(runtime, place(*of, **settings))]
+    def wanted(*of, cpu="any", **settings):
+        return [runtime for runtime in RUNTIMES if Recorded(cpu).wants(runtime, place(*of, **settings))]
 
     assert wanted("space-to-depth", 3, 7, 2) == ["onnxruntime", "litert"]
     assert wanted("space-to-depth", 3, 3, 2) == ["onnxruntime"]
     assert wanted("space-to-depth", 64, 3, 2) == []
-    assert wanted("column-blocks", 1) == wanted("padded-channels", 3) == ["onnxruntime"]
-    assert wanted("multiplied-back", 3) == ["onnxruntime", "litert"]
-    assert wanted("multiplied-back", 64) == wanted("multiplied-back", 64, branches=2) == []
-    assert wanted("multiplied-back", 16, branches=2) == ["onnxruntime", "litert"]
+    assert wanted("column-blocks", 1) == wanted("float-maximum", 64) == ["onnxruntime"]
+    assert wanted("padded-channels", 3) == wanted("multiplied-back", 3) == []
+    vnni = {"cpu": "x86-vnni"}
+    assert wanted("padded-channels", 3, **vnni) == ["onnxruntime"]
+    assert wanted("multiplied-back", 3, **vnni) == ["onnxruntime", "litert"]
+    assert wanted("multiplied-back", 64, **vnni) == wanted("multiplied-back", 64, branches=2, **vnni) == []
+    assert wanted("multiplied-back", 16, branches=2, **vnni) == ["onnxruntime", "litert"]
+    assert wanted("multiplied-back", 64, stride=2, branches=2, **vnni) == ["onnxruntime", "litert"]
+    assert wanted("multiplied-back", 256, stride=2, branches=3, **vnni) == []
