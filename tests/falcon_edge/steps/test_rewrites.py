@@ -1,4 +1,4 @@
-"""export rewrites int8 graphs for their runtimes: told in manifest and card, counted as the network, the same answers."""
+"""export rewrites int8 graphs for their runtimes: told in manifest and card, not counted, with the same answers."""
 
 import shutil
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from converters.errors import ParityError
 from converters.formats.tflite import Tflite
+from converters.lending import owner
 from falcon_edge.bundle import open_bundle
 from falcon_edge.cli.main import app
 from falcon_edge.notices import Notice
@@ -144,7 +145,7 @@ def test_a_file_that_no_operator_explains_is_refused_without_strict_too(standard
     def wrong(form, source, target):
         changed = copy.deepcopy(source.graph)
         weight = max(changed.graph.initializer, key=lambda each: len(each.dims))
-        weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) / 2, weight.name))
+        weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(owner(weight)) / 2, weight.name))
         return write(form, replace(source, graph=changed), target)
 
     monkeypatch.setattr(Tflite, "write", wrong)
