@@ -1,32 +1,36 @@
 """Exact rewrites for int8: each network with and without them, on both runtimes, in turns.
 
-    python benchmarks/rewrites.py [--networks vgg8 vgg19 resnet34 resnet18] [--ranks 0 1] [--seconds 3]
+    python benchmarks/rewrites.py [--networks vgg8 vgg19 resnet34 resnet18] [--ranks 0 1] [--cpu any|x86-vnni]
+    python benchmarks/rewrites.py --places [--device arm64:cortex-a76]
 
 Fresh weights: a convolution takes the same time whatever its weights are. Rank 0 is the standard network. Also with the
-channels of the shipped network at five eighths, of which 40 are no multiple of 16, and with the stem of ResNet18
-left in float. One thread; how many times as fast, with its 95% interval. Files that are rewritten alone are measured.
+channels of the shipped network at five eighths (of which 40 are no multiple of 16), and with the stem of ResNet18 left
+in float. --places: small networks around one place each, rewritten wherever that is possible, which is what the rules
+record. One thread; how many times as fast, with its 95% interval; on an emulated CPU how many times fewer instructions.
 """
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from converters.formats import FORMATS, Format, Source
 from converters.onnx_export import export_onnx
 from converters.onnx_graph import OnnxGraph, load
-from converters.passes.rewrites import Applied, rewritten
-from converters.passes.rewrites.rules import RECORDED, Never, Rules
+from converters.passes.rewrites import Applied, Place, rewritten
+from converters.passes.rewrites.rules import CPUS, Never, Recorded, Rules
 from converters.quantization.quantize import quantize
 from falcon_edge.models.sources import BUILTIN
+from falcon_edge.steps.bench import BenchRequest, bench
 from falcon_edge.steps.compress import compress
 from falcon_edge.steps.opening import Choice, open_network
-from runtime_bench.bench import Candidate, Protocol, bench
-from runtime_bench.devices.local import LocalDevice
+from runtime_bench.bench import Protocol
+from runtime_bench.results import Entry
 from runtime_bench.runtimes import runtime_for
 from runtime_bench.stats import paired_ratio
 
@@ -45,67 +49,138 @@ class Case:
     float_stem: bool = False
 
 
+class Wherever:
+    """Rules that want a rewrite wherever it is possible; what is made for ONNX Runtime alone only there."""
+
+    def wants(self, runtime: str, place: Place) -> bool:
+        """See Rules.wants."""
+        strided = place.rewrite == "space-to-depth" and place.input[1] > 8
+        return runtime == "onnxruntime" or (place.rewrite in ("space-to-depth", "multiplied-back") and not strided)
+
+
+class Factors(nn.Module):
+    """A FALCON layer: a sum of pairs of a pointwise and a depthwise convolution."""
+
+    def __init__(self, inputs: int, outputs: int, rank: int, stride: int):
+        super().__init__()
+        self.pointwise = nn.ModuleList(nn.Conv2d(inputs, outputs, 1, bias=False) for _ in range(rank))
+        self.depthwise = nn.ModuleList(
+            nn.Conv2d(outputs, outputs, 3, stride, 1, groups=outputs, bias=not index) for index in range(rank)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The sum of the branches."""
+        pairs = zip(self.pointwise, self.depthwise, strict=True)
+        first, *rest = (depthwise(pointwise(x)) for pointwise, depthwise in pairs)
+        return torch.relu(sum(rest, start=first))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", default=["vgg8", "vgg19", "resnet34", "resnet18"], choices=BUILTIN)
     parser.add_argument("--ranks", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--cpu", choices=CPUS, default=CPUS[0], help="the recorded rules of which kind")
+    parser.add_argument("--places", action="store_true")
+    parser.add_argument("--device", default="local")
     parser.add_argument("--seconds", type=float, default=3.0, help="of samples a model file")
     options = parser.parse_args()
-    print("| network | runtime | rewrites | without | with | times as fast (95%) |")
+    unit = "instructions, millions" if options.device.startswith("arm64") else "µs"
+    print(f"| network | runtime | rewrites | without, {unit} | with, {unit} | times as fast (95%) |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for case in cases(options.networks, options.ranks, Path(folder)):
+        rules: Rules = Wherever() if options.places else Recorded(options.cpu)
+        found = places(Path(folder)) if options.places else networks(options.networks, options.ranks, Path(folder))
+        for case in found:
             for form in FORMS:
-                print(f"| {case.name} | {row(case, form, options.seconds)} |", flush=True)
+                print(f"| {case.name} | {row(case, form, rules, options.seconds, options.device)} |", flush=True)
 
 
-def cases(networks: list[str], ranks: list[int], folder: Path) -> Iterator[Case]:
+def networks(names: Sequence[str], ranks: Sequence[int], folder: Path) -> Iterator[Case]:
     """Every network at every rank, and the two variants."""
-    for network in networks:
+    for name in names:
         for rank in ranks:
-            case = exported(network, rank, 1.0, folder)
+            case = network(name, rank, 1.0, folder)
             yield case
-            if network == "resnet18" and rank == 1:
+            if (name, rank) == ("resnet18", 1):
                 yield Case(f"{case.name}, stem in float", case.path, case.images, float_stem=True)
-            if network == "vgg8" and rank == 1:
-                yield exported(network, rank, NARROW, folder)
+            if (name, rank) == ("vgg8", 1):
+                yield network(name, rank, NARROW, folder)
 
 
-def exported(network: str, rank: int, width: float, folder: Path) -> Case:
-    """A network with fresh weights, its normalisation estimated, as a float graph."""
-    shape = BUILTIN[network].input_shape
-    opened = open_network(Choice(network, input_shape=shape, width=width))
+def network(name: str, rank: int, width: float, folder: Path) -> Case:
+    """A network with fresh weights, its normalisation estimated."""
+    opened = open_network(Choice(name, input_shape=BUILTIN[name].input_shape, width=width))
     module = (compress(opened, rank=rank) if rank else opened).module
+    wide = "" if width == 1 else f" {width:g} wide"
+    return exported(f"{name}{wide}, {f'rank {rank}' if rank else 'standard'}", module, opened.input.shape, folder)
+
+
+def places(folder: Path) -> Iterator[Case]:
+    """Small networks around one place each."""
+    stems = [
+        *((3, 7, 2, 224, 64), (3, 5, 2, 64, 32), (3, 3, 2, 224, 32), (1, 3, 2, 28, 32), (4, 3, 2, 128, 32)),
+        *((8, 3, 2, 64, 32), (1, 3, 1, 28, 32), (1, 5, 1, 28, 16), (2, 3, 1, 32, 32)),
+        *((3, 3, 1, 32, 64), (3, 3, 1, 224, 64), (6, 3, 1, 32, 32)),
+    ]
+    for channels, kernel, stride, size, outputs in stems:
+        stem = nn.Conv2d(channels, outputs, kernel, stride, kernel // 2), nn.ReLU(), nn.MaxPool2d(2)
+        name = f"{kernel}x{kernel} / {stride}, {channels} to {outputs} channels, {size} pixels"
+        yield exported(name, nn.Sequential(*stem), (channels, size, size), folder)
+    for channels, size in ((8, 28), (24, 14), (40, 28), (56, 14), (100, 14)):
+        windows = nn.Conv2d(channels, channels, 3, 1, 1, groups=channels)
+        layers = nn.Conv2d(16, channels, 1), windows, nn.ReLU(), nn.Conv2d(channels, 16, 1)
+        yield exported(
+            f"depthwise, {channels} channels, {size} pixels", nn.Sequential(*layers), (16, size, size), folder
+        )
+    for inputs, outputs, rank, stride in (
+        *((3, 64, 1, 1), (4, 32, 1, 1), (8, 16, 1, 1), (12, 24, 1, 1), (16, 32, 1, 1), (16, 32, 2, 1), (24, 24, 2, 1)),
+        *((32, 32, 2, 1), (32, 32, 3, 1), (48, 48, 3, 1), (64, 64, 3, 1), (32, 64, 2, 2), (64, 128, 2, 2)),
+    ):
+        name = f"FALCON rank {rank} / {stride}, {inputs} to {outputs} channels, 28 pixels"
+        yield exported(name, Factors(inputs, outputs, rank, stride), (inputs, 28, 28), folder)
+
+
+def exported(name: str, module: nn.Module, shape: tuple[int, ...], folder: Path) -> Case:
+    """A module as a float graph, its normalisation estimated on the images that it is calibrated with."""
     images = torch.randn(IMAGES, *shape, generator=torch.Generator().manual_seed(0))
     for layer in module.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):
+        if isinstance(layer, nn.BatchNorm2d):
             layer.reset_running_stats()
             layer.momentum = None
     with torch.no_grad():
         module.train()(images)
-    name = f"{network}{'' if width == 1 else f' {width:g} wide'}, {f'rank {rank}' if rank else 'standard'}"
-    path = folder / f"{name}.onnx"
+    path = folder / "float.onnx"
     export_onnx(module.eval(), images[:1], path, simplify=False)
     return Case(name, path, images.numpy())
 
 
-def row(case: Case, form: Format, seconds: float) -> str:
+def row(case: Case, form: Format, rules: Rules, seconds: float, device: str) -> str:
     """Both files of a case in turns, or that there is but one."""
-    runtime = runtime_for(form.suffix)
+    title = runtime_for(form.suffix).title
     with tempfile.TemporaryDirectory() as folder:
         paths = Path(folder, f"without{form.suffix}"), Path(folder, f"with{form.suffix}")
         written(case, form, paths[0], Never())
-        applied = written(case, form, paths[1], RECORDED)
+        applied = written(case, form, paths[1], rules)
         if not applied.nodes:
-            return f"{runtime.title} | none | | |"
-        candidates = [Candidate(path, runtime.name, path.stem, form.name, "int8") for path in paths]
-        found = bench(candidates, LocalDevice(), Protocol(seconds=seconds, processes=6, rounds=6)).entries
-    without, rewrote = (entry.timings["back to back"] for entry in found)
-    paired = paired_ratio(without.bursts, rewrote.bursts)
+            return f"{title} | none | | | "
+        protocol = Protocol(seconds=seconds, processes=6, rounds=6)
+        without, rewrote = bench(paths, BenchRequest(protocol), device=device).entries
+    return f"{title} | {', '.join(applied.nodes)} | {compared(without, rewrote)}"
+
+
+def compared(without: Entry, rewrote: Entry) -> str:
+    """Instructions, or latencies, and their ratio."""
+    assert without.failure is None, without.failure
+    assert rewrote.failure is None, rewrote.failure
+    if without.counts is not None and rewrote.counts is not None:
+        one, other = without.counts.instructions, rewrote.counts.instructions
+        return f"{one / 1e6:.3f} | {other / 1e6:.3f} | {one / other:.2f}"
+    before, after = (entry.timings["back to back"] for entry in (without, rewrote))
+    paired = paired_ratio(before.bursts, after.bursts)
     assert paired is not None
     ratio, (low, high) = paired
-    times = " | ".join(f"{each.summary.p50_ns / 1e3:.1f} µs" for each in (without, rewrote))
-    return f"{runtime.title} | {', '.join(applied.nodes)} | {times} | {ratio:.3f} ({low:.3f}..{high:.3f})"
+    times = " | ".join(f"{each.summary.p50_ns / 1e3:.1f}" for each in (before, after))
+    return f"{times} | {ratio:.3f} ({low:.3f}..{high:.3f})"
 
 
 def written(case: Case, form: Format, path: Path, rules: Rules) -> Applied:

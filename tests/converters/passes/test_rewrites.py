@@ -232,12 +232,16 @@ def test_a_maximum_of_what_stays_in_float(tmp_path, relu):
     assert kinds.index("MaxPool") < kinds.index("QuantizeLinear")
 
 
-@pytest.mark.parametrize("pool", ["of integers", "an output"])
+@pytest.mark.parametrize("pool", ["of integers", "an output", "behind integers"])
 def test_another_maximum_is_left_alone(pool):
-    graph = Graph(4, 8, 8).conv(4)
-    stem = graph.last
-    model = graph.add("MaxPool", kernel_shape=(2, 2), name="pool").conv(4, (1, 1)).model("pool", graph.last)
-    assert same_everywhere(model, RECORDED, kept={stem: "as asked"} if pool == "an output" else {}) == {}
+    graph = Graph(4, 8, 8)
+    if pool == "behind integers":
+        graph.conv(4)
+    stem = graph.conv(4).last
+    graph.add("MaxPool", kernel_shape=(2, 2), name="pool").conv(4, (1, 1))
+    model = graph.model(*(["pool"] if pool == "an output" else []), graph.last)
+    kept = {} if pool == "of integers" else {stem: "as asked"}
+    assert same_everywhere(model, RECORDED, integers=False, kept=kept) == {}
 
 
 def test_two_convolutions_of_one_image():
