@@ -145,7 +145,7 @@ def forms(kind, opset):
                 yield one(kind, "scales", mode=mode), {"scales": scales}
                 continue
             for transform in ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"):
-                names = ["", "scales"] if opset > 11 else ["roi", "scales"]
+                names = ["", "scales"] if opset > 12 else ["roi", "scales"]
                 settings = {"mode": mode, "coordinate_transformation_mode": transform, "nearest_mode": "floor"}
                 yield one(kind, *names, **settings), {"scales": scales, "roi": np.zeros(0, np.float32)}
             yield one(kind, "roi", "scales", mode=mode), {"scales": scales, "roi": np.zeros(0, np.float32)}
