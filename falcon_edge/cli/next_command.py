@@ -48,12 +48,12 @@ def to_export(bundle: Path, given: Given, targets: Sequence[str] = (), precision
 def after_export(
     bundle: Path, manifest: "Manifest", given: Given, targets: Sequence[str], precisions: Sequence[str]
 ) -> Words:
-    """Measure it beside the network that it came from, or those that came from it, where they lie beside it.
+    """Measure it beside the network that it was compressed from, or those that came from it, where they lie beside it.
 
     The former is exported first if it is not.
     """
     parent, beside = manifest.lineage.parent, _beside(bundle)
-    if parent is None:
+    if parent is None or manifest.lineage.role == "standard":
         came = [
             path
             for path, its in beside.items()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from falcon_edge.errors import BadInput
 
@@ -164,6 +164,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise
     except _Refused as error:
         raise BadInput(f"{path}: its pixels are {error}; convert it to 8 bits of grey or RGB") from error
+    except UnidentifiedImageError as error:
+        raise BadInput(f"{path}: a broken image (its bytes are none of a known format); repair or remove it") from error
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         raise BadInput(f"{path}: a broken image ({' '.join(str(error).split())}); repair or remove it") from error
     finally:

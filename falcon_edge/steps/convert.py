@@ -26,6 +26,7 @@ from falcon_edge.steps.ledger import measured
 from falcon_edge.steps.opening import Choice
 from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.steps.quantize import Int8
+from runtime_bench.files import check_outputs
 
 
 def convert(
@@ -44,7 +45,7 @@ def convert(
     float32 is found equal to what ONNX Runtime makes of `source` itself; what else there is to be found equal is as in
     `export_bundle`, and int8 needs `int8`. mean, std: what pixels in 0..1 are brought to, for the file's metadata and
     for images to calibrate with. Raises BadInput for what is no such file, or an output that is there already (unless
-    `force`), and as `export_bundle` does; nothing is written then.
+    `force`), and as `export_bundle` does, BenchInputError where nothing can be written; nothing is written then.
     """
     if source.suffix.lower() != ONNX.suffix:
         raise BadInput(f"{source}: not an {ONNX.suffix} file, which is what is converted")
@@ -57,6 +58,7 @@ def convert(
         raise BadInput(f"{output}: is there already; choose another name, or `force`")
     if not output.parent.is_dir():
         raise BadInput(f"{output}: there is no folder {output.parent}")
+    check_outputs([output])
     form = format_for(output.suffix)
     names = _names(source, output, form, precision)
     with _packed(Choice(str(source), mean=mean, std=std), source.stem, int8, names) as bundle:
