@@ -4,7 +4,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,9 @@ def _trace(
     """torch's own exporter, silenced; every module's mode is put back."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
-    axes = {name: {0: "batch"} for name in (input_name, *output_names)} if dynamic_batch else None
+    # Numbers are what torch calls its own values, and it refuses them.
+    names = {name: f"named.{name}" if name.isdecimal() else name for name in (input_name, *output_names)}
+    axes = {name: {0: "batch"} for name in names.values()} if dynamic_batch else None
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -94,8 +96,8 @@ def _trace(
                 # In eval mode all the same: what it says is that nothing is folded into convolutions.
                 training=TrainingMode.PRESERVE if keep_batchnorm else TrainingMode.EVAL,
                 opset_version=onnx_graph.OPSET,
-                input_names=[input_name],
-                output_names=list(output_names),
+                input_names=[names[input_name]],
+                output_names=[names[name] for name in output_names],
                 dynamic_axes=axes,
             )
     except Exception as error:  # torch raises nearly anything for a module that it cannot trace
@@ -104,7 +106,25 @@ def _trace(
         logger.setLevel(level)
         for module, training in modes.items():
             module.training = training
-    return onnx_graph.parse(traced.taken(), "what torch exported")
+    made = onnx_graph.parse(traced.taken(), "what torch exported")
+    _rename(made, {stood_in: name for name, stood_in in names.items() if stood_in != name})
+    return made
+
+
+def _rename(model: ModelProto, names: Mapping[str, str]) -> None:
+    """Give values other names; what has such a name itself gets a longer one."""
+    if not names:
+        return
+    changes = {name: f"{name}.own" for name in names.values()} | dict(names)
+    graphs = [model.graph]
+    while graphs:
+        graph = graphs.pop()
+        for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+            value.name = changes.get(value.name, value.name)
+        for node in graph.node:
+            node.input[:] = [changes.get(name, name) for name in node.input]
+            node.output[:] = [changes.get(name, name) for name in node.output]
+            graphs += onnx_graph.subgraphs(node)
 
 
 class _Sink(io.RawIOBase):

@@ -1,5 +1,6 @@
 """What an ONNX file must keep to before anything native sees it, and what of it the ONNX checker has to see."""
 
+from collections import Counter
 from collections.abc import Iterator
 from math import prod
 from typing import Any
@@ -14,13 +15,18 @@ NUMBERS = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data
 
 
 def problem(model: ModelProto) -> str | None:
-    """Why a model must not be used: data in other files, or a tensor with more or fewer values than its shape says."""
+    """Why a model must not be used.
+
+    Data in other files, a tensor with more or fewer values than its shape says, or nodes of one name, which runtimes
+    refuse.
+    """
     for tensor in _tensors(model):
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
             return "keeps its weights in other files; save it as one file"
         if not _fits(tensor):
             return f"a damaged ONNX model: the values of {tensor.name or 'a constant'} do not fit its shape"
-    return None
+    name, count = next(iter(Counter(node.name for node in model.graph.node if node.name).most_common(1)), ("", 1))
+    return f"{count} of its nodes are called {name}; give each a name of its own, or none" if count > 1 else None
 
 
 def without_weights(model: ModelProto) -> ModelProto:

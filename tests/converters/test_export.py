@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from small_networks import resnet, samples, vgg
@@ -223,3 +224,12 @@ def test_tflite_alone_runs(tmp_path):
     with torch.no_grad():
         expected = network(torch.from_numpy(inputs)).numpy()
     assert snr_db(expected, run_tflite(tmp_path / "a.tflite", inputs)[0]) > 100
+
+
+def test_input_and_outputs_may_be_called_by_numbers(tmp_path):
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3), nn.Flatten())
+    export_onnx(network, torch.zeros(1, 3, 8, 8), tmp_path / "net.onnx", input_name="5", output_names=("3",))
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    assert [value.name for value in (*session.get_inputs(), *session.get_outputs())] == ["5", "3"]
+    image = torch.randn(1, 3, 8, 8)
+    assert np.allclose(session.run(None, {"5": image.numpy()})[0], network(image).detach().numpy(), atol=1e-5)

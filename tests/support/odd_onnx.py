@@ -76,7 +76,6 @@ def networks():
     second = {"w": random(4, 3, 3, 3), "v": random(5, 4, 3, 3)}
     body = [conv(target="a"), node("Relu", ["a"], ["b"])]
     yield "a free batch", model([conv(), *head("y", "z")], inputs=[value("x", FLOAT, ["n", 3, 8, 8])], outputs=("z",))
-    yield "nodes of one name", model([conv("x", "a", name="n"), node("Relu", ["a"], ["y"], "n")])
     yield "a map", model([*body, conv("b", "y", "v", "second")], weights=second)
     yield (
         "two heads",
@@ -97,7 +96,7 @@ def networks():
         both = [conv("x", name), node("Relu", [name], ["second"])]
         yield f"an output of two named with {kind}", model(both, outputs=(name, "second"))
         yield f"an input named with {kind}", model([conv(name)], inputs=[value(name, FLOAT, IMAGE)])
-        yield f"nodes named with {kind}", model([conv("x", "a", name=name), node("Relu", ["a"], ["y"], name)])
+        yield f"nodes named with {kind}", model([conv("x", "a", name=name), node("Relu", ["a"], ["y"], f"{name}2")])
         yield f"a weight named with {kind}", model([conv(weight=name)], weights={name: random(4, 3, 3, 3)})
 
 
@@ -115,6 +114,8 @@ def refused():
         model(unknown, domains=["com.acme"]),
         "no torch layer for Det (at first); com.acme.Fused (at second)",
     )
+    same = model([conv("x", "a", name="n"), node("Relu", ["a"], ["y"], "n")])
+    yield "nodes of one name", same, "2 of its nodes are called n; give each a name of its own"
     two = [value("x", FLOAT, IMAGE), value("b", FLOAT, IMAGE)]
     yield "two", model([node("Add", ["x", "b"], ["y"])], inputs=two), "has 2 inputs (x, b); one image is"
     yield "none", model([node("Relu", ["w"], ["y"])], inputs=[]), "has 0 inputs"
