@@ -72,10 +72,10 @@ def exported(network, plans, runtime, precision, folder):
     """The whole networks, as files of a runtime."""
     suffix = runtime_named(runtime).suffixes[0]
     for name, plan in plans.items():
-        path = folder / f"{name}.{precision}{suffix}"
+        path = folder / f"{name}-{precision}{suffix}"
         if not path.exists():
             module = surgery.apply(network.module, plan.replaced, fit=False)
-            export(module, network.input.shape, suffix, precision, folder / f"{name}.{precision}", simplify=True)
+            export(module, network.input.shape, suffix, precision, path, simplify=True)
         yield Candidate(path, runtime, name, suffix[1:], precision)
 
 
