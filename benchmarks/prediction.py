@@ -3,9 +3,9 @@
     python benchmarks/prediction.py [--networks vgg19 resnet34 resnet18] [--folder DIR]
 
 For every network, runtime and precision the layers of all plans are timed (falcon-edge times), then the networks are
-measured in one interleaved run, back to back and with emptied caches. Fresh weights: a layer takes the same time
-whatever they are. DIR keeps plans, models, times and results, so that what is there is not made again; `--prepare`
-makes only what needs no machine at rest.
+measured in one interleaved run: back to back, with emptied caches, and paced, which the cold times predict. Fresh
+weights: a layer takes the same time whatever they are. DIR keeps plans, models, times and results, so that what is
+there is not made again; `--prepare` makes only what needs no machine at rest.
 """
 
 import argparse
@@ -33,7 +33,8 @@ NETWORKS = {
     "resnet18": Choice("torchvision:resnet18", input_shape=(3, 224, 224), num_classes=1000),
 }
 FORMS = ("dsconv", "tucker2", "lowrank_in", "spatial")
-PROTOCOL = Protocol(processes=3, rounds=3, seconds=0.9, runs=60, warm_up_seconds=0.2, every=0.0, cold=True, ticks=27)
+WAYS = {"back to back": "back to back", "cold": "cold", "paced": "cold"}  # by which times
+PROTOCOL = Protocol(processes=2, rounds=3, seconds=0.6, runs=60, warm_up_seconds=0.2, cold=True, ticks=24)
 
 
 def plans_of(network, folder):
@@ -110,8 +111,8 @@ def run(options, folder):
                 series = time_layers(network, folder / "times.json", request, device=options.device)
                 took = time.monotonic() - began
                 results = measured(candidates, options.device, place / f"{runtime}.{precision}.json")
-                for way in ("back to back", "cold"):
-                    found = errors(Predictor(network, series, way), plans, results, way)
+                for way, by in WAYS.items():
+                    found = errors(Predictor(network, series, by), plans, results, way)
                     worst = max(found, key=lambda plan: abs(found[plan][2]))
                     off = np.array([abs(error) for _, _, error in found.values()])
                     cell = f"| {name} | {runtime} | {precision} | {way} |"
@@ -150,8 +151,8 @@ def errors(predictor, plans, results, way):
     """By plan: microseconds predicted and measured, and the error of the former."""
     found = {}
     for entry in results.entries:
-        summary = entry.summary if way == "back to back" else entry.cold.summary
-        was, said = summary.p50_ns / 1e3, 1e6 * predictor.predict(plans[entry.model.name]).value
+        timing = {"back to back": entry, "cold": entry.cold, "paced": entry.paced}[way]
+        was, said = timing.summary.p50_ns / 1e3, 1e6 * predictor.predict(plans[entry.model.name]).value
         found[entry.model.name] = said, was, said / was - 1
     return found
 

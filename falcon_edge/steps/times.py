@@ -211,7 +211,7 @@ class _Run:
         self._networks: dict[str, TimedNetwork] = {}
         self._series: Series | None = None
         self._suffix = runtime_named(request.runtime).suffixes[0]
-        self._done = self._total = 0
+        self._done, self._total, self._text = 0, 0, ""
 
     @property
     def began(self) -> bool:
@@ -229,7 +229,10 @@ class _Run:
         for number in range(rounds):
             shuffled = order.sample([*groups], len(groups))
             for reference in shuffled:
+                read = f"{reference.channels}x{reference.height}x{reference.width}"
+                self._text = f"round {number + 1} of {rounds}: layers that read {read}"
                 self._group(reference, order.sample(groups[reference], len(groups[reference])), number)
+            self._text = f"round {number + 1} of {rounds}: whole networks"
             self._whole(order.sample([*anchors], len(anchors)), layers, number)
         assert self._series is not None
         self._progress(self._total, self._total, "timed")
@@ -246,7 +249,7 @@ class _Run:
         with self._turns() as turns:
             without = turns.take(self._file(reference))
             for each in lacking:
-                self._say(str(each.unit))
+                self._say()
                 before = self._units.get(each.unit, TimedUnit(unit=each.unit, copies=each.copies))
                 try:
                     took = turns.take(self._file(each))
@@ -265,10 +268,9 @@ class _Run:
         for replaced in anchors:
             key = _key(layers.outline.digest, replaced)
             before = self._networks.get(key)
-            self._done += 1
+            self._say()
             if self._has(before, number):
                 continue
-            self._progress(self._done, self._total, f"the network with {len(replaced)} layers replaced")
             if before is None:
                 before = TimedNetwork(
                     outline=layers.outline.digest,
@@ -326,8 +328,8 @@ class _Run:
     def _next_path(self) -> Path:
         return self._folder / f"model{len(self._files)}"
 
-    def _say(self, text: str) -> None:
-        self._progress(self._done, self._total, text)
+    def _say(self) -> None:
+        self._progress(self._done, self._total, self._text)
         self._done += 1
 
     def _write(self) -> None:
@@ -381,6 +383,8 @@ class Predictor:
     """What a standard network takes under plans, by the times of one device, runtime and precision.
 
     Seconds, or estimated cycles of an emulated CPU. way: "back to back" or "cold"; an emulated CPU has "cycles" alone.
+    Back to back a layer by itself finds its weights in the caches, and in a large network does not: there the rest,
+    which has that wait in it, depends on the network's weights.
     """
 
     def __init__(self, network: Network, series: Series, way: Way | None = None):
@@ -413,7 +417,9 @@ class Predictor:
         layers: dict[str, float] = {}
         for name, unit in self._layers.units_of(replaced):
             layers[name] = layers.get(name, 0.0) + self._value(unit, name)
-        rest = float(np.interp(self._layers.parameters_of(replaced), self._parameters, self._rests))
+        rest = float(np.median(self._rests))
+        if self.way == "back to back":
+            rest = float(np.interp(self._layers.parameters_of(replaced), self._parameters, self._rests))
         return Prediction(sum(layers.values()) + rest, layers, rest)
 
     def cost(self, layer: str, form: str, sizes: Sizes) -> float:
