@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from falcon_edge.documents import canonical_json, read_document
+from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.plan import Plan, make_plan, share_plan, uniform_plan
 from falcon_edge.steps.opening import Choice, open_network
@@ -53,7 +54,7 @@ def plans_of(network, folder):
         kept(f"falcon-{rank}", lambda rank=rank: uniform_plan(module, shape, rank))
         share = found[f"falcon-{rank}"].planned_macs / found["standard"].macs
         for form in FORMS:
-            kept(f"{form}-as-{rank}", lambda share=share, form=form: share_plan(module, shape, share, form=form))
+            kept(f"{form}-as-{rank}", lambda share=share, form=form: at_most(module, shape, share, form))
     names = [layer.name for layer in found["falcon-1"].layers if layer.replacement is not None]
 
     def mixed(*parts):
@@ -67,6 +68,14 @@ def plans_of(network, folder):
     turns = ("falcon-1", "tucker2-as-2", "dsconv-as-1", "spatial-as-2", "lowrank_in-as-1", "standard")
     kept("all-in-turn", lambda: mixed(*(turns[number % len(turns)] for number in range(count))))
     return found
+
+
+def at_most(module, shape, share, form):
+    """A form at a share of the MACs, or at its smallest where that has more."""
+    try:
+        return share_plan(module, shape, share, form=form)
+    except BadInput:
+        return uniform_plan(module, shape, 1, form=form)
 
 
 def exported(network, plans, runtime, precision, folder):

@@ -82,14 +82,15 @@ class Series(Document):
     runtime: str
     version: str
     precision: str
+    cpu: str = Field(default="any", description="the kind that int8 files are written for (export --cpu)")
     threads: int = Field(ge=1)
     units: tuple[TimedUnit, ...] = ()
     networks: tuple[TimedNetwork, ...] = ()
 
     @property
-    def key(self) -> tuple[str, str, str, str, str, int]:
+    def key(self) -> tuple[str, str, str, str, str, str, int]:
         """What its times are of."""
-        return self.device, self.machine, self.runtime, self.version, self.precision, self.threads
+        return self.device, self.machine, self.runtime, self.version, self.precision, self.cpu, self.threads
 
     def __str__(self) -> str:
         return f"{self.runtime} {self.version} in {self.precision} on {self.device}"
@@ -120,13 +121,13 @@ class Times(Document):
         return Times(series=tuple(sorted([*others, ordered], key=lambda each: each.key)))
 
     def series_of(
-        self, *, runtime: str, precision: str, device: str | None = None, threads: int = 1, where: str = "the times"
+        self, *, runtime: str, precision: str, device: str | None = None, threads: int = 1, cpu: str = "any"
     ) -> Series:
         """The one series of a runtime and precision. Raises BadInput if there is none, or several."""
         found = [
             each
             for each in self.series
-            if (each.runtime, each.precision, each.threads) == (runtime, precision, threads)
+            if (each.runtime, each.precision, each.threads, each.cpu) == (runtime, precision, threads, cpu)
             and device in (None, each.device)
         ]
         if len(found) == 1:
@@ -134,7 +135,7 @@ class Times(Document):
         wanted = f"{runtime} in {precision}" + ("" if device is None else f" on {device}")
         having = "; ".join(map(str, self.series)) or "nothing"
         problem = "no times of" if not found else "several machines' or versions' times of"
-        raise BadInput(f"{where}: {problem} {wanted}; there are {having}")
+        raise BadInput(f"{problem} {wanted}; there are {having}")
 
 
 def _keys(series: tuple[Series, ...]) -> dict[str, list[str]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from falcon_edge.cli import options
+from falcon_edge.cli.export import Cpu
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.cli.tables import Table
 
@@ -37,6 +38,9 @@ def times(
     plan: Annotated[
         list[Path] | None, typer.Option("--plan", metavar="FILE", help="Only the layers of this plan; repeat it.")
     ] = None,
+    cpu: Annotated[
+        Cpu, typer.Option("--cpu", help="What int8 files are to run on: of one kind more of the graph is rewritten.")
+    ] = Cpu.any,
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each is timed.")] = 3,
     model_args: options.ModelArgs = None,
@@ -59,7 +63,9 @@ def times(
         runtimes = list(runtime or (each.name for each in RUNTIMES if each.by_default))
         plans = tuple(read_document(path, Plan) for path in plan or ())
         requests = [
-            TimesRequest(name, each, plans, threads, rounds) for name in runtimes for each in precision or PRECISIONS
+            TimesRequest(name, each, plans, threads, rounds, cpu.value)
+            for name in runtimes
+            for each in precision or PRECISIONS
         ]
         choice = options.choice(
             model,

@@ -12,6 +12,7 @@ import numpy as np
 from torch import nn
 
 from converters.errors import ConversionError
+from converters.passes.rewrites.rules import Cpu, Recorded
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.forms import FALCON, FORMS
@@ -46,7 +47,7 @@ Entry = TypeVar("Entry", TimedUnit, TimedNetwork)
 class TimesRequest:
     """What is timed. plans: by default every form at a choice of sizes, else what these plans have, and no other.
 
-    rounds: how often, each in fresh processes and another order.
+    rounds: how often, each in fresh processes and another order. cpu: the kind of CPU that int8 files are written for.
     """
 
     runtime: str
@@ -54,6 +55,7 @@ class TimesRequest:
     plans: Sequence[Plan] = ()
     threads: int = 1
     rounds: int = ROUNDS
+    cpu: Cpu = "any"
     turn: Turn = field(default_factory=Turn)
 
     def __post_init__(self) -> None:
@@ -280,10 +282,7 @@ class _Run:
             file = self._files.get(key)
             if file is None:
                 module = surgery.apply(layers.module, replaced, fit=False)
-                file = export(
-                    module, layers.shape, self._suffix, self._request.precision, self._next_path(), simplify=True
-                )
-                self._files[key] = file
+                file = self._files[key] = self._export(module, layers.shape, simplify=True)
             with self._turns() as turns:
                 self._networks[key] = _with(before, turns.take(file), Took(0.0, 0.0, 0.0), 1)
             self._write()
@@ -306,6 +305,7 @@ class _Run:
             runtime=request.runtime,
             version=about.version,
             precision=request.precision,
+            cpu=request.cpu,
             threads=request.threads,
         )
         self._series = next((each for each in self._times.series if each.key == fresh.key), fresh)
@@ -322,11 +322,13 @@ class _Run:
         """Its model file, made the first time."""
         if of not in self._files:
             module, shape = reference_module(of) if isinstance(of, Reference) else small_module(of)
-            self._files[of] = export(module, shape, self._suffix, self._request.precision, self._next_path())
+            self._files[of] = self._export(module, shape)
         return self._files[of]
 
-    def _next_path(self) -> Path:
-        return self._folder / f"model{len(self._files)}"
+    def _export(self, module: nn.Module, shape: tuple[int, int, int], *, simplify: bool = False) -> Path:
+        path, request = self._folder / f"model{len(self._files)}", self._request
+        rules = Recorded(request.cpu)
+        return export(module, shape, self._suffix, request.precision, path, rules=rules, simplify=simplify)
 
     def _say(self) -> None:
         self._progress(self._done, self._total, self._text)
@@ -452,8 +454,10 @@ def predicted(
     precision: str,
     device: str | None = None,
     threads: int = 1,
+    cpu: Cpu = "any",
     way: Way | None = None,
 ) -> Prediction:
     """What a standard network takes under a plan, by a file of times. Raises BadInput where something was not timed."""
-    found = times.series_of(runtime=runtime_named(runtime).name, precision=precision, device=device, threads=threads)
+    name = runtime_named(runtime).name
+    found = times.series_of(runtime=name, precision=precision, device=device, threads=threads, cpu=cpu)
     return Predictor(network, found, way).predict(plan)

@@ -9,6 +9,8 @@ from torch import nn
 
 from converters.formats import Source, format_for
 from converters.onnx_export import export_onnx
+from converters.passes.rewrites import rewritten
+from converters.passes.rewrites.rules import RECORDED, Rules
 from converters.quantization.quantize import quantize
 from converters.tflite.emit import pack_tflite
 from converters.tflite.int8 import NoInt8Form
@@ -82,11 +84,19 @@ def small_module(of: Small) -> tuple[nn.Module, tuple[int, int, int]]:
 
 
 def export(
-    module: nn.Module, shape: tuple[int, int, int], suffix: str, precision: str, path: Path, *, simplify: bool = False
+    module: nn.Module,
+    shape: tuple[int, int, int],
+    suffix: str,
+    precision: str,
+    path: Path,
+    *,
+    rules: Rules = RECORDED,
+    simplify: bool = False,
 ) -> Path:
     """Write a module as `export` does; int8 is calibrated on noise, for a layer takes the same time whatever it holds.
 
-    simplify: what a small model has no need of, and takes seconds. Returns `path` with the format's suffix.
+    rules: of rewrites of int8 files. simplify: what a small model has no need of, and takes seconds. Returns `path`
+    with the format's suffix.
     """
     form, graph = format_for(suffix), path.with_suffix(".float.onnx")
     target = path.with_suffix(suffix)
@@ -97,13 +107,14 @@ def export(
         noise = np.random.default_rng(0).standard_normal((CALIBRATION, *shape)).astype(np.float32)
         kept: dict[str, str] = {}
         while True:
-            done = quantize(graph, noise, kept=kept)
+            done = quantize(graph, noise, kept=kept, rules=rules)
             try:
                 pack_tflite(done.model, quantization=done.spec)
                 break
             except NoInt8Form as error:
                 kept |= error.nodes
-        form.write(Source(done.model, done.spec), target)
+        with rewritten(done.model, done.spec, form.runtime, rules) as found:
+            form.write(Source(found.model, found.spec), target)
     graph.unlink()
     return target
 
