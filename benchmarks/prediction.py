@@ -35,7 +35,7 @@ NETWORKS = {
 }
 FORMS = ("dsconv", "tucker2", "lowrank_in", "spatial")
 WAYS = {"back to back": "back to back", "cold": "cold", "paced": "cold"}  # by which times
-PROTOCOL = Protocol(processes=2, rounds=3, seconds=0.6, runs=60, warm_up_seconds=0.2, cold=True, ticks=24)
+PROTOCOL = Protocol(processes=2, rounds=2, seconds=0.4, runs=40, warm_up_seconds=0.1, cold=True, ticks=16)
 
 
 def plans_of(network, folder):

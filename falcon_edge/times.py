@@ -1,7 +1,6 @@
 """The file of times: how long forms of convolutions take on a device, and networks that show what else takes time."""
 
 from pathlib import Path
-from statistics import median
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -32,13 +31,21 @@ class Unit(Document):
     of_image: bool = Field(description="it reads the network's input")
     clamped: bool = Field(description="a Relu follows; always so where that costs nothing: behind a single convolution")
 
+    @property
+    def reference(self) -> "Reference":
+        """What it is timed within."""
+        return Reference(of_image=self.of_image, channels=self.channels[0], height=self.height, width=self.width)
+
     def __str__(self) -> str:
         sizes = f" {', '.join(map(str, self.sizes))}" if self.sizes else ""
         return f"{self.form}{sizes} of {self.channels[0]} to {self.channels[1]} channels at {self.height}x{self.width}"
 
 
 class Measured(Document):
-    """Figures of an inference, one a round; of an emulated CPU estimated cycles and no times."""
+    """Figures of an inference, one a round; of an emulated CPU estimated cycles and no times.
+
+    The least counts: what disturbs a machine only adds.
+    """
 
     warm_ns: Figures = Field(default=(), description="back to back")
     cold_ns: Figures = Field(default=(), description="with emptied caches")
@@ -50,18 +57,33 @@ class Measured(Document):
         return max(len(self.warm_ns), len(self.cycles))
 
     def value(self, way: Way) -> float | None:
-        """The middle of its rounds: seconds, or cycles; None where it was not measured so."""
+        """Seconds, or cycles; None where it was not measured so."""
         figures: Figures = getattr(self, WAYS[way])
         if not figures:
             return None
-        return median(figures) if way == "cycles" else median(figures) / 1e9
+        return min(figures) if way == "cycles" else min(figures) / 1e9
+
+
+class Reference(Document):
+    """What a small model is apart from its units: what makes their input, and reads a pixel of their output."""
+
+    of_image: bool = Field(description="their input is the network's")
+    channels: int
+    height: int
+    width: int
+
+
+class TimedReference(Measured):
+    """A small model without any unit: what it takes is no unit's."""
+
+    reference: Reference
 
 
 class TimedUnit(Measured):
-    """What a unit adds to an inference."""
+    """A small model of a unit."""
 
     unit: Unit
-    copies: int = Field(ge=1, description="how many, one behind the other, were timed together: figures are of one")
+    copies: int = Field(ge=1, description="how many it has, one behind the other")
     failure: str | None = Field(default=None, description="why it cannot be run")
 
 
@@ -84,6 +106,7 @@ class Series(Document):
     precision: str
     cpu: str = Field(default="any", description="the kind that int8 files are written for (export --cpu)")
     threads: int = Field(ge=1)
+    references: tuple[TimedReference, ...] = ()
     units: tuple[TimedUnit, ...] = ()
     networks: tuple[TimedNetwork, ...] = ()
 
@@ -91,6 +114,13 @@ class Series(Document):
     def key(self) -> tuple[str, str, str, str, str, str, int]:
         """What its times are of."""
         return self.device, self.machine, self.runtime, self.version, self.precision, self.cpu, self.threads
+
+    def value(self, timed: TimedUnit, way: Way) -> float | None:
+        """What a unit adds to an inference: seconds, or cycles; None where that was not measured."""
+        wanted = timed.unit.reference
+        without = next((each.value(way) for each in self.references if each.reference == wanted), None)
+        whole = timed.value(way)
+        return None if whole is None or without is None else (whole - without) / timed.copies
 
     def __str__(self) -> str:
         return f"{self.runtime} {self.version} in {self.precision} on {self.device}"
@@ -114,6 +144,7 @@ class Times(Document):
         others = [each for each in self.series if each.key != series.key]
         ordered = series.model_copy(
             update={
+                "references": tuple(sorted(series.references, key=lambda each: repr(each.reference))),
                 "units": tuple(sorted(series.units, key=lambda each: repr(each.unit))),
                 "networks": tuple(sorted(series.networks, key=lambda each: (each.outline, repr(each.replaced)))),
             }
@@ -142,6 +173,7 @@ def _keys(series: tuple[Series, ...]) -> dict[str, list[str]]:
     """What tells the entries of each kind apart."""
     return {
         "series": [repr(each.key) for each in series],
+        "references": [repr((each.key, timed.reference)) for each in series for timed in each.references],
         "units": [repr((each.key, timed.unit)) for each in series for timed in each.units],
         "networks": [
             repr((each.key, timed.outline, sorted(timed.replaced.items())))

@@ -19,8 +19,8 @@ class Turn:
     """How one file is measured: at least `runs` and `seconds` back to back, then `cold` runs with emptied caches."""
 
     runs: int = 10
-    seconds: float = 0.02
-    cold: int = 4
+    seconds: float = 0.015
+    cold: int = 3
     timeout: float = 300.0
 
 

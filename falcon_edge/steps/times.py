@@ -4,9 +4,9 @@ import random
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import nn
@@ -21,10 +21,24 @@ from falcon_edge.falcon.observe import Observed, Outline, full_precision, observ
 from falcon_edge.falcon.plan import LANES, Plan, default_layers
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
+from falcon_edge.outputs import flattened
 from falcon_edge.place import locked
 from falcon_edge.progress import Progress, silent
-from falcon_edge.steps.units import Reference, Small, export, reference_module, small, small_module, unit_of
-from falcon_edge.times import WAYS, Measured, Series, TimedNetwork, TimedUnit, Times, Unit, Way, read_times, times_bytes
+from falcon_edge.steps.units import Small, export, reference_module, small, small_module, unit_of
+from falcon_edge.times import (
+    WAYS,
+    Measured,
+    Reference,
+    Series,
+    TimedNetwork,
+    TimedReference,
+    TimedUnit,
+    Times,
+    Unit,
+    Way,
+    read_times,
+    times_bytes,
+)
 from runtime_bench.devices.device import Device
 from runtime_bench.devices.names import device_named
 from runtime_bench.errors import DeviceError, WorkerError
@@ -37,10 +51,11 @@ ROUNDS = 3
 RANKS = (1, 2, 3)
 SHARES = (0.06, 0.125, 0.25, 0.5)  # of a layer's MACs
 MIDDLE = (0.5, 0.25)  # of a network's parameters: between the standard network and FALCON in every layer
+LONGER = 5  # are whole networks measured, of which there are few
 RESTLESS = 0.1  # a difference between rounds that is said
 PRECISIONS = ("fp32", "int8")
 Replaced = Mapping[str, Replacement]
-Entry = TypeVar("Entry", TimedUnit, TimedNetwork)
+Entry = TypeVar("Entry", TimedReference, TimedUnit, TimedNetwork)
 
 
 @dataclass(frozen=True)
@@ -127,9 +142,15 @@ class Layers:
         other = next((name for name in replaced if name not in self.convs), None)
         if other is not None:
             raise BadInput(f"the plan replaces {other}, which no form replaces by default: it is not timed by itself")
+        for name in self.convs:
+            for unit in self.units_at(name, replaced.get(name)):
+                yield name, unit
+
+    def units_at(self, name: str, replacement: Replacement | None) -> Iterator[Unit]:
+        """Every call of a layer, in a form or kept."""
         for place in self.outline.places:
-            if place.name in self.convs:
-                yield place.name, unit_of(self._conv(place.name), place, replaced.get(place.name))
+            if place.name == name:
+                yield unit_of(self._conv(name), place, replacement)
 
     def units(self, plans: Sequence[Plan]) -> list[Unit]:
         """What is timed: of plans, or of every form; those of the anchors too."""
@@ -209,6 +230,7 @@ class _Run:
         self._times, self._path, self._request, self._device = times, path, request, device
         self._folder, self._progress = folder, progress
         self._files: dict[object, Path] = {}
+        self._references: dict[Reference, TimedReference] = {}
         self._units: dict[Unit, TimedUnit] = {}
         self._networks: dict[str, TimedNetwork] = {}
         self._series: Series | None = None
@@ -224,7 +246,7 @@ class _Run:
         smalls = [small(unit) for unit in units]
         groups: dict[Reference, list[Small]] = {}
         for each in smalls:
-            groups.setdefault(each.reference, []).append(each)
+            groups.setdefault(each.unit.reference, []).append(each)
         order = random.Random(0)
         rounds = 1 if self._device.emulated else self._request.rounds
         self._total = rounds * (len(smalls) + len(anchors))
@@ -249,7 +271,8 @@ class _Run:
         if not lacking:
             return
         with self._turns() as turns:
-            without = turns.take(self._file(reference))
+            own = self._references.get(reference, TimedReference(reference=reference))
+            self._references[reference] = _with(own, turns.take(self._file(reference)))
             for each in lacking:
                 self._say()
                 before = self._units.get(each.unit, TimedUnit(unit=each.unit, copies=each.copies))
@@ -262,7 +285,7 @@ class _Run:
                 except ConversionError as error:
                     self._units[each.unit] = before.model_copy(update={"failure": str(error)})
                 else:
-                    self._units[each.unit] = _with(before, took, without, each.copies)
+                    self._units[each.unit] = _with(before, took)
                 self._write()
 
     def _whole(self, anchors: Sequence[Replaced], layers: Layers, number: int) -> None:
@@ -281,10 +304,9 @@ class _Run:
                 )
             file = self._files.get(key)
             if file is None:
-                module = surgery.apply(layers.module, replaced, fit=False)
-                file = self._files[key] = self._export(module, layers.shape, simplify=True)
-            with self._turns() as turns:
-                self._networks[key] = _with(before, turns.take(file), Took(0.0, 0.0, 0.0), 1)
+                file = self._files[key] = self._export_network(layers.network, replaced)
+            with self._turns(LONGER) as turns:
+                self._networks[key] = _with(before, turns.take(file))
             self._write()
 
     def _has(self, found: Measured | None, number: int) -> bool:
@@ -309,14 +331,17 @@ class _Run:
             threads=request.threads,
         )
         self._series = next((each for each in self._times.series if each.key == fresh.key), fresh)
+        self._references = {each.reference: each for each in self._series.references}
         self._units = {each.unit: each for each in self._series.units}
         self._networks = {
             _key(each.outline, {name: Replacement(*given) for name, given in each.replaced.items()}): each
             for each in self._series.networks
         }
 
-    def _turns(self) -> Turns:
-        return Turns(self._device, self._request.runtime, self._request.turn, self._request.threads)
+    def _turns(self, longer: int = 1) -> Turns:
+        asked = self._request.turn
+        turn = replace(asked, seconds=longer * asked.seconds, cold=longer * asked.cold)
+        return Turns(self._device, self._request.runtime, turn, self._request.threads)
 
     def _file(self, of: Reference | Small) -> Path:
         """Its model file, made the first time."""
@@ -325,10 +350,15 @@ class _Run:
             self._files[of] = self._export(module, shape)
         return self._files[of]
 
-    def _export(self, module: nn.Module, shape: tuple[int, int, int], *, simplify: bool = False) -> Path:
+    def _export(self, module: nn.Module, shape: tuple[int, int, int], **options: Any) -> Path:
         path, request = self._folder / f"model{len(self._files)}", self._request
         rules = Recorded(request.cpu)
-        return export(module, shape, self._suffix, request.precision, path, rules=rules, simplify=simplify)
+        return export(module, shape, self._suffix, request.precision, path, rules=rules, **options)
+
+    def _export_network(self, network: Network, replaced: Replaced) -> Path:
+        module = flattened(surgery.apply(network.module, replaced, fit=False), network.outputs)
+        names = [output.name for output in network.outputs]
+        return self._export(module, network.input.shape, outputs=names, simplify=True)
 
     def _say(self) -> None:
         self._progress(self._done, self._total, self._text)
@@ -337,7 +367,11 @@ class _Run:
     def _write(self) -> None:
         """The file as a whole, or as it was."""
         assert self._series is not None
-        changed = {"units": tuple(self._units.values()), "networks": tuple(self._networks.values())}
+        changed = {
+            "references": tuple(self._references.values()),
+            "units": tuple(self._units.values()),
+            "networks": tuple(self._networks.values()),
+        }
         self._times = self._times.with_series(self._series.model_copy(update=changed))
         self._series = next(each for each in self._times.series if each.key == self._series.key)
         write(times_bytes(self._times), self._path)
@@ -356,16 +390,11 @@ class _Run:
             )
 
 
-def _with(before: Entry, took: Took, without: Took, copies: int) -> Entry:
+def _with(before: Entry, took: Took) -> Entry:
     """One more round."""
-
-    def added(figures: tuple[float, ...], one: float | None, other: float | None) -> tuple[float, ...]:
-        return figures if one is None or other is None else (*figures, round((one - other) / copies, 1))
-
-    changed = {
-        name: added(getattr(before, name), getattr(took, name), getattr(without, name)) for name in WAYS.values()
-    }
-    return before.model_copy(update=changed)
+    figures: dict[str, float | None] = {name: getattr(took, name) for name in WAYS.values()}
+    added = {name: (*getattr(before, name), round(each, 1)) for name, each in figures.items() if each is not None}
+    return before.model_copy(update=added)
 
 
 def _key(outline: str, replaced: Replaced) -> str:
@@ -426,12 +455,12 @@ class Predictor:
 
     def cost(self, layer: str, form: str, sizes: Sizes) -> float:
         """What one layer takes in a form (or "keep") over all its calls: for a search among plans."""
-        replaced = {layer: Replacement(form, sizes)} if form in FORMS else {}
-        return sum(self._value(unit, name) for name, unit in self._layers.units_of(replaced) if name == layer)
+        replacement = Replacement(form, sizes) if form in FORMS else None
+        return sum(self._value(unit, layer) for unit in self._layers.units_at(layer, replacement))
 
     def _value(self, unit: Unit, name: str) -> float:
         found = self._units.get(unit)
-        value = None if found is None else found.value(self.way)
+        value = None if found is None else self._series.value(found, self.way)
         if value is None:
             why = "" if found is None or found.failure is None else f" ({found.failure})"
             raise BadInput(f"{self._series} has no time of {name} as {unit}{why}; time the plan by falcon-edge times")

@@ -1,5 +1,6 @@
 """Small models of single layers, and whole networks under plans, exported to be timed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -17,7 +18,7 @@ from converters.tflite.int8 import NoInt8Form
 from falcon_edge.falcon.forms import FORMS, KEEP
 from falcon_edge.falcon.forms.form import FormConv2d, PaddingMode, Replacement
 from falcon_edge.falcon.observe import Place
-from falcon_edge.times import Unit
+from falcon_edge.times import Reference, Unit
 
 CHAIN, SHORT_MACS = 4, 8_000_000  # so many copies of a unit with fewer MACs
 INPUTS, OUTPUTS = 4, 8  # channels of what stands before a unit, and behind it
@@ -25,20 +26,10 @@ CALIBRATION = 2  # inputs
 
 
 class Small(NamedTuple):
-    """A unit to be timed: so many copies of it in a row, and what is the same of all that are compared with it."""
+    """A unit to be timed: so many copies of it in a row."""
 
     unit: Unit
     copies: int
-    reference: "Reference"
-
-
-class Reference(NamedTuple):
-    """A small model without any unit: what it takes is taken off."""
-
-    of_image: bool
-    channels: int
-    height: int
-    width: int
 
 
 def unit_of(conv: nn.Conv2d | FormConv2d, place: Place, replacement: Replacement | None) -> Unit:
@@ -70,7 +61,7 @@ def small(unit: Unit) -> Small:
         made = layer(given)
     macs = sum(each.weight.numel() for each in layer.modules() if isinstance(each, nn.Conv2d)) * size[0] * size[1]
     chained = made.shape == given.shape and not unit.of_image and macs < SHORT_MACS
-    return Small(unit, CHAIN if chained else 1, Reference(unit.of_image, channels[0], *size))
+    return Small(unit, CHAIN if chained else 1)
 
 
 def reference_module(of: Reference) -> tuple[nn.Module, tuple[int, int, int]]:
@@ -80,7 +71,7 @@ def reference_module(of: Reference) -> tuple[nn.Module, tuple[int, int, int]]:
 
 def small_module(of: Small) -> tuple[nn.Module, tuple[int, int, int]]:
     """The small model of a unit, and the shape of its input."""
-    return _between(of.reference, [_layer(of.unit) for _ in range(of.copies)])
+    return _between(of.unit.reference, [_layer(of.unit) for _ in range(of.copies)])
 
 
 def export(
@@ -90,6 +81,7 @@ def export(
     precision: str,
     path: Path,
     *,
+    outputs: Sequence[str] = ("output",),
     rules: Rules = RECORDED,
     simplify: bool = False,
 ) -> Path:
@@ -100,7 +92,7 @@ def export(
     """
     form, graph = format_for(suffix), path.with_suffix(".float.onnx")
     target = path.with_suffix(suffix)
-    export_onnx(module, torch.zeros(1, *shape), graph, simplify=simplify)
+    export_onnx(module, torch.zeros(1, *shape), graph, output_names=outputs, simplify=simplify)
     if precision == "fp32":
         form.write(Source(graph), target)
     else:

@@ -16,7 +16,7 @@ from falcon_edge.falcon.plan import make_plan, uniform_plan
 from falcon_edge.steps import units
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.times import Layers, Predictor, TimesRequest, predicted, time_layers, timed_sizes
-from falcon_edge.times import Series, TimedNetwork, TimedUnit, Times, read_times
+from falcon_edge.times import Series, TimedNetwork, TimedReference, TimedUnit, Times, read_times
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.errors import DeviceError
 from runtime_bench.turns import Turn
@@ -144,7 +144,7 @@ def test_the_file_has_every_unit_with_both_ways(timed, network, plan):
     assert (series.runtime, series.precision, series.device, series.emulated) == ("onnxruntime", "fp32", "local", False)
     assert {each.unit for each in series.units} == set(Layers(network).units([plan]))
     assert len(series.networks) == len(Layers(network).anchors())
-    for each in (*series.units, *series.networks):
+    for each in (*series.units, *series.networks, *series.references):
         assert (len(each.warm_ns), len(each.cold_ns), len(each.cycles)) == (1, 1, 0)
     assert all(each.value("back to back") > 0 for each in series.networks)
 
@@ -165,6 +165,7 @@ def test_a_lost_worker_keeps_what_was_timed_and_the_next_run_times_the_rest(time
     with pytest.raises(DeviceError, match=r"killed by SIGKILL.*what was timed is in .*times\.json"):
         time_layers(network, path, request_, device=Workers(kill_at=4))
     (broken_off,) = read_times(path).series
+    assert broken_off.networks == whole.networks
     assert len(kept) < len(broken_off.units) < len(whole.units)
     device = Workers()
     done = time_layers(network, path, request_, device=device)
@@ -221,7 +222,10 @@ def test_requests_without_a_meaning():
 
 def handmade(layers, plans, *, each_us=2.0, rests_us=(10.0, 20.0, 40.0), **series):
     """Times in which every unit takes as long, and networks beyond these what is given, the smallest first."""
-    known = tuple(TimedUnit(unit=unit, copies=1, warm_ns=(1000 * each_us,)) for unit in layers.units(plans))
+    wanted = layers.units(plans)
+    known = tuple(TimedUnit(unit=unit, copies=2, warm_ns=(1000 * (3.0 + 2 * each_us),)) for unit in wanted)
+    within = {unit.reference for unit in wanted}
+    references = tuple(TimedReference(reference=each, warm_ns=(3000.0,)) for each in within)
     anchors = sorted(layers.anchors(), key=layers.parameters_of)
     networks = tuple(
         TimedNetwork(
@@ -234,7 +238,7 @@ def handmade(layers, plans, *, each_us=2.0, rests_us=(10.0, 20.0, 40.0), **serie
     )
     fields = {"device": "local", "machine": "a machine", "emulated": False, "runtime": "litert", "version": "1"}
     fields |= {"precision": "int8", "threads": 1} | series
-    return Series(**fields, units=known, networks=networks)
+    return Series(**fields, references=references, units=known, networks=networks)
 
 
 def test_layers_and_the_rest_are_added_up(network, plan):
@@ -253,12 +257,13 @@ def test_layers_and_the_rest_are_added_up(network, plan):
     assert predicted(network, plan, times, runtime="tflite", precision="int8") == between
 
 
-def test_the_middle_of_the_rounds_counts(network, plan):
+def test_what_disturbs_a_round_only_adds(network, plan):
     layers = Layers(network)
     series = handmade(layers, [plan])
-    odd = [each.model_copy(update={"warm_ns": (*each.warm_ns, 9e9, *each.warm_ns)}) for each in series.units]
     steady = Predictor(network, series).predict(plan)
-    assert Predictor(network, series.model_copy(update={"units": tuple(odd)})).predict(plan) == steady
+    for kind in ("references", "units", "networks"):
+        disturbed = tuple(each.model_copy(update={"warm_ns": (9e9, *each.warm_ns)}) for each in getattr(series, kind))
+        assert Predictor(network, series.model_copy(update={kind: disturbed})).predict(plan) == steady
 
 
 def test_what_was_measured_whole_is_predicted_as_it_was_measured(timed, network):
@@ -299,11 +304,14 @@ def test_a_compressed_network_is_refused(network, plan):
 def test_cycles_are_no_times(network, plan):
     layers = Layers(network)
     series = handmade(layers, [plan], emulated=True)
-    units_, networks = (
-        tuple(each.model_copy(update={"cycles": each.warm_ns, "warm_ns": ()}) for each in known)
-        for known in (series.units, series.networks)
+    counted = series.model_copy(
+        update={
+            kind: tuple(
+                each.model_copy(update={"cycles": each.warm_ns, "warm_ns": ()}) for each in getattr(series, kind)
+            )
+            for kind in ("references", "units", "networks")
+        }
     )
-    counted = series.model_copy(update={"units": units_, "networks": networks})
     predictor = Predictor(network, counted)
     assert predictor.way == "cycles"
     assert predictor.predict({}).value == pytest.approx(50_000)
