@@ -392,9 +392,12 @@ class _Run:
 
 def _with(before: Entry, took: Took) -> Entry:
     """One more round."""
+    return before.model_copy(update=_added(before, took))
+
+
+def _added(before: Measured, took: Took) -> dict[str, tuple[float, ...]]:
     figures: dict[str, float | None] = {name: getattr(took, name) for name in WAYS.values()}
-    added = {name: (*getattr(before, name), round(each, 1)) for name, each in figures.items() if each is not None}
-    return before.model_copy(update=added)
+    return {name: (*getattr(before, name), round(each, 1)) for name, each in figures.items() if each is not None}
 
 
 def _key(outline: str, replaced: Replaced) -> str:
