@@ -104,7 +104,7 @@ class Series(Document):
     runtime: str
     version: str
     precision: str
-    cpu: str = Field(default="any", description="the kind that int8 files are written for (export --cpu)")
+    cpu: str = Field(default="any", description="the kind of CPU that int8 files are written for")
     threads: int = Field(ge=1)
     references: tuple[TimedReference, ...] = ()
     units: tuple[TimedUnit, ...] = ()
