@@ -57,7 +57,7 @@ class Network:
     @property
     def compressed(self) -> bool:
         """Whether a plan was applied to it."""
-        return self.plan is not None and bool(self.plan.replaced)
+        return self.plan is not None and self.plan.compresses
 
     @property
     def as_parent(self) -> Parent | None:

@@ -13,7 +13,7 @@ from falcon_edge.errors import BadInput
 from falcon_edge.place import bundle_path
 
 Init = Literal["svd", "whitened", "sequential"]
-Form = Literal["falcon", "dsconv", "tucker2", "lowrank_in", "lowrank_out", "spatial"]
+Form = Literal["falcon", "dsconv", "tucker2", "lowrank_in", "lowrank_out", "spatial", "narrow"]
 FIRST_RATE = 0.05
 
 
@@ -30,7 +30,8 @@ def compress(
         float | None, typer.Option("--target-macs", metavar="SHARE", help="A share of the network's MACs, as 0.25.")
     ] = None,
     form: Annotated[
-        Form | None, typer.Option("--form", help="What takes a convolution's place.", show_default="falcon")
+        Form | None,
+        typer.Option("--form", help="What takes a convolution's place; narrow: fewer channels.", show_default="falcon"),
     ] = None,
     cap_rank: Annotated[
         bool, typer.Option("--cap-rank", help="Lower the rank of layers that would cost more MACs than before.")

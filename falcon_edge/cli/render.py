@@ -79,8 +79,17 @@ def plan_table(plan: "Plan") -> "Group":
             layer.reason,
         )
     ratio = f"{plan.macs / plan.planned_macs:.2f}x fewer"
+    coupled = Table("channels of", "", "stay", "reason")
+    for group in plan.coupled:
+        first, *others = [side.name for side in group.sides if side.end == "outputs"] or [group.sides[0].name]
+        coupled.add_row(
+            f"{first} and {len(others)} more" if others else first,
+            f"{group.channels:,}",
+            f"{group.planned_channels:,}",
+            group.reason,
+        )
     return Group(
-        table,
+        *((table, coupled) if plan.coupled else (table,)),
         f"network: {plan.macs:,} -> {plan.planned_macs:,} MACs, {ratio}; "
         f"{plan.parameters:,} -> {plan.planned_parameters:,} parameters",
     )

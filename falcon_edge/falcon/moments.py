@@ -5,11 +5,13 @@ normalisation behind it, estimating that anew brings them back; where it was fol
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from falcon_edge.falcon.coupling import Side
+from falcon_edge.falcon.cutting import Removed
 from falcon_edge.falcon.forms.form import FormConv2d
 from falcon_edge.falcon.observe import evaluating, fed
 
@@ -18,21 +20,34 @@ LARGEST_SCALE = 10.0  # of a channel that hardly varies any more after the fit: 
 
 @torch.no_grad()
 def match_moments(
-    student: nn.Module, teacher: nn.Module, layers: Sequence[str], batches: Callable[[], Iterable[Any]]
+    student: nn.Module,
+    teacher: nn.Module,
+    layers: Sequence[str],
+    batches: Callable[[], Iterable[Any]],
+    removed: Removed | None = None,
 ) -> None:
-    """Give the output of each replaced layer the mean and variance, channel by channel, that its original has.
+    """Give the output of each changed convolution the mean and variance, channel by channel, that its original has.
 
     layers: module paths in the order of execution; one after the other, each with what those before it then give.
+    removed: channels that the student has no more. A plain convolution without a bias keeps the mean that it has.
     batches: a loader, read anew for every layer: inputs (B, C, H, W), alone or each with its targets. Weights and
     biases of `student` are changed in place. Bias correction as in Nagel and others, 2019 (section 4.2), and the same
     for the scale.
     """
     wanted = _moments(teacher, layers, batches())
     for name in wanted:
-        layer = cast(FormConv2d, student.get_submodule(name))
-        (mean, variance), found = wanted[name], _moments(student, [name], batches())[name]
+        layer, gone = student.get_submodule(name), {*(removed or {}).get(Side(name, "outputs"), ())}
+        stays = [channel for channel in range(len(wanted[name][0])) if channel not in gone]
+        mean, variance = (each[stays] for each in wanted[name])
+        found = _moments(student, [name], batches())[name]
         scale = (variance / found[1].clamp_min(torch.finfo(torch.float64).tiny)).sqrt().clamp(max=LARGEST_SCALE)
-        layer.rescale(scale, mean - scale * found[0])
+        shift = mean - scale * found[0]
+        if isinstance(layer, FormConv2d):
+            layer.rescale(scale, shift)
+        elif isinstance(layer, nn.Conv2d):
+            layer.weight.copy_(layer.weight.double() * scale[:, None, None, None])
+            if layer.bias is not None:
+                layer.bias.copy_(scale * layer.bias.double() + shift)
 
 
 def _moments(module: nn.Module, layers: Sequence[str], batches: Iterable[Any]) -> dict[str, tuple[Tensor, Tensor]]:

@@ -2,20 +2,24 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, model_validator
 from torch import nn
 
 from falcon_edge.documents import Upgrades
 from falcon_edge.errors import BadInput
+from falcon_edge.falcon.coupling import Group, Side
+from falcon_edge.falcon.cutting import cut
 from falcon_edge.falcon.forms import FALCON, FORMS, KEEP, form_named
 from falcon_edge.falcon.forms.form import Form, FormConv2d, Replacement, Sizes
 from falcon_edge.falcon.observe import Observed, observe
 from falcon_edge.falcon.patches import PatchStatistics
 
+AS_THE_PLAN_SAYS = "as the plan says"
+NARROWER = "channels were removed"
 LANES = 16  # channels that kernels work on at once; 8 on ARM
 
 
@@ -71,8 +75,63 @@ def _version_2(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "schema_version": 2, "layers": [layer(each) for each in document["layers"]]}
 
 
+class CoupledSide(BaseModel):
+    """Where coupled channels are: the inputs or outputs of a module, and the numbers of those that are removed there.
+
+    times: a channel is as many inputs behind one another, as of a linear layer that reads a flattened map. name: of a
+    parameter or buffer of its own, its path; its only end is its outputs.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    end: Literal["outputs", "inputs"]
+    removed: tuple[NonNegativeInt, ...]
+    times: PositiveInt = 1
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "CoupledSide":
+        if list(self.removed) != sorted(set(self.removed)):
+            raise ValueError(f"{self.name}: the channels that are removed are listed in order, each once")
+        return self
+
+
+class Coupled(BaseModel):
+    """Channels that stand and fall together, of which `planned_channels` stay, and why."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    channels: PositiveInt
+    planned_channels: PositiveInt
+    reason: str
+    sides: tuple[CoupledSide, ...]
+
+    @model_validator(mode="after")
+    def _numbers_agree(self) -> "Coupled":
+        gone = self.channels - self.planned_channels
+        if gone < 0 or any(len(side.removed) % gone if gone else side.removed for side in self.sides):
+            raise ValueError(f"of {self.channels} channels {self.planned_channels} stay, and its sides say otherwise")
+        return self
+
+    @classmethod
+    def of(cls, group: Group, removed: Sequence[int], reason: str) -> "Coupled":
+        """A group without some of its channels."""
+        sides = []
+        for (name, end), places in group.removed(removed).items():
+            times = group.times(Side(name, end))
+            sides.append(
+                CoupledSide(name=name, end=end, removed=tuple(one // times for one in places[::times]), times=times)
+            )
+        left = group.channels - len(removed)
+        return cls(channels=group.channels, planned_channels=left, reason=reason, sides=tuple(sides))
+
+
 class Plan(BaseModel):
-    """For every convolution of a network: keep it, or a form and its sizes. Totals are of the whole network."""
+    """For every convolution of a network: keep it, or a form and its sizes. Totals are of the whole network.
+
+    coupled: of a narrower network, channels that are removed, before anything else is done; kernels, parameters and
+    MACs of layers are still those of the whole network, planned ones of the narrower.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -85,6 +144,21 @@ class Plan(BaseModel):
     macs: int
     planned_parameters: int
     planned_macs: int
+    coupled: tuple[Coupled, ...] = ()
+
+    @property
+    def removed(self) -> dict[Side, tuple[int, ...]]:
+        """The channels that are removed, by the sides of modules."""
+        found: dict[Side, set[int]] = {}
+        for side in (side for group in self.coupled for side in group.sides if side.removed):
+            places = found.setdefault(Side(side.name, side.end), set())
+            places |= {one * side.times + each for one in side.removed for each in range(side.times)}
+        return {side: tuple(sorted(places)) for side, places in found.items()}
+
+    @property
+    def compresses(self) -> bool:
+        """Whether it changes anything."""
+        return bool(self.replaced or self.removed)
 
     @property
     def replaced(self) -> dict[str, Replacement]:
@@ -208,7 +282,7 @@ def _filled(chosen: dict[str, _Offer], offers: Mapping[str, list[_Offer]], budge
 def _offers(form: Form, conv: nn.Conv2d, observed: Observed, name: str, lanes: int) -> list[_Offer]:
     """The sizes to choose from, the cheapest first."""
     errors = form.errors(conv.weight)
-    axes = [_steps(most, lanes) if form.counts_channels else range(1, most + 1) for most in errors.shape]
+    axes = [sizes_up_to(most, lanes) if form.counts_channels else range(1, most + 1) for most in errors.shape]
     found = [
         _Offer(
             sizes,
@@ -220,7 +294,7 @@ def _offers(form: Form, conv: nn.Conv2d, observed: Observed, name: str, lanes: i
     return sorted(found, key=lambda offer: (offer.macs, offer.error))
 
 
-def _steps(most: int, lanes: int) -> list[int]:
+def sizes_up_to(most: int, lanes: int) -> list[int]:
     """1, 2, 4 ... below `lanes`, then its multiples, and the largest."""
     below = [1 << power for power in range(lanes.bit_length()) if 1 << power < min(lanes, most)]
     return sorted({*below, *range(lanes, most, lanes), most})
@@ -247,9 +321,29 @@ def make_plan(
     *,
     reasons: Mapping[str, str] | None = None,
     statistics: Mapping[str, PatchStatistics] | None = None,
+    coupled: Sequence[Coupled] = (),
 ) -> Plan:
-    """The plan in which exactly the layers of `replaced` get their forms. Raises BadInput for layers that cannot."""
-    return _plan(model, input_shape, observe(model, input_shape), replaced, reasons or {}, statistics or {})
+    """The plan in which exactly the layers of `replaced` get their forms, once the channels of `coupled` are removed.
+
+    statistics: of the narrower network. Raises BadInput for layers or channels that cannot.
+    """
+    observed = observe(model, input_shape)
+    whole = _plan(model, input_shape, observed, {} if coupled else replaced, reasons or {}, statistics or {})
+    if not coupled:
+        return whole
+    removed = Plan.model_validate({**whole.model_dump(), "coupled": coupled}).removed
+    narrowed = cut(model, removed)
+    made = _plan(narrowed, input_shape, observe(narrowed, input_shape), replaced, reasons or {}, statistics or {})
+    originals = {layer.name: layer for layer in whole.layers}
+    layers = []
+    for layer in made.layers:
+        original = originals[layer.name]
+        before = {"kernel": original.kernel, "parameters": original.parameters, "macs": original.macs}
+        if layer.form == KEEP and layer.name not in (reasons or {}):
+            before["reason"] = NARROWER if layer.kernel != original.kernel else AS_THE_PLAN_SAYS
+        layers.append(layer.model_copy(update=before))
+    totals = {"layers": tuple(layers), "parameters": whole.parameters, "macs": whole.macs, "coupled": tuple(coupled)}
+    return made.model_copy(update=totals)
 
 
 def _plan(
@@ -272,7 +366,7 @@ def _plan(
             name=name,
             form=KEEP,
             sizes=(),
-            reason=reasons.get(name, "as the plan says"),
+            reason=reasons.get(name, AS_THE_PLAN_SAYS),
             kernel=(*conv.weight.shape,),
             parameters=parameters,
             macs=macs,

@@ -15,27 +15,30 @@ from falcon_edge.falcon.observe import evaluating, fed
 from falcon_edge.falcon.patches import PatchStatistics
 
 
-class _Moments:
-    """Running sums over a convolution's input patches, in float64."""
+class Moments:
+    """Running sums over what a layer reads, in float64: taps(x) is what every tap sees of its input, (T, G, M, n)."""
 
-    def __init__(self, conv: nn.Conv2d):
-        self.conv = conv
-        self.groups, self.channels = conv.groups, conv.weight.shape[1]
-        self.tap_count = conv.weight[0, 0].numel()
-        self.patches = 0
-        zeros = partial(torch.zeros, dtype=torch.float64, device=conv.weight.device)
-        self.sum = zeros(self.groups, self.channels, self.tap_count)
-        self.channel_products = zeros(self.groups, self.channels, self.channels)
-        self.tap_products = zeros(self.groups, self.tap_count, self.tap_count)
+    def __init__(self, groups: int, channels: int, taps: int, seen: Callable[[Tensor], Tensor], device: torch.device):
+        self.patches, self.seen = 0, seen
+        zeros = partial(torch.zeros, dtype=torch.float64, device=device)
+        self.sum = zeros(groups, channels, taps)
+        self.channel_products = zeros(groups, channels, channels)
+        self.tap_products = zeros(groups, taps, taps)
+
+    @classmethod
+    def of(cls, conv: nn.Conv2d) -> "Moments":
+        """Of a convolution's patches."""
+        taps = conv.weight[0, 0].numel()
+        return cls(conv.groups, conv.weight.shape[1], taps, partial(taps_of, conv), conv.weight.device)
 
     def add(self, x: Tensor) -> None:
-        """Take in one batch of the layer's input (B, groups * M, H, W)."""
-        taps = self._taps(x)  # (T, G, M, patches)
+        """Take in one batch of the layer's input."""
+        taps = self.seen(x)
         self.patches += taps.shape[-1]
         self.sum += taps.sum(-1).permute(1, 2, 0).double()
         for tap in taps:
             self.channel_products += (tap @ tap.mT).double()
-        flat = taps.transpose(0, 1).flatten(2)  # (G, T, M * patches)
+        flat = taps.transpose(0, 1).flatten(2)  # (G, T, M * n)
         self.tap_products += (flat @ flat.mT).double()
 
     def statistics(self) -> PatchStatistics:
@@ -45,22 +48,22 @@ class _Moments:
         taps = self.tap_products / self.patches - mean.mT @ mean
         return PatchStatistics(mean, channels, taps)
 
-    def _taps(self, x: Tensor) -> Tensor:
-        """What every tap of the kernel sees: (T, G, M, B * H' * W')."""
-        conv = self.conv
-        mode = "constant" if conv.padding_mode == "zeros" else conv.padding_mode
-        # The layer's own padding, in F.pad's order; Conv2d keeps it for 'same' and for numbers alike.
-        x = functional.pad(x, conv._reversed_padding_repeated_twice, mode=mode)
-        (kh, kw), (sh, sw), (dh, dw) = conv.kernel_size, conv.stride, conv.dilation
-        height = (x.shape[2] - dh * (kh - 1) - 1) // sh + 1
-        width = (x.shape[3] - dw * (kw - 1) - 1) // sw + 1
-        views = [
-            x[:, :, i * dh : i * dh + sh * (height - 1) + 1 : sh, j * dw : j * dw + sw * (width - 1) + 1 : sw]
-            for i in range(kh)
-            for j in range(kw)
-        ]
-        stacked = torch.stack(views)  # (T, B, G * M, H', W')
-        return stacked.unflatten(2, (self.groups, self.channels)).permute(0, 2, 3, 1, 4, 5).flatten(3).contiguous()
+
+def taps_of(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """What every tap of a kernel sees of an input (B, G * M, H, W): (T, G, M, B * H' * W')."""
+    mode = "constant" if conv.padding_mode == "zeros" else conv.padding_mode
+    # The layer's own padding, in F.pad's order; Conv2d keeps it for 'same' and for numbers alike.
+    x = functional.pad(x, conv._reversed_padding_repeated_twice, mode=mode)
+    (kh, kw), (sh, sw), (dh, dw) = conv.kernel_size, conv.stride, conv.dilation
+    height = (x.shape[2] - dh * (kh - 1) - 1) // sh + 1
+    width = (x.shape[3] - dw * (kw - 1) - 1) // sw + 1
+    views = [
+        x[:, :, i * dh : i * dh + sh * (height - 1) + 1 : sh, j * dw : j * dw + sw * (width - 1) + 1 : sw]
+        for i in range(kh)
+        for j in range(kw)
+    ]
+    stacked = torch.stack(views)  # (T, B, G * M, H', W')
+    return stacked.unflatten(2, (conv.groups, -1)).permute(0, 2, 3, 1, 4, 5).flatten(3).contiguous()
 
 
 @torch.no_grad()
@@ -70,12 +73,19 @@ def patch_statistics(model: nn.Module, layers: Collection[str], batches: Iterabl
     Centred: uncentred covariances spend the fit on the mean, which the bias corrects anyway.
     """
     moments = {}
-    hooks = []
     for name in layers:
         conv = model.get_submodule(name)
         assert isinstance(conv, nn.Conv2d), f"{name} is no convolution"
-        moments[name] = _Moments(conv)
-        hooks.append(conv.register_forward_pre_hook(lambda _, args, name=name: moments[name].add(args[0])))
+        moments[name] = Moments.of(conv)
+    return collected(model, moments, batches)
+
+
+def collected(model: nn.Module, moments: Mapping[str, Moments], batches: Iterable[Any]) -> dict[str, PatchStatistics]:
+    """Statistics of what modules read, by path, over batches (B, C, H, W)."""
+    hooks = [
+        model.get_submodule(name).register_forward_pre_hook(lambda _, args, each=each: each.add(args[0]))
+        for name, each in moments.items()
+    ]
     try:
         with evaluating(model):
             for batch in fed(model, batches):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from falcon_edge.errors import BadInput
+from falcon_edge.falcon.cutting import Removed, cut
 from falcon_edge.falcon.forms import form_named
 from falcon_edge.falcon.forms.form import FormConv2d, Replacement
 from falcon_edge.falcon.patches import PatchStatistics
@@ -15,6 +16,7 @@ def apply(
     model: nn.Module,
     replaced: Mapping[str, Replacement],
     *,
+    removed: Removed | None = None,
     fit: bool = True,
     statistics: Mapping[str, PatchStatistics] | None = None,
     in_place: bool = False,
@@ -22,10 +24,13 @@ def apply(
     """Replace convolutions, by module path (`Plan.replaced`), and return the network.
 
     fit: take the factors from the trained kernels, data-aware for the layers in `statistics`; False gives fresh ones of
-    the same shape, to load weights into. A module that stands in several places is replaced once and shared again.
+    the same shape, to load weights into. removed: channels that are cut out before (`Plan.removed`). A module that
+    stands in several places is replaced once and shared again.
     Works on a copy unless `in_place`. Raises BadInput, before anything is changed, for a layer that is not there or has
     no such form or size.
     """
+    if removed:
+        model, in_place = cut(model, removed, in_place=in_place), True
     modules = dict(model.named_modules(remove_duplicate=False))
     for name, replacement in replaced.items():
         conv, form = modules.get(name), form_named(replacement.form)

@@ -52,13 +52,17 @@ def adopt(
     replaced = _replaced(network.module, weights, held, weights_key) if plan is None else plan.replaced
     reasons = {} if plan is None else {layer.name: layer.reason for layer in plan.layers}
     made = make_plan(
-        network.module, network.input.shape, replaced, reasons=reasons or dict.fromkeys(replaced, AS_WEIGHTS_SAY)
+        network.module,
+        network.input.shape,
+        replaced,
+        reasons=reasons or dict.fromkeys(replaced, AS_WEIGHTS_SAY),
+        coupled=() if plan is None else plan.coupled,
     )
-    module = surgery.apply(network.module, replaced, fit=False)
+    module = surgery.apply(network.module, replaced, removed=made.removed, fit=False)
     _make_biases(module, replaced, held)
     load_weights(module, weights, weights_key)
     answer(f"{network} with {weights}", module, network.input.shape)
-    adopted = replace(network, module=module.eval(), plan=made if replaced else network.plan)
+    adopted = replace(network, module=module.eval(), plan=made if made.compresses else network.plan)
     options: dict[str, Any] = {"weights": weights.name, **met(dataset)}
     options |= {} if weights_key is None else {"weights_key": weights_key}
     quality = (

@@ -1,20 +1,22 @@
 """compress: a plan, the closed-form fit, BN statistics, and fine-tuning with the original as the teacher."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from falcon_edge.data import ClassMap, Dataset, open_dataset
 from falcon_edge.documents import MAXIMUM_DOCUMENT, parse_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
+from falcon_edge.falcon.cutting import cut
 from falcon_edge.falcon.forms import FALCON, form_named
 from falcon_edge.falcon.moments import match_moments
+from falcon_edge.falcon.narrow import NARROW, narrow_plan, refit
 from falcon_edge.falcon.observe import full_precision
 from falcon_edge.falcon.patches import PatchStatistics
 from falcon_edge.falcon.plan import Plan, largest_saving_rank, make_plan, share_plan, uniform_plan
@@ -62,24 +64,37 @@ class Goal:
             raise BadInput("`cap_rank` goes with `rank`")
         if self.form is not None and self.plan is not None:
             raise BadInput("`form` goes with `rank` or `target_macs`: a plan has the form of every layer")
-        form = form_named(self.form or FALCON.name)
-        if self.rank is not None and self.rank < 1:
-            raise BadInput(f"rank {self.rank}: {form.title} needs a rank of at least 1")
+        if self.form == NARROW:
+            if self.rank is not None:
+                raise BadInput(f"`rank` does not go with {NARROW}, which has none: give `target_macs`")
+        else:
+            form = form_named(self.form or FALCON.name)
+            if self.rank is not None and self.rank < 1:
+                raise BadInput(f"rank {self.rank}: {form.title} needs a rank of at least 1")
         plan = read_plan(self.plan) if isinstance(self.plan, Path) else self.plan
-        if plan is not None and not plan.replaced:
-            raise BadInput("this plan replaces no layer; nothing to compress")
+        if plan is not None and not plan.compresses:
+            raise BadInput("this plan changes no layer; nothing to compress")
         return replace(self, plan=plan)
 
-    def plan_for(self, network: Network, statistics: Mapping[str, PatchStatistics] | None = None) -> Plan:
-        """The plan of a network, when the goal was checked."""
+    def plan_for(
+        self,
+        network: Network,
+        images: Callable[[], Iterator[Tensor]] | None = None,
+        statistics: Mapping[str, PatchStatistics] | None = None,
+    ) -> Plan:
+        """The plan of a network, when the goal was checked. images: by which channels are chosen."""
         module, shape, form = network.module, network.input.shape, self.form or FALCON.name
         if self.rank is not None:
             return uniform_plan(module, shape, self.rank, form=form, cap=self.cap_rank, statistics=statistics)
+        if self.target_macs is not None and form == NARROW:
+            return narrow_plan(module, shape, self.target_macs, batches=None if images is None else images())
         if self.target_macs is not None:
             return share_plan(module, shape, self.target_macs, form=form, statistics=statistics)
         assert isinstance(self.plan, Plan)
         reasons = {layer.name: layer.reason for layer in self.plan.layers}
-        return make_plan(module, shape, self.plan.replaced, reasons=reasons, statistics=statistics)
+        return make_plan(
+            *(module, shape, self.plan.replaced), reasons=reasons, statistics=statistics, coupled=self.plan.coupled
+        )
 
     @property
     def said(self) -> dict[str, Any]:
@@ -100,20 +115,29 @@ def plan_compression(
     goal = goal.checked()
     if network.compressed:
         raise BadInput(f"{network}: is compressed already; compress the standard network that it came from")
-    made = goal.plan_for(network)
+    images = None if dataset is None else partial(_inputs, _seen(dataset, network), STATISTICS_IMAGES)
+    made = goal.plan_for(network, images)
     _tell_cost(network, made, goal.rank)
-    if init == "svd":
-        return made, {}
-    if dataset is None:
+    if init != "svd" and images is None:
         raise BadInput(f"`init` {init} needs `data`")
-    seen = _seen(dataset, network)
+    if init == "svd" or images is None or not made.replaced:
+        return made, {}
+    narrower = _narrower(network, made, dataset, init)
     if init == "whitened":
-        statistics = patch_statistics(network.module, made.replaced, _inputs(seen, STATISTICS_IMAGES))
+        statistics = patch_statistics(narrower, made.replaced, images())
     else:
-        batches = partial(_inputs, seen, STATISTICS_IMAGES)
-        statistics = sequential_statistics(network.module, made.replaced, batches)
+        statistics = sequential_statistics(narrower, made.replaced, images)
     exact = replace(goal, rank=None, target_macs=None, form=None, cap_rank=False, plan=made)
-    return exact.plan_for(network, statistics), statistics
+    return exact.plan_for(network, statistics=statistics), statistics
+
+
+def _narrower(network: Network, plan: Plan, dataset: Dataset | None, init: Init) -> nn.Module:
+    """The network without the channels that a plan removes; with data what reads the others is fitted anew."""
+    module = network.module
+    if plan.removed and dataset is not None:
+        images = partial(_inputs, _seen(dataset, network), STATISTICS_IMAGES)
+        module = refit(module, network.input.shape, plan.removed, images, sequential=init == "sequential")
+    return cut(module, plan.removed)
 
 
 @full_precision()
@@ -145,7 +169,7 @@ def compress(
     dataset = dataset.cut() if dataset is not None and tunes else dataset
     goal = Goal(rank, target_macs, plan, form, cap_rank)
     made, statistics = plan_compression(network, dataset, goal, init=init)
-    module = surgery.apply(network.module, made.replaced, statistics=statistics)
+    module = surgery.apply(_narrower(network, made, dataset, init), made.replaced, statistics=statistics)
     if tunes:
         assert dataset is not None
         if network.is_classifier and dataset.kind is not None:
@@ -160,7 +184,9 @@ def compress(
         if has_batchnorm(module):
             reestimate_batchnorm(module, _inputs(seen, BATCHNORM_IMAGES))
         else:
-            match_moments(module, network.module, list(made.replaced), lambda: _inputs(seen, MOMENT_IMAGES))
+            changed = made.replaced.keys() | {side.name for side in made.removed if side.end == "inputs"}
+            layers = [layer.name for layer in made.layers if layer.name in changed]
+            match_moments(module, network.module, layers, lambda: _inputs(seen, MOMENT_IMAGES), made.removed)
         if tunes and recipe is not None:
             taught, alone = dataset, not network.is_classifier
             if alone and dataset.kind is not None:

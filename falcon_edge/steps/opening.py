@@ -131,7 +131,7 @@ def _rebuilt(bundle: Bundle, plan: Plan) -> nn.Module:
     """The network of a bundle whose architecture is code or a name, its plan applied and its weights loaded."""
     architecture = bundle.manifest.architecture
     network = _built(architecture, bundle.manifest.input.shape)[0]
-    network = surgery.apply(network, plan.replaced, fit=False, in_place=True)
+    network = surgery.apply(network, plan.replaced, removed=plan.removed, fit=False, in_place=True)
     try:
         network.load_state_dict(read_state(bundle.file(WEIGHTS), largest_file(network)))
     except (RuntimeError, ValueError) as error:

@@ -58,7 +58,7 @@ def write_network(place: Place, network: Network, dataset: Dataset | None) -> Ma
             outputs=network.outputs,
             lineage=Lineage(
                 identity=hashlib.sha256(weights).hexdigest(),
-                role="compressed" if plan.replaced else "standard",
+                role="compressed" if plan.compresses else "standard",
                 parent=network.parent,
                 steps=network.steps,
             ),

@@ -361,7 +361,7 @@ def kept(plan):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda plan: kept(plan), "replaces no layer; nothing to compress"),
+        (lambda plan: kept(plan), "changes no layer; nothing to compress"),
         (lambda plan: {**plan, "layers": [{**plan["layers"][1], "name": "features.99"}]}, "names features.99"),
         (lambda plan: {**plan, "layers": [{**plan["layers"][1], "name": "classifier.0"}]}, "names classifier.0"),
         (lambda plan: {**plan, "layers": [{**plan["layers"][1], "sizes": [0]}]}, r"layers\.0: .*at least 1"),

@@ -1,0 +1,285 @@
+"""Channels that stand and fall together, found, chosen and removed."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from torch import nn
+
+from falcon_edge.errors import BadInput
+from falcon_edge.falcon import surgery
+from falcon_edge.falcon.cost import cost
+from falcon_edge.falcon.coupling import Side, couple
+from falcon_edge.falcon.cutting import cut, masked
+from falcon_edge.falcon.forms.form import Replacement
+from falcon_edge.falcon.narrow import joined, narrow_plan, refit, removable
+from falcon_edge.falcon.plan import Plan, make_plan
+from falcon_edge.falcon.statistics import reestimate_batchnorm
+from falcon_edge.models.sources import build
+from tests.support.random_networks import networks
+
+SHAPE = (3, 8, 8)
+
+
+def answers(module, seed=7, shape=SHAPE):
+    with torch.no_grad():
+        return module(torch.randn(4, *shape, generator=torch.Generator().manual_seed(seed)))
+
+
+def near(found, wanted, share=1e-5):
+    return found.shape == wanted.shape and bool(((found - wanted).abs() <= share * max(1.0, wanted.abs().max())).all())
+
+
+def free(groups):
+    return [group for group in groups if group.reason is None and group.channels > 1]
+
+
+@settings(max_examples=25, deadline=None)
+@given(networks(), st.randoms(use_true_random=False))
+def test_without_channels_a_network_answers_as_if_nothing_read_them(network, random):
+    groups = free(couple(network, SHAPE))
+    removed = joined(
+        group.removed(random.sample(range(group.channels), random.randrange(group.channels))) for group in groups
+    )
+    assert near(answers(cut(network, removed)), answers(masked(network, removed)))
+
+
+@settings(max_examples=15, deadline=None)
+@given(networks(), st.randoms(use_true_random=False))
+def test_dead_channels_are_removed_without_a_change(network, random):
+    dead = []
+    for group in free(couple(network, SHAPE)):
+        dead.append(group.removed(random.sample(range(group.channels), random.randrange(group.channels))))
+        for side, places in dead[-1].items():
+            module, places = network.get_submodule(side.name), list(places)
+            if side.end == "outputs":
+                weight = module.weight.data
+                (weight.transpose(0, 1) if isinstance(module, nn.ConvTranspose2d) else weight)[places] = 0
+                for numbers in (module.bias, getattr(module, "running_mean", None)):
+                    if numbers is not None:
+                        numbers.data[places] = 0
+    removed = joined(dead)
+    wanted = answers(network)
+    assert near(answers(cut(network, removed)), wanted)
+    images = [torch.randn(8, *SHAPE)]
+    assert near(answers(cut(refit(network, SHAPE, removed, lambda: images), removed)), wanted)
+
+
+class Net(nn.Module):
+    """A convolution, a function of its channels, another convolution."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.one, self.two, self.function = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 4, 1), function
+
+    def forward(self, x):
+        return self.two(self.function(self.one(x)))
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda x: x.softmax(1), "softmax goes over the channels"),
+        (lambda x: x * x.mean(1, keepdim=True), "mean goes over the channels"),
+        (lambda x: torch.cat([x[:, 4:], x[:, :4]], 1), "slice cuts it"),
+        (lambda x: x.view(-1, 2, 4, 8, 8).transpose(1, 2).flatten(1, 2), "view spreads or cuts it"),
+        (lambda x: x.roll(1, 1), "roll reads it"),
+        (lambda x: x * torch.arange(8.0)[:, None, None], "it meets numbers that are no layer's"),
+        (lambda x: nn.functional.layer_norm(x, (8, 8, 8)), "native_layer_norm reads it"),
+        (lambda x: nn.functional.group_norm(x, 2), "native_group_norm reads it"),
+        (lambda x: x.reshape(-1, 8, 8, 8), "the network's code counts on its number of channels"),
+        (lambda x: x * x.shape[1], "without it the network's code does something else"),
+        (lambda x: x @ x.transpose(2, 3), "bmm reads it"),
+    ],
+)
+def test_channels_that_are_read_for_more_than_themselves_are_kept_and_the_reason_is_said(function, reason):
+    network = Net(function)
+    (group,) = (group for group in removable(network, SHAPE) if Side("one", "outputs") in group.positions)
+    assert group.reason is not None
+    assert reason in group.reason
+    with pytest.raises(BadInput, match="no channels that can be removed"):
+        narrow_plan(network, SHAPE, 0.5)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: nn.functional.hardswish(x) + x.flip(2),
+        lambda x: x.permute(0, 2, 3, 1).relu().permute(0, 3, 1, 2),
+        lambda x: nn.functional.interpolate(x[:, :, 1:-1, ::2], scale_factor=2),
+        lambda x: x * x.mean((2, 3)).sigmoid()[:, :, None, None],
+        lambda x: x.clone().mul_(2).add_(x.amax((2, 3), True)),
+        lambda x: nn.functional.pad(x, (1, 1, 2, 2)) / x.shape[3],
+        lambda x: x.softmax(3),
+    ],
+)
+def test_functions_that_take_each_channel_for_itself(function):
+    network = Net(function)
+    (group,) = (group for group in removable(network, SHAPE) if Side("one", "outputs") in group.positions)
+    assert group.reason is None
+    assert set(group.positions) == {Side("one", "outputs"), Side("two", "inputs")}
+
+
+def test_a_parameter_of_its_own_goes_with_its_channels():
+    class Scaled(Net):
+        def __init__(self):
+            super().__init__(lambda x: x * self.gamma.view(1, -1, 1, 1) + self.shift)
+            self.gamma, self.act = nn.Parameter(torch.randn(8)), nn.PReLU(8)
+            self.register_buffer("shift", torch.randn(8, 1, 1))
+
+        def forward(self, x):
+            return self.two(self.act(self.function(self.one(x))))
+
+    network = Scaled()
+    (group,) = (group for group in removable(network, SHAPE) if Side("one", "outputs") in group.positions)
+    assert {side.name for side in group.positions} == {"one", "gamma", "shift", "act.weight", "two"}
+    removed = group.removed([1, 5])
+    narrowed = cut(network, removed)
+    narrowed.function = lambda x: x * narrowed.gamma.view(1, -1, 1, 1) + narrowed.shift
+    assert narrowed.gamma.shape == (6,)
+    assert near(answers(narrowed), answers(masked(network, removed)))
+
+
+def test_weights_with_two_owners_and_weights_that_are_computed_are_kept():
+    computed = Net(lambda x: nn.functional.conv2d(x, computed.two.weight * 2))
+    computed.two.forward = lambda x: x
+    assert "a convolution by a computed weight reads it" in {group.reason for group in couple(computed, SHAPE)}
+    assert not free(couple(computed, SHAPE))
+    tied = nn.Sequential(*(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1), nn.Conv2d(8, 4, 1)))
+    tied[2].weight = tied[1].weight
+    assert "the weight of 2 is that of 1 too" in {group.reason for group in couple(tied, SHAPE)}
+    assert not free(couple(tied, SHAPE))
+
+
+@pytest.mark.parametrize("name", ["vgg8", "vgg19", "resnet34"])
+@pytest.mark.parametrize("share", [0.5, 0.2])
+def test_a_share_of_the_macs_is_kept_to(name, share):
+    network, shape = build(name, width=0.25).eval(), (1, 28, 28) if name == "vgg8" else (3, 32, 32)
+    plan = narrow_plan(network, shape, share, lanes=8)
+    narrowed = surgery.apply(network, {}, removed=plan.removed)
+    found = cost(narrowed, shape)
+    assert (found.parameters, found.macs) == (plan.planned_parameters, plan.planned_macs)
+    assert 0.85 * share * plan.macs < plan.planned_macs <= share * plan.macs
+    widths = {group.planned_channels for group in plan.coupled if group.planned_channels != group.channels}
+    assert all(width % 8 == 0 or width in (1, 2, 4) for width in widths)
+    fresh = cut(build(name, width=0.25), plan.removed)
+    fresh.load_state_dict(narrowed.state_dict())
+    assert near(answers(fresh.eval(), shape=shape), answers(narrowed, shape=shape), 0)
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+    assert make_plan(network, shape, {}, coupled=plan.coupled) == plan
+
+
+def test_what_varies_is_kept_and_what_follows_from_others_is_fitted():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 6, 3, padding=1))
+    with torch.no_grad():
+        network[0].bias.fill_(0.1)
+        network[0].weight[4:], network[0].bias[4:] = 2 * network[0].weight[:4], 2 * network[0].bias[:4]
+    images = [torch.randn(16, *SHAPE)]
+    plan = narrow_plan(network, SHAPE, 0.51, lanes=1, batches=images)
+    (group,) = (group for group in plan.coupled if group.planned_channels < group.channels)
+    kept = set(range(8)) - set(group.sides[0].removed)
+    assert {channel % 4 for channel in kept} == {0, 1, 2, 3}  # one of each pair
+    narrowed = cut(refit(network, SHAPE, plan.removed, lambda: images), plan.removed)
+    assert near(answers(narrowed), answers(network), 1e-4)
+    assert not near(answers(cut(network, plan.removed)), answers(network), 1e-2)
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        [nn.Conv2d(16, 6, 3, stride=2)],
+        [nn.Conv2d(16, 6, 3, groups=2)],
+        [nn.Conv2d(16, 6, 3, bias=False), nn.BatchNorm2d(6)],
+        [nn.ConvTranspose2d(16, 6, 2, 2, groups=2)],
+        [nn.ConvTranspose2d(16, 6, 3, 3, bias=False)],
+        [nn.Flatten(), nn.Linear(16 * 64, 5)],
+        [nn.Flatten(2), nn.Conv1d(16, 6, 5)],
+        [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 5, bias=False)],
+    ],
+)
+def test_every_reader_makes_up_for_channels_that_follow_from_others(reader):
+    torch.manual_seed(1)
+    network = nn.Sequential(nn.Conv2d(3, 16, 1, bias=False), *reader)  # of 3 dimensions
+    images = [torch.randn(64, *SHAPE) + torch.tensor([1.0, 2.0, -1.0])[:, None, None]]
+    (group,) = (each for each in couple(network, SHAPE) if Side("0", "outputs") in each.positions)
+    removed = group.removed(range(group.channels // 2))
+    narrowed = cut(refit(network, SHAPE, removed, lambda: images), removed)
+    if isinstance(reader[-1], nn.BatchNorm2d):
+        images[0] = torch.randn(64, *SHAPE)
+        for module in (network, narrowed):
+            reestimate_batchnorm(module, images)
+    wanted = answers(network.eval())
+    errors = [
+        float((answers(each.eval()) - wanted).norm() / wanted.norm()) for each in (narrowed, cut(network, removed))
+    ]
+    assert errors[0] < 1e-3
+    assert errors[1] > 0.1
+
+
+def test_layer_by_layer_the_fit_makes_up_for_the_layers_before():
+    torch.manual_seed(2)
+    network = nn.Sequential(
+        *(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 1)),
+        *(nn.ReLU(), nn.Flatten(), nn.Linear(256, 5)),
+    ).eval()
+    images = torch.randn(512, 3, 3, 3).repeat_interleave(3, 2).repeat_interleave(3, 3)[..., :8, :8]  # blocks of pixels
+    removed = joined(group.removed(range(0, group.channels, 2)) for group in free(couple(network, SHAPE)))
+    with torch.no_grad():
+        wanted, errors = network(images), []
+        for sequential in (False, True):
+            made = cut(refit(network, SHAPE, removed, lambda: images.split(128), sequential=sequential), removed)
+            errors.append(float((made(images) - wanted).square().sum()))
+    assert errors[1] < errors[0]
+
+
+def test_other_forms_on_top_of_a_narrower_network():
+    network = build("vgg8", width=0.25).eval()
+    coupled = narrow_plan(network, (1, 28, 28), 0.5, lanes=8).coupled
+    replaced = {"features.11": Replacement("falcon", (2,)), "features.14": Replacement("tucker2", (8, 99))}
+    plan = make_plan(network, (1, 28, 28), replaced, coupled=coupled)
+    made = surgery.apply(network, plan.replaced, removed=plan.removed)
+    found = cost(made, (1, 28, 28))
+    assert (found.parameters, found.macs) == (plan.planned_parameters, plan.planned_macs)
+    layer = next(layer for layer in plan.layers if layer.name == "features.14")
+    assert layer.sizes[1] < layer.kernel[0]  # clamped at what is left
+    assert cost(network, (1, 28, 28)).macs == plan.macs
+
+
+@pytest.mark.parametrize(
+    ("side", "removed", "said"),
+    [
+        (Side("9", "outputs"), (0,), "which the network has not"),
+        (Side("1", "outputs"), (0,), "which is a ReLU"),
+        (Side("0", "outputs"), (8,), "that its 8 are not"),
+        (Side("0", "outputs"), tuple(range(8)), "leave at least one"),
+    ],
+)
+def test_plans_of_another_network(side, removed, said):
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    before = copy.deepcopy(network.state_dict())
+    with pytest.raises(BadInput, match=said):
+        cut(network, {Side("2", "inputs"): (0,), side: removed}, in_place=True)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "damage", [("[1,", "[9,"), ('"planned_channels":4', '"planned_channels":5'), ("outputs", "side")]
+)
+def test_damaged_plans(damage):
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    with torch.no_grad():
+        network[2].weight[:, [0, 5, 6, 7]] *= 10
+    text = narrow_plan(network, SHAPE, 0.51, lanes=4).model_dump_json()
+    assert '"removed":[1,2,3,4]' in text
+    with pytest.raises(ValidationError):
+        Plan.model_validate_json(text.replace(*damage))
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.001, "at its smallest leaves"), (0, "between"), (1, "between")])
+def test_shares_that_cannot_be_had(share, said):
+    with pytest.raises(BadInput, match=said):
+        narrow_plan(build("vgg8", width=0.25).eval(), (1, 28, 28), share)
