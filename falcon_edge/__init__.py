@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from falcon_edge.steps.opening import Choice, open_network
     from falcon_edge.steps.pack import pack, pack_bundle
     from falcon_edge.steps.quantize import Int8
+    from falcon_edge.steps.times import TimesRequest, predicted, time_layers
     from falcon_edge.steps.train import train, train_bundle
     from falcon_edge.steps.tuning import tuned
     from falcon_edge.steps.writing import save
+    from falcon_edge.times import read_times
     from falcon_edge.training.distillation import distillation, features, matching
     from falcon_edge.training.fit import Recipe
     from falcon_edge.training.tuner import Tuner
@@ -41,19 +43,22 @@ PLACES = {
     "steps.opening": ("Choice", "open_network"),
     "steps.pack": ("pack", "pack_bundle"),
     "steps.quantize": ("Int8",),
+    "steps.times": ("TimesRequest", "predicted", "time_layers"),
     "steps.train": ("train", "train_bundle"),
     "steps.tuning": ("tuned",),
     "steps.writing": ("save",),
+    "times": ("read_times",),
     "training.distillation": ("distillation", "features", "matching"),
     "training.fit": ("Recipe",),
     "training.tuner": ("Tuner",),
 }
 
 __all__ = [
-    "BadInput", "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Recipe", "Selection", "Split", "Tuner",
-    "adopt", "bench", "check_models", "compress", "compress_bundle", "distillation", "export_bundle", "features",
-    "from_batches", "from_module", "from_pairs", "matching", "open_dataset", "open_network", "pack", "pack_bundle",
-    "reestimate_batchnorm", "save", "train", "train_bundle", "tuned",
+    "BadInput", "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Recipe", "Selection", "Split", "TimesRequest",
+    "Tuner", "adopt", "bench", "check_models", "compress", "compress_bundle", "distillation", "export_bundle",
+    "features", "from_batches", "from_module", "from_pairs", "matching", "open_dataset", "open_network", "pack",
+    "pack_bundle", "predicted", "read_times", "reestimate_batchnorm", "save", "time_layers", "train", "train_bundle",
+    "tuned",
 ]  # fmt: skip
 
 

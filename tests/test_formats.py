@@ -12,6 +12,7 @@ from falcon_edge.embedded import Index
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.manifest import Card, Manifest
 from falcon_edge.steps.answers import Record
+from falcon_edge.times import Times
 from falcon_edge.training import history as training
 from runtime_bench import calibration
 from runtime_bench.calibration import Calibration
@@ -29,6 +30,7 @@ KINDS = {
     "training": training.Line,
     "embedded": Index,
     "answers": Record,
+    "times": Times,
 }
 
 
@@ -42,7 +44,7 @@ def test_schema_is_that_of_the_types(name):
     assert path.read_text() == schema
 
 
-@pytest.mark.parametrize("name", ["manifest", "plan", "embedded", "answers"])
+@pytest.mark.parametrize("name", ["manifest", "plan", "embedded", "answers", "times"])
 def test_example_is_read(name):
     path = DOCS / "examples" / f"{name}.json"
     document = read_document(path, KINDS[name])

@@ -25,6 +25,7 @@ from falcon_edge.cli.names import PROGRAMS
 from falcon_edge.cli.pack import pack
 from falcon_edge.cli.report import report
 from falcon_edge.cli.serve import serve
+from falcon_edge.cli.times import times
 from falcon_edge.cli.train import train
 
 app = typer.Typer(
@@ -56,7 +57,11 @@ def falcon_edge(
         raise typer.Exit(2)
 
 
-for verb in (demo, train, pack, compress, adopt, export, convert, inspect, bench, compare, check, report, embed, serve):
+VERBS = (
+    *(demo, train, pack, compress, adopt, export, convert, inspect),
+    *(bench, times, compare, check, report, embed, serve),
+)
+for verb in VERBS:
     app.command()(verb)
 app.add_typer(devices, name="devices", short_help=show.__doc__)
 for command in (*app.registered_commands, *devices.registered_commands):

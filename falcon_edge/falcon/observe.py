@@ -5,6 +5,7 @@ Of these only those on the way from the image to the answer: what depends on wei
 exported, and what no answer depends on is left out then.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, is_dataclass
@@ -20,6 +21,8 @@ from torch.utils.flop_counter import flop_registry
 from falcon_edge.batches import each
 
 Shape = tuple[int, ...]
+CLAMPS = {"relu", "relu_", "clamp_min", "clamp_min_", "hardtanh", "hardtanh_", "clamp", "clamp_"}
+NORMALISATIONS = {"native_batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm", "batch_norm"}
 # Products of vectors, which torch's own table leaves out. It counts in FLOPs, two for a MAC.
 VECTORS: dict[Any, Callable[..., int]] = {
     torch.ops.aten.mv: lambda matrix, vector: matrix.numel(),
@@ -56,6 +59,27 @@ class Use(NamedTuple):
 
 
 UNUSED = Use(0, 0, 0)
+
+
+class Place(NamedTuple):
+    """One call of a convolution: its name, the height and width that it reads, and what stands around it.
+
+    of_image: it reads the network's input; clamped: a Relu (or one that is cut off above) is all that reads it, but for
+    normalisation in between.
+    """
+
+    name: str
+    height: int
+    width: int
+    of_image: bool
+    clamped: bool
+
+
+class Outline(NamedTuple):
+    """The calls of convolutions that the answer depends on, in order; digest: of all operators and their outputs."""
+
+    places: tuple[Place, ...]
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -96,6 +120,7 @@ class _Call:
     use: Use
     start: int
     end: int
+    size: tuple[int, int]
 
 
 class _Tape(TorchDispatchMode):
@@ -154,6 +179,24 @@ def observe(model: nn.Module, input_shape: Shape) -> Observed:
         bound,
         tuple(name for name, one in model.named_parameters() if not read & _memory([one])),
     )
+
+
+def outlined(model: nn.Module, input_shape: Shape) -> Outline:
+    """Run `model` on an image (C, H, W) of zeros in eval mode, to see where its convolutions stand."""
+    names = {module: name for name, module in model.named_modules()}
+    tape, calls, outside = _Tape(), list[_Call](), set[str]()
+    zeros = zeros_for(model, input_shape)
+    with _watching(model, names, tape, calls, outside), whole_attention(), tape:
+        answer = forward(model, zeros)
+    live, _ = _on_the_way(tape.operations, _memory([zeros]), _memory(_tensors(answer)))
+    found = []
+    for call in calls:
+        own = tape.operations[call.start : call.end]
+        if any(live[index] and one.macs for index, one in enumerate(own, call.start)):
+            of_image = any(not one.reads.isdisjoint(_memory([zeros])) for one in own)
+            found.append(Place(call.name, *call.size, of_image, _clamped(tape.operations, call)))
+    ran = [(one.kind, one.output_shape) for one, alive in zip(tape.operations, live, strict=True) if alive]
+    return Outline(tuple(found), hashlib.sha256(repr((input_shape, ran)).encode()).hexdigest())
 
 
 def forward(model: nn.Module, images: Tensor) -> Tensor:
@@ -232,7 +275,7 @@ def _watching(
             output = super().forward(x)
             tape.path.pop()
             inside.pop()
-            calls.append(_Call(names[self], _use(x, output), start, len(tape.operations)))
+            calls.append(_Call(names[self], _use(x, output), start, len(tape.operations), _size(x)))
             return output
 
         def __getattr__(self, name: str) -> Any:
@@ -252,8 +295,9 @@ def _watching(
         tape.path.pop()
         start = starts.pop()
         if isinstance(module, nn.Conv2d) and not isinstance(module, Watched):  # with a forward of its own
-            use = _use(args[0], output) if args and isinstance(output, Tensor) else UNUSED
-            calls.append(_Call(names[module], use, start, len(tape.operations)))
+            known = args and isinstance(output, Tensor)
+            use, size = (_use(args[0], output), _size(args[0])) if known else (UNUSED, (0, 0))
+            calls.append(_Call(names[module], use, start, len(tape.operations), size))
 
     try:
         for module in names:
@@ -272,6 +316,25 @@ def _use(x: Tensor, output: Tensor) -> Use:
     """Pixels of (B, C, H, W) or (C, H, W)."""
     inputs, outputs = x.numel() // x.shape[-3], output.numel() // output.shape[-3]
     return Use(inputs, inputs // x.shape[-2] * output.shape[-2], outputs)
+
+
+def _size(x: Tensor) -> tuple[int, int]:
+    """Height and width of (B, C, H, W) or (C, H, W)."""
+    return x.shape[-2], x.shape[-1]
+
+
+def _clamped(operations: Sequence[_Operation], call: _Call) -> bool:
+    """Whether a Relu is all that reads what a call wrote, but for normalisation in between."""
+    made = operations[call.end - 1].writes if call.end > call.start else frozenset()
+    for one in operations[call.end :]:
+        if made.isdisjoint(one.reads):
+            continue
+        if one.kind in CLAMPS:
+            return True
+        if one.kind not in NORMALISATIONS:
+            return False
+        made = one.writes
+    return False
 
 
 def _on_the_way(

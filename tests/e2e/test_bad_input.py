@@ -221,7 +221,7 @@ CASES = [
     ("compress standard.falcon --plan plain.txt -o out", "plain.txt: not a valid plan"),
     ("compress standard.falcon --plan results.json -o out", "results.json: a plan of version 6"),
     ("compress standard.falcon --plan foreign.json -o out", "the plan names layer1.0.conv1"),
-    ("compress standard.falcon --plan standard.falcon/plan.json -o out", "replaces no layer"),
+    ("compress standard.falcon --plan standard.falcon/plan.json -o out", "changes no layer"),
     (f"{COMPRESS} --finetune-epochs 1 -o out", "fine-tuning needs --data"),
     (f"{COMPRESS} --init whitened -o out", "--init whitened needs --data"),
     (f"{COMPRESS} --data stripes.npz --finetune-epochs 1 --distillation 2 -o out", "distillation weight lies in 0..1"),

@@ -19,7 +19,20 @@ import falcon_edge
 pytestmark = pytest.mark.xdist_group("flow")  # one process of xdist makes the flow
 
 QUICK = "--runs 2 --seconds 0 --ticks 4 --processes 1 --rounds 1"
-VERBS = ("demo", "train", "pack", "compress", "export", "inspect", "bench", "compare", "report", "embed", "serve")
+VERBS = (
+    "demo",
+    "train",
+    "pack",
+    "compress",
+    "export",
+    "inspect",
+    "bench",
+    "compare",
+    "report",
+    "embed",
+    "serve",
+    "times",
+)
 # What takes long to import. The help itself is made by typer, rich and pydantic.
 HEAVY = {"torch", "onnx", "onnxruntime", "onnxsim", "ai_edge_litert", "tflite_runtime", "flatbuffers"}
 HEAVY |= {"numpy", "scipy", "PIL", "safetensors", "plotly", "jinja2"}

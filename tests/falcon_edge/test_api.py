@@ -15,10 +15,11 @@ import falcon_edge
 ROOT = Path(__file__).parents[2]
 
 LISTED = [
-    "BadInput", "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Recipe", "Selection", "Split", "Tuner",
-    "adopt", "bench", "check_models", "compress", "compress_bundle", "distillation", "export_bundle", "features",
-    "from_batches", "from_module", "from_pairs", "matching", "open_dataset", "open_network", "pack", "pack_bundle",
-    "reestimate_batchnorm", "save", "train", "train_bundle", "tuned",
+    "BadInput", "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Recipe", "Selection", "Split", "TimesRequest",
+    "Tuner", "adopt", "bench", "check_models", "compress", "compress_bundle", "distillation", "export_bundle",
+    "features", "from_batches", "from_module", "from_pairs", "matching", "open_dataset", "open_network", "pack",
+    "pack_bundle", "predicted", "read_times", "reestimate_batchnorm", "save", "time_layers", "train", "train_bundle",
+    "tuned",
 ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from converters.onnx_export import export_onnx
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cost import cost
-from falcon_edge.falcon.observe import DEAD, OUTSIDE, Use, observe
+from falcon_edge.falcon.observe import DEAD, OUTSIDE, Place, Use, observe, outlined
 from falcon_edge.falcon.plan import default_layers, make_plan
 from tests.support.forms import falcon
 
@@ -246,3 +246,41 @@ def test_any_mixture_of_uses(tmp_path_factory, steps):
     plan = make_plan(network, SHAPE, free)
     found = cost(surgery.apply(network, free), SHAPE)
     assert (found.macs, found.parameters) == (plan.planned_macs, plan.planned_parameters)
+
+
+# -- places --
+
+
+def test_places_say_what_stands_around_a_convolution():
+    def run(self, x):
+        y = functional.relu6(self.norm(self.first(x)))
+        z = self.second(y)
+        return functional.max_pool2d(functional.relu(z + y), 2) + self.third(z)
+
+    network = Network(
+        run, first=conv(), second=conv(), third=nn.Conv2d(8, 8, 1, 2), norm=nn.BatchNorm2d(8), unread=conv()
+    )
+    found = outlined(network, SHAPE)
+    assert found.places == (
+        Place("first", 12, 12, of_image=True, clamped=True),
+        Place("second", 12, 12, of_image=False, clamped=False),
+        Place("third", 12, 12, of_image=False, clamped=False),
+    )
+    assert outlined(network, SHAPE) == found
+
+
+def test_an_outline_is_of_operators_and_shapes():
+    def built(kernel=3, end=functional.relu):
+        layer = nn.Conv2d(8, 8, kernel, padding=kernel // 2)
+        return outlined(Network(lambda self, x: end(self.layer(x)), layer=layer), SHAPE).digest
+
+    assert built() == built()
+    assert built() != built(end=functional.gelu)
+
+
+def test_a_convolution_called_twice_has_two_places():
+    network = Network(lambda self, x: self.layer(self.layer(x)), layer=conv())
+    assert [(place.name, place.of_image) for place in outlined(network, SHAPE).places] == [
+        ("layer", True),
+        ("layer", False),
+    ]

@@ -1,0 +1,103 @@
+"""falcon-edge times."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from falcon_edge.cli import options
+from falcon_edge.cli.export import Cpu
+from falcon_edge.cli.session import Debug, Json, Quiet, session
+from falcon_edge.cli.tables import Table
+
+if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
+    from collections.abc import Sequence
+
+    from falcon_edge.network import Network
+    from falcon_edge.times import Series
+
+
+def times(
+    model: options.Model,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The times; what is in it already is kept.")
+    ],
+    device: Annotated[
+        str, typer.Option("--device", help="local, arm64[:CPU] (estimated cycles), ssh://[user@]host, adb[:SERIAL].")
+    ] = "local",
+    runner: options.Runner = None,
+    ort_aar: options.OrtAar = None,
+    litert_aar: options.LitertAar = None,
+    runtime: Annotated[
+        list[str] | None, typer.Option("--runtime", help="onnxruntime (ort), litert (tflite); by default both.")
+    ] = None,
+    precision: Annotated[
+        list[str] | None, typer.Option("--precision", help="fp32, int8; by default both. Repeat it.")
+    ] = None,
+    plan: Annotated[
+        list[Path] | None, typer.Option("--plan", metavar="FILE", help="Only the layers of this plan; repeat it.")
+    ] = None,
+    cpu: Annotated[
+        Cpu, typer.Option("--cpu", help="What int8 files are to run on: of one kind more of the graph is rewritten.")
+    ] = Cpu.any,
+    threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each is timed.")] = 3,
+    model_args: options.ModelArgs = None,
+    input_shape: options.Input = None,
+    num_classes: options.Classes = None,
+    width: options.Width = 1.0,
+    trust_code: options.TrustCode = False,
+    as_json: Json = False,
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Time every form of a network's layers on a device: what plans are predicted by. Run again, it goes on."""
+    with session(as_json, debug, quiet) as out:
+        from falcon_edge.documents import read_document
+        from falcon_edge.falcon.plan import Plan
+        from falcon_edge.steps.opening import open_network
+        from falcon_edge.steps.times import PRECISIONS, TimesRequest, time_layers
+        from runtime_bench.runtimes import RUNTIMES
+
+        runtimes = list(runtime or (each.name for each in RUNTIMES if each.by_default))
+        plans = tuple(read_document(path, Plan) for path in plan or ())
+        requests = [
+            TimesRequest(name, each, plans, threads, rounds, cpu.value)
+            for name in runtimes
+            for each in precision or PRECISIONS
+        ]
+        choice = options.choice(
+            model,
+            None,
+            input_shape,
+            num_classes,
+            width,
+            None,
+            None,
+            0,
+            None,
+            model_args=model_args,
+            trust_code=trust_code,
+        )
+        network = open_network(choice)
+        (opened,) = options.devices([device], runner=runner, ort_aar=ort_aar, litert_aar=litert_aar)
+        with closing(opened), out.progress() as progress:
+            found = [time_layers(network, output, request, device=opened, progress=progress) for request in requests]
+        out.result([each.model_dump(mode="json") for each in found], lambda: _shown(network, found))
+
+
+def _shown(network: "Network", series: "Sequence[Series]") -> Table:
+    """What was timed, and what the standard network and FALCON of rank 1 are predicted to take."""
+    from falcon_edge.steps.times import Predictor
+    from falcon_edge.times import WAYS
+
+    table = Table("runtime", "version", "precision", "layers timed", "figure", "standard", "FALCON, rank 1")
+    for each in series:
+        for way, name in WAYS.items():
+            if any(getattr(timed, name) for timed in each.networks):
+                predictor = Predictor(network, each, way)
+                values = (predictor.predict(plan).value for plan in (predictor.standard, predictor.falcon))
+                shown = (f"{value:.3g} cycles" if way == "cycles" else f"{1000 * value:.3g} ms" for value in values)
+                table.add_row(each.runtime, each.version, each.precision, str(len(each.units)), way, *shown)
+    return table
