@@ -178,6 +178,11 @@ class Layers:
         """Of the network with these forms."""
         return self.parameters - sum(self._saved(name, each) for name, each in replaced.items())
 
+    def parameters_at(self, name: str, replacement: Replacement | None) -> int:
+        """Of one layer."""
+        own = sum(parameter.numel() for parameter in self._conv(name).parameters())
+        return own if replacement is None else own - self._saved(name, replacement)
+
     def _saved(self, name: str, replacement: Replacement) -> int:
         conv, form = self._conv(name), FORMS[replacement.form]
         own = sum(parameter.numel() for parameter in conv.parameters())
@@ -418,7 +423,7 @@ class Predictor:
 
     Seconds, or estimated cycles of an emulated CPU. way: "back to back" or "cold"; an emulated CPU has "cycles" alone.
     Back to back a layer by itself finds its weights in the caches, and in a large network does not: there the rest,
-    which has that wait in it, depends on the network's weights.
+    which has that wait in it, depends on the weights of the layers that were timed alone.
     """
 
     def __init__(self, network: Network, series: Series, way: Way | None = None):
@@ -432,8 +437,8 @@ class Predictor:
             raise BadInput(
                 f"{series} has no times of {network} {self.way}; make them by falcon-edge times {network.name}"
             )
-        points = sorted((each.parameters, self._rest_of(each)) for each in whole)
-        self._parameters, self._rests = zip(*points, strict=True)
+        points = sorted((self._alone(_replaced(each)), self._rest_of(each)) for each in whole)
+        self._weights, self._rests = zip(*points, strict=True)
 
     @property
     def standard(self) -> Replaced:
@@ -453,7 +458,7 @@ class Predictor:
             layers[name] = layers.get(name, 0.0) + self._value(unit, name)
         rest = float(np.median(self._rests))
         if self.way == "back to back":
-            rest = float(np.interp(self._layers.parameters_of(replaced), self._parameters, self._rests))
+            rest = float(np.interp(self._alone(replaced), self._weights, self._rests))
         return Prediction(sum(layers.values()) + rest, layers, rest)
 
     def cost(self, layer: str, form: str, sizes: Sizes) -> float:
@@ -469,12 +474,21 @@ class Predictor:
             raise BadInput(f"{self._series} has no time of {name} as {unit}{why}; time the plan by falcon-edge times")
         return value
 
+    def _alone(self, replaced: Replaced) -> int:
+        """Weights of layers that were timed alone: those of a chain had others between two calls of theirs."""
+        own = {name: self._layers.parameters_at(name, replaced.get(name)) for name in self._layers.convs}
+        known = ((name, self._units.get(unit)) for name, unit in self._layers.units_of(replaced))
+        return sum(own[name] for name, timed in known if timed is not None and timed.copies == 1)
+
     def _rest_of(self, whole: TimedNetwork) -> float:
         """What a network takes beyond its layers."""
-        replaced = {name: Replacement(*given) for name, given in whole.replaced.items()}
         value = whole.value(self.way)
         assert value is not None
-        return value - sum(self._value(unit, name) for name, unit in self._layers.units_of(replaced))
+        return value - sum(self._value(unit, name) for name, unit in self._layers.units_of(_replaced(whole)))
+
+
+def _replaced(whole: TimedNetwork) -> Replaced:
+    return {name: Replacement(*given) for name, given in whole.replaced.items()}
 
 
 def predicted(
