@@ -188,7 +188,7 @@ def outlined(model: nn.Module, input_shape: Shape) -> Outline:
     zeros = zeros_for(model, input_shape)
     with _watching(model, names, tape, calls, outside), whole_attention(), tape:
         answer = forward(model, zeros)
-    live, _ = _on_the_way(tape.operations, _memory([zeros]), _memory(_tensors(answer)))
+    live, _ = _on_the_way(tape.operations, _memory([zeros]), _memory(tensors_in(answer)))
     found = []
     for call in calls:
         own = tape.operations[call.start : call.end]
