@@ -27,17 +27,22 @@ def train(
     checkpoint: where the run keeps its state, to go on if it is killed. Raises BadInput for a compressed network, or
     data without a training split.
     """
-    dataset.require("train")
-    dataset.require_classes("our training")
-    network.require_classifier("our training")
-    if network.compressed:
-        raise BadInput(f"{network}: is compressed; train a standard network")
+    require_trainable(network, dataset)
     history, options = tune(network, dataset, recipe, checkpoint=checkpoint, progress=progress)
     return network.after(
         Step(verb="train", options=options | met(dataset), data=dataset.name),
         quality=() if dataset.test is None else measured_quality(network, dataset, "test", dataset.test, None),
         training=history.lines(),
     )
+
+
+def require_trainable(network: Network, dataset: Dataset) -> None:
+    """Raise BadInput for a network or data that our training cannot use."""
+    dataset.require("train")
+    dataset.require_classes("our training")
+    network.require_classifier("our training")
+    if network.compressed:
+        raise BadInput(f"{network}: is compressed; train a standard network")
 
 
 def train_bundle(
@@ -58,6 +63,7 @@ def train_bundle(
     with hold(output, force=force, goes_on=True) as place:
         network, dataset = open_with_data(choice, data, class_map)
         assert dataset is not None  # as there is DATA
+        require_trainable(network, dataset)
         if network.lineage is None:  # of a bundle it was told when that was made
             tell_preparation(network, dataset, choice.model)
         trained = train(network, dataset, recipe, checkpoint=place.checkpoint, progress=progress)

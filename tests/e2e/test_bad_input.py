@@ -208,8 +208,8 @@ CASES = [
     ("pack nets:tiny --input 1x12x12 --weights other.pt -o out", "other.pt: these weights do not fit"),
     ("pack vgg8 --weights standard.falcon/weights.safetensors -o out", "features.0.weight is (8, 1, 3, 3), not"),
     # ranks and plans
-    ("compress standard.falcon -o out", "give either --rank or --plan"),
-    ("compress standard.falcon --rank 1 --plan foreign.json -o out", "give either --rank or --plan"),
+    ("compress standard.falcon -o out", "give either --rank, --target-macs or --plan"),
+    ("compress standard.falcon --rank 1 --plan foreign.json -o out", "give either --rank, --target-macs or --plan"),
     ("compress standard.falcon --rank 1", "name the bundle to write with -o"),
     ("compress standard.falcon --rank 0 -o out", "rank 0"),
     ("compress standard.falcon --rank -1 -o out", "rank -1"),

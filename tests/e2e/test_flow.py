@@ -124,7 +124,7 @@ def test_tables_for_people(flow, standard, compressed):
     assert f"{100 * standard.quality[0].value:.2f}% on 90 test images of stripes.npz" in out["train"]
     assert "compressed from standard" in out["compress"]
     assert f"{compressed.macs:,}" in out["inspect"]
-    assert "FALCON k=1" in out["inspect"]
+    assert "falcon rank 1" in out["inspect"]
     assert "train on stripes.npz, compress on stripes.npz" in out["inspect"]
     assert all(file in out["inspect"] for file in FILES)
     assert "all golden outputs agree" in out["bench"]

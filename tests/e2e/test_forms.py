@@ -16,7 +16,8 @@ OTHERS = [form for form in FORMS if form != "falcon"]
 QUICK = "--runs 3 --processes 1 --every 0"
 
 
-@pytest.mark.parametrize("form", ["dsconv", *(pytest.param(form, marks=pytest.mark.slow) for form in OTHERS[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("form", OTHERS)
 def test_a_form_goes_the_whole_way(flow, warm, tmp_path, form):
     standard = shutil.copytree(flow.folder / "standard.falcon", tmp_path / "standard.falcon")
     data = f"--data {flow.folder / 'stripes.npz'}"

@@ -528,7 +528,7 @@ def test_documents_are_canonical(bundle):
 
 def test_the_card_has_no_measurements():
     card = manifest().card().model_dump()
-    assert set(card) == {"schema_version", "name", "input", "labels", "outputs", "quantization", "lineage"}
+    assert set(card) == {"schema_version", "name", "input", "labels", "outputs", "quantization", "rewrites", "lineage"}
 
 
 # -- older versions --
