@@ -37,6 +37,8 @@ def convert(
         is_int8 = chosen == "int8"
         if is_int8 and data is None:
             raise BadInput("--precision int8 needs images to calibrate with: --data DATA")
+        if data is not None and not is_int8:
+            raise BadInput(f"--data is what int8 is calibrated with, and {chosen} is not: leave it out")
         from falcon_edge.steps.convert import convert as run
         from falcon_edge.steps.quantize import Int8
 

@@ -207,6 +207,7 @@ CASES = [
     ("pack nets:tiny --input 1x12x12 --weights list.pt -o out", "list.pt: holds no state dict"),
     ("pack nets:tiny --input 1x12x12 --weights other.pt -o out", "other.pt: these weights do not fit"),
     ("pack vgg8 --weights standard.falcon/weights.safetensors -o out", "features.0.weight is (8, 1, 3, 3), not"),
+    ("convert net.onnx --data stripes.npz -o out.tflite", "--data is what int8 is calibrated with, and fp32 is not"),
     # ranks and plans
     ("compress standard.falcon -o out", "give either --rank, --target-macs or --plan"),
     ("compress standard.falcon --rank 1 --plan foreign.json -o out", "give either --rank, --target-macs or --plan"),
