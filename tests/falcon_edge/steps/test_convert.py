@@ -78,6 +78,10 @@ def test_opsets_of_old_and_new_files(tmp_path, opset):
 def test_all_forms_of_an_operator_at_every_opset_that_changed_it(tmp_path, kind, opset):
     source, output = tmp_path / "net.onnx", tmp_path / "out.tflite"
     onnx.save(together(kind, opset), source)
+    if kind in ("Log", "Reciprocal"):
+        with pytest.raises(BadInput, match="answers an image of zeros with values that are not finite"):
+            convert(source, output)
+        return
     convert(source, output)
     x = np.random.default_rng(1).standard_normal((2, *SHAPE[1:])).astype(np.float32)
     found = usual(run(format_for(".tflite"), output, x), format_for(".tflite").layout)
