@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from falcon_edge.documents import Document, canonical_json, read_document
+from falcon_edge.documents import Document, read_document
 from falcon_edge.errors import BadInput
 
 Way = Literal["back to back", "cold", "cycles"]
@@ -186,8 +186,3 @@ def _keys(series: tuple[Series, ...]) -> dict[str, list[str]]:
 def read_times(path: Path) -> Times:
     """A file of times. Raises BadInput."""
     return read_document(path, Times)
-
-
-def times_bytes(times: Times) -> bytes:
-    """The file's bytes."""
-    return canonical_json(times)

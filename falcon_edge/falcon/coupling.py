@@ -14,7 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from falcon_edge.falcon.observe import Shape, evaluating, owners_of_shared, tensors_in, whole_attention, zeros_for
+from falcon_edge.falcon.observe import (
+    BATCHNORM,
+    Shape,
+    evaluating,
+    owners_of_shared,
+    tensors_in,
+    whole_attention,
+    zeros_for,
+)
 
 End = Literal["outputs", "inputs"]
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -23,14 +31,6 @@ NORMS = nn.modules.batchnorm._BatchNorm
 OWNERS = (*CONVOLUTIONS, *TRANSPOSED, nn.Linear, NORMS)  # whose weights are cut with them
 
 MADE = "it is made of numbers that are no layer's"
-BATCHNORM = {
-    "native_batch_norm",
-    "_native_batch_norm_legit",
-    "_native_batch_norm_legit_no_training",
-    "_batch_norm_no_update",
-    "cudnn_batch_norm",
-    "miopen_batch_norm",
-}
 STAYS = {"clone", "contiguous", "alias", "detach", "_to_copy", "lift_fresh"}
 VIEWS = {"view", "_unsafe_view", "_reshape_alias", "reshape"}
 MOVES = {

@@ -1,7 +1,7 @@
 """Channels cut out of a network's modules, wherever they are written and read."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,15 @@ from falcon_edge.errors import BadInput
 from falcon_edge.falcon.coupling import CONVOLUTIONS, NORMS, TRANSPOSED, Side
 
 Removed = Mapping[Side, Sequence[int]]
+
+
+def joined(each: Iterable[Removed]) -> dict[Side, tuple[int, ...]]:
+    """What is removed from every side by all together."""
+    found: dict[Side, set[int]] = {}
+    for removed in each:
+        for side, places in removed.items():
+            found.setdefault(side, set()).update(places)
+    return {side: tuple(sorted(places)) for side, places in found.items()}
 
 
 def cut(model: nn.Module, removed: Removed, *, in_place: bool = False) -> nn.Module:

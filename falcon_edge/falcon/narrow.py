@@ -12,10 +12,10 @@ from torch.utils.hooks import RemovableHandle
 
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.coupling import Group, Side, couple
-from falcon_edge.falcon.cutting import Removed, cut, masked
+from falcon_edge.falcon.cutting import Removed, cut, joined, masked
 from falcon_edge.falcon.observe import Observed, Shape, evaluating, fed, forward, observe, tensors_in, zeros_for
 from falcon_edge.falcon.patches import PatchStatistics
-from falcon_edge.falcon.plan import LANES, Coupled, Plan, make_plan, sizes_up_to
+from falcon_edge.falcon.plan import LANES, Coupled, Plan, check_share, make_plan, sizes_up_to
 from falcon_edge.falcon.readers import Choice, Pairs, Reader, choose, readers_of, refitted, unseen
 from falcon_edge.falcon.statistics import Moments, collected
 
@@ -58,15 +58,6 @@ def _numbers(answer: Any) -> Tensor:
     return torch.cat([tensor.double().flatten() for tensor in tensors_in(answer)])
 
 
-def joined(each: Iterable[Removed]) -> dict[Side, tuple[int, ...]]:
-    """What is removed from every side by all together."""
-    found: dict[Side, tuple[int, ...]] = {}
-    for removed in each:
-        for side, places in removed.items():
-            found[side] = tuple(sorted({*found.get(side, ()), *places}))
-    return found
-
-
 @torch.no_grad()
 def reader_statistics(
     model: nn.Module, readers: Mapping[str, Reader], batches: Iterable[Any]
@@ -95,8 +86,7 @@ def narrow_plan(
     or without any by the norms of weights. Raises BadInput for a share outside 0..1 or below what the smallest widths
     give, and for a network without channels to remove.
     """
-    if not 0 < share < 1:
-        raise BadInput(f"a share of {share:g} of the MACs: give one between 0 and 1")
+    check_share(share)
     groups = removable(model, input_shape)
     free = [group for group in groups if group.reason is None and group.channels > 1]
     if not free:

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, is_dataclass
+from itertools import compress
 from typing import Any, NamedTuple
 
 import torch
@@ -22,7 +23,14 @@ from falcon_edge.batches import each
 
 Shape = tuple[int, ...]
 CLAMPS = {"relu", "relu_", "clamp_min", "clamp_min_", "hardtanh", "hardtanh_", "clamp", "clamp_"}
-NORMALISATIONS = {"native_batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm", "batch_norm"}
+BATCHNORM = {
+    "native_batch_norm",
+    "_native_batch_norm_legit",
+    "_native_batch_norm_legit_no_training",
+    "_batch_norm_no_update",
+    "cudnn_batch_norm",
+    "miopen_batch_norm",
+}
 # Products of vectors, which torch's own table leaves out. It counts in FLOPs, two for a MAC.
 VECTORS: dict[Any, Callable[..., int]] = {
     torch.ops.aten.mv: lambda matrix, vector: matrix.numel(),
@@ -154,48 +162,56 @@ class _Tape(TorchDispatchMode):
         return output
 
 
+class _Run:
+    """One run of a model on an image (C, H, W) of zeros in eval mode, which leaves it as it was.
+
+    names: of modules. outside: convolutions whose weights were read without a call. image, read: the memory of the
+    image, and all that the answer needs.
+    """
+
+    def __init__(self, model: nn.Module, input_shape: Shape):
+        self.names = {module: name for name, module in model.named_modules()}
+        tape, self.calls, self.outside = _Tape(), list[_Call](), set[str]()
+        zeros = zeros_for(model, input_shape)
+        with _watching(model, self.names, tape, self.calls, self.outside), whole_attention(), tape:
+            answer = forward(model, zeros)
+        self.operations, self.image = tape.operations, _memory([zeros])
+        self._live, self.read = _on_the_way(self.operations, self.image, _memory(tensors_in(answer)))
+
+    def is_alive(self, call: _Call) -> bool:
+        """Whether the answer depends on products of a call."""
+        return any(self._live[index] and self.operations[index].macs for index in range(call.start, call.end))
+
+    def alive(self) -> Iterator[_Operation]:
+        """The operators that the answer depends on, in order."""
+        return compress(self.operations, self._live)
+
+
 def observe(model: nn.Module, input_shape: Shape) -> Observed:
     """Run `model` on an image (C, H, W) of zeros in eval mode. It is left as it was."""
-    names = {module: name for name, module in model.named_modules()}
-    tape, calls, outside = _Tape(), list[_Call](), set[str]()
-    zeros = zeros_for(model, input_shape)
-    with _watching(model, names, tape, calls, outside), whole_attention(), tape:
-        answer = forward(model, zeros)
-    live, read = _on_the_way(tape.operations, _memory([zeros]), _memory(tensors_in(answer)))
+    run = _Run(model, input_shape)
     uses: dict[str, Use] = {}
-    for call in calls:
-        alive = any(live[index] and tape.operations[index].macs for index in range(call.start, call.end))
-        uses[call.name] = uses.get(call.name, UNUSED) + (call.use if alive else UNUSED)
+    for call in run.calls:
+        uses[call.name] = uses.get(call.name, UNUSED) + (call.use if run.is_alive(call) else UNUSED)
     bound = {name: DEAD for name, use in uses.items() if use.outputs == 0}
-    bound |= {name: f"its weight is that of {other} too" for name, other in owners_of_shared(model, names).items()}
-    bound |= dict.fromkeys(outside, OUTSIDE)
+    bound |= {name: f"its weight is that of {other} too" for name, other in owners_of_shared(model, run.names).items()}
+    bound |= dict.fromkeys(run.outside, OUTSIDE)
     return Observed(
-        tuple(
-            Executed(one.name, one.kind, one.output_shape, one.macs)
-            for one, alive in zip(tape.operations, live, strict=True)
-            if alive and one.macs
-        ),
+        tuple(Executed(one.name, one.kind, one.output_shape, one.macs) for one in run.alive() if one.macs),
         uses,
         bound,
-        tuple(name for name, one in model.named_parameters() if not read & _memory([one])),
+        tuple(name for name, one in model.named_parameters() if not run.read & _memory([one])),
     )
 
 
 def outlined(model: nn.Module, input_shape: Shape) -> Outline:
     """Run `model` on an image (C, H, W) of zeros in eval mode, to see where its convolutions stand."""
-    names = {module: name for name, module in model.named_modules()}
-    tape, calls, outside = _Tape(), list[_Call](), set[str]()
-    zeros = zeros_for(model, input_shape)
-    with _watching(model, names, tape, calls, outside), whole_attention(), tape:
-        answer = forward(model, zeros)
-    live, _ = _on_the_way(tape.operations, _memory([zeros]), _memory(tensors_in(answer)))
+    run = _Run(model, input_shape)
     found = []
-    for call in calls:
-        own = tape.operations[call.start : call.end]
-        if any(live[index] and one.macs for index, one in enumerate(own, call.start)):
-            of_image = any(not one.reads.isdisjoint(_memory([zeros])) for one in own)
-            found.append(Place(call.name, *call.size, of_image, _clamped(tape.operations, call)))
-    ran = [(one.kind, one.output_shape) for one, alive in zip(tape.operations, live, strict=True) if alive]
+    for call in filter(run.is_alive, run.calls):
+        of_image = any(not one.reads.isdisjoint(run.image) for one in run.operations[call.start : call.end])
+        found.append(Place(call.name, *call.size, of_image, _clamped(run.operations, call)))
+    ran = [(one.kind, one.output_shape) for one in run.alive()]
     return Outline(tuple(found), hashlib.sha256(repr((input_shape, ran)).encode()).hexdigest())
 
 
@@ -331,7 +347,7 @@ def _clamped(operations: Sequence[_Operation], call: _Call) -> bool:
             continue
         if one.kind in CLAMPS:
             return True
-        if one.kind not in NORMALISATIONS:
+        if one.kind not in BATCHNORM:
             return False
         made = one.writes
     return False

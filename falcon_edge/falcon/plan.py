@@ -12,7 +12,7 @@ from torch import nn
 from falcon_edge.documents import Upgrades
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.coupling import Group, Side
-from falcon_edge.falcon.cutting import cut
+from falcon_edge.falcon.cutting import cut, joined
 from falcon_edge.falcon.forms import FALCON, FORMS, KEEP, form_named
 from falcon_edge.falcon.forms.form import Form, FormConv2d, Replacement, Sizes
 from falcon_edge.falcon.observe import Observed, observe
@@ -113,6 +113,15 @@ class Coupled(BaseModel):
             raise ValueError(f"of {self.channels} channels {self.planned_channels} stay, and its sides say otherwise")
         return self
 
+    @property
+    def gone(self) -> dict[Side, list[int]]:
+        """Where on each side channels are removed."""
+        return {
+            Side(side.name, side.end): [one * side.times + each for one in side.removed for each in range(side.times)]
+            for side in self.sides
+            if side.removed
+        }
+
     @classmethod
     def of(cls, group: Group, removed: Sequence[int], reason: str) -> "Coupled":
         """A group without some of its channels."""
@@ -149,11 +158,7 @@ class Plan(BaseModel):
     @property
     def removed(self) -> dict[Side, tuple[int, ...]]:
         """The channels that are removed, by the sides of modules."""
-        found: dict[Side, set[int]] = {}
-        for side in (side for group in self.coupled for side in group.sides if side.removed):
-            places = found.setdefault(Side(side.name, side.end), set())
-            places |= {one * side.times + each for one in side.removed for each in range(side.times)}
-        return {side: tuple(sorted(places)) for side, places in found.items()}
+        return joined(each.gone for each in self.coupled)
 
     @property
     def compresses(self) -> bool:
@@ -232,8 +237,7 @@ def share_plan(
     the smallest sizes have more.
     """
     made = form_named(form)
-    if not 0 < share < 1:
-        raise BadInput(f"a share of {share:g} of the MACs: give one between 0 and 1")
+    check_share(share)
     observed = observe(model, input_shape)
     convs, reasons = _replaced_by_default(model, observed, made)
     offers = {name: _offers(made, conv, observed, name, lanes) for name, conv in convs.items()}
@@ -260,6 +264,12 @@ def share_plan(
     replaced = {name: Replacement(form, offer.sizes) for name, offer in filled.items()}
     reasons |= {name: f"{100 * filled[name].macs / observed.macs(name):.3g}% of its MACs" for name in replaced}
     return _plan(model, input_shape, observed, replaced, reasons, statistics or {})
+
+
+def check_share(share: float) -> None:
+    """Raise BadInput for what is no share of MACs to come down to."""
+    if not 0 < share < 1:
+        raise BadInput(f"a share of {share:g} of the MACs: give one between 0 and 1")
 
 
 def _filled(chosen: dict[str, _Offer], offers: Mapping[str, list[_Offer]], budget: int) -> dict[str, _Offer]:
@@ -331,8 +341,7 @@ def make_plan(
     whole = _plan(model, input_shape, observed, {} if coupled else replaced, reasons or {}, statistics or {})
     if not coupled:
         return whole
-    removed = Plan.model_validate({**whole.model_dump(), "coupled": coupled}).removed
-    narrowed = cut(model, removed)
+    narrowed = cut(model, joined(each.gone for each in coupled))
     made = _plan(narrowed, input_shape, observe(narrowed, input_shape), replaced, reasons or {}, statistics or {})
     originals = {layer.name: layer for layer in whole.layers}
     layers = []
@@ -428,12 +437,10 @@ def default_layers(model: nn.Module, observed: Observed, form: Form = FALCON) ->
         conv = _conv(model, name)
         reason = FALCON.why_not(conv) or form.why_not(conv) or observed.bound.get(name)
         if reason is None and own is not None:
-            reason = form.unwise(conv) if name in own else "the published network keeps it"
+            reason = None if name in own else "the published network keeps it"
         elif reason is None and FALCON.macs(conv, (1,), use) >= observed.macs(name):
             reason = "FALCON would not save MACs"
-        elif reason is None:
-            reason = form.unwise(conv)
-        chosen[name] = reason
+        chosen[name] = form.unwise(conv) if reason is None else reason
     return chosen
 
 

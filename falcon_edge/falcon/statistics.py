@@ -1,5 +1,6 @@
 """What data teaches a network without labels: covariances of a layer's input, batch-normalisation statistics."""
 
+import copy
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
@@ -106,11 +107,11 @@ def sequential_statistics(
     patch too, so that its bias makes up for what those before it have shifted.
     """
     originals = patch_statistics(model, replaced, batches())
-    student, found = model, dict[str, PatchStatistics]()
+    student, found = copy.deepcopy(model), dict[str, PatchStatistics]()
     for name in originals:
         seen = patch_statistics(student, [name], batches())[name] if found else originals[name]
         found[name] = dataclasses.replace(seen, wanted=originals[name].mean)
-        student = surgery.apply(student, {name: replaced[name]}, statistics=found)
+        student = surgery.apply(student, {name: replaced[name]}, statistics=found, in_place=True)
     return found
 
 

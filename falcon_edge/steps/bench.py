@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -30,7 +29,7 @@ from runtime_bench.bench import Candidate, Evaluation, Protocol
 from runtime_bench.bench import bench as measure
 from runtime_bench.calibration import Calibration
 from runtime_bench.devices.device import CountingDevice, Device
-from runtime_bench.devices.names import device_named
+from runtime_bench.devices.names import opened
 from runtime_bench.errors import DeviceError
 from runtime_bench.estimates import check_cpu, with_estimates
 from runtime_bench.golden import GoldenVector, Tolerance
@@ -116,7 +115,7 @@ def bench_groups(
     while it is measured is an entry of the results.
     """
     protocol, samples = request.protocol, request.samples
-    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as scratch, _opened(device) as chosen:
+    with tempfile.TemporaryDirectory(prefix="falcon-edge-") as scratch, opened(device) as chosen:
         if request.calibration is not None:
             _check_calibration(request.calibration, chosen)
         if chosen.emulated and samples is None:
@@ -164,11 +163,6 @@ def bench_groups(
         results = with_estimates(results, request.calibration)
     several = len(protocol.threads)
     return results, [results.entries[several * start : several * stop] for start, stop in pairwise(ends)]
-
-
-def _opened(device: str | Device) -> AbstractContextManager[Device]:
-    """A device that is open already, or one that is opened by its name and closed after the block."""
-    return closing(device_named(device)) if isinstance(device, str) else nullcontext(device)
 
 
 def _check_calibration(calibration: Calibration, device: Device) -> None:

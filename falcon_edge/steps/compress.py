@@ -47,7 +47,7 @@ class Goal:
     """What decides a plan: exactly one of `rank`, `target_macs` (a share of the network's) and `plan` (or its file).
 
     form: of all layers, by `rank` or `target_macs`; FALCON unless it is given. cap_rank, of `rank`: no layer may cost
-    more than it did.
+    more than it did. file: what the plan's file was called, once it was read.
     """
 
     rank: int | None = None
@@ -55,6 +55,7 @@ class Goal:
     plan: Plan | Path | None = None
     form: str | None = None
     cap_rank: bool = False
+    file: str | None = None
 
     def checked(self) -> "Goal":
         """With the plan of its file. Raises BadInput for what does not go together."""
@@ -71,10 +72,10 @@ class Goal:
             form = form_named(self.form or FALCON.name)
             if self.rank is not None and self.rank < 1:
                 raise BadInput(f"rank {self.rank}: {form.title} needs a rank of at least 1")
-        plan = read_plan(self.plan) if isinstance(self.plan, Path) else self.plan
+        plan, file = (read_plan(self.plan), self.plan.name) if isinstance(self.plan, Path) else (self.plan, self.file)
         if plan is not None and not plan.compresses:
             raise BadInput("this plan changes no layer; nothing to compress")
-        return replace(self, plan=plan)
+        return replace(self, plan=plan, file=file)
 
     def plan_for(
         self,
@@ -98,8 +99,8 @@ class Goal:
 
     @property
     def said(self) -> dict[str, Any]:
-        """What a step says of it."""
-        said: dict[str, Any] = {"rank": self.rank, "plan": self.plan.name if isinstance(self.plan, Path) else None}
+        """What a step says of it, when it was checked."""
+        said: dict[str, Any] = {"rank": self.rank, "plan": self.file}
         said |= {} if self.target_macs is None else {"target_macs": self.target_macs}
         said |= {} if self.form is None else {"form": self.form}
         return said | ({"cap_rank": True} if self.cap_rank else {})
@@ -112,7 +113,13 @@ def plan_compression(
 
     `whitened` and `sequential` need data. What costs more MACs than before is a notice.
     """
-    goal = goal.checked()
+    return _planned(network, dataset, goal.checked(), init)[:2]
+
+
+def _planned(
+    network: Network, dataset: Dataset | None, goal: Goal, init: Init
+) -> tuple[Plan, dict[str, PatchStatistics], nn.Module | None]:
+    """See `plan_compression`; and the network without what the plan removes, if the statistics are of that."""
     if network.compressed:
         raise BadInput(f"{network}: is compressed already; compress the standard network that it came from")
     images = None if dataset is None else partial(_inputs, _seen(dataset, network), STATISTICS_IMAGES)
@@ -121,26 +128,26 @@ def plan_compression(
     if init != "svd" and images is None:
         raise BadInput(f"`init` {init} needs `data`")
     if init == "svd" or images is None or not made.replaced:
-        return made, {}
+        return made, {}, None
     narrower = _narrower(network, made, dataset, init)
     if init == "whitened":
         statistics = patch_statistics(narrower, made.replaced, images())
     else:
         statistics = sequential_statistics(narrower, made.replaced, images)
-    exact = replace(goal, rank=None, target_macs=None, form=None, cap_rank=False, plan=made)
-    return exact.plan_for(network, statistics=statistics), statistics
+    return Goal(plan=made).plan_for(network, statistics=statistics), statistics, narrower
 
 
 def _narrower(network: Network, plan: Plan, dataset: Dataset | None, init: Init) -> nn.Module:
     """The network without the channels that a plan removes; with data what reads the others is fitted anew."""
     module = network.module
-    if plan.removed and dataset is not None:
+    if not plan.removed:
+        return module
+    if dataset is not None:
         images = partial(_inputs, _seen(dataset, network), STATISTICS_IMAGES)
         module = refit(module, network.input.shape, plan.removed, images, sequential=init == "sequential")
     return cut(module, plan.removed)
 
 
-@full_precision()
 def compress(
     network: Network,
     dataset: Dataset | None = None,
@@ -164,12 +171,28 @@ def compress(
     quality on the test split is measured by; without targets there it is compared with the original. checkpoint: where
     the fine-tuning keeps its state, to go on if it is killed.
     """
+    goal = Goal(rank, target_macs, plan, form, cap_rank).checked()
+    return _compressed(network, dataset, goal, init, recipe, metric, checkpoint, progress)
+
+
+@full_precision()
+def _compressed(
+    network: Network,
+    dataset: Dataset | None,
+    goal: Goal,
+    init: Init,
+    recipe: Recipe | None,
+    metric: MetricChoice,
+    checkpoint: Path | None,
+    progress: Progress,
+) -> Network:
+    """See `compress`."""
     dataset = None if dataset is None else open_dataset(dataset)
     tunes = _tunes(recipe, dataset)
     dataset = dataset.cut() if dataset is not None and tunes else dataset
-    goal = Goal(rank, target_macs, plan, form, cap_rank)
-    made, statistics = plan_compression(network, dataset, goal, init=init)
-    module = surgery.apply(_narrower(network, made, dataset, init), made.replaced, statistics=statistics)
+    made, statistics, narrower = _planned(network, dataset, goal, init)
+    narrower = _narrower(network, made, dataset, init) if narrower is None else narrower
+    module = surgery.apply(narrower, made.replaced, statistics=statistics)
     if tunes:
         assert dataset is not None
         if network.is_classifier and dataset.kind is not None:
@@ -257,22 +280,9 @@ def compress_bundle(
     tunes = _tunes(recipe, data)
     refuse_own_place(choice, output)
     with hold(output, force=force, goes_on=tunes) as place:
-        Goal(rank, target_macs, plan_file, form, cap_rank).checked()  # before the network is read
+        goal = Goal(rank, target_macs, plan_file, form, cap_rank).checked()  # before the network is read
         network, dataset = _opened(choice, data, class_map)
-        compressed = compress(
-            network,
-            dataset,
-            rank=rank,
-            target_macs=target_macs,
-            plan=plan_file,
-            form=form,
-            cap_rank=cap_rank,
-            init=init,
-            recipe=recipe,
-            metric=metric,
-            checkpoint=place.checkpoint,
-            progress=progress,
-        )
+        compressed = _compressed(network, dataset, goal, init, recipe, metric, place.checkpoint, progress)
         return write_network(place, compressed, dataset)
 
 

@@ -1,6 +1,6 @@
 """int8 within export: calibration images, one quantization for both runtimes, and what it costs in quality."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -137,14 +137,7 @@ class Quantizer:
                 f"`keep_accuracy` {limit:g}: nothing is decided by these outputs, and the data has no targets; give a "
                 "`metric` and data with targets"
             )
-        kept: dict[str, str] = {}
-        while True:
-            done = self._quantized(kept, limit)
-            try:
-                pack_tflite(done.model, quantization=done.spec)
-                break
-            except NoInt8Form as error:
-                kept |= error.nodes  # at least one node more in every round
+        done = for_both_runtimes(lambda kept: self._quantized(kept, limit))
         graph, scales = OnnxGraph(done.model), done.spec.activations
         image = graph.inputs[0].name
         if image not in scales:
@@ -216,6 +209,18 @@ class Quantizer:
             return found is not None and loss_of(best, found) <= limit + 1e-9
 
         return quantize_within(self._float_path, images, good_enough, method=method, kept=kept, rules=rules)
+
+
+def for_both_runtimes(quantized: Callable[[dict[str, str]], Quantized]) -> Quantized:
+    """What is quantized with nodes `kept` in float, by name and why: those that TFLite has no int8 form of."""
+    kept: dict[str, str] = {}
+    while True:
+        done = quantized(kept)
+        try:
+            pack_tflite(done.model, quantization=done.spec)
+            return done
+        except NoInt8Form as error:
+            kept |= error.nodes  # at least one node more in every round
 
 
 def loss_of(best: Quality, found: Quality) -> float:

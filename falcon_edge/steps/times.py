@@ -3,7 +3,6 @@
 import random
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from torch import nn
 
 from converters.errors import ConversionError
 from converters.passes.rewrites.rules import Cpu, Recorded
+from falcon_edge.documents import canonical_json
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.forms import FALCON, FORMS
@@ -37,10 +37,9 @@ from falcon_edge.times import (
     Unit,
     Way,
     read_times,
-    times_bytes,
 )
 from runtime_bench.devices.device import Device
-from runtime_bench.devices.names import device_named
+from runtime_bench.devices.names import opened
 from runtime_bench.errors import DeviceError, WorkerError
 from runtime_bench.files import check_outputs, write
 from runtime_bench.regression import fingerprint
@@ -109,7 +108,7 @@ def time_layers(
     check_outputs([path])
     layers = Layers(network)
     wanted = layers.units(request.plans)
-    with locked(path), _opened(device) as chosen, tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+    with locked(path), opened(device) as chosen, tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
         times = read_times(path) if path.exists() else Times()
         run = _Run(times, path, request, chosen, Path(folder), progress)
         try:
@@ -379,7 +378,7 @@ class _Run:
         }
         self._times = self._times.with_series(self._series.model_copy(update=changed))
         self._series = next(each for each in self._times.series if each.key == self._series.key)
-        write(times_bytes(self._times), self._path)
+        write(canonical_json(self._times), self._path)
 
     def _tell(self, units: Sequence[Unit]) -> None:
         """What is doubtful."""
@@ -407,15 +406,6 @@ def _added(before: Measured, took: Took) -> dict[str, tuple[float, ...]]:
 
 def _key(outline: str, replaced: Replaced) -> str:
     return repr((outline, sorted(replaced.items())))
-
-
-@contextmanager
-def _opened(device: str | Device) -> Iterator[Device]:
-    opened: AbstractContextManager[Device] = (
-        closing(device_named(device)) if isinstance(device, str) else nullcontext(device)
-    )
-    with opened as chosen:
-        yield chosen
 
 
 class Predictor:

@@ -13,11 +13,10 @@ from converters.onnx_export import export_onnx
 from converters.passes.rewrites import rewritten
 from converters.passes.rewrites.rules import RECORDED, Rules
 from converters.quantization.quantize import quantize
-from converters.tflite.emit import pack_tflite
-from converters.tflite.int8 import NoInt8Form
 from falcon_edge.falcon.forms import FORMS, KEEP
 from falcon_edge.falcon.forms.form import FormConv2d, PaddingMode, Replacement
 from falcon_edge.falcon.observe import Place
+from falcon_edge.steps.quantize import for_both_runtimes
 from falcon_edge.times import Reference, Unit
 
 CHAIN, SHORT_MACS = 4, 8_000_000  # so many copies of a unit with fewer MACs
@@ -97,14 +96,7 @@ def export(
         form.write(Source(graph), target)
     else:
         noise = np.random.default_rng(0).standard_normal((CALIBRATION, *shape)).astype(np.float32)
-        kept: dict[str, str] = {}
-        while True:
-            done = quantize(graph, noise, kept=kept, rules=rules)
-            try:
-                pack_tflite(done.model, quantization=done.spec)
-                break
-            except NoInt8Form as error:
-                kept |= error.nodes
+        done = for_both_runtimes(lambda kept: quantize(graph, noise, kept=kept, rules=rules))
         with rewritten(done.model, done.spec, form.runtime, rules) as found:
             form.write(Source(found.model, found.spec), target)
     graph.unlink()

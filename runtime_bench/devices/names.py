@@ -1,5 +1,7 @@
 """Devices by the names that users give them."""
 
+from contextlib import AbstractContextManager, closing, nullcontext
+
 from runtime_bench.devices import archives as kept
 from runtime_bench.devices.aar import Archives
 from runtime_bench.devices.adb import AdbDevice
@@ -16,6 +18,11 @@ KNOWN = "local, arm64[:CPU], ssh://[user@]host[:port], adb[:SERIAL]"
 def is_phone(name: str) -> bool:
     """Whether a name is one of a phone."""
     return name.partition(":")[0] == "adb"
+
+
+def opened(device: str | Device) -> AbstractContextManager[Device]:
+    """A device that is open already, or one that is opened by its name and closed after the block."""
+    return closing(device_named(device)) if isinstance(device, str) else nullcontext(device)
 
 
 def device_named(

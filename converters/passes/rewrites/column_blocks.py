@@ -7,8 +7,7 @@ of columns gives the outputs of all its columns, as so many times the channels, 
 import numpy as np
 from onnx import NodeProto, helper
 
-from converters.onnx_graph import attributes
-from converters.passes.rewrites.editing import Editing, dense, geometry, place_of
+from converters.passes.rewrites.editing import Editing, geometry, place_of, undilated
 from converters.quantization.rules import fused_activation
 
 NAME = "column-blocks"
@@ -23,7 +22,7 @@ def column_blocks(editing: Editing) -> None:
 
 
 def _fits(editing: Editing, node: NodeProto) -> bool:
-    if not dense(editing, node) or set(attributes(node).get("dilations", (1,))) != {1}:
+    if not undilated(editing, node):
         return False
     _, channels, _, width = editing.shapes[node.input[0]]
     if CHANNELS % channels or channels == CHANNELS or geometry(editing, node)[1] != (1, 1):

@@ -98,6 +98,11 @@ def dense(editing: Editing, node: NodeProto) -> bool:
     return is_image_conv(editing, node) and attributes(node).get("group", 1) == 1
 
 
+def undilated(editing: Editing, node: NodeProto) -> bool:
+    """Whether a node is `dense`, of a window without holes."""
+    return dense(editing, node) and set(attributes(node).get("dilations", (1,))) == {1}
+
+
 def is_image_conv(editing: Editing, node: NodeProto) -> bool:
     """Whether a node is an int8 convolution of an image with stored weights and explicit padding."""
     if node.op_type != "Conv" or node.output[0] in editing.spec.kept or node.input[0] not in editing.spec.activations:

@@ -8,8 +8,7 @@ waste less.
 import numpy as np
 from onnx import NodeProto, helper
 
-from converters.onnx_graph import attributes
-from converters.passes.rewrites.editing import Editing, dense, geometry, place_of
+from converters.passes.rewrites.editing import Editing, geometry, place_of, undilated
 
 NAME = "space-to-depth"
 BLOCK = 2
@@ -23,7 +22,7 @@ def space_to_depth(editing: Editing) -> None:
 
 
 def _fits(editing: Editing, node: NodeProto) -> bool:
-    if not dense(editing, node) or set(attributes(node).get("dilations", (1,))) != {1}:
+    if not undilated(editing, node):
         return False
     kernel, stride, _ = geometry(editing, node)
     even = all(size % BLOCK == 0 for size in editing.shapes[node.input[0]][2:])

@@ -36,7 +36,13 @@ def pointwise(inputs: int, outputs: int, bias: bool = False) -> nn.Conv2d:
 
 
 def along(
-    conv: nn.Conv2d, inputs: int, outputs: int, *, axes: tuple[int, ...] = (0, 1), bias: bool = False
+    conv: nn.Conv2d,
+    inputs: int,
+    outputs: int,
+    *,
+    axes: tuple[int, ...] = (0, 1),
+    groups: int = 1,
+    bias: bool = False,
 ) -> nn.Conv2d:
     """A convolution with the geometry of another in the named axes (0: height, 1: width), of size 1 in the others."""
 
@@ -50,7 +56,8 @@ def along(
         of(conv.stride, 1),
         of(conv.padding, 0),
         of(conv.dilation, 1),
-        bias=bias,
+        groups,
+        bias,
         padding_mode=conv.padding_mode,
     )
 

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from falcon_edge.falcon.forms.chain import pointwise, ungrouped
+from falcon_edge.falcon.forms.chain import along, pointwise, ungrouped
 from falcon_edge.falcon.forms.form import Fit, Form, FormConv2d, Part, Sizes, matrix, why_not
 from falcon_edge.falcon.patches import Metric, PatchStatistics
 
@@ -23,21 +22,9 @@ class DSConv2d(FormConv2d):
     def __init__(self, conv: nn.Conv2d, rank: int):
         super().__init__()
         self.stand_for(conv)
-        self.depthwise = nn.ModuleList(
-            nn.Conv2d(
-                conv.in_channels,
-                conv.in_channels,
-                cast(tuple[int, int], conv.kernel_size),
-                cast(tuple[int, int], conv.stride),
-                cast(tuple[int, int] | str, conv.padding),
-                cast(tuple[int, int], conv.dilation),
-                groups=conv.in_channels,
-                bias=False,
-                padding_mode=conv.padding_mode,
-            )
-            for _ in range(rank)
-        )
-        self.pointwise = pointwise(rank * conv.in_channels, conv.out_channels, conv.bias is not None)
+        count = conv.in_channels
+        self.depthwise = nn.ModuleList(along(conv, count, count, groups=count) for _ in range(rank))
+        self.pointwise = pointwise(rank * count, conv.out_channels, conv.bias is not None)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) to (B, out_channels, H', W')."""

@@ -66,7 +66,7 @@ def why_not(conv: nn.Conv2d) -> str | None:
     return None
 
 
-class FormConv2d(nn.Module):
+class FormConv2d(nn.Module, ABC):
     """A convolution in a form: (B, in_channels, H, W) to (B, out_channels, H', W'), as the nn.Conv2d it stands for."""
 
     in_channels: int
@@ -86,9 +86,9 @@ class FormConv2d(nn.Module):
         self.padding = cast(tuple[int, int] | str, conv.padding)
         self.dilation, self.padding_mode = cast(tuple[int, int], conv.dilation), conv.padding_mode
 
+    @abstractmethod
     def last(self) -> dict[str, nn.Conv2d]:
         """Its convolutions whose sum is the output, by name; the first of them has the bias."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def load_fit(self, fit: Fit, bias: Tensor | None) -> None:

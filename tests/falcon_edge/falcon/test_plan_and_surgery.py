@@ -1,12 +1,14 @@
 """Plans say what will happen; surgery does exactly that."""
 
 import json
+from typing import get_args
 
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import nn
 
+from falcon_edge.cli.compress import Form
 from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
@@ -14,6 +16,7 @@ from falcon_edge.falcon.cost import cost
 from falcon_edge.falcon.forms import FORMS
 from falcon_edge.falcon.forms.falcon import FalconConv2d
 from falcon_edge.falcon.forms.form import Replacement
+from falcon_edge.falcon.narrow import NARROW
 from falcon_edge.falcon.plan import Plan, make_plan, share_plan, uniform_plan
 from falcon_edge.falcon.statistics import patch_statistics
 from falcon_edge.models.sources import BUILTIN, build
@@ -206,6 +209,10 @@ def test_a_stem_is_not_filtered_channel_by_channel_unless_a_plan_says_so():
     assert {layer.form for layer in others} == {"dsconv"}
     asked = make_plan(network, (3, 32, 32), {stem.name: Replacement("dsconv", (2,))})
     assert asked.layers[0].sizes == (2,)
+
+
+def test_the_command_line_knows_every_form():
+    assert get_args(Form) == (*FORMS, NARROW)
 
 
 def test_two_forms_in_one_network_and_a_form_of_two_sizes():
