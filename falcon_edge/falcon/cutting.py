@@ -45,7 +45,8 @@ def masked(model: nn.Module, removed: Removed) -> nn.Module:
         if side.end == "inputs":
             _, _, weight, axis = _found(model, side)
             alike = weight.shape[axis]  # of a convolution of several groups, in each
-            weight.transpose(0, axis)[[place for place in places if place < alike]] = 0
+            gone = torch.tensor([place for place in places if place < alike], dtype=torch.long).to(weight.device)
+            weight.index_fill_(axis, gone, 0)
     return model
 
 
@@ -91,7 +92,7 @@ def _check(model: nn.Module, side: Side, places: Sequence[int]) -> None:
 def _cut(model: nn.Module, side: Side, places: Sequence[int]) -> None:
     module, field, tensor, axis = _found(model, side)
     count, gone = width(model, side), set(places)
-    kept = torch.tensor([place for place in range(count) if place not in gone], device=tensor.device)
+    kept = torch.tensor([place for place in range(count) if place not in gone]).to(tensor.device)
     if module is not dict(model.named_modules()).get(side.name):
         _select(module, field, kept, axis)
     elif isinstance(module, NORMS):

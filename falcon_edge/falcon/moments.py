@@ -37,8 +37,10 @@ def match_moments(
     wanted = _moments(teacher, layers, batches())
     for name in wanted:
         layer, gone = student.get_submodule(name), {*(removed or {}).get(Side(name, "outputs"), ())}
-        stays = [channel for channel in range(len(wanted[name][0])) if channel not in gone]
-        mean, variance = (each[stays] for each in wanted[name])
+        mean, variance = wanted[name]
+        if gone:
+            stays = torch.tensor([channel for channel in range(len(mean)) if channel not in gone]).to(mean.device)
+            mean, variance = mean[stays], variance[stays]
         found = _moments(student, [name], batches())[name]
         scale = (variance / found[1].clamp_min(torch.finfo(torch.float64).tiny)).sqrt().clamp(max=LARGEST_SCALE)
         shift = mean - scale * found[0]

@@ -141,10 +141,10 @@ def refitted(reader: Reader, gone: Collection[int], pairs: Pairs) -> tuple[Tenso
     Least squares, for any covariance of taps: what the weights W give of X, W C, is given by those left for Y, and what
     is missing of it, (W C - W_S A_S) A_S^-1, is added to them. C: the covariance of X with Y; A: of Y.
     """
-    fitted, lost = reader.kernel.clone(), []
-    everything = zip(fitted, *pairs.covariances(), *pairs.means(), reader.places[..., 0].tolist(), strict=True)
-    for kernel, cross, own, mean, other, places in everything:
-        stays = torch.tensor([place not in gone for place in places], device=kernel.device)
+    fitted, lost = reader.kernel.to("cpu", copy=True), []
+    read = [tensor.cpu() for tensor in (*pairs.covariances(), *pairs.means(), reader.places[..., 0])]
+    for kernel, cross, own, mean, other, places in zip(fitted, *read, strict=True):
+        stays = torch.tensor([place not in gone for place in places.tolist()])
         own = own[stays][:, stays]
         ridge = FLOOR * own.diagonal().mean().clamp(min=torch.finfo(torch.float32).tiny)
         wanted = (kernel * mean).sum((1, 2))
@@ -153,7 +153,8 @@ def refitted(reader: Reader, gone: Collection[int], pairs: Pairs) -> tuple[Tenso
         kernel[:, stays] += torch.linalg.solve(own, missing.flatten(0, 1).mT).mT.unflatten(0, missing.shape[:2]).mT
         kernel[:, ~stays] = 0
         lost.append(wanted - (kernel * other).sum((1, 2)))
-    return fitted, torch.stack(lost)
+    device = reader.kernel.device
+    return fitted.to(device), torch.stack(lost).to(device)
 
 
 @dataclass
@@ -209,7 +210,7 @@ class _Part:
         own = self.left.diagonal()
         gains = (self.left * self.product.mT).sum(1) / own.clamp(min=self.floor) / self.total
         return torch.zeros(count, dtype=torch.float64).index_add(
-            0, self.channels, torch.where(own > self.floor, gains, 0).cpu()
+            0, self.channels, torch.where(own > self.floor, gains, 0)
         )
 
     def take(self, channels: Sequence[int]) -> None:
@@ -218,9 +219,7 @@ class _Part:
         units = [unit for unit in units if self.left[unit, unit] > self.floor]
         if units:
             columns = self.left[:, units].clone()
-            own = columns[units] + self.floor * FLOOR * torch.eye(
-                len(units), dtype=columns.dtype, device=columns.device
-            )
+            own = columns[units] + self.floor * FLOOR * torch.eye(len(units), dtype=columns.dtype)
             explained = torch.linalg.solve(own, columns.mT)
             self.product -= self.product[:, units] @ explained
             self.left -= columns @ explained
@@ -230,7 +229,8 @@ def _parts(readers: Mapping[str, Reader], group: Group, side: Side, seen: Mappin
     reader = readers[side.name]
     channel_at = {place: channel for channel, places in enumerate(group.positions[side]) for place in places}
     parts = []
-    for kernel, covariance, taps, places in zip(reader.kernel, *seen[side.name], reader.places[..., 0], strict=True):
+    rows = [tensor.cpu() for tensor in (reader.kernel, *seen[side.name], reader.places[..., 0])]  # chosen one by one
+    for kernel, covariance, taps, places in zip(*rows, strict=True):
         wanted = torch.einsum("nmt,ts,nks->mk", kernel, taps, kernel)
         total = float((wanted * covariance).sum())
         units = [unit for unit, place in enumerate(places.tolist()) if place in channel_at]

@@ -8,14 +8,15 @@ from torch import nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 import falcon_edge as fe
+from falcon_edge.falcon.forms import FORMS
 from falcon_edge.steps import graphs
 
 
 def network(norm=True):
     torch.manual_seed(0)
-    layers = [nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8) if norm else nn.Identity(), nn.ReLU()]
+    layers = [nn.Conv2d(1, 12, 3, padding=1), nn.BatchNorm2d(12) if norm else nn.Identity(), nn.ReLU()]
     return nn.Sequential(
-        *layers, nn.Conv2d(8, 8, 3), nn.ReLU(), nn.AdaptiveMaxPool2d(2), nn.Flatten(), nn.Linear(32, 3)
+        *layers, nn.Conv2d(12, 12, 3), nn.ReLU(), nn.AdaptiveMaxPool2d(2), nn.Flatten(), nn.Linear(48, 3)
     )
 
 
@@ -70,6 +71,20 @@ def test_compressed_there_it_is_what_it_is_here(elsewhere, stripes, tmp_path, in
             assert are_there(made.module) == (place == DEVICE)
     assert [each.identity for each in saved[:2]] == [each.identity for each in saved[2:]]
     assert saved[3].parent.identity == saved[2].identity
+
+
+@pytest.mark.parametrize("form", ["narrow", *(name for name in FORMS if name != "falcon")])
+@pytest.mark.parametrize("norm", [True, False])
+def test_every_form_is_there_what_it_is_here(elsewhere, stripes, form, norm):
+    data = fe.from_batches(loader(stripes), split="train")
+    states = []
+    for place in ("cpu", DEVICE):
+        net = fe.from_module(network(norm).to(place), torch.zeros(1, 1, 12, 12))
+        small = fe.compress(net, data, form=form, target_macs=0.6)
+        assert are_there(small.module) == (place == DEVICE)
+        states.append({name: value.cpu() for name, value in small.module.state_dict().items()})
+    assert sum(value.numel() for value in states[0].values()) < sum(v.numel() for v in net.module.state_dict().values())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
 def test_tuned_there_it_is_what_it_is_here(elsewhere, stripes):
