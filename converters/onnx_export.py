@@ -18,6 +18,7 @@ from converters import onnx_graph
 from converters.errors import ConversionError
 from converters.passes import tidy
 from converters.passes.current_form import current_form
+from converters.response_norm import response_norm_as_node
 from converters.silence import STDOUT, silenced
 from converters.simplify import simplify as run_simplifier
 
@@ -86,7 +87,12 @@ def _trace(
     logger.setLevel(logging.ERROR)
     traced = _Sink()
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), silenced(STDOUT):
+        with (
+            response_norm_as_node(),
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            silenced(STDOUT),
+        ):
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 model,
@@ -116,15 +122,7 @@ def _rename(model: ModelProto, names: Mapping[str, str]) -> None:
     if not names:
         return
     changes = {name: f"{name}.own" for name in names.values()} | dict(names)
-    graphs = [model.graph]
-    while graphs:
-        graph = graphs.pop()
-        for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
-            value.name = changes.get(value.name, value.name)
-        for node in graph.node:
-            node.input[:] = [changes.get(name, name) for name in node.input]
-            node.output[:] = [changes.get(name, name) for name in node.output]
-            graphs += onnx_graph.subgraphs(node)
+    onnx_graph.rename_values(model.graph, changes)
 
 
 class _Sink(io.RawIOBase):

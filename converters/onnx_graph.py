@@ -81,7 +81,7 @@ class OnnxGraph:
         self.consumers: dict[str, list[NodeProto]] = defaultdict(list)
         self.producer: dict[str, NodeProto] = {}
         for node in self.nodes:
-            for name in node.input:
+            for name in (*node.input, *(_names_read(node) - {*node.input})):
                 self.consumers[name].append(node)
             for name in node.output:
                 self.producer[name] = node
@@ -134,6 +134,17 @@ def subgraphs(node: NodeProto) -> list[GraphProto]:
     """The graphs that a node holds (If, Loop, Scan)."""
     single = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
     return [*single, *(graph for attribute in node.attribute for graph in attribute.graphs)]
+
+
+def rename_values(graph: GraphProto, names: Mapping[str, str]) -> None:
+    """Give values other names, also where the graphs within the graph read them."""
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        value.name = names.get(value.name, value.name)
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+        for inner in subgraphs(node):
+            rename_values(inner, names)
 
 
 def dimensions(model: ModelProto) -> dict[str, Dimensions]:

@@ -2,7 +2,7 @@
 
 from onnx import ModelProto, NodeProto
 
-from converters.onnx_graph import OnnxGraph
+from converters.onnx_graph import OnnxGraph, rename_values, subgraphs
 
 
 def drop_identity(model: ModelProto) -> ModelProto:
@@ -15,6 +15,8 @@ def drop_identity(model: ModelProto) -> ModelProto:
     for node in graph.nodes:
         for index, name in enumerate(node.input):
             node.input[index] = source.get(name, name)
+        for inner in subgraphs(node):
+            rename_values(inner, source)
         if not _changes_nothing(graph, node):
             continue
         if node.output[0] in graph.output_names:

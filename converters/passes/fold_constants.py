@@ -19,6 +19,7 @@ from converters.onnx_graph import (
     kinds,
     subgraphs,
 )
+from converters.passes.take_branches import take_branches
 
 # A result of more numbers than this, and more than it is computed from, stays a node unless it is a layer's weights.
 LIMIT = 2**20
@@ -39,9 +40,10 @@ def fold_constants(model: ModelProto) -> ModelProto:
     """Turn every node that can be computed now into initializers; the model is changed in place.
 
     That is: all its inputs are constant, it takes fixed dimensions from the Shape of a value, or its result has no
-    elements. A free dimension, as that of a dynamic batch, is never taken for a number.
+    elements. A free dimension, as that of a dynamic batch, is never taken for a number. In the place of an If whose
+    condition is constant stands its branch.
     """
-    while _fold_once(model):
+    while _fold_once(model) or take_branches(model):
         pass
     _fix_targets(model)
     _leave_out_empty(model)

@@ -121,7 +121,8 @@ def refused():
     yield "none", model([node("Relu", ["w"], ["y"])], inputs=[]), "has 0 inputs"
     branch = helper.make_graph([node("Relu", ["x"], ["r"])], "b", [], [value("r", FLOAT, IMAGE)])
     chosen = node("If", ["t"], ["y"], "choice", then_branch=branch, else_branch=branch)
-    yield "if", model([chosen], weights={"t": np.array(True)}), "no torch layer for If (at choice)"
+    asked = [node("ReduceMax", ["x"], ["m"], "most", keepdims=0), node("Greater", ["m", "n"], ["t"], "asked"), chosen]
+    yield "if", model(asked, weights={"n": np.float32(0)}), "no torch layer for "
     body = helper.make_graph(
         [node("Identity", ["go"], ["on"]), node("Relu", ["v"], ["r"])],
         "b",

@@ -71,26 +71,13 @@ def instance_normalization(node: Node) -> Call:
 
 @makes("LRN")
 def local_response_normalization(node: Node) -> Call:
-    """Over channels, as many on either side; torch exports its own layer with a branch (If)."""
+    """nn.LocalResponseNorm: over channels, as many on either side."""
     given, size = node.given, node.given["size"]
     if size % 2 == 0:
         raise NoLayer("an even size")
-    settings = {
-        "share": given.get("alpha", 1e-4) / size,
-        "power": given.get("beta", 0.75),
-        "bias": given.get("bias", 1.0),
-    }
-    return node.function(response_normalised, size=size, **settings)
-
-
-def response_normalised(x: Tensor, *, size: int, share: float, power: float, bias: float) -> Tensor:
-    """x / (bias + share * squares of `size` channels around each)^power, of (N, C, ...)."""
-    sides = (*(0 for _ in range(2 * (x.ndim - 2))), size // 2, size // 2)
-    squares, channels = F.pad(x.square(), sides), x.shape[1]
-    total = squares[:, :channels]
-    for first in range(1, size):
-        total = total + squares[:, first : first + channels]
-    return x / (bias + share * total) ** power
+    return node.layer(
+        nn.LocalResponseNorm(size, given.get("alpha", 1e-4), given.get("beta", 0.75), given.get("bias", 1.0))
+    )
 
 
 def normalised(x: Tensor, scale: Tensor, shift: Tensor, epsilon: float) -> Tensor:
