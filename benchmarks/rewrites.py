@@ -24,7 +24,7 @@ from converters.formats import FORMATS, Format, Source
 from converters.onnx_export import export_onnx
 from converters.onnx_graph import OnnxGraph, load
 from converters.passes.rewrites import Applied, Place, rewritten
-from converters.passes.rewrites.rules import CPUS, Never, Recorded, Rules
+from converters.passes.rewrites.rules import CPUS, FOR_ONNX_RUNTIME, Never, Recorded, Rules
 from converters.quantization.quantize import quantize
 from falcon_edge.models.sources import BUILTIN
 from falcon_edge.steps.bench import BenchRequest, bench
@@ -55,8 +55,7 @@ class Wherever:
 
     def wants(self, runtime: str, place: Place) -> bool:
         """See Rules.wants."""
-        strided = place.rewrite == "space-to-depth" and place.input[1] > 8
-        return runtime == "onnxruntime" or (place.rewrite in ("space-to-depth", "multiplied-back") and not strided)
+        return runtime == "onnxruntime" or place.rewrite not in FOR_ONNX_RUNTIME
 
 
 class Factors(nn.Module):

@@ -58,10 +58,15 @@ class Measured(Document):
 
     def value(self, way: Way) -> float | None:
         """Seconds, or cycles; None where it was not measured so."""
-        figures: Figures = getattr(self, WAYS[way])
+        figures = self.figures(way)
         if not figures:
             return None
         return min(figures) if way == "cycles" else min(figures) / 1e9
+
+    def figures(self, way: Way) -> Figures:
+        """Nanoseconds, or cycles, one a round; none where it was not measured so."""
+        found: Figures = getattr(self, WAYS[way])
+        return found
 
 
 class Reference(Document):
@@ -95,6 +100,30 @@ class TimedNetwork(Measured):
     parameters: int = Field(ge=0, description="of the network with these forms")
 
 
+class RewritePlace(Document):
+    """An operator of an int8 graph that an exact rewrite could be applied to: what its time depends on."""
+
+    rewrite: str
+    input: tuple[int, ...] = Field(description="shape as in ONNX")
+    output: tuple[int, ...]
+    kernel: Pair
+    stride: Pair
+    groups: int
+    branches: int = Field(description="of a sum of pairs of a pointwise and a depthwise convolution that could be one")
+
+    def __str__(self) -> str:
+        kernel, sizes = (f"{each[0]}x{each[1]}" for each in (self.kernel, self.input[2:]))
+        return f"{self.rewrite} of {kernel}, {self.input[1]} to {self.output[1]} channels at {sizes}"
+
+
+class TimedRewrite(Measured):
+    """A whole network in int8 with one rewrite at all places that are alike, or without any."""
+
+    outline: str = Field(description="hash of the network's operators and their shapes")
+    place: RewritePlace | None
+    failure: str | None = Field(default=None, description="why it cannot be run")
+
+
 class Series(Document):
     """What was timed on one device, with one runtime, in one precision."""
 
@@ -109,6 +138,7 @@ class Series(Document):
     references: tuple[TimedReference, ...] = ()
     units: tuple[TimedUnit, ...] = ()
     networks: tuple[TimedNetwork, ...] = ()
+    rewrites: tuple[TimedRewrite, ...] = ()
 
     @property
     def key(self) -> tuple[str, str, str, str, str, str, int]:
@@ -147,6 +177,7 @@ class Times(Document):
                 "references": tuple(sorted(series.references, key=lambda each: repr(each.reference))),
                 "units": tuple(sorted(series.units, key=lambda each: repr(each.unit))),
                 "networks": tuple(sorted(series.networks, key=lambda each: (each.outline, repr(each.replaced)))),
+                "rewrites": tuple(sorted(series.rewrites, key=lambda each: (each.outline, repr(each.place)))),
             }
         )
         return Times(series=tuple(sorted([*others, ordered], key=lambda each: each.key)))
@@ -180,6 +211,7 @@ def _keys(series: tuple[Series, ...]) -> dict[str, list[str]]:
             for each in series
             for timed in each.networks
         ],
+        "rewrites": [repr((each.key, timed.outline, timed.place)) for each in series for timed in each.rewrites],
     }
 
 

@@ -89,6 +89,15 @@ def export(
     cpu: Annotated[
         Cpu, typer.Option("--cpu", help="What int8 files are to run on: of one kind more of the graph is rewritten.")
     ] = Cpu.any,
+    times: Annotated[
+        Path | None,
+        typer.Option(
+            "--times", metavar="FILE", help="Rewrite int8 files as was timed by falcon-edge times --rewrites."
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Whose times, where FILE has several devices'.")
+    ] = None,
     keep_accuracy: Annotated[
         float | None,
         typer.Option(
@@ -154,6 +163,8 @@ def export(
                 class_map=classes,
                 metric=metric,
                 rules=Recorded(cpu.value),
+                times=times,
+                device=device,
             )
         run: Callable[..., Manifest] = export_bundle
         if found.suffix.lower() == ONNX.suffix:

@@ -41,6 +41,9 @@ def times(
     cpu: Annotated[
         Cpu, typer.Option("--cpu", help="What int8 files are to run on: of one kind more of the graph is rewritten.")
     ] = Cpu.any,
+    rewrites: Annotated[
+        bool, typer.Option("--rewrites", help="Time exact rewrites of the network in int8 instead of its layers.")
+    ] = False,
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each is timed.")] = 3,
     model_args: options.ModelArgs = None,
@@ -55,17 +58,22 @@ def times(
     """Time every form of a network's layers on a device: what plans are predicted by. Run again, it goes on."""
     with session(as_json, debug, quiet) as out:
         from falcon_edge.documents import read_document
+        from falcon_edge.errors import BadInput
         from falcon_edge.falcon.plan import Plan
         from falcon_edge.steps.opening import open_network
+        from falcon_edge.steps.timed_rewrites import time_rewrites
         from falcon_edge.steps.times import PRECISIONS, TimesRequest, time_layers
         from runtime_bench.runtimes import RUNTIMES
 
         runtimes = list(runtime or (each.name for each in RUNTIMES if each.by_default))
         plans = tuple(read_document(path, Plan) for path in plan or ())
+        if rewrites and (plans or cpu is not Cpu.any or precision not in (None, ["int8"])):
+            raise BadInput(
+                "--rewrites are of int8 files and of the network as it is: leave out --plan, --cpu, --precision"
+            )
+        precisions = ["int8"] if rewrites else precision or PRECISIONS
         requests = [
-            TimesRequest(name, each, plans, threads, rounds, cpu.value)
-            for name in runtimes
-            for each in precision or PRECISIONS
+            TimesRequest(name, each, plans, threads, rounds, cpu.value) for name in runtimes for each in precisions
         ]
         choice = options.choice(
             model,
@@ -83,8 +91,10 @@ def times(
         network = open_network(choice)
         (opened,) = options.devices([device], runner=runner, ort_aar=ort_aar, litert_aar=litert_aar)
         with closing(opened), out.progress() as progress:
-            found = [time_layers(network, output, request, device=opened, progress=progress) for request in requests]
-        out.result([each.model_dump(mode="json") for each in found], lambda: _shown(network, found))
+            run = time_rewrites if rewrites else time_layers
+            found = [run(network, output, request, device=opened, progress=progress) for request in requests]
+        shown = _shown_rewrites if rewrites else _shown
+        out.result([each.model_dump(mode="json") for each in found], lambda: shown(network, found))
 
 
 def _shown(network: "Network", series: "Sequence[Series]") -> Table:
@@ -100,4 +110,16 @@ def _shown(network: "Network", series: "Sequence[Series]") -> Table:
                 values = (predictor.predict(plan).value for plan in (predictor.standard, predictor.falcon))
                 shown = (f"{value:.3g} cycles" if way == "cycles" else f"{1000 * value:.3g} ms" for value in values)
                 table.add_row(each.runtime, each.version, each.precision, str(len(each.units)), way, *shown)
+    return table
+
+
+def _shown_rewrites(network: "Network", series: "Sequence[Series]") -> Table:
+    """How many times as fast the network is with each rewrite, and whether `export` does it."""
+    from falcon_edge.steps.timed_rewrites import outline_of, verdicts, way_of
+
+    table = Table("runtime", "version", "rewrite", "figure", "times as fast", "done")
+    for each in series:
+        for place, found in verdicts(each, outline_of(network)).items():
+            gain, done = "cannot be run" if found.gain is None else f"{found.gain:.3f}", "yes" if found.done else "no"
+            table.add_row(each.runtime, each.version, str(place), way_of(each), gain, done)
     return table

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import get_args
@@ -36,6 +36,7 @@ from falcon_edge.steps.advise import advise, measured_speed
 from falcon_edge.steps.ledger import Ledger, Made
 from falcon_edge.steps.opening import network_of
 from falcon_edge.steps.quantize import Int8, Quantizer
+from falcon_edge.steps.timed_rewrites import timed_rules
 from falcon_edge.steps.tolerances import FLOAT_RTOL, HALF_RTOL, INT8_STEPS, float_tolerances, int8_tolerances
 
 # What can be exported.
@@ -92,6 +93,9 @@ def export_bundle(
         assert bundle is not None  # as it is changed
         dataset = None if data is None else open_dataset(data)
         network, dataset = network_of(bundle, dataset, class_map, trust_code=trust_code)
+        if images is not None and images.times is not None:
+            rules = timed_rules(images.times, network, images.device, images.rules)
+            int8 = images = replace(images, rules=rules)
         samples, ledger = golden_samples(bundle), Ledger(draft, strict=strict)
         ends = tuple(head_only) or tuple(output.node for output in bundle.manifest.head if output.node is not None)
         exporter = _Exporter(network.module, ledger, samples, Path(folder), int8, dataset, dynamic_batch, ends)

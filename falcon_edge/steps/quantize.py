@@ -49,7 +49,8 @@ class Int8:
     left in float (None: any); max_drop: how much at all, unless there is accept_loss: points of a share (percent), else
     in the metric's unit.
     measure: time int8 against float32 on this machine, for the advice.
-    rules: where a rewrite of the graph makes a runtime faster (converters.passes.rewrites).
+    rules: where a rewrite of the graph makes a runtime faster (converters.passes.rewrites). times: a file in which they
+    were timed, which comes before the rules; of this device, where it has several.
     class_map: which class of the data is which of the network, where their names do not say so.
     """
 
@@ -65,6 +66,8 @@ class Int8:
     class_map: ClassMap | None = None
     metric: MetricChoice = None
     rules: Rules = RECORDED
+    times: Path | None = None
+    device: str | None = None
 
     def __post_init__(self) -> None:
         if self.calibration not in METHODS:

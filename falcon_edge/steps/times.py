@@ -32,6 +32,7 @@ from falcon_edge.times import (
     Series,
     TimedNetwork,
     TimedReference,
+    TimedRewrite,
     TimedUnit,
     Times,
     Unit,
@@ -54,7 +55,7 @@ LONGER = 5  # are whole networks measured, of which there are few
 RESTLESS = 0.1  # a difference between rounds that is said
 PRECISIONS = ("fp32", "int8")
 Replaced = Mapping[str, Replacement]
-Entry = TypeVar("Entry", TimedReference, TimedUnit, TimedNetwork)
+Entry = TypeVar("Entry", TimedReference, TimedUnit, TimedNetwork, TimedRewrite)
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,21 @@ def _lanes(size: int) -> int:
     return size // LANES * LANES or 1 << max(size, 1).bit_length() - 1
 
 
+def series_in(times: Times, request: TimesRequest, device: Device, version: str) -> Series:
+    """What a file of times has for a request and a device with a version of the runtime; one without any times yet."""
+    fresh = Series(
+        device=device.name,
+        machine=fingerprint(device.environment()),
+        emulated=device.emulated,
+        runtime=request.runtime,
+        version=version,
+        precision=request.precision,
+        cpu=request.cpu,
+        threads=request.threads,
+    )
+    return next((each for each in times.series if each.key == fresh.key), fresh)
+
+
 class _Run:
     """One run of `time_layers`: models are made when they are first needed, and the file is written after each."""
 
@@ -276,7 +292,7 @@ class _Run:
             return
         with self._turns() as turns:
             own = self._references.get(reference, TimedReference(reference=reference))
-            self._references[reference] = _with(own, turns.take(self._file(reference)))
+            self._references[reference] = with_round(own, turns.take(self._file(reference)))
             for each in lacking:
                 self._say()
                 before = self._units.get(each.unit, TimedUnit(unit=each.unit, copies=each.copies))
@@ -289,7 +305,7 @@ class _Run:
                 except ConversionError as error:
                     self._units[each.unit] = before.model_copy(update={"failure": str(error)})
                 else:
-                    self._units[each.unit] = _with(before, took)
+                    self._units[each.unit] = with_round(before, took)
                 self._write()
 
     def _whole(self, anchors: Sequence[Replaced], layers: Layers, number: int) -> None:
@@ -310,7 +326,7 @@ class _Run:
             if file is None:
                 file = self._files[key] = self._export_network(layers.network, replaced)
             with self._turns(LONGER) as turns:
-                self._networks[key] = _with(before, turns.take(file))
+                self._networks[key] = with_round(before, turns.take(file))
             self._write()
 
     def _has(self, found: Measured | None, number: int) -> bool:
@@ -324,17 +340,7 @@ class _Run:
         request = self._request
         with self._turns() as turns:
             about = turns.load(self._file(reference)).runtime
-        fresh = Series(
-            device=self._device.name,
-            machine=fingerprint(self._device.environment()),
-            emulated=self._device.emulated,
-            runtime=request.runtime,
-            version=about.version,
-            precision=request.precision,
-            cpu=request.cpu,
-            threads=request.threads,
-        )
-        self._series = next((each for each in self._times.series if each.key == fresh.key), fresh)
+        self._series = series_in(self._times, request, self._device, about.version)
         self._references = {each.reference: each for each in self._series.references}
         self._units = {each.unit: each for each in self._series.units}
         self._networks = {
@@ -394,7 +400,7 @@ class _Run:
             )
 
 
-def _with(before: Entry, took: Took) -> Entry:
+def with_round(before: Entry, took: Took) -> Entry:
     """One more round."""
     return before.model_copy(update=_added(before, took))
 

@@ -95,11 +95,18 @@ def export(
     if precision == "fp32":
         form.write(Source(graph), target)
     else:
-        noise = np.random.default_rng(0).standard_normal((CALIBRATION, *shape)).astype(np.float32)
-        done = for_both_runtimes(lambda kept: quantize(graph, noise, kept=kept, rules=rules))
-        with rewritten(done.model, done.spec, form.runtime, rules) as found:
-            form.write(Source(found.model, found.spec), target)
+        write_int8(graph, shape, target, rules)
     graph.unlink()
+    return target
+
+
+def write_int8(graph: Path, shape: tuple[int, int, int], target: Path, rules: Rules) -> Path:
+    """Write a float graph in int8, calibrated on noise, rewritten as `rules` want it; returns `target`."""
+    form = format_for(target.suffix)
+    noise = np.random.default_rng(0).standard_normal((CALIBRATION, *shape)).astype(np.float32)
+    done = for_both_runtimes(lambda kept: quantize(graph, noise, kept=kept, rules=rules))
+    with rewritten(done.model, done.spec, form.runtime, rules) as found:
+        form.write(Source(found.model, found.spec), target)
     return target
 
 

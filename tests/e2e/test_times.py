@@ -1,5 +1,7 @@
 """Times made by the command line, for people and programs."""
 
+import shutil
+
 import pytest
 
 from falcon_edge.times import Times, read_times
@@ -35,6 +37,7 @@ def test_times_are_made_and_taken_over(warm, folder):
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
+        ("--rewrites --precision fp32", "--rewrites are of int8 files and of the network as it is"),
         ("--precision fp16", "--precision fp16: layers are timed in fp32 or int8"),
         ("--runtime none", "none: no such runtime"),
         ("--device none", "none: "),
@@ -51,3 +54,17 @@ def test_what_there_is_not_is_said_in_one_line(warm, folder, words, problem):
 def test_a_compressed_network_has_no_times(warm, flow, folder):
     done = warm(f"times {flow.folder / 'falcon.falcon'} -o other.json", folder)
     assert (done.code, "is compressed already" in done.err) == (2, True)
+
+
+def test_rewrites_that_were_timed_are_exported(warm, flow, folder):
+    shutil.copytree(flow.folder / "falcon.falcon", folder / "small.falcon")
+    done = warm("times small.falcon --rewrites --runtime ort --rounds 1 -o rewrites.json", folder)
+    assert done.code == 0
+    assert "round 1 of 1: without a rewrite" in done.err
+    (line,) = (line for line in done.out.splitlines() if "column-blocks" in line)
+    words = f"--precision int8 --data {flow.folder / 'stripes.npz'} --accept-loss --times rewrites.json --json"
+    wrote = warm(f"export small.falcon {words}", folder)
+    (made,) = (each for each in wrote.document["exports"] if each["file"].endswith("int8.onnx"))
+    assert ("column-blocks" in (made["rewrites"] or {"nodes": ()})["nodes"]) == line.rstrip().endswith("yes")
+    lost = warm(f"export small.falcon {words} --device none", folder)
+    assert (lost.code, "has no rewrites of" in lost.err, "on none" in lost.err) == (2, True, True)

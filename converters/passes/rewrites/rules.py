@@ -55,6 +55,10 @@ class Rules(Protocol):
         """Apply it there. The same place has to get the same answer: same input, same bytes."""
 
 
+# What a runtime has no gain from by its design, or cannot do, is not tried there.
+FOR_ONNX_RUNTIME = frozenset(("column-blocks", "float-maximum", "padded-channels"))
+
+
 class Never:
     """No rewrites at all."""
 
@@ -77,13 +81,15 @@ class Recorded:
     def wants(self, runtime: str, place: Place) -> bool:
         """See Rules.wants."""
         channels, few = place.input[1], place.input[1] <= 3
+        if place.rewrite in FOR_ONNX_RUNTIME and runtime != "onnxruntime":
+            return False
         match place.rewrite:
             case "space-to-depth":
                 return channels == 1 or (few and (runtime == "onnxruntime" or min(place.kernel) >= 5))
             case "column-blocks" | "float-maximum":
-                return runtime == "onnxruntime"
+                return True
             case "padded-channels":
-                return runtime == "onnxruntime" and self.cpu == "x86-vnni"
+                return self.cpu == "x86-vnni"
             case "multiplied-back":
                 return self.cpu == "x86-vnni" and channels <= MOST_CHANNELS and _is_cheaper_dense(place)
         return False
