@@ -13,4 +13,4 @@ OTHERS = [each for each in every_opset() if each not in CHANGED]
 )
 def test_an_operator_is_what_its_opset_says(kind, opset):
     made = [right(model, at_least=80 if kind == "InstanceNormalization" else 95) for model in graphs(kind, opset)]
-    assert made or (kind, opset) == ("Equal", 7)
+    assert made or (kind == "Equal" and opset < 11)  # it compares integers alone
