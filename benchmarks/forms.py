@@ -52,7 +52,9 @@ def main() -> None:
             continue
         path = folder / f"results-{options.device.replace(':', '-')}.json"
         if not path.exists():
-            protocol = Protocol(seconds=options.seconds, rounds=4, ticks=options.ticks)
+            protocol = Protocol(
+                seconds=options.seconds, ticks=options.ticks, processes=2, rounds=4, warm_up_seconds=0.3
+            )
             save(bench([*bundles.values()], BenchRequest(protocol), device=options.device), path)
         print_table(network, options.device, bundles, load(path).entries)
 
@@ -91,12 +93,10 @@ def exported(bundle: Path) -> Path:
 
 
 def print_table(network: str, device: str, bundles: dict[str, Path], entries: Sequence[Entry]) -> None:
-    """A row a model, a column a runtime and precision; each beside its ratio to FALCON at the same MACs."""
-    counted = device != "local"
-    unit = "instructions of an inference, in millions" if counted else "microseconds, back to back / paced"
+    """A row a model, a column a runtime and precision: the share of the standard network's, which is told itself."""
+    unit = "microseconds, back to back / paced" if device == "local" else "millions of instructions"
     head = [f"{precision} {runtime}" for runtime, precision in KINDS]
-    print(f"\n**{network}, {device}**: {unit} (of the standard network's: the share)\n")
-    print(f"| | M MACs | {' | '.join(head)} |\n|{'---|' * (2 + len(head))}")
+    print(f"\n| {network}, {device} | M MACs | {' | '.join(head)} |\n|{'---|' * (2 + len(head))}")
     found = {}
     for entry in entries:
         assert entry.runtime is not None, entry.failure
@@ -106,8 +106,10 @@ def print_table(network: str, device: str, bundles: dict[str, Path], entries: Se
         for kind in KINDS:
             mine, standard = found[(bundle.stem, *kind)], found[("standard", *kind)]
             shares = (f"{one / other:.2f}" for one, other in zip(mine, standard, strict=True))
-            cells.append(f"{' / '.join(f'{one:.3g}' for one in mine)} ({' / '.join(shares)})")
-        print(f"| {name} | {open_bundle(bundle).manifest.macs / 1e6:.1f} | {' | '.join(cells)} |")
+            told = (f"{one:.0f}" if one >= 100 else f"{one:.3g}" for one in mine)
+            cells.append(" / ".join(told if name == "standard" else shares))
+        title = f"{name}: {unit}" if name == "standard" else name
+        print(f"| {title} | {open_bundle(bundle).manifest.macs / 1e6:.1f} | {' | '.join(cells)} |")
 
 
 def costs(entry: Entry) -> list[float]:
