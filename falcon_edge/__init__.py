@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from falcon_edge.steps.modules import from_module
     from falcon_edge.steps.opening import Choice, open_network
     from falcon_edge.steps.pack import pack, pack_bundle
+    from falcon_edge.steps.planner import Budget, Latency, planner_for
     from falcon_edge.steps.quantize import Int8
     from falcon_edge.steps.times import TimesRequest, predicted, time_layers
     from falcon_edge.steps.train import train, train_bundle
@@ -42,6 +43,7 @@ PLACES = {
     "steps.modules": ("from_module",),
     "steps.opening": ("Choice", "open_network"),
     "steps.pack": ("pack", "pack_bundle"),
+    "steps.planner": ("Budget", "Latency", "planner_for"),
     "steps.quantize": ("Int8",),
     "steps.times": ("TimesRequest", "predicted", "time_layers"),
     "steps.train": ("train", "train_bundle"),
@@ -54,11 +56,11 @@ PLACES = {
 }
 
 __all__ = [
-    "BadInput", "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Recipe", "Selection", "Split", "TimesRequest",
-    "Tuner", "adopt", "bench", "check_models", "compress", "compress_bundle", "distillation", "export_bundle",
-    "features", "from_batches", "from_module", "from_pairs", "matching", "open_dataset", "open_network", "pack",
-    "pack_bundle", "predicted", "read_times", "reestimate_batchnorm", "save", "time_layers", "train", "train_bundle",
-    "tuned",
+    "BadInput", "BenchRequest", "Budget", "Choice", "Dataset", "Int8", "Latency", "Network", "Recipe", "Selection",
+    "Split", "TimesRequest", "Tuner", "adopt", "bench", "check_models", "compress", "compress_bundle", "distillation",
+    "export_bundle", "features", "from_batches", "from_module", "from_pairs", "matching", "open_dataset",
+    "open_network", "pack", "pack_bundle", "planner_for", "predicted", "read_times", "reestimate_batchnorm", "save",
+    "time_layers", "train", "train_bundle", "tuned",
 ]  # fmt: skip
 
 

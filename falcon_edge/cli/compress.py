@@ -1,7 +1,7 @@
 """falcon-edge compress."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,8 +12,12 @@ from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput
 from falcon_edge.place import bundle_path
 
+if TYPE_CHECKING:
+    from falcon_edge.steps.planner import Budget, Latency
+
 Init = Literal["svd", "whitened", "sequential"]
-Form = Literal["falcon", "dsconv", "tucker2", "lowrank_in", "lowrank_out", "spatial", "narrow"]
+Form = Literal["falcon", "dsconv", "tucker2", "lowrank_in", "lowrank_out", "spatial", "narrow", "mixed"]
+MIXED = "mixed"
 FIRST_RATE = 0.05
 
 
@@ -29,9 +33,26 @@ def compress(
     target_macs: Annotated[
         float | None, typer.Option("--target-macs", metavar="SHARE", help="A share of the network's MACs, as 0.25.")
     ] = None,
+    target_latency: Annotated[
+        str | None,
+        typer.Option("--target-latency", metavar="3ms|SHARE", help="With forms mixed: what an inference may take."),
+    ] = None,
+    target_size: Annotated[
+        float | None, typer.Option("--target-size", metavar="SHARE", help="With forms mixed: a share of the weights.")
+    ] = None,
+    times: options.Times = None,
+    runtime: options.TimesRuntime = None,
+    precision: options.TimesPrecision = None,
+    device: options.TimesDevice = None,
+    threads: options.TimesThreads = 1,
+    paced: options.Paced = False,
     form: Annotated[
         Form | None,
-        typer.Option("--form", help="What takes a convolution's place; narrow: fewer channels.", show_default="falcon"),
+        typer.Option(
+            "--form",
+            help="What takes a convolution's place; narrow: fewer channels; mixed: in each what loses least.",
+            show_default="falcon",
+        ),
     ] = None,
     cap_rank: Annotated[
         bool, typer.Option("--cap-rank", help="Lower the rank of layers that would cost more MACs than before.")
@@ -71,6 +92,7 @@ def compress(
             raise BadInput("name the bundle to write with -o, or ask for the plan alone with --dry-run")
         from falcon_edge.steps.compress import Goal, plan_of
         from falcon_edge.steps.compress import compress_bundle as run
+        from falcon_edge.steps.planner import Budget
         from falcon_edge.training.fit import Recipe
 
         options.check_metric(metric, data)
@@ -88,10 +110,25 @@ def compress(
             model_args=model_args,
             trust_code=trust_code,
         )
+        budget = None
+        if target_latency is not None:
+            budget = _budget(options.latency(times, runtime, precision, device, threads, paced), target_latency)
+        elif any(each is not None for each in (times, runtime, precision, device)) or paced or threads != 1:
+            raise BadInput("--times, --runtime, --precision, --device, --threads and --paced say of what a latency is")
+        if target_size is not None:
+            if budget is not None:
+                raise BadInput("give either --target-latency or --target-size")
+            budget = Budget("size", target_size)
+        if form == MIXED:
+            if budget is None:
+                if target_macs is None:
+                    raise BadInput("--form mixed goes with --target-macs, --target-latency or --target-size")
+                budget, target_macs = Budget("macs", target_macs), None
+            form = None
         if dry_run or output is None:
-            made = plan_of(
-                choice, Goal(rank, target_macs, plan, form, cap_rank), init=init, data=data, class_map=classes
-            )
+            goal = Goal(rank, target_macs, plan, form, cap_rank, budget)
+            with out.progress() as progress:
+                made = plan_of(choice, goal, init=init, data=data, class_map=classes, progress=progress)
             out.result(made.model_dump(mode="json"), lambda: plan_table(made))
             return
         recipe = Recipe(
@@ -117,6 +154,7 @@ def compress(
                 plan_file=plan,
                 form=form,
                 cap_rank=cap_rank,
+                budget=budget,
                 init=init,
                 recipe=recipe,
                 metric=metric,
@@ -125,3 +163,13 @@ def compress(
             )
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))
         out.next(to_export(bundle_path(output), Given(data, class_map, metric)))
+
+
+def _budget(latency: "Latency", text: str) -> "Budget":
+    """A share as a number, or a time with its unit."""
+    from falcon_edge.steps.planner import Budget
+
+    try:
+        return Budget(latency, share=float(text))
+    except ValueError:
+        return Budget(latency, amount=options.seconds("--target-latency", text))

@@ -23,6 +23,7 @@ from falcon_edge.cli.export import export
 from falcon_edge.cli.inspect import inspect
 from falcon_edge.cli.names import PROGRAMS
 from falcon_edge.cli.pack import pack
+from falcon_edge.cli.plan import plan
 from falcon_edge.cli.report import report
 from falcon_edge.cli.serve import serve
 from falcon_edge.cli.times import times
@@ -58,7 +59,7 @@ def falcon_edge(
 
 
 VERBS = (
-    *(demo, train, pack, compress, adopt, export, convert, inspect),
+    *(demo, train, pack, plan, compress, adopt, export, convert, inspect),
     *(bench, times, compare, check, report, embed, serve),
 )
 for verb in VERBS:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from falcon_edge.steps.opening import Choice
+    from falcon_edge.steps.planner import Latency
     from runtime_bench.devices.device import Device
 
 Model = Annotated[
@@ -84,6 +85,19 @@ OrtAar = Annotated[
 LitertAar = Annotated[
     list[Path] | None,
     typer.Option("--litert-aar", metavar="FILE", help="LiteRT's Android archive, likewise; repeat it for its parts."),
+]
+Times = Annotated[
+    Path | None,
+    typer.Option("--times", metavar="FILE", help="Of a latency: times of layers, as falcon-edge times made them."),
+]
+TimesDevice = Annotated[str | None, typer.Option("--device", help="Whose times, where FILE has several devices'.")]
+TimesRuntime = Annotated[
+    str | None, typer.Option("--runtime", help="Of a latency: onnxruntime (ort) or litert (tflite).")
+]
+TimesPrecision = Annotated[str | None, typer.Option("--precision", help="Of a latency: fp32 or int8.")]
+TimesThreads = Annotated[int, typer.Option("--threads", min=1, help="Of a latency.")]
+Paced = Annotated[
+    bool, typer.Option("--paced", help="A latency as an app has it, by times of layers with emptied caches.")
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="The bundle to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the bundle that is there.")]
@@ -212,6 +226,17 @@ def devices(
         return [device_named(name, clean=clean) for name in names]
     found = archives.known(named)
     return [device_named(name, clean=clean, runner=runner, archives=found) for name in names]
+
+
+def latency(
+    times: Path | None, runtime: str | None, precision: str | None, device: str | None, threads: int, paced: bool
+) -> "Latency":
+    """Of what a latency is. Raises BadInput where it is not said."""
+    from falcon_edge.steps.planner import Latency
+
+    if times is None or runtime is None or precision is None:
+        raise BadInput("a latency needs --times (made by falcon-edge times), --runtime and --precision")
+    return Latency(times, runtime, precision, device, threads, paced=paced)
 
 
 def every(text: str | None, cold: bool) -> float:

@@ -211,7 +211,7 @@ def uniform_plan(
     largest = max(max(made.lossless(conv.weight)) for conv in convs.values())
     if rank > largest:
         raise BadInput(f"rank {rank} is above the lossless rank of every layer (at most {largest}): choose a lower one")
-    return _plan(model, input_shape, observed, replaced, reasons, statistics or {})
+    return _plan(model, input_shape, observed, replaced, reasons, statistics or {}, {})
 
 
 class _Offer(NamedTuple):
@@ -263,7 +263,7 @@ def share_plan(
     filled = _filled(chosen(even), offers, int(share * total) - kept)
     replaced = {name: Replacement(form, offer.sizes) for name, offer in filled.items()}
     reasons |= {name: f"{100 * filled[name].macs / observed.macs(name):.3g}% of its MACs" for name in replaced}
-    return _plan(model, input_shape, observed, replaced, reasons, statistics or {})
+    return _plan(model, input_shape, observed, replaced, reasons, statistics or {}, {})
 
 
 def check_share(share: float) -> None:
@@ -292,16 +292,21 @@ def _filled(chosen: dict[str, _Offer], offers: Mapping[str, list[_Offer]], budge
 def _offers(form: Form, conv: nn.Conv2d, observed: Observed, name: str, lanes: int) -> list[_Offer]:
     """The sizes to choose from, the cheapest first."""
     errors = form.errors(conv.weight)
-    axes = [sizes_up_to(most, lanes) if form.counts_channels else range(1, most + 1) for most in errors.shape]
     found = [
         _Offer(
             sizes,
             form.macs(conv, sizes, observed.uses[name]),
             float(errors[tuple(size - 1 for size in sizes)]),
         )
-        for sizes in product(*axes)
+        for sizes in sizes_of(form, conv, lanes)
     ]
     return sorted(found, key=lambda offer: (offer.macs, offer.error))
+
+
+def sizes_of(form: Form, conv: nn.Conv2d, lanes: int = LANES) -> list[Sizes]:
+    """All sizes of a form that are worth a look: every rank, and numbers of channels that kernels like."""
+    limit = form.lossless(conv.weight)
+    return [*product(*(sizes_up_to(most, lanes) if form.counts_channels else range(1, most + 1) for most in limit))]
 
 
 def sizes_up_to(most: int, lanes: int) -> list[int]:
@@ -332,17 +337,21 @@ def make_plan(
     reasons: Mapping[str, str] | None = None,
     statistics: Mapping[str, PatchStatistics] | None = None,
     coupled: Sequence[Coupled] = (),
+    errors: Mapping[str, float] | None = None,
 ) -> Plan:
     """The plan in which exactly the layers of `replaced` get their forms, once the channels of `coupled` are removed.
 
-    statistics: of the narrower network. Raises BadInput for layers or channels that cannot.
+    statistics: of the narrower network. errors: of fits, where they are known, by layer. Raises BadInput for layers or
+    channels that cannot.
     """
     observed = observe(model, input_shape)
-    whole = _plan(model, input_shape, observed, {} if coupled else replaced, reasons or {}, statistics or {})
+    known = errors or {}
+    whole = _plan(model, input_shape, observed, {} if coupled else replaced, reasons or {}, statistics or {}, known)
     if not coupled:
         return whole
     narrowed = cut(model, joined(each.gone for each in coupled))
-    made = _plan(narrowed, input_shape, observe(narrowed, input_shape), replaced, reasons or {}, statistics or {})
+    seen = observe(narrowed, input_shape)
+    made = _plan(narrowed, input_shape, seen, replaced, reasons or {}, statistics or {}, known)
     originals = {layer.name: layer for layer in whole.layers}
     layers = []
     for layer in made.layers:
@@ -362,6 +371,7 @@ def _plan(
     replaced: Mapping[str, Replacement],
     reasons: Mapping[str, str],
     statistics: Mapping[str, PatchStatistics],
+    errors: Mapping[str, float],
 ) -> Plan:
     unknown = [name for name in replaced if name not in observed.uses]
     if unknown:
@@ -396,7 +406,7 @@ def _plan(
             "reason": reason,
             "planned_parameters": form.parameters(conv, sizes, conv.bias is not None or name in statistics),
             "planned_macs": form.macs(conv, sizes, use),
-            "error": form.fit(conv.weight, sizes, statistics.get(name)).error,
+            "error": errors[name] if name in errors else form.fit(conv.weight, sizes, statistics.get(name)).error,
         }
         layers.append(kept.model_copy(update=changed))
     parameters = sum(parameter.numel() for parameter in model.parameters())

@@ -28,6 +28,7 @@ from falcon_edge.place import bundle_path, hold
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.judging import MetricChoice, measured_quality
 from falcon_edge.steps.opening import Choice, answer, open_with_data
+from falcon_edge.steps.planner import Budget, plan_within
 from falcon_edge.steps.tuning import answered, met, tune
 from falcon_edge.steps.writing import identity, write_network
 from falcon_edge.training.fit import Recipe
@@ -44,10 +45,10 @@ NAMED = 8  # layers in one line
 
 @dataclass(frozen=True)
 class Goal:
-    """What decides a plan: exactly one of `rank`, `target_macs` (a share of the network's) and `plan` (or its file).
+    """What decides a plan: exactly one of `rank`, `target_macs` (a share), `plan` (or its file) and `budget`.
 
     form: of all layers, by `rank` or `target_macs`; FALCON unless it is given. cap_rank, of `rank`: no layer may cost
-    more than it did. file: what the plan's file was called, once it was read.
+    more than it did. budget: what forms, mixed, may cost. file: what the plan's file was called, once it was read.
     """
 
     rank: int | None = None
@@ -55,15 +56,16 @@ class Goal:
     plan: Plan | Path | None = None
     form: str | None = None
     cap_rank: bool = False
+    budget: Budget | None = None
     file: str | None = None
 
     def checked(self) -> "Goal":
         """With the plan of its file. Raises BadInput for what does not go together."""
-        if sum(each is not None for each in (self.rank, self.target_macs, self.plan)) != 1:
-            raise BadInput("give either `rank`, `target_macs` or `plan`")
+        if sum(each is not None for each in (self.rank, self.target_macs, self.plan, self.budget)) != 1:
+            raise BadInput("give either `rank`, `target_macs`, `plan` or a budget for mixed forms")
         if self.cap_rank and self.rank is None:
             raise BadInput("`cap_rank` goes with `rank`")
-        if self.form is not None and self.plan is not None:
+        if self.form is not None and (self.plan is not None or self.budget is not None):
             raise BadInput("`form` goes with `rank` or `target_macs`: a plan has the form of every layer")
         if self.form == NARROW:
             if self.rank is not None:
@@ -103,27 +105,31 @@ class Goal:
         said: dict[str, Any] = {"rank": self.rank, "plan": self.file}
         said |= {} if self.target_macs is None else {"target_macs": self.target_macs}
         said |= {} if self.form is None else {"form": self.form}
+        said |= {} if self.budget is None else {"budget": self.budget.said}
         return said | ({"cap_rank": True} if self.cap_rank else {})
 
 
 def plan_compression(
-    network: Network, dataset: Dataset | None, goal: Goal, *, init: Init = "svd"
+    network: Network, dataset: Dataset | None, goal: Goal, *, init: Init = "svd", progress: Progress = silent
 ) -> tuple[Plan, dict[str, PatchStatistics]]:
     """The plan for a network, and the statistics that `init` needs: all but the change itself.
 
     `whitened` and `sequential` need data. What costs more MACs than before is a notice.
     """
-    return _planned(network, dataset, goal.checked(), init)[:2]
+    return _planned(network, dataset, goal.checked(), init, progress)[:2]
 
 
 def _planned(
-    network: Network, dataset: Dataset | None, goal: Goal, init: Init
+    network: Network, dataset: Dataset | None, goal: Goal, init: Init, progress: Progress
 ) -> tuple[Plan, dict[str, PatchStatistics], nn.Module | None]:
     """See `plan_compression`; and the network without what the plan removes, if the statistics are of that."""
     if network.compressed:
         raise BadInput(f"{network}: is compressed already; compress the standard network that it came from")
     images = None if dataset is None else partial(_inputs, _seen(dataset, network), STATISTICS_IMAGES)
-    made = goal.plan_for(network, images)
+    if goal.budget is not None:
+        made = plan_within(network, dataset, goal.budget, progress=progress).plan
+    else:
+        made = goal.plan_for(network, images)
     _tell_cost(network, made, goal.rank)
     if init != "svd" and images is None:
         raise BadInput(f"`init` {init} needs `data`")
@@ -157,13 +163,14 @@ def compress(
     plan: Plan | Path | None = None,
     form: str | None = None,
     cap_rank: bool = False,
+    budget: Budget | None = None,
     init: Init = "svd",
     recipe: Recipe | None = None,
     metric: MetricChoice = None,
     checkpoint: Path | None = None,
     progress: Progress = silent,
 ) -> Network:
-    """Compress a standard network by `rank`, `target_macs` or `plan` (see `Goal`); its own module stays as it is.
+    """Compress a standard network by `rank`, `target_macs`, `plan` or `budget` (see `Goal`); its module stays as it is.
 
     With data, which has the network's classes, its BN statistics are re-estimated (where there is no BN, the moments of
     its layers are matched), and with a recipe it is fine-tuned with the original as the teacher: from that alone where
@@ -171,7 +178,7 @@ def compress(
     quality on the test split is measured by; without targets there it is compared with the original. checkpoint: where
     the fine-tuning keeps its state, to go on if it is killed.
     """
-    goal = Goal(rank, target_macs, plan, form, cap_rank).checked()
+    goal = Goal(rank, target_macs, plan, form, cap_rank, budget).checked()
     return _compressed(network, dataset, goal, init, recipe, metric, checkpoint, progress)
 
 
@@ -190,7 +197,7 @@ def _compressed(
     dataset = None if dataset is None else open_dataset(dataset)
     tunes = _tunes(recipe, dataset)
     dataset = dataset.cut() if dataset is not None and tunes else dataset
-    made, statistics, narrower = _planned(network, dataset, goal, init)
+    made, statistics, narrower = _planned(network, dataset, goal, init, progress)
     narrower = _narrower(network, made, dataset, init) if narrower is None else narrower
     module = surgery.apply(narrower, made.replaced, statistics=statistics)
     if tunes:
@@ -248,11 +255,12 @@ def plan_of(
     data: str | Dataset | None = None,
     class_map: ClassMap | None = None,
     init: Init = "svd",
+    progress: Progress = silent,
 ) -> Plan:
     """What `compress_bundle` would do: the plan that a goal makes for a network."""
     goal = goal.checked()
     network, dataset = _opened(choice, data, class_map)
-    return plan_compression(network, dataset, goal, init=init)[0]
+    return plan_compression(network, dataset, goal, init=init, progress=progress)[0]
 
 
 def compress_bundle(
@@ -266,6 +274,7 @@ def compress_bundle(
     plan_file: Path | None = None,
     form: str | None = None,
     cap_rank: bool = False,
+    budget: Budget | None = None,
     init: Init = "svd",
     recipe: Recipe | None = None,
     metric: MetricChoice = None,
@@ -280,7 +289,7 @@ def compress_bundle(
     tunes = _tunes(recipe, data)
     refuse_own_place(choice, output)
     with hold(output, force=force, goes_on=tunes) as place:
-        goal = Goal(rank, target_macs, plan_file, form, cap_rank).checked()  # before the network is read
+        goal = Goal(rank, target_macs, plan_file, form, cap_rank, budget).checked()  # before the network is read
         network, dataset = _opened(choice, data, class_map)
         compressed = _compressed(network, dataset, goal, init, recipe, metric, place.checkpoint, progress)
         return write_network(place, compressed, dataset)

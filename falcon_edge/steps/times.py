@@ -150,7 +150,7 @@ class Layers:
         """Every call of a layer, in a form or kept."""
         for place in self.outline.places:
             if place.name == name:
-                yield unit_of(self._conv(name), place, replacement)
+                yield unit_of(self.conv(name), place, replacement)
 
     def units(self, plans: Sequence[Plan]) -> list[Unit]:
         """What is timed: of plans, or of every form; those of the anchors too."""
@@ -180,11 +180,11 @@ class Layers:
 
     def parameters_at(self, name: str, replacement: Replacement | None) -> int:
         """Of one layer."""
-        own = sum(parameter.numel() for parameter in self._conv(name).parameters())
+        own = sum(parameter.numel() for parameter in self.conv(name).parameters())
         return own if replacement is None else own - self._saved(name, replacement)
 
     def _saved(self, name: str, replacement: Replacement) -> int:
-        conv, form = self._conv(name), FORMS[replacement.form]
+        conv, form = self.conv(name), FORMS[replacement.form]
         own = sum(parameter.numel() for parameter in conv.parameters())
         return own - form.parameters(conv, replacement.sizes, conv.bias is not None)
 
@@ -193,14 +193,15 @@ class Layers:
         yield {}
         for form in FORMS.values():
             each = {
-                name: [Replacement(form.name, sizes) for sizes in timed_sizes(form, self._conv(name))]
+                name: [Replacement(form.name, sizes) for sizes in timed_sizes(form, self.conv(name))]
                 for name in self.convs
-                if form.why_not(self._conv(name)) is None
+                if form.why_not(self.conv(name)) is None
             }
             for number in range(max(map(len, each.values()), default=0)):
                 yield {name: found[number] for name, found in each.items() if number < len(found)}
 
-    def _conv(self, name: str) -> nn.Conv2d:
+    def conv(self, name: str) -> nn.Conv2d:
+        """A layer."""
         conv = self.convs[name]
         assert isinstance(conv, nn.Conv2d)
         return conv
@@ -437,6 +438,11 @@ class Predictor:
         self._weights, self._rests = zip(*points, strict=True)
 
     @property
+    def layers(self) -> "Layers":
+        """What was timed of the network."""
+        return self._layers
+
+    @property
     def standard(self) -> Replaced:
         """No layer replaced."""
         return {}
@@ -461,6 +467,21 @@ class Predictor:
         """What one layer takes in a form (or "keep") over all its calls: for a search among plans."""
         replacement = Replacement(form, sizes) if form in FORMS else None
         return sum(self._value(unit, layer) for unit in self._layers.units_at(layer, replacement))
+
+    def costs(self, layer: str) -> dict[Replacement | None, float]:
+        """What a layer takes in every form that was timed for it, and as it is (None)."""
+        conv = self._layers.conv(layer)
+        own = (conv.in_channels, conv.out_channels), conv.kernel_size
+        alike = [unit for unit in self._units if unit.form in FORMS and (unit.channels, unit.kernel) == own]
+        forms = dict.fromkeys([None, *(Replacement(unit.form, unit.sizes) for unit in alike)])
+        found = {}
+        for form in forms:
+            timed = [self._units.get(unit) for unit in self._layers.units_at(layer, form)]
+            values = [None if each is None else self._series.value(each, self.way) for each in timed]
+            known = [value for value in values if value is not None]
+            if len(known) == len(values):
+                found[form] = sum(known)
+        return found
 
     def _value(self, unit: Unit, name: str) -> float:
         found = self._units.get(unit)

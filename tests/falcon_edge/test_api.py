@@ -15,11 +15,11 @@ import falcon_edge
 ROOT = Path(__file__).parents[2]
 
 LISTED = [
-    "BadInput", "BenchRequest", "Choice", "Dataset", "Int8", "Network", "Recipe", "Selection", "Split", "TimesRequest",
-    "Tuner", "adopt", "bench", "check_models", "compress", "compress_bundle", "distillation", "export_bundle",
-    "features", "from_batches", "from_module", "from_pairs", "matching", "open_dataset", "open_network", "pack",
-    "pack_bundle", "predicted", "read_times", "reestimate_batchnorm", "save", "time_layers", "train", "train_bundle",
-    "tuned",
+    "BadInput", "BenchRequest", "Budget", "Choice", "Dataset", "Int8", "Latency", "Network", "Recipe", "Selection",
+    "Split", "TimesRequest", "Tuner", "adopt", "bench", "check_models", "compress", "compress_bundle", "distillation",
+    "export_bundle", "features", "from_batches", "from_module", "from_pairs", "matching", "open_dataset",
+    "open_network", "pack", "pack_bundle", "planner_for", "predicted", "read_times", "reestimate_batchnorm", "save",
+    "time_layers", "train", "train_bundle", "tuned",
 ]  # fmt: skip
 
 

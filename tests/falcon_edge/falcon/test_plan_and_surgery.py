@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from falcon_edge.cli.compress import Form
+from falcon_edge.cli.compress import MIXED, Form
 from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
@@ -212,7 +212,7 @@ def test_a_stem_is_not_filtered_channel_by_channel_unless_a_plan_says_so():
 
 
 def test_the_command_line_knows_every_form():
-    assert get_args(Form) == (*FORMS, NARROW)
+    assert get_args(Form) == (*FORMS, NARROW, MIXED)
 
 
 def test_two_forms_in_one_network_and_a_form_of_two_sizes():

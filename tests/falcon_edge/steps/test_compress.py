@@ -381,8 +381,8 @@ def test_plans_that_cannot_be_used(standard, tmp_path, change, said):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ({}, "give either `rank`, `target_macs` or `plan`"),
-        ({"rank": 1, "plan_file": "plan.json"}, "give either `rank`, `target_macs` or `plan`"),
+        ({}, "give either `rank`, `target_macs`, `plan` or a budget"),
+        ({"rank": 1, "plan_file": "plan.json"}, "give either `rank`, `target_macs`, `plan` or a budget"),
         ({"plan_file": "plan.json"}, "cannot be read"),
         ({"rank": 0}, "rank 0: FALCON needs a rank of at least 1"),
         ({"rank": -1}, "rank -1"),

@@ -1,0 +1,208 @@
+"""What a plan loses once it is tuned, and what predicts that: many plans of a network, tuned alike.
+
+    python benchmarks/loss.py standard.falcon --data FASHION_MNIST --file loss.jsonl [--plans 24]
+    python benchmarks/loss.py --file loss.jsonl                  # the table alone
+
+Plans are drawn: a share of the MACs, in every layer a form, and a share of its own around that one; uniform plans of
+each form come first. Each is fine-tuned from the closed form on --images of the training images, with the original as
+the teacher, and judged on all test images. Rows are appended to --file, so that an interrupted run goes on.
+
+Predictors: what fits leave of kernels (their own error), or of outputs (under the statistics of inputs), added up as
+they are or times what each layer's output is worth (falcon_edge.falcon.sensitivity); the divergence of the answers
+before tuning; and the last with a factor for each form, found without the plan that it is judged on.
+"""
+
+import argparse
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+from scipy.stats import spearmanr
+from torch.nn import functional
+
+from falcon_edge.data import Dataset, open_dataset, spread
+from falcon_edge.falcon.forms import FORMS
+from falcon_edge.falcon.forms.form import Replacement
+from falcon_edge.falcon.plan import make_plan, sizes_of
+from falcon_edge.falcon.sensitivity import sensitivities
+from falcon_edge.falcon.statistics import patch_statistics
+from falcon_edge.network import Network
+from falcon_edge.steps.compress import compress
+from falcon_edge.steps.opening import Choice, open_network
+from falcon_edge.steps.times import Layers
+from falcon_edge.training.fit import Recipe
+from falcon_edge.training.images import Images
+
+SHARES = 0.1, 0.5  # of a network's MACs
+UNIFORM = 0.13, 0.3
+APART = 2.0  # times that a layer's share is above or below
+SEEN = 512  # images without labels
+ALIKE = {"learning_rate": 0.02, "batch_size": 64, "weight_decay": 5e-4, "distillation": 0.9, "temperature": 4.0}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("standard", nargs="?", type=Path)
+    parser.add_argument("--data")
+    parser.add_argument("--file", type=Path, default=Path("loss.jsonl"))
+    parser.add_argument("--plans", type=int, default=24)
+    parser.add_argument("--images", type=int, default=10000)
+    parser.add_argument("--epochs", type=int, default=4)
+    options = parser.parse_args()
+    if options.standard is not None:
+        network = open_network(Choice(str(options.standard)))
+        data = part(open_dataset(options.data), options.images)
+        run(network, data, options.plans, options.epochs, options.file)
+    table(read(options.file))
+
+
+def part(data: Dataset, images: int) -> Dataset:
+    """Fewer training images, and all test images."""
+    return dataclasses.replace(data, train=data.train.subset(spread(len(data.train), images)))
+
+
+def run(network: Network, data: Dataset, count: int, epochs: int, file: Path) -> None:
+    """Tune what is not in the file."""
+    layers, images = Layers(network), Images(data.train, network.input)
+    statistics = patch_statistics(network.module, layers.convs, images.unlabelled(64, SEEN))
+    worth = sensitivities(network.module, layers.convs, images.unlabelled(32, SEEN), decides=True)
+    done = {row["plan"] for row in read(file) if row["network"] == network.name}
+    for number in range(count):
+        if number in done:
+            continue
+        began = time.monotonic()
+        replaced = drawn(layers, number)
+        plan = make_plan(network.module, network.input.shape, replaced)
+        fitted = compress(network, dataclasses.replace(data, test=None), plan=plan)
+        recipe = Recipe(epochs=epochs, seed=number, **ALIKE)
+        tuned = compress(network, data, plan=plan, recipe=recipe)
+        parts = [
+            {
+                "layer": layer.name,
+                "form": layer.form,
+                "sizes": layer.sizes,
+                "kernel": layer.error,
+                "output": error_of(layers, layer.name, replaced[layer.name], statistics[layer.name]),
+                "worth": worth[layer.name],
+            }
+            for layer in plan.layers
+            if layer.replacement is not None
+        ]
+        row = {
+            "network": network.name,
+            "plan": number,
+            "macs": plan.planned_macs / plan.macs,
+            "top1": tuned.quality[0].value,
+            "divergence": divergence(network, fitted, images),
+            "layers": parts,
+            "seconds": round(time.monotonic() - began, 1),
+        }
+        with file.open("a") as lines:
+            lines.write(json.dumps(row) + "\n")
+
+
+def drawn(layers: Layers, number: int) -> dict[str, Replacement]:
+    """The plan of a number: uniform ones of every form first, then mixtures."""
+    draws, forms = np.random.default_rng(number), [*FORMS]
+    uniform = [(form, share) for share in UNIFORM for form in forms]
+    share = uniform[number][1] if number < len(uniform) else np.exp(draws.uniform(*np.log(SHARES)))
+    found = {}
+    for name in layers.convs:
+        form = uniform[number][0] if number < len(uniform) else forms[draws.integers(len(forms))]
+        own = share if number < len(uniform) else share * APART ** draws.uniform(-1, 1)
+        conv, use = layers.conv(name), layers.observed.uses[name]
+        if FORMS[form].why_not(conv) is not None:
+            form = "falcon"
+        sizes = sorted(sizes_of(FORMS[form], conv), key=lambda each, form=form: FORMS[form].macs(conv, each, use))
+        within = [each for each in sizes if FORMS[form].macs(conv, each, use) <= own * layers.observed.macs(name)]
+        dearest = max((FORMS[form].macs(conv, each, use) for each in within), default=0)
+        near = [each for each in within if FORMS[form].macs(conv, each, use) >= 0.9 * dearest] or sizes[:1]
+        errors = FORMS[form].errors(conv.weight)
+        found[name] = Replacement(form, min(near, key=lambda each: float(errors[tuple(size - 1 for size in each)])))
+    return found
+
+
+def error_of(layers: Layers, name: str, replacement: Replacement, statistics) -> float:
+    """The error of a layer's output, as a share of its variance."""
+    errors = FORMS[replacement.form].errors(layers.conv(name).weight, statistics)
+    return float(errors[tuple(size - 1 for size in replacement.sizes)])
+
+
+@torch.no_grad()
+def divergence(standard: Network, other: Network, images: Images) -> float:
+    """Of the answers, in nats an image."""
+    found = []
+    for batch in images.unlabelled(64, SEEN):
+        wanted, given = (functional.log_softmax(net.module(batch), 1) for net in (standard, other))
+        found.append(functional.kl_div(given, wanted, reduction="none", log_target=True).sum(1))
+    return float(torch.cat(found).mean())
+
+
+def read(file: Path) -> list[dict]:
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+PREDICTORS = {
+    "share of MACs (fewer is worse)": lambda row: -row["macs"],
+    "error of kernels": lambda row: sum(each["kernel"] for each in row["layers"]),
+    "error of outputs": lambda row: sum(each["output"] for each in row["layers"]),
+    "worth times error of kernels": lambda row: sum(each["worth"] * each["kernel"] for each in row["layers"]),
+    "worth times error of outputs": lambda row: sum(each["worth"] * each["output"] for each in row["layers"]),
+    "divergence before tuning": lambda row: row["divergence"],
+}
+
+
+def table(rows: Sequence[dict]) -> None:
+    """Rank correlations of every predictor with what is lost, a column a network."""
+    networks = list(dict.fromkeys(row["network"] for row in rows))
+    print(f"| predictor | {' | '.join(networks)} |\n|---|{'---|' * len(networks)}")
+    of = {name: [row for row in rows if row["network"] == name] for name in networks}
+    for name, predictor in PREDICTORS.items():
+        cells = [correlation([predictor(row) for row in each], each) for each in of.values()]
+        print(f"| {name} | {' | '.join(cells)} |")
+    for power in (0.5, 1.0):
+        for worth in (0.0, 0.5, 1.0):
+            cells = [correlation(left_out(each, power, worth), each) for each in of.values()]
+            print(f"| error^{power:g} worth^{worth:g}, a factor a form | {' | '.join(cells)} |")
+    for name, each in of.items():
+        lost = [row["top1"] for row in each]
+        print(f"\n{name}: {len(each)} plans, top-1 {min(lost):.4f} to {max(lost):.4f}")
+
+
+def correlation(predicted: Sequence[float], rows: Sequence[dict]) -> str:
+    if len(rows) < 3:
+        return ""
+    return f"{spearmanr(predicted, [-row['top1'] for row in rows]).statistic:.2f}"
+
+
+def left_out(rows: Sequence[dict], power: float, worth: float) -> list[float]:
+    """What is predicted for each row by factors of forms that are fitted to the others."""
+    return [
+        float(features([row], power, worth)[0] @ factors([*rows[:index], *rows[index + 1 :]], power, worth))
+        for index, row in enumerate(rows)
+    ]
+
+
+def factors(rows: Sequence[dict], power: float, worth: float) -> np.ndarray:
+    """(forms + 1,) factors at least 0, and the loss of a network without errors, by least squares."""
+    top = max((row["top1"] for row in rows), default=0.0)
+    return nnls(features(rows, power, worth), np.array([top - row["top1"] for row in rows]))[0]
+
+
+def features(rows: Sequence[dict], power: float, worth: float) -> np.ndarray:
+    """(rows, forms + 1): errors of each form, added up, and 1."""
+    found = np.zeros((len(rows), len(FORMS) + 1))
+    for index, row in enumerate(rows):
+        for each in row["layers"]:
+            found[index, [*FORMS].index(each["form"])] += each["worth"] ** worth * each["output"] ** power
+    found[:, -1] = 1
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Frontiers by the command line: plans that compress takes, for people and programs."""
+
+import json
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("flow")]  # one process of xdist makes the flow
+
+
+@pytest.fixture(scope="module")
+def folder(flow, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plans")
+    for name in ("standard.falcon", "falcon.falcon", "stripes.npz"):
+        (folder / name).symlink_to(flow.folder / name)
+    return folder
+
+
+def test_a_frontier_by_macs_is_a_table_and_plans_that_compress_takes(warm, folder):
+    done = warm("plan standard.falcon --data stripes.npz --by macs --count 4 -o plans", folder)
+    assert done.code == 0
+    rows = [line for line in done.out.splitlines() if line.startswith("plan-")]
+    assert [row.split()[0] for row in rows] == [f"plan-{number:02}.json" for number in range(1, len(rows) + 1)]
+    last = json.loads((folder / "plans" / rows[-1].split()[0]).read_text())
+    assert last["planned_macs"] < last["macs"]
+    small = warm(f"compress standard.falcon --plan plans/{rows[-1].split()[0]} -o small --json", folder)
+    assert small.document["macs"] == last["planned_macs"]
+
+
+def test_a_frontier_by_latency_keeps_its_times(warm, folder):
+    dry = warm("compress standard.falcon --rank 1 --dry-run --json", folder)
+    (folder / "rank1.json").write_text(dry.out)
+    words = "--runtime tflite --precision int8"
+    timed = warm(f"times standard.falcon --plan rank1.json {words} --rounds 1 -o times.json", folder)
+    assert timed.code == 0
+    done = warm(f"plan standard.falcon --data stripes.npz --times times.json {words} --json -o timed", folder)
+    assert done.code == 0
+    assert [each["share"] for each in done.document] == sorted((e["share"] for e in done.document), reverse=True)
+    assert all((folder / each["file"]).exists() for each in done.document)
+
+
+OF = "--data stripes.npz --times times.json --runtime ort"
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("plan standard.falcon --by macs", "mixed forms need --data"),
+        ("plan standard.falcon --data stripes.npz", "a latency needs --times"),
+        ("plan standard.falcon --data stripes.npz --by size --paced", "say of what a latency is"),
+        ("plan falcon.falcon --data stripes.npz --by macs", "is compressed already"),
+        (f"plan standard.falcon {OF} --precision fp16", "no times of onnxruntime in fp16"),
+        ("compress standard.falcon --data stripes.npz --form mixed", "--form mixed goes with --target-macs"),
+        ("compress standard.falcon --data stripes.npz --target-latency 3ms", "a latency needs --times"),
+        ("compress standard.falcon --data stripes.npz --target-size 0.5 --target-latency 3ms", "a latency needs"),
+        (f"compress standard.falcon {OF} --precision int8 --target-latency fast", "write a time, as in 33ms"),
+        ("compress standard.falcon --data stripes.npz --rank 1 --paced", "say of what a latency is"),
+        ("compress standard.falcon --data stripes.npz --target-size 0.5 --rank 1", "give either --rank"),
+        ("compress standard.falcon --target-size 0.5", "mixed forms need --data"),
+    ],
+)
+def test_what_cannot_be_planned_is_said_in_one_line(warm, folder, words, problem):
+    done = warm(f"{words} -o bad", folder)
+    assert (done.code, problem in done.err, len(done.err.splitlines())) == (2, True, 1), done.err
+    assert not [*folder.glob("bad*")]
+
+
+def test_a_target_that_no_plan_reaches_ends_with_1_and_the_least_there_is(warm, folder):
+    done = warm("compress standard.falcon --data stripes.npz --target-size 0.001 -o bad", folder)
+    assert done.code == 1
+    assert "the cheapest forms leave" in done.err.splitlines()[-1]
+    assert not [*folder.glob("bad*")]
+
+
+def test_a_bundle_within_a_target_says_so(warm, folder):
+    done = warm("compress standard.falcon --data stripes.npz --form mixed --target-macs 0.4 -o mixed --json", folder)
+    assert done.code == 0
+    assert done.document["lineage"]["steps"][-1]["options"]["budget"] == {"of": "macs", "share": 0.4}
+    dry = warm("compress standard.falcon --data stripes.npz --target-size 0.4 --dry-run", folder)
+    assert (dry.code, "parameters of" in dry.out) == (0, True)

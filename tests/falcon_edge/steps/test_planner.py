@@ -1,0 +1,185 @@
+"""Plans of mixed forms within a budget: of MACs, of parameters, of measured times."""
+
+import pytest
+
+from falcon_edge.documents import canonical_json, read_document
+from falcon_edge.errors import BadInput, BelowAsked
+from falcon_edge.falcon.forms import FALCON
+from falcon_edge.falcon.plan import Plan, share_plan, uniform_plan
+from falcon_edge.steps.compress import compress
+from falcon_edge.steps.opening import Choice, open_with_data
+from falcon_edge.steps.planner import Budget, Latency, planner_for
+from falcon_edge.steps.times import TimesRequest, time_layers
+from falcon_edge.times import Times, read_times
+from runtime_bench.turns import Turn
+
+QUICK = Turn(runs=3, seconds=0.0, cold=1)
+
+
+@pytest.fixture(scope="module")
+def opened(standard, stripes):
+    return open_with_data(Choice(str(standard)), str(stripes))
+
+
+@pytest.fixture(scope="module")
+def by_macs(opened):
+    return planner_for(*opened, "macs")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.4, 0.8])
+def test_a_plan_keeps_to_its_macs_and_loses_least(opened, by_macs, share):
+    network, _ = opened
+    found = by_macs.within(share * by_macs.standard)
+    assert found.plan.macs == by_macs.standard
+    assert found.plan.planned_macs == found.cost <= share * found.plan.macs
+    assert found.share == found.cost / found.plan.macs
+    assert 0 <= found.bound <= found.loss
+    for form in ("falcon", "tucker2", "spatial"):
+        rival = share_plan(network.module, network.input.shape, share, form=form)
+        assert found.loss <= by_macs.loss(rival.replaced) * (1 + 1e-9)
+
+
+def test_a_plan_keeps_to_its_parameters(opened):
+    planner = planner_for(*opened, "size")
+    found = planner.within(0.5 * planner.standard)
+    assert found.plan.parameters == planner.standard
+    assert found.plan.planned_parameters == found.cost <= 0.5 * planner.standard
+
+
+def test_a_budget_of_the_standard_network_keeps_it(by_macs):
+    found = by_macs.within(by_macs.standard)
+    assert (found.plan.compresses, found.loss, found.share) == (False, 0.0, 1.0)
+
+
+def test_a_budget_below_all_plans_is_refused_with_the_least_there_is(by_macs):
+    with pytest.raises(
+        BelowAsked, match=r"no plan comes down to 1 MACs: the cheapest forms leave [\d,]+ MACs, [\d.]+%"
+    ):
+        by_macs.within(1.0)
+    assert by_macs.within(by_macs.least).cost == by_macs.least
+
+
+def test_the_frontier_goes_from_dear_to_cheap(by_macs):
+    found = by_macs.frontier(8)
+    assert [each.cost for each in found] == sorted((each.cost for each in found), reverse=True)
+    assert [each.loss for each in found] == sorted(each.loss for each in found)
+    assert found[-1].cost == by_macs.least
+    assert len({each.cost for each in found}) == len(found)
+
+
+def test_reasons_say_what_a_form_costs_and_what_came_second(by_macs):
+    plan = by_macs.within(0.3 * by_macs.standard).plan
+    reasons = [layer.reason for layer in plan.layers if layer.replacement is not None]
+    assert reasons
+    assert all("MACs of" in reason and ", loss " in reason for reason in reasons)
+    assert any("; next " in reason for reason in reasons)
+
+
+def test_a_plan_is_read_again_and_compresses(opened, by_macs, tmp_path):
+    network, dataset = opened
+    made = by_macs.within(0.3 * by_macs.standard).plan
+    path = tmp_path / "plan.json"
+    path.write_bytes(canonical_json(made))
+    assert read_document(path, Plan) == made
+    small = compress(network, dataset, plan=path)
+    assert small.plan.planned_macs == made.planned_macs
+    assert small.plan.replaced == made.replaced
+
+
+@pytest.fixture(scope="module")
+def times(opened, tmp_path_factory):
+    """Real times of FALCON at ranks 1 and 2."""
+    network, _ = opened
+    path = tmp_path_factory.mktemp("times") / "times.json"
+    plans = [uniform_plan(network.module, network.input.shape, rank) for rank in (1, 2)]
+    time_layers(network, path, TimesRequest("litert", plans=plans, rounds=1, turn=QUICK))
+    return path
+
+
+def changed(times, path, cost):
+    """The same file with other times of units: (unit) -> nanoseconds."""
+    series = tuple(
+        each.model_copy(
+            update={
+                "networks": tuple(one.model_copy(update={"warm_ns": (1e5,)}) for one in each.networks),
+                "references": tuple(one.model_copy(update={"warm_ns": (0.0,)}) for one in each.references),
+                "units": tuple(
+                    one.model_copy(update={"warm_ns": (float(cost(one.unit)) * one.copies,)}) for one in each.units
+                ),
+            }
+        )
+        for each in read_times(times).series
+    )
+    path.write_bytes(canonical_json(Times(series=series)))
+    return path
+
+
+def test_times_decide_where_they_are_asked_for(opened, times, tmp_path):
+    rank1_is_slow = changed(times, tmp_path / "times.json", lambda unit: {(): 900, (1,): 5000, (2,): 100}[unit.sizes])
+    planner = planner_for(*opened, Latency(rank1_is_slow, "tflite", "fp32"))
+    found = planner.within(planner.least)
+    assert {layer.sizes for layer in found.plan.layers if layer.replacement} == {(2,)}
+    assert len(found.plan.replaced) == 5
+    again = planner_for(*opened, Latency(rank1_is_slow, "litert", "fp32")).within(planner.least)
+    assert canonical_json(again.plan) == canonical_json(found.plan)
+    assert planner.said(0.0012) == "1.2 ms"
+
+
+def test_only_what_was_timed_is_offered(opened, times):
+    for paced in (False, True):
+        planner = planner_for(*opened, Latency(times, "litert", "fp32", paced=paced))
+        for each in planner.frontier(4):
+            assert {(layer.form, layer.sizes) for layer in each.plan.layers} <= {
+                ("keep", ()),
+                (FALCON.name, (1,)),
+                (FALCON.name, (2,)),
+            }
+
+
+def test_what_was_not_timed_is_refused(opened, times):
+    with pytest.raises(BadInput, match="no times of litert in int8; there are litert"):
+        planner_for(*opened, Latency(times, "litert", "int8"))
+    with pytest.raises(BadInput, match="on elsewhere"):
+        planner_for(*opened, Latency(times, "litert", "fp32", device="elsewhere"))
+
+
+def test_mixed_forms_need_data(opened):
+    with pytest.raises(BadInput, match="mixed forms need `data`"):
+        planner_for(opened[0], None, "macs")
+
+
+@pytest.mark.parametrize(
+    ("budget", "problem"),
+    [
+        ({}, "either a share or an amount"),
+        ({"share": 0.5, "amount": 3.0}, "either a share or an amount"),
+        ({"share": 1.5}, "a share of 1.5"),
+        ({"amount": -1.0}, "a budget of -1: give more than 0"),
+        ({"amount": float("nan")}, "a budget of nan"),
+    ],
+)
+def test_budgets_that_are_none_are_refused(budget, problem):
+    with pytest.raises(BadInput, match=problem):
+        Budget("macs", **budget)
+
+
+def test_a_network_is_compressed_within_a_budget(opened, by_macs):
+    network, dataset = opened
+    small = compress(network, dataset, budget=Budget("macs", share=0.3))
+    assert small.plan.planned_macs <= 0.3 * small.plan.macs
+    assert small.plan.replaced == by_macs.within(0.3 * by_macs.standard).plan.replaced
+    assert small.step.options["budget"] == {"of": "macs", "share": 0.3}
+    with pytest.raises(BadInput, match=r"takes [\d,]+ MACs as it is, which is within the budget"):
+        compress(network, dataset, budget=Budget("macs", amount=1e12))
+    with pytest.raises(BelowAsked, match="no plan comes down to 5 MACs"):
+        compress(network, dataset, budget=Budget("macs", amount=5.0))
+    with pytest.raises(BadInput, match="give either `rank`"):
+        compress(network, dataset, rank=1, budget=Budget("macs", share=0.3))
+
+
+def test_a_step_says_of_what_a_latency_is(times):
+    said = Budget(Latency(times, "litert", "int8", paced=True), amount=0.003).said
+    assert said == {
+        **{"of": "latency", "amount": 0.003, "runtime": "litert", "precision": "int8"},
+        **{"device": None, "threads": 1, "cpu": "any", "paced": True},
+    }
