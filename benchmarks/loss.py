@@ -1,6 +1,6 @@
 """What a plan loses once it is tuned, and what predicts that: many plans of a network, tuned alike.
 
-    python benchmarks/loss.py standard.falcon --data FASHION_MNIST --file loss.jsonl [--plans 24]
+    python benchmarks/loss.py standard.falcon --data FASHION_MNIST --file loss.jsonl [--plans 21]
     python benchmarks/loss.py --file loss.jsonl                  # the table alone
 
 Plans are drawn: a share of the MACs, in every layer a form, and a share of its own around that one; uniform plans of
@@ -9,7 +9,7 @@ the teacher, and judged on all test images. Rows are appended to --file, so that
 
 Predictors: what fits leave of kernels (their own error), or of outputs (under the statistics of inputs), added up as
 they are or times what each layer's output is worth (falcon_edge.falcon.sensitivity); the divergence of the answers
-before tuning; and the last with a factor for each form, found without the plan that it is judged on.
+before tuning; and errors with a factor for each form, found without the plan that it is judged on.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.optimize import nnls
+from scipy.optimize import minimize
 from scipy.stats import spearmanr
 from torch.nn import functional
 
@@ -33,6 +33,7 @@ from falcon_edge.falcon.sensitivity import sensitivities
 from falcon_edge.falcon.statistics import patch_statistics
 from falcon_edge.network import Network
 from falcon_edge.steps.compress import compress
+from falcon_edge.steps.judging import measured_quality
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.times import Layers
 from falcon_edge.training.fit import Recipe
@@ -42,6 +43,8 @@ SHARES = 0.1, 0.5  # of a network's MACs
 UNIFORM = 0.13, 0.3
 APART = 2.0  # times that a layer's share is above or below
 SEEN = 512  # images without labels
+HELD = 0.3
+LEAST = 1e-3  # what a plan is taken to lose that loses nothing
 ALIKE = {"learning_rate": 0.02, "batch_size": 64, "weight_decay": 5e-4, "distillation": 0.9, "temperature": 4.0}
 
 
@@ -50,7 +53,7 @@ def main() -> None:
     parser.add_argument("standard", nargs="?", type=Path)
     parser.add_argument("--data")
     parser.add_argument("--file", type=Path, default=Path("loss.jsonl"))
-    parser.add_argument("--plans", type=int, default=24)
+    parser.add_argument("--plans", type=int, default=21)
     parser.add_argument("--images", type=int, default=10000)
     parser.add_argument("--epochs", type=int, default=4)
     options = parser.parse_args()
@@ -71,6 +74,7 @@ def run(network: Network, data: Dataset, count: int, epochs: int, file: Path) ->
     layers, images = Layers(network), Images(data.train, network.input)
     statistics = patch_statistics(network.module, layers.convs, images.unlabelled(64, SEEN))
     worth = sensitivities(network.module, layers.convs, images.unlabelled(32, SEEN), decides=True)
+    (standard,) = measured_quality(network, data, "test", data.test)
     done = {row["plan"] for row in read(file) if row["network"] == network.name}
     for number in range(count):
         if number in done:
@@ -98,6 +102,7 @@ def run(network: Network, data: Dataset, count: int, epochs: int, file: Path) ->
             "plan": number,
             "macs": plan.planned_macs / plan.macs,
             "top1": tuned.quality[0].value,
+            "standard": standard.value,
             "divergence": divergence(network, fitted, images),
             "layers": parts,
             "seconds": round(time.monotonic() - began, 1),
@@ -165,13 +170,14 @@ def table(rows: Sequence[dict]) -> None:
     for name, predictor in PREDICTORS.items():
         cells = [correlation([predictor(row) for row in each], each) for each in of.values()]
         print(f"| {name} | {' | '.join(cells)} |")
-    for power in (0.5, 1.0):
+    for error in ("kernel", "output"):
         for worth in (0.0, 0.5, 1.0):
-            cells = [correlation(left_out(each, power, worth), each) for each in of.values()]
-            print(f"| error^{power:g} worth^{worth:g}, a factor a form | {' | '.join(cells)} |")
+            cells = [correlation(left_out(each, error, worth), each) for each in of.values()]
+            print(f"| error of {error}s, worth^{worth:g}, a factor a form | {' | '.join(cells)} |")
     for name, each in of.items():
         lost = [row["top1"] for row in each]
-        print(f"\n{name}: {len(each)} plans, top-1 {min(lost):.4f} to {max(lost):.4f}")
+        told = ", ".join(f"{form} {factor:.2f}" for form, factor in zip(FORMS, np.exp(fitted(each)[:-2]), strict=True))
+        print(f"\n{name}: {len(each)} plans, top-1 {min(lost):.4f} to {max(lost):.4f}; factors of kernels: {told}")
 
 
 def correlation(predicted: Sequence[float], rows: Sequence[dict]) -> str:
@@ -180,28 +186,30 @@ def correlation(predicted: Sequence[float], rows: Sequence[dict]) -> str:
     return f"{spearmanr(predicted, [-row['top1'] for row in rows]).statistic:.2f}"
 
 
-def left_out(rows: Sequence[dict], power: float, worth: float) -> list[float]:
-    """What is predicted for each row by factors of forms that are fitted to the others."""
+def left_out(rows: Sequence[dict], error: str, worth: float) -> list[float]:
+    """What is predicted for each row, as a logarithm, by factors of forms that are fitted to the others."""
     return [
-        float(features([row], power, worth)[0] @ factors([*rows[:index], *rows[index + 1 :]], power, worth))
+        float(predicted([row], fitted([*rows[:index], *rows[index + 1 :]], error, worth), error, worth)[0])
         for index, row in enumerate(rows)
     ]
 
 
-def factors(rows: Sequence[dict], power: float, worth: float) -> np.ndarray:
-    """(forms + 1,) factors at least 0, and the loss of a network without errors, by least squares."""
-    top = max((row["top1"] for row in rows), default=0.0)
-    return nnls(features(rows, power, worth), np.array([top - row["top1"] for row in rows]))[0]
+def fitted(rows: Sequence[dict], error: str = "kernel", worth: float = 0.5) -> np.ndarray:
+    """Logarithms of the forms' factors, held near 0, a level and a slope, by least squares of the loss's logarithm."""
+    lost = np.log([max(row["standard"] - row["top1"], LEAST) for row in rows])
 
+    def missed(given: np.ndarray) -> float:
+        return float(np.square(lost - predicted(rows, given, error, worth)).sum() + HELD * np.square(given[:-2]).sum())
 
-def features(rows: Sequence[dict], power: float, worth: float) -> np.ndarray:
-    """(rows, forms + 1): errors of each form, added up, and 1."""
-    found = np.zeros((len(rows), len(FORMS) + 1))
-    for index, row in enumerate(rows):
-        for each in row["layers"]:
-            found[index, [*FORMS].index(each["form"])] += each["worth"] ** worth * each["output"] ** power
-    found[:, -1] = 1
+    found: np.ndarray = minimize(missed, np.r_[np.zeros(len(FORMS)), 0.0, 1.0], method="L-BFGS-B").x
     return found
+
+
+def predicted(rows: Sequence[dict], given: np.ndarray, error: str, worth: float) -> np.ndarray:
+    """The logarithm of what each row loses."""
+    factors = dict(zip(FORMS, np.exp(given[:-2]), strict=True))
+    sums = [sum(factors[each["form"]] * each["worth"] ** worth * each[error] for each in row["layers"]) for row in rows]
+    return given[-2] + given[-1] * np.log(sums)
 
 
 if __name__ == "__main__":

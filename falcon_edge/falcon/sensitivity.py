@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from falcon_edge.errors import BadInput
 from falcon_edge.falcon.observe import evaluating, fed, tensors_in
 
 
@@ -21,7 +22,8 @@ def sensitivities(
     normalisation make up for it.
 
     batches: inputs (B, C, H, W). decides: answers are logits (B, classes), and the distance is their divergence in
-    nats; else the mean squared error of each of their tensors over its own variance.
+    nats; else the mean squared error of each of their tensors over its own variance. Raises BadInput for a network that
+    gives no gradients.
     """
     draws = torch.Generator().manual_seed(seed)
     found = {name: _Seen() for name in layers}
@@ -29,7 +31,9 @@ def sensitivities(
     try:
         with evaluating(model), torch.enable_grad():
             for batch in fed(model, batches):
-                answers = tensors_in(model(batch.detach().requires_grad_()))
+                answers = [each for each in tensors_in(model(batch.detach().requires_grad_())) if each.requires_grad]
+                if not answers:
+                    raise BadInput("no gradient comes from the network's answers, so that no layer can be weighed")
                 weighed = _drawn(answers, draws, decides=decides)
                 kept = [output for each in found.values() for output in each.outputs]
                 gradients = iter(torch.autograd.grad(weighed, kept, allow_unused=True) if kept else ())

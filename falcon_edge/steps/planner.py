@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -17,7 +16,6 @@ from falcon_edge.falcon.observe import full_precision
 from falcon_edge.falcon.plan import Plan, check_share, make_plan, sizes_of
 from falcon_edge.falcon.search import ROUNDING, Choice, Offer, best, least, useful
 from falcon_edge.falcon.sensitivity import sensitivities
-from falcon_edge.falcon.statistics import patch_statistics
 from falcon_edge.network import Network
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.times import Layers, Predictor
@@ -25,10 +23,18 @@ from falcon_edge.times import read_times
 from falcon_edge.training.images import Images
 from runtime_bench.runtimes import runtime_named
 
-SENSITIVITY_IMAGES, STATISTICS_IMAGES, BATCH = 256, 512, 32
+IMAGES, BATCH = 256, 32  # by which layers are weighed
 COUNT = 20  # plans of a frontier
-FACTORS: Mapping[str, float] = {}
-POWER = 1.0
+# What a form's error costs once the network is tuned, fitted to 21 plans of VGG8 (docs/plans.md).
+FACTORS = {
+    "falcon": 0.74,
+    "dsconv": 0.87,
+    "tucker2": 1.05,
+    "lowrank_in": 1.18,
+    "lowrank_out": 1.15,
+    "spatial": 1.09,
+}
+WORTH_POWER = 0.5  # likewise: what differs by much counts by less
 AGAIN = 8  # times that a budget is corrected for what depends on the whole plan
 
 
@@ -113,16 +119,14 @@ class Planner:
         self._errors: dict[tuple[str, Replacement | None], float] = {}
         layers = Layers(network)
         images = Images(dataset.first("train", "val", "test")[1], network.input)
-        read = partial(images.unlabelled, BATCH)
-        progress(0, 3, "what layers read")
-        self._statistics = patch_statistics(network.module, layers.convs, read(STATISTICS_IMAGES))
-        progress(1, 3, "what errors of layers do")
-        self._worth = sensitivities(
-            network.module, layers.convs, read(SENSITIVITY_IMAGES), decides=network.is_classifier
-        )
-        progress(2, 3, "forms of layers")
-        self._offers = {name: self._offers_of(layers, name) for name in layers.convs}
-        progress(3, 3, "offers made")
+        progress(0, len(layers.convs) + 1, "what layers are worth")
+        seen = images.unlabelled(BATCH, IMAGES)
+        self._worth = sensitivities(network.module, layers.convs, seen, decides=network.is_classifier)
+        self._offers = {}
+        for number, name in enumerate(layers.convs, start=1):
+            progress(number, len(layers.convs) + 1, f"forms of {name}")
+            self._offers[name] = self._offers_of(layers, name)
+        progress(1, 1, "forms of all layers")
         self._standard = costs.total({})
 
     @property
@@ -173,8 +177,7 @@ class Planner:
             error = 0.0
             if replacement is not None:
                 if replacement.form not in errors:
-                    form, seen = FORMS[replacement.form], self._statistics.get(name)
-                    errors[replacement.form] = form.errors(conv.weight, seen)
+                    errors[replacement.form] = FORMS[replacement.form].errors(conv.weight)
                 place = tuple(size - 1 for size in replacement.sizes)
                 error = max(0.0, float(errors[replacement.form][place]))  # what rounding leaves of none
             self._errors[name, replacement] = error
@@ -232,8 +235,8 @@ def _replaced(offers: Mapping[str, Offer]) -> dict[str, Replacement]:
 
 
 def loss_of(worth: float, replacement: Replacement, error: float) -> float:
-    """What a form of a layer is predicted to lose: how much its output is worth, times the share that is wrong."""
-    return worth * FACTORS.get(replacement.form, 1.0) * error**POWER
+    """What a form of a layer is predicted to lose, in no unit: by what its output is worth and its kernel's error."""
+    return worth**WORTH_POWER * FACTORS[replacement.form] * error
 
 
 By = Literal["macs", "size"]

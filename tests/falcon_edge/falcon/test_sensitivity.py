@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from falcon_edge.errors import BadInput
 from falcon_edge.falcon.observe import tensors_in
 from falcon_edge.falcon.sensitivity import sensitivities
 
@@ -118,6 +119,34 @@ def test_a_layer_that_is_called_twice_is_worth_both(images):
 
     torch.manual_seed(0)
     assert sensitivities(Twice(), ["conv"], batches(images), decides=True)["conv"] > 0
+
+
+def test_answers_without_a_gradient_do_not_count(images):
+    class Chosen(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = network()
+
+        def forward(self, x):
+            found = self.net(x)
+            return {"class": found.argmax(1), "scores": found}
+
+    worth = sensitivities(Chosen(), ["net.0"], batches(images), decides=False)
+    assert worth["net.0"] > 0
+
+
+def test_a_network_without_gradients_is_refused(images):
+    class Frozen(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = network()
+
+        @torch.no_grad()
+        def forward(self, x):
+            return self.net(x)
+
+    with pytest.raises(BadInput, match="no gradient comes from the network's answers"):
+        sensitivities(Frozen(), ["net.0"], batches(images), decides=True)
 
 
 def test_the_network_is_left_as_it_was(images):
