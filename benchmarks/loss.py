@@ -74,7 +74,7 @@ def run(network: Network, data: Dataset, count: int, epochs: int, file: Path) ->
     layers, images = Layers(network), Images(data.train, network.input)
     statistics = patch_statistics(network.module, layers.convs, images.unlabelled(64, SEEN))
     worth = sensitivities(network.module, layers.convs, images.unlabelled(32, SEEN), decides=True)
-    (standard,) = measured_quality(network, data, "test", data.test)
+    (standard,) = measured_quality(network, data, "test", data.test, None)
     done = {row["plan"] for row in read(file) if row["network"] == network.name}
     for number in range(count):
         if number in done:
