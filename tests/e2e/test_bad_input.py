@@ -209,8 +209,11 @@ CASES = [
     ("pack vgg8 --weights standard.falcon/weights.safetensors -o out", "features.0.weight is (8, 1, 3, 3), not"),
     ("convert net.onnx --data stripes.npz -o out.tflite", "--data is what int8 is calibrated with, and fp32 is not"),
     # ranks and plans
-    ("compress standard.falcon -o out", "give either --rank, --target-macs or --plan"),
-    ("compress standard.falcon --rank 1 --plan foreign.json -o out", "give either --rank, --target-macs or --plan"),
+    ("compress standard.falcon -o out", "give either --rank, --target-macs, --plan or a budget"),
+    (
+        "compress standard.falcon --rank 1 --plan foreign.json -o out",
+        "give either --rank, --target-macs, --plan or a budget",
+    ),
     ("compress standard.falcon --rank 1", "name the bundle to write with -o"),
     ("compress standard.falcon --rank 0 -o out", "rank 0"),
     ("compress standard.falcon --rank -1 -o out", "rank -1"),

@@ -56,8 +56,8 @@ def test_a_form_goes_the_whole_way(flow, warm, tmp_path, form):
     ("words", "said"),
     [
         ("--form wavelet --rank 1", "'wavelet' is not one of"),
-        ("--form tucker2", "give either --rank, --target-macs or --plan"),
-        ("--rank 1 --target-macs 0.5", "give either --rank, --target-macs or --plan"),
+        ("--form tucker2", "give either --rank, --target-macs, --plan or a budget"),
+        ("--rank 1 --target-macs 0.5", "give either --rank, --target-macs, --plan or a budget"),
         ("--target-macs 0.001", "at its smallest leaves"),
         ("--target-macs 1.5", "between 0 and 1"),
         ("--target-macs 0.5 --cap-rank", "--cap-rank goes with --rank"),

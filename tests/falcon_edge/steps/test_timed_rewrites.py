@@ -66,7 +66,10 @@ def test_every_place_is_timed_once_in_every_round_and_not_again(network, timed):
     assert again["onnxruntime"] == onnxruntime
 
 
-@pytest.mark.parametrize("wanted", ["column-blocks", "padded-channels", "multiplied-back", None])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("padded-channels", None)]
+
+
+@pytest.mark.parametrize("wanted", ["column-blocks", "multiplied-back", *SLOW])
 def test_what_was_faster_is_exported_and_nothing_else(compressed, network, timed, tmp_path, stripes, wanted):
     file = tmp_path / "times.json"
     times = changed(timed, lambda place: (50.0, 50.0) if place and place.rewrite == wanted else (100.0, 100.0))
