@@ -94,7 +94,7 @@ def export_bundle(
         dataset = None if data is None else open_dataset(data)
         network, dataset = network_of(bundle, dataset, class_map, trust_code=trust_code)
         if images is not None and images.times is not None:
-            rules = timed_rules(images.times, network, images.device, images.rules)
+            rules = timed_rules(Path(images.times), network, images.device, images.rules)
             int8 = images = replace(images, rules=rules)
         samples, ledger = golden_samples(bundle), Ledger(draft, strict=strict)
         ends = tuple(head_only) or tuple(output.node for output in bundle.manifest.head if output.node is not None)

@@ -249,7 +249,7 @@ class Latency:
     device: whose times, where the file has several devices'. paced: as an app has it, by times with emptied caches.
     """
 
-    times: Path
+    times: str | Path
     runtime: str
     precision: str
     device: str | None = None
@@ -260,7 +260,7 @@ class Latency:
     def predictor(self, network: Network) -> Predictor:
         """What adds the times up. Raises BadInput where the file lacks them."""
         runtime = runtime_named(self.runtime).name
-        series = read_times(self.times).series_of(
+        series = read_times(Path(self.times)).series_of(
             runtime=runtime, precision=self.precision, device=self.device, threads=self.threads, cpu=self.cpu
         )
         return Predictor(network, series, "cold" if self.paced and not series.emulated else None)

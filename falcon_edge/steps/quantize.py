@@ -66,7 +66,7 @@ class Int8:
     class_map: ClassMap | None = None
     metric: MetricChoice = None
     rules: Rules = RECORDED
-    times: Path | None = None
+    times: str | Path | None = None
     device: str | None = None
 
     def __post_init__(self) -> None:

@@ -127,7 +127,7 @@ def test_times_decide_where_they_are_asked_for(opened, times, tmp_path):
 
 def test_only_what_was_timed_is_offered(opened, times):
     for paced in (False, True):
-        planner = planner_for(*opened, Latency(times, "litert", "fp32", paced=paced))
+        planner = planner_for(*opened, Latency(str(times), "litert", "fp32", paced=paced))
         for each in planner.frontier(4):
             assert {(layer.form, layer.sizes) for layer in each.plan.layers} <= {
                 ("keep", ()),
