@@ -54,8 +54,11 @@ def match_moments(
 
 def _moments(module: nn.Module, layers: Sequence[str], batches: Iterable[Any]) -> dict[str, tuple[Tensor, Tensor]]:
     """Mean and variance (N,), float64, of what layers give, over all images and places; of none without images."""
-    sums = {name: _Sums() for name in layers}
-    hooks = [module.get_submodule(name).register_forward_hook(sums[name].add) for name in layers]
+    sums = {name: ChannelSums() for name in layers}
+    hooks = [
+        module.get_submodule(name).register_forward_hook(lambda _, __, given, name=name: sums[name].add(given))
+        for name in layers
+    ]
     try:
         with evaluating(module):
             for batch in fed(module, batches):
@@ -66,14 +69,14 @@ def _moments(module: nn.Module, layers: Sequence[str], batches: Iterable[Any]) -
     return {name: each.moments() for name, each in sums.items() if each.count}
 
 
-class _Sums:
-    """Of the numbers that a layer gives, channel by channel, and of their squares."""
+class ChannelSums:
+    """Of the numbers that a layer gives, channel by channel, and of their squares, in float64 where the layer is."""
 
     def __init__(self) -> None:
         self.count = 0
         self.total = self.squares = torch.zeros(1, dtype=torch.float64)
 
-    def add(self, _layer: nn.Module, _inputs: Any, given: Tensor) -> None:
+    def add(self, given: Tensor) -> None:
         """Take in one batch (B, N, H, W)."""
         rows = given.transpose(0, 1).flatten(1).double()
         self.count += rows.shape[1]

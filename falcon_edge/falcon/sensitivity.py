@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from falcon_edge.errors import BadInput
+from falcon_edge.falcon.moments import ChannelSums
 from falcon_edge.falcon.observe import evaluating, fed, tensors_in
 
 
@@ -65,8 +66,8 @@ class _Seen:
 
     def __init__(self) -> None:
         self.outputs: list[Tensor] = []  # of the batch that is under way, one a call
-        self.images = self.places = 0
-        self.total = self.squares = self.information = torch.zeros(1, dtype=torch.float64)
+        self.images, self.sums = 0, ChannelSums()
+        self.information = torch.zeros(1, dtype=torch.float64)
 
     def keep(self, _layer: nn.Module, _inputs: Any, given: Tensor) -> Tensor:
         """Remember an output (B, N, H, W); what comes behind gets a copy, which it may change in place."""
@@ -76,10 +77,7 @@ class _Seen:
     def take(self, gradients: Sequence[Tensor | None], images: int) -> None:
         """Take in a batch. No gradient: no answer depends on it."""
         for output, gradient in zip(self.outputs, gradients, strict=True):
-            rows = output.detach().transpose(0, 1).flatten(1).double().cpu()
-            self.places += rows.shape[1]
-            self.total = self.total + rows.sum(1)
-            self.squares = self.squares + rows.square().sum(1)
+            self.sums.add(output.detach())
             if gradient is not None:
                 self.information = self.information + gradient.transpose(0, 1).flatten(1).double().square().sum(1).cpu()
         self.images += images
@@ -87,6 +85,5 @@ class _Seen:
 
     def worth(self) -> float:
         """Half the information of an image, times the variance, over channels."""
-        mean = self.total / self.places
-        variance = (self.squares / self.places - mean.square()).clamp(min=0)
-        return float((self.information / self.images * variance).sum()) / 2
+        _, variance = self.sums.moments()
+        return float((self.information / self.images * variance.cpu()).sum()) / 2

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -42,6 +43,7 @@ class Costs(Protocol):
     """What a network costs under plans, in one unit."""
 
     unit: str
+    layers: Layers
 
     def of(self, layer: str) -> Mapping[Replacement | None, float]:
         """A layer in every form that is known, and as it is (None)."""
@@ -54,7 +56,7 @@ class Timed:
     """Seconds, or cycles of an emulated CPU, by times of the layers."""
 
     def __init__(self, predictor: Predictor):
-        self._predictor = predictor
+        self._predictor, self.layers = predictor, predictor.layers
         self.unit = "cycles" if predictor.way == "cycles" else "seconds"
 
     def of(self, layer: str) -> Mapping[Replacement | None, float]:
@@ -70,13 +72,13 @@ class Counted:
     """MACs, or parameters."""
 
     def __init__(self, layers: Layers, what: str = "MACs"):
-        self._layers, self.unit = layers, what
+        self.layers, self.unit = layers, what
         executed = sum(one.macs for one in layers.observed.executed)
         self._standard = float(executed if what == "MACs" else layers.parameters)
 
     def of(self, layer: str) -> Mapping[Replacement | None, float]:
         """See Costs."""
-        conv = self._layers.conv(layer)
+        conv = self.layers.conv(layer)
         found: dict[Replacement | None, float] = {None: self._cost(layer, None)}
         for form in FORMS.values():
             if form.why_not(conv) is None:
@@ -91,11 +93,11 @@ class Counted:
 
     def _cost(self, layer: str, replacement: Replacement | None) -> float:
         if self.unit != "MACs":
-            return self._layers.parameters_at(layer, replacement)
+            return self.layers.parameters_at(layer, replacement)
         if replacement is None:
-            return self._layers.observed.macs(layer)
-        uses = self._layers.observed.uses[layer]
-        return FORMS[replacement.form].macs(self._layers.conv(layer), replacement.sizes, uses)
+            return self.layers.observed.macs(layer)
+        uses = self.layers.observed.uses[layer]
+        return FORMS[replacement.form].macs(self.layers.conv(layer), replacement.sizes, uses)
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Planner:
         """dataset: has the network's classes; its training images are looked at, without labels."""
         self._network, self._costs = network, costs
         self._errors: dict[tuple[str, Replacement | None], float] = {}
-        layers = Layers(network)
+        layers = costs.layers
         images = Images(dataset.first("train", "val", "test")[1], network.input)
         progress(0, len(layers.convs) + 1, "what layers are worth")
         seen = images.unlabelled(BATCH, IMAGES)
@@ -134,7 +136,7 @@ class Planner:
         """What the network costs as it is."""
         return self._standard
 
-    @property
+    @cached_property
     def least(self) -> float:
         """What it costs with the cheapest form in every layer."""
         return self._costs.total(_replaced({name: useful(each)[0] for name, each in self._offers.items()}))

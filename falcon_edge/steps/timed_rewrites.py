@@ -11,6 +11,7 @@ import torch
 
 from converters.errors import ConversionError
 from converters.onnx_export import export_onnx
+from converters.passes.rewrites.multiplied_back import NAME as MULTIPLIED
 from converters.passes.rewrites.rules import FOR_ONNX_RUNTIME, RECORDED, Place, Rules
 from falcon_edge.documents import canonical_json
 from falcon_edge.errors import BadInput
@@ -20,7 +21,7 @@ from falcon_edge.outputs import flattened
 from falcon_edge.place import locked
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.times import LONGER, TimesRequest, series_in, with_round
-from falcon_edge.steps.units import write_int8
+from falcon_edge.steps.units import quantized, write_int8
 from falcon_edge.times import RewritePlace, Series, TimedRewrite, Times, Way, read_times
 from runtime_bench.devices.device import Device
 from runtime_bench.devices.names import opened
@@ -172,12 +173,15 @@ def _files(network: Network, runtime: str, folder: Path) -> Iterator[tuple[Rewri
     graph, suffix = folder / "float.onnx", runtime_named(runtime).suffixes[0]
     export_onnx(module, torch.zeros(1, *network.input.shape), graph, output_names=names)
     plain = _Only()
-    yield None, write_int8(graph, network.input.shape, folder / f"0{suffix}", plain)
+    done = quantized(graph, network.input.shape, plain)
+    yield None, write_int8(done, folder / f"0{suffix}", plain)
     for number, place in enumerate(plain.asked, start=1):
         if place.rewrite in FOR_ONNX_RUNTIME and runtime != "onnxruntime":
             continue
-        try:
-            yield place, write_int8(graph, network.input.shape, folder / f"{number}{suffix}", _Only(place))
+        only = _Only(place)
+        try:  # what multiplies factors back comes before the quantization
+            made = quantized(graph, network.input.shape, only) if place.rewrite == MULTIPLIED else done
+            yield place, write_int8(made, folder / f"{number}{suffix}", only)
         except ConversionError as error:
             yield place, str(error)
 

@@ -12,7 +12,7 @@ from converters.formats import Source, format_for
 from converters.onnx_export import export_onnx
 from converters.passes.rewrites import rewritten
 from converters.passes.rewrites.rules import RECORDED, Rules
-from converters.quantization.quantize import quantize
+from converters.quantization.quantize import Quantized, quantize
 from falcon_edge.falcon.forms import FORMS, KEEP
 from falcon_edge.falcon.forms.form import FormConv2d, PaddingMode, Replacement
 from falcon_edge.falcon.observe import Place
@@ -95,16 +95,20 @@ def export(
     if precision == "fp32":
         form.write(Source(graph), target)
     else:
-        write_int8(graph, shape, target, rules)
+        write_int8(quantized(graph, shape, rules), target, rules)
     graph.unlink()
     return target
 
 
-def write_int8(graph: Path, shape: tuple[int, int, int], target: Path, rules: Rules) -> Path:
-    """Write a float graph in int8, calibrated on noise, rewritten as `rules` want it; returns `target`."""
-    form = format_for(target.suffix)
+def quantized(graph: Path, shape: tuple[int, int, int], rules: Rules) -> Quantized:
+    """A float graph in int8, calibrated on noise; factors are multiplied back as `rules` want it."""
     noise = np.random.default_rng(0).standard_normal((CALIBRATION, *shape)).astype(np.float32)
-    done = for_both_runtimes(lambda kept: quantize(graph, noise, kept=kept, rules=rules))
+    return for_both_runtimes(lambda kept: quantize(graph, noise, kept=kept, rules=rules))
+
+
+def write_int8(done: Quantized, target: Path, rules: Rules) -> Path:
+    """Write a quantized graph, which stays as it is, rewritten as `rules` want it; returns `target`."""
+    form = format_for(target.suffix)
     with rewritten(done.model, done.spec, form.runtime, rules) as found:
         form.write(Source(found.model, found.spec), target)
     return target
