@@ -17,6 +17,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from torch.nn import functional
 
 from falcon_edge.data import Dataset, open_dataset, spread
 from falcon_edge.falcon.forms import FORMS
-from falcon_edge.falcon.forms.form import Replacement
+from falcon_edge.falcon.forms.form import Replacement, error_at
 from falcon_edge.falcon.plan import make_plan, sizes_of
 from falcon_edge.falcon.sensitivity import sensitivities
 from falcon_edge.falcon.statistics import patch_statistics
@@ -128,14 +129,13 @@ def drawn(layers: Layers, number: int) -> dict[str, Replacement]:
         dearest = max((FORMS[form].macs(conv, each, use) for each in within), default=0)
         near = [each for each in within if FORMS[form].macs(conv, each, use) >= 0.9 * dearest] or sizes[:1]
         errors = FORMS[form].errors(conv.weight)
-        found[name] = Replacement(form, min(near, key=lambda each: float(errors[tuple(size - 1 for size in each)])))
+        found[name] = Replacement(form, min(near, key=partial(error_at, errors)))
     return found
 
 
 def error_of(layers: Layers, name: str, replacement: Replacement, statistics) -> float:
     """The error of a layer's output, as a share of its variance."""
-    errors = FORMS[replacement.form].errors(layers.conv(name).weight, statistics)
-    return float(errors[tuple(size - 1 for size in replacement.sizes)])
+    return error_at(FORMS[replacement.form].errors(layers.conv(name).weight, statistics), replacement.sizes)
 
 
 @torch.no_grad()

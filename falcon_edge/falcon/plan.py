@@ -14,7 +14,7 @@ from falcon_edge.errors import BadInput
 from falcon_edge.falcon.coupling import Group, Side
 from falcon_edge.falcon.cutting import cut, joined
 from falcon_edge.falcon.forms import FALCON, FORMS, KEEP, form_named
-from falcon_edge.falcon.forms.form import Form, FormConv2d, Replacement, Sizes
+from falcon_edge.falcon.forms.form import Form, FormConv2d, Replacement, Sizes, error_at
 from falcon_edge.falcon.observe import Observed, observe
 from falcon_edge.falcon.patches import PatchStatistics
 
@@ -296,7 +296,7 @@ def _offers(form: Form, conv: nn.Conv2d, observed: Observed, name: str, lanes: i
         _Offer(
             sizes,
             form.macs(conv, sizes, observed.uses[name]),
-            float(errors[tuple(size - 1 for size in sizes)]),
+            error_at(errors, sizes),
         )
         for sizes in sizes_of(form, conv, lanes)
     ]

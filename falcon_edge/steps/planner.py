@@ -12,7 +12,7 @@ from torch import Tensor
 from falcon_edge.data import Dataset
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.falcon.forms import FORMS
-from falcon_edge.falcon.forms.form import Replacement
+from falcon_edge.falcon.forms.form import Replacement, error_at
 from falcon_edge.falcon.observe import full_precision
 from falcon_edge.falcon.plan import Plan, check_share, make_plan, sizes_of
 from falcon_edge.falcon.search import ROUNDING, Choice, Offer, best, least, useful
@@ -180,8 +180,7 @@ class Planner:
             if replacement is not None:
                 if replacement.form not in errors:
                     errors[replacement.form] = FORMS[replacement.form].errors(conv.weight)
-                place = tuple(size - 1 for size in replacement.sizes)
-                error = max(0.0, float(errors[replacement.form][place]))  # what rounding leaves of none
+                error = max(0.0, error_at(errors[replacement.form], replacement.sizes))  # what rounding leaves of none
             self._errors[name, replacement] = error
             found.append(Offer(replacement, cost, 0.0 if replacement is None else loss_of(worth, replacement, error)))
         return found

@@ -3,7 +3,7 @@
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -196,9 +196,8 @@ class _Run:
     def time(self, files: dict[RewritePlace | None, Path | str], progress: Progress) -> Series:
         request, order = self._request, random.Random(0)
         rounds = 1 if self._device.emulated else request.rounds
-        turn = replace(request.turn, seconds=LONGER * request.turn.seconds, cold=LONGER * request.turn.cold)
         for number in range(rounds):
-            with Turns(self._device, request.runtime, turn, request.threads) as turns:
+            with request.turns(self._device, LONGER) as turns:
                 version = turns.load(Path(files[None])).runtime.version
                 series = series_in(self._times, request, self._device, version)
                 known = {each.place: each for each in _of(series, self._outline)}

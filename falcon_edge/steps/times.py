@@ -80,6 +80,11 @@ class TimesRequest:
         if self.rounds < 1 or self.threads < 1:
             raise BadInput("`rounds` and `threads` are at least 1")
 
+    def turns(self, device: Device, longer: int = 1) -> Turns:
+        """A worker of a device for these, each measured so many times as long."""
+        turn = replace(self.turn, seconds=longer * self.turn.seconds, cold=longer * self.turn.cold)
+        return Turns(device, self.runtime, turn, self.threads)
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -291,7 +296,7 @@ class _Run:
         self._done += len(smalls) - len(lacking)
         if not lacking:
             return
-        with self._turns() as turns:
+        with self._request.turns(self._device) as turns:
             own = self._references.get(reference, TimedReference(reference=reference))
             self._references[reference] = with_round(own, turns.take(self._file(reference)))
             for each in lacking:
@@ -326,7 +331,7 @@ class _Run:
             file = self._files.get(key)
             if file is None:
                 file = self._files[key] = self._export_network(layers.network, replaced)
-            with self._turns(LONGER) as turns:
+            with self._request.turns(self._device, LONGER) as turns:
                 self._networks[key] = with_round(before, turns.take(file))
             self._write()
 
@@ -339,7 +344,7 @@ class _Run:
         if self._series is not None:
             return
         request = self._request
-        with self._turns() as turns:
+        with self._request.turns(self._device) as turns:
             about = turns.load(self._file(reference)).runtime
         self._series = series_in(self._times, request, self._device, about.version)
         self._references = {each.reference: each for each in self._series.references}
@@ -348,11 +353,6 @@ class _Run:
             _key(each.outline, {name: Replacement(*given) for name, given in each.replaced.items()}): each
             for each in self._series.networks
         }
-
-    def _turns(self, longer: int = 1) -> Turns:
-        asked = self._request.turn
-        turn = replace(asked, seconds=longer * asked.seconds, cold=longer * asked.cold)
-        return Turns(self._device, self._request.runtime, turn, self._request.threads)
 
     def _file(self, of: Reference | Small) -> Path:
         """Its model file, made the first time."""

@@ -29,6 +29,11 @@ class Part(NamedTuple):
     at: Literal["inputs", "between", "outputs"]
 
 
+def error_at(errors: Tensor, sizes: Sizes) -> float:
+    """Of the errors of a form at all sizes, which begin at ones, that at these."""
+    return float(errors[tuple(size - 1 for size in sizes)])
+
+
 @dataclass(frozen=True)
 class Fit:
     """A kernel in a form.
