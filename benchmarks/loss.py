@@ -1,15 +1,17 @@
 """What a plan loses once it is tuned, and what predicts that: many plans of a network, tuned alike.
 
-    python benchmarks/loss.py standard.falcon --data FASHION_MNIST --file loss.jsonl [--plans 21]
+    python benchmarks/loss.py standard.falcon --data FASHION_MNIST --file loss.jsonl [--plans 29]
     python benchmarks/loss.py --file loss.jsonl                  # the table alone
 
 Plans are drawn: a share of the MACs, in every layer a form, and a share of its own around that one; uniform plans of
-each form come first. Each is fine-tuned from the closed form on --images of the training images, with the original as
-the teacher, and judged on all test images. Rows are appended to --file, so that an interrupted run goes on.
+each form come first, and last narrower networks, four with nothing else done and four with forms drawn. Each is
+fine-tuned from the closed form on --images of the training images, with the original as the teacher, and judged on all
+test images. Rows are appended to --file, so that an interrupted run goes on.
 
-Predictors: what fits leave of kernels (their own error), or of outputs (under the statistics of inputs), added up as
-they are or times what each layer's output is worth (falcon_edge.falcon.sensitivity); the divergence of the answers
-before tuning; and errors with a factor for each form, found without the plan that it is judged on.
+Predictors: what fits leave of kernels (their own error), or of outputs (under the statistics of inputs), and beside
+either what a narrower network leaves of its readers' outputs, added up as they are or times what each layer's output is
+worth (falcon_edge.falcon.sensitivity); the divergence of the answers before tuning; and errors with a factor for each
+form, found without the plan that it is judged on.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from torch.nn import functional
 from falcon_edge.data import Dataset, open_dataset, spread
 from falcon_edge.falcon.forms import FORMS
 from falcon_edge.falcon.forms.form import Replacement, error_at
+from falcon_edge.falcon.narrow import NARROW, Narrower, Narrowing
 from falcon_edge.falcon.plan import make_plan, sizes_of
 from falcon_edge.falcon.sensitivity import sensitivities
 from falcon_edge.falcon.statistics import patch_statistics
@@ -36,12 +39,16 @@ from falcon_edge.network import Network
 from falcon_edge.steps.compress import compress
 from falcon_edge.steps.judging import measured_quality
 from falcon_edge.steps.opening import Choice, open_network
-from falcon_edge.steps.times import Layers
+from falcon_edge.steps.timed_layers import Layers
 from falcon_edge.training.fit import Recipe
 from falcon_edge.training.images import Images
 
 SHARES = 0.1, 0.5  # of a network's MACs
-UNIFORM = 0.13, 0.3
+UNIFORM = [(form, share) for share in (0.13, 0.3) for form in FORMS]
+MIXTURES = 9
+WIDTHS = 0.75, 0.5, 0.35, 0.25, 0.75, 0.5, 0.75, 0.5
+ALONE = 4  # of these with no form besides
+KINDS = [*FORMS, NARROW]
 APART = 2.0  # times that a layer's share is above or below
 SEEN = 512  # images without labels
 HELD = 0.3
@@ -54,7 +61,7 @@ def main() -> None:
     parser.add_argument("standard", nargs="?", type=Path)
     parser.add_argument("--data")
     parser.add_argument("--file", type=Path, default=Path("loss.jsonl"))
-    parser.add_argument("--plans", type=int, default=21)
+    parser.add_argument("--plans", type=int, default=29)
     parser.add_argument("--images", type=int, default=10000)
     parser.add_argument("--epochs", type=int, default=4)
     options = parser.parse_args()
@@ -73,30 +80,37 @@ def part(data: Dataset, images: int) -> Dataset:
 def run(network: Network, data: Dataset, count: int, epochs: int, file: Path) -> None:
     """Tune what is not in the file."""
     layers, images = Layers(network), Images(data.train, network.input)
-    statistics = patch_statistics(network.module, layers.convs, images.unlabelled(64, SEEN))
-    worth = sensitivities(network.module, layers.convs, images.unlabelled(32, SEEN), decides=True)
+    narrower = Narrower(network.module, network.input.shape, batches=images.unlabelled(64, SEEN))
+    weighed = [*dict.fromkeys([*layers.convs, *narrower.readers])]
+    worth = sensitivities(network.module, weighed, images.unlabelled(32, SEEN), decides=True)
     (standard,) = measured_quality(network, data, "test", data.test, None)
     done = {row["plan"] for row in read(file) if row["network"] == network.name}
     for number in range(count):
         if number in done:
             continue
         began = time.monotonic()
-        replaced = drawn(layers, number)
-        plan = make_plan(network.module, network.input.shape, replaced)
+        narrowing, own, replaced = planned(layers, narrower, number)
+        plan = make_plan(network.module, network.input.shape, replaced, coupled=own.coupled)
         fitted = compress(network, dataclasses.replace(data, test=None), plan=plan)
         recipe = Recipe(epochs=epochs, seed=number, **ALIKE)
         tuned = compress(network, data, plan=plan, recipe=recipe)
+        statistics = patch_statistics(own.module, own.convs, images.unlabelled(64, SEEN))
         parts = [
             {
                 "layer": layer.name,
                 "form": layer.form,
                 "sizes": layer.sizes,
                 "kernel": layer.error,
-                "output": error_of(layers, layer.name, replaced[layer.name], statistics[layer.name]),
+                "output": error_of(own, layer.name, replaced[layer.name], statistics[layer.name]),
                 "worth": worth[layer.name],
             }
             for layer in plan.layers
             if layer.replacement is not None
+        ]
+        lost = {} if narrowing is None else narrowing.errors
+        parts += [
+            {"layer": name, "form": NARROW, "sizes": (), "kernel": error, "output": error, "worth": worth[name]}
+            for name, error in lost.items()
         ]
         row = {
             "network": network.name,
@@ -112,15 +126,25 @@ def run(network: Network, data: Dataset, count: int, epochs: int, file: Path) ->
             lines.write(json.dumps(row) + "\n")
 
 
+def planned(layers: Layers, narrower: Narrower, number: int) -> tuple[Narrowing | None, Layers, dict[str, Replacement]]:
+    """The plan of a number: which channels go, the layers that are left, and their forms."""
+    later = number - len(UNIFORM) - MIXTURES
+    if later < 0:
+        return None, layers, drawn(layers, number)
+    narrowing = narrower.even(WIDTHS[later % len(WIDTHS)])
+    own = Layers(layers.network, narrowing.coupled)
+    return narrowing, own, drawn(own, number) if later >= ALONE else {}
+
+
 def drawn(layers: Layers, number: int) -> dict[str, Replacement]:
-    """The plan of a number: uniform ones of every form first, then mixtures."""
+    """Forms: at first the same one everywhere, then mixtures."""
     draws, forms = np.random.default_rng(number), [*FORMS]
-    uniform = [(form, share) for share in UNIFORM for form in forms]
-    share = uniform[number][1] if number < len(uniform) else np.exp(draws.uniform(*np.log(SHARES)))
+    alike = number < len(UNIFORM)
+    share = UNIFORM[number][1] if alike else np.exp(draws.uniform(*np.log(SHARES)))
     found = {}
     for name in layers.convs:
-        form = uniform[number][0] if number < len(uniform) else forms[draws.integers(len(forms))]
-        own = share if number < len(uniform) else share * APART ** draws.uniform(-1, 1)
+        form = UNIFORM[number][0] if alike else forms[draws.integers(len(forms))]
+        own = share if alike else share * APART ** draws.uniform(-1, 1)
         conv, use = layers.conv(name), layers.observed.uses[name]
         if FORMS[form].why_not(conv) is not None:
             form = "falcon"
@@ -176,7 +200,7 @@ def table(rows: Sequence[dict]) -> None:
             print(f"| error of {error}s, worth^{worth:g}, a factor a form | {' | '.join(cells)} |")
     for name, each in of.items():
         lost = [row["top1"] for row in each]
-        told = ", ".join(f"{form} {factor:.2f}" for form, factor in zip(FORMS, np.exp(fitted(each)[:-2]), strict=True))
+        told = ", ".join(f"{form} {factor:.2f}" for form, factor in zip(KINDS, np.exp(fitted(each)[:-2]), strict=True))
         print(f"\n{name}: {len(each)} plans, top-1 {min(lost):.4f} to {max(lost):.4f}; factors of kernels: {told}")
 
 
@@ -201,13 +225,13 @@ def fitted(rows: Sequence[dict], error: str = "kernel", worth: float = 0.5) -> n
     def missed(given: np.ndarray) -> float:
         return float(np.square(lost - predicted(rows, given, error, worth)).sum() + HELD * np.square(given[:-2]).sum())
 
-    found: np.ndarray = minimize(missed, np.r_[np.zeros(len(FORMS)), 0.0, 1.0], method="L-BFGS-B").x
+    found: np.ndarray = minimize(missed, np.r_[np.zeros(len(KINDS)), 0.0, 1.0], method="L-BFGS-B").x
     return found
 
 
 def predicted(rows: Sequence[dict], given: np.ndarray, error: str, worth: float) -> np.ndarray:
     """The logarithm of what each row loses."""
-    factors = dict(zip(FORMS, np.exp(given[:-2]), strict=True))
+    factors = dict(zip(KINDS, np.exp(given[:-2]), strict=True))
     sums = [sum(factors[each["form"]] * each["worth"] ** worth * each[error] for each in row["layers"]) for row in rows]
     return given[-2] + given[-1] * np.log(sums)
 

@@ -98,6 +98,9 @@ class TimedNetwork(Measured):
     outline: str = Field(description="hash of the standard network's operators and their shapes")
     replaced: dict[str, tuple[str, tuple[int, ...]]] = Field(description="by layer, the form and its sizes")
     parameters: int = Field(ge=0, description="of the network with these forms")
+    width: float | None = Field(
+        default=None, gt=0, lt=1, description="of a narrower network: the share of its channels that every group keeps"
+    )
 
 
 class RewritePlace(Document):

@@ -1,5 +1,6 @@
 """falcon-edge compress."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -8,16 +9,20 @@ import typer
 from falcon_edge.cli import options
 from falcon_edge.cli.next_command import Given, to_export
 from falcon_edge.cli.render import manifest_table, plan_table
-from falcon_edge.cli.session import Debug, Json, Quiet, session
-from falcon_edge.errors import BadInput
+from falcon_edge.cli.session import Debug, Json, Quiet, Session, session
+from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.place import bundle_path
 
 if TYPE_CHECKING:
-    from falcon_edge.steps.planner import Budget, Latency
+    from collections.abc import Callable
+
+    from falcon_edge.manifest import Manifest
+    from falcon_edge.steps.budgets import Budget, Latency
 
 Init = Literal["svd", "whitened", "sequential"]
 Form = Literal["falcon", "dsconv", "tucker2", "lowrank_in", "lowrank_out", "spatial", "narrow", "mixed"]
 MIXED = "mixed"
+OF_LATENCY = "--times, --runtime, --precision, --device, --threads and --paced"
 FIRST_RATE = 0.05
 
 
@@ -39,6 +44,10 @@ def compress(
     ] = None,
     target_size: Annotated[
         float | None, typer.Option("--target-size", metavar="SHARE", help="With forms mixed: a share of the weights.")
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option("--max-drop", metavar="POINTS", help="Measure it all, and lose at most so much; else plan anew."),
     ] = None,
     times: options.Times = None,
     runtime: options.TimesRuntime = None,
@@ -92,7 +101,6 @@ def compress(
             raise BadInput("name the bundle to write with -o, or ask for the plan alone with --dry-run")
         from falcon_edge.steps.compress import Goal, plan_of
         from falcon_edge.steps.compress import compress_bundle as run
-        from falcon_edge.steps.planner import Budget
         from falcon_edge.training.fit import Recipe
 
         options.check_metric(metric, data)
@@ -110,21 +118,12 @@ def compress(
             model_args=model_args,
             trust_code=trust_code,
         )
-        budget = None
-        if target_latency is not None:
-            budget = _budget(options.latency(times, runtime, precision, device, threads, paced), target_latency)
-        elif any(each is not None for each in (times, runtime, precision, device)) or paced or threads != 1:
-            raise BadInput("--times, --runtime, --precision, --device, --threads and --paced say of what a latency is")
-        if target_size is not None:
-            if budget is not None:
-                raise BadInput("give either --target-latency or --target-size")
-            budget = Budget("size", target_size)
+        timed = None
+        if any(each is not None for each in (times, runtime, precision, device)) or paced or threads != 1:
+            timed = partial(options.latency, times, runtime, precision, device, threads, paced)
+        budget = _budget(timed, target_latency, target_size, target_macs if form == MIXED else None, form, max_drop)
         if form == MIXED:
-            if budget is None:
-                if target_macs is None:
-                    raise BadInput("--form mixed goes with --target-macs, --target-latency or --target-size")
-                budget, target_macs = Budget("macs", target_macs), None
-            form = None
+            form, target_macs = None, None
         if dry_run or output is None:
             goal = Goal(rank, target_macs, plan, form, cap_rank, budget)
             with out.progress() as progress:
@@ -162,14 +161,58 @@ def compress(
                 progress=progress,
             )
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))
+        _tell_contract(out, manifest)
         out.next(to_export(bundle_path(output), Given(data, class_map, metric)))
 
 
-def _budget(latency: "Latency", text: str) -> "Budget":
-    """A share as a number, or a time with its unit."""
-    from falcon_edge.steps.planner import Budget
+def _tell_contract(out: Session, manifest: "Manifest") -> None:
+    """What was measured of what was asked. Raises BelowAsked where that is not kept."""
+    from falcon_edge.steps.contract import broken, in_words
 
-    try:
-        return Budget(latency, share=float(text))
-    except ValueError:
-        return Budget(latency, amount=options.seconds("--target-latency", text))
+    rounds = manifest.lineage.steps[-1].options.get("contract")
+    if not rounds:
+        return
+    for clause in rounds[0]["clauses"]:
+        kept = "kept" if clause["kept"] else "not kept"
+        out.say(f"{in_words(clause)}: {kept}{'' if clause['sure'] else ', but not beyond doubt'}")
+    problem = broken(rounds)
+    if problem is not None:
+        raise BelowAsked(f"{manifest.name}: {problem}")
+
+
+def _budget(
+    latency: "Callable[[], Latency] | None",
+    target_latency: str | None,
+    target_size: float | None,
+    target_macs: float | None,
+    form: str | None,
+    max_drop: float | None,
+) -> "Budget | None":
+    """What mixed forms may cost, if that is what was asked for. Raises BadInput for what does not go together."""
+    from falcon_edge.steps.budgets import Budget
+
+    targets = {"--target-latency": target_latency, "--target-size": target_size, "--target-macs": target_macs}
+    given = [name for name, value in targets.items() if value is not None]
+    if len(given) > 1:
+        raise BadInput(f"give either {given[0]} or {given[1]}")
+    if latency is not None and given not in (["--target-latency"], []):
+        raise BadInput(f"{OF_LATENCY} say of what a latency is")
+    if target_latency is not None:
+        what = options.latency(None, None, None, None, 1, False) if latency is None else latency()
+        try:
+            return Budget(what, share=float(target_latency), max_drop=max_drop)
+        except ValueError:
+            return Budget(what, amount=options.seconds("--target-latency", target_latency), max_drop=max_drop)
+    if target_size is not None:
+        return Budget("size", target_size, max_drop=max_drop)
+    if target_macs is not None:
+        return Budget("macs", target_macs, max_drop=max_drop)
+    if max_drop is not None and (latency is not None or form == MIXED):
+        return Budget("macs" if latency is None else latency(), max_drop=max_drop)
+    if max_drop is not None:
+        raise BadInput("--max-drop goes with a target of mixed forms, with --form mixed, or with --times")
+    if latency is not None:
+        raise BadInput(f"{OF_LATENCY} say of what a latency is")
+    if form == MIXED:
+        raise BadInput("--form mixed goes with --target-macs, --target-latency, --target-size or --max-drop")
+    return None

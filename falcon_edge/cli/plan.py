@@ -95,6 +95,7 @@ def _document(path: Path, planned: "Planned") -> dict[str, object]:
         "share": planned.share,
         "loss": planned.loss,
         "bound": planned.bound,
+        "width": planned.width,
         "macs": planned.plan.planned_macs,
         "parameters": planned.plan.planned_parameters,
     }
@@ -102,8 +103,8 @@ def _document(path: Path, planned: "Planned") -> dict[str, object]:
 
 def _shown(planner: "Planner", plans: "Mapping[Path, Planned]") -> Table:
     """A row a plan."""
-    table = Table("plan", "predicted", "of the standard", "loss", "MACs", "parameters", "forms")
-    table.add_row("standard", planner.said(planner.standard), "100%", "0", "", "", "")
+    table = Table("plan", "predicted", "of the standard", "loss", "MACs", "parameters", "channels", "forms")
+    table.add_row("standard", planner.said(planner.standard), "100%", "0", "", "", "100%", "")
     for path, each in plans.items():
         forms = Counter(layer.form for layer in each.plan.layers)
         table.add_row(
@@ -113,6 +114,7 @@ def _shown(planner: "Planner", plans: "Mapping[Path, Planned]") -> Table:
             f"{each.loss:.3g}",
             f"{each.plan.planned_macs:,}",
             f"{each.plan.planned_parameters:,}",
+            f"{100 * each.width:.3g}%",
             ", ".join(f"{count} {form}" for form, count in forms.most_common()),
         )
     return table

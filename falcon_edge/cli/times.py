@@ -38,6 +38,10 @@ def times(
     plan: Annotated[
         list[Path] | None, typer.Option("--plan", metavar="FILE", help="Only the layers of this plan; repeat it.")
     ] = None,
+    widths: Annotated[
+        list[float] | None,
+        typer.Option("--widths", metavar="SHARE", help="Of narrower networks too: a share of the channels; repeat it."),
+    ] = None,
     cpu: Annotated[
         Cpu, typer.Option("--cpu", help="What int8 files are to run on: of one kind more of the graph is rewritten.")
     ] = Cpu.any,
@@ -67,13 +71,15 @@ def times(
 
         runtimes = list(runtime or (each.name for each in RUNTIMES if each.by_default))
         plans = tuple(read_document(path, Plan) for path in plan or ())
-        if rewrites and (plans or cpu is not Cpu.any or precision not in (None, ["int8"])):
+        if rewrites and (plans or widths or cpu is not Cpu.any or precision not in (None, ["int8"])):
             raise BadInput(
-                "--rewrites are of int8 files and of the network as it is: leave out --plan, --cpu, --precision"
+                "--rewrites are of int8 files and the network as it is: leave out --plan, --widths, --cpu, --precision"
             )
         precisions = ["int8"] if rewrites else precision or PRECISIONS
         requests = [
-            TimesRequest(name, each, plans, threads, rounds, cpu.value) for name in runtimes for each in precisions
+            TimesRequest(name, each, plans, widths or (), threads, rounds, cpu.value)
+            for name in runtimes
+            for each in precisions
         ]
         choice = options.choice(
             model,
@@ -99,7 +105,7 @@ def times(
 
 def _shown(network: "Network", series: "Sequence[Series]") -> Table:
     """What was timed, and what the standard network and FALCON of rank 1 are predicted to take."""
-    from falcon_edge.steps.times import Predictor
+    from falcon_edge.steps.predictor import Predictor
     from falcon_edge.times import WAYS
 
     table = Table("runtime", "version", "precision", "layers timed", "figure", "standard", "FALCON, rank 1")

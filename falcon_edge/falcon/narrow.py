@@ -3,6 +3,7 @@
 import copy
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -16,7 +17,7 @@ from falcon_edge.falcon.cutting import Removed, cut, joined, masked
 from falcon_edge.falcon.observe import Observed, Shape, evaluating, fed, forward, observe, tensors_in, zeros_for
 from falcon_edge.falcon.patches import PatchStatistics
 from falcon_edge.falcon.plan import LANES, Coupled, Plan, check_share, make_plan, sizes_up_to
-from falcon_edge.falcon.readers import Choice, Pairs, Reader, choose, readers_of, refitted, unseen
+from falcon_edge.falcon.readers import Pairs, Reader, choose, readers_of, refitted, unseen
 from falcon_edge.falcon.statistics import Moments, collected
 
 NARROW = "narrow"
@@ -70,6 +71,104 @@ def reader_statistics(
     return collected(model, moments, batches)
 
 
+@dataclass(frozen=True)
+class Narrowing:
+    """Channels that are removed, and by reader the least-squares error that this leaves in its outputs, relative."""
+
+    coupled: tuple[Coupled, ...]
+    errors: dict[str, float]
+
+    @property
+    def removed(self) -> dict[Side, tuple[int, ...]]:
+        """The channels that are removed, by the sides of modules."""
+        return joined(each.gone for each in self.coupled)
+
+
+class Narrower:
+    """How a network can be made narrower: which channels can go, in which order, and what it then costs.
+
+    Which channels stay is decided by what reads them: the least-squares error of its outputs on batches (B, C, H, W),
+    or without any by the norms of weights. lanes: numbers of channels are multiples of it, or powers of two below.
+    """
+
+    def __init__(
+        self, model: nn.Module, input_shape: Shape, *, lanes: int = LANES, batches: Iterable[Any] | None = None
+    ):
+        """Raises BadInput for a network without channels to remove."""
+        self._groups = removable(model, input_shape)
+        self._free = [group for group in self._groups if group.reason is None and group.channels > 1]
+        if not self._free:
+            reasons = dict.fromkeys(
+                group.reason for group in self._groups if group.reason is not None and writes(group)
+            )
+            raise BadInput(f"this network has no channels that can be removed: {'; '.join(map(str, reasons))}")
+        self.readers = readers_of(model, self._groups)
+        if batches is None:
+            seen = unseen(model, self._groups, self.readers)
+        else:
+            statistics = reader_statistics(model, self.readers, batches)
+            seen = {name: self.readers[name].covariances(each) for name, each in statistics.items()}
+        self._choices = [choose(self.readers, group, seen) for group in self._free]
+        self._costs = _Costs(model, observe(model, input_shape), self._groups)
+        self._steps = [sizes_up_to(group.channels, lanes) for group in self._free]
+
+    def even(self, width: float) -> Narrowing:
+        """Of every group at most this share of its channels, and the smallest number where that is none."""
+        return self._narrowing(self._even(width))
+
+    def within(self, share: float) -> Narrowing:
+        """At most this share of the MACs: evenly at first, what is left goes where it lessens the error most.
+
+        Raises BadInput for a share outside 0..1, or below what the smallest widths give.
+        """
+        check_share(share)
+        budget = int(share * self._costs.total)
+        shares = sorted(
+            {size / group.channels for group, sizes in zip(self._free, self._steps, strict=True) for size in sizes}
+        )
+        reached = bisect_right(shares, budget, key=lambda width: self._costs.of(self._free, self._even(width)))
+        if reached == 0:
+            least = 100 * self._costs.of(self._free, self._even(0)) / self._costs.total
+            raise BadInput(f"{NARROW} at its smallest leaves {least:.3g}% of the MACs, not {100 * share:.3g}%")
+        return self._narrowing(self._filled(self._even(shares[reached - 1]), budget))
+
+    def _even(self, width: float) -> list[int]:
+        return [
+            max((size for size in sizes if size <= width * group.channels), default=sizes[0])
+            for group, sizes in zip(self._free, self._steps, strict=True)
+        ]
+
+    def _filled(self, counts: list[int], budget: int) -> list[int]:
+        """What is left of a budget of MACs given to one group after the other."""
+        found = list(counts)
+        while True:
+            now, offers = self._costs.of(self._free, found), []
+            for index, (sizes, choice) in enumerate(zip(self._steps, self._choices, strict=True)):
+                larger = next((size for size in sizes if size > found[index]), None)
+                if larger is not None:
+                    more = self._costs.of(self._free, [*found[:index], larger, *found[index + 1 :]]) - now
+                    gain = choice.errors[found[index]] - choice.errors[larger]
+                    if now + more <= budget and gain > 0:
+                        offers.append((gain / max(more, 1), index, larger))
+            if not offers:
+                return found
+            _, index, larger = max(offers)
+            found[index] = larger
+
+    def _narrowing(self, counts: Sequence[int]) -> Narrowing:
+        coupled = [
+            Coupled.of(group, choice.order[count:], f"{100 * count / group.channels:.3g}% of its channels")
+            for group, choice, count in zip(self._free, self._choices, counts, strict=True)
+        ]
+        others = [group for group in self._groups if group not in self._free]
+        kept = [Coupled.of(group, (), group.reason or "it is the only channel") for group in others]
+        errors: dict[str, float] = {}
+        for choice, count in zip(self._choices, counts, strict=True):
+            for name, each in choice.of_readers.items():
+                errors[name] = errors.get(name, 0.0) + max(0.0, each[count])
+        return Narrowing((*coupled, *(each for each in kept if each.sides)), errors)
+
+
 def narrow_plan(
     model: nn.Module,
     input_shape: tuple[int, int, int],
@@ -78,34 +177,10 @@ def narrow_plan(
     lanes: int = LANES,
     batches: Iterable[Any] | None = None,
 ) -> Plan:
-    """Fewer channels everywhere, so that a network has at most a share of its MACs.
-
-    Every group of channels that stand and fall together keeps the same share of them, in multiples of `lanes` or powers
-    of two below, the largest with which the network keeps its own; what is left goes where it lessens the error most.
-    Which channels stay is decided by what reads them: the least-squares error of its outputs on batches (B, C, H, W),
-    or without any by the norms of weights. Raises BadInput for a share outside 0..1 or below what the smallest widths
-    give, and for a network without channels to remove.
-    """
+    """Fewer channels everywhere, so that a network has at most a share of its MACs; see `Narrower`."""
     check_share(share)
-    groups = removable(model, input_shape)
-    free = [group for group in groups if group.reason is None and group.channels > 1]
-    if not free:
-        reasons = dict.fromkeys(group.reason for group in groups if group.reason is not None and writes(group))
-        raise BadInput(f"this network has no channels that can be removed: {'; '.join(map(str, reasons))}")
-    readers = readers_of(model, groups)
-    if batches is None:
-        seen = unseen(model, groups, readers)
-    else:
-        statistics = reader_statistics(model, readers, batches)
-        seen = {name: readers[name].covariances(each) for name, each in statistics.items()}
-    choices = [choose(readers, group, seen) for group in free]
-    counts = _counts(_Costs(model, observe(model, input_shape), groups), free, choices, share, lanes)
-    coupled = [
-        Coupled.of(group, choice.order[count:], f"{100 * count / group.channels:.3g}% of its channels")
-        for group, choice, count in zip(free, choices, counts, strict=True)
-    ]
-    kept = [Coupled.of(group, (), group.reason or "it is the only channel") for group in groups if group not in free]
-    return make_plan(model, input_shape, {}, coupled=(*coupled, *(each for each in kept if each.sides)))
+    narrower = Narrower(model, input_shape, lanes=lanes, batches=batches)
+    return make_plan(model, input_shape, {}, coupled=narrower.within(share).coupled)
 
 
 def writes(group: Group) -> bool:
@@ -137,38 +212,6 @@ class _Costs:
             self.macs[name] * prod(now for now, _ in sizes) // prod(size for _, size in sizes) - self.macs[name]
             for name, sizes in left.items()
         )
-
-
-def _counts(costs: _Costs, groups: Sequence[Group], choices: Sequence[Choice], share: float, lanes: int) -> list[int]:
-    """How many channels each group keeps."""
-    budget = int(share * costs.total)
-    steps = [sizes_up_to(group.channels, lanes) for group in groups]
-    shares = sorted({size / group.channels for group, sizes in zip(groups, steps, strict=True) for size in sizes})
-
-    def counts(allowed: float) -> list[int]:
-        return [
-            max((size for size in sizes if size <= allowed * group.channels), default=sizes[0])
-            for group, sizes in zip(groups, steps, strict=True)
-        ]
-
-    reached = bisect_right(shares, budget, key=lambda allowed: costs.of(groups, counts(allowed)))
-    if reached == 0:
-        least = 100 * costs.of(groups, counts(0)) / costs.total
-        raise BadInput(f"{NARROW} at its smallest leaves {least:.3g}% of the MACs, not {100 * share:.3g}%")
-    found = counts(shares[reached - 1])
-    while True:
-        now, offers = costs.of(groups, found), []
-        for index, (sizes, choice) in enumerate(zip(steps, choices, strict=True)):
-            larger = next((size for size in sizes if size > found[index]), None)
-            if larger is not None:
-                more = costs.of(groups, [*found[:index], larger, *found[index + 1 :]]) - now
-                gain = choice.errors[found[index]] - choice.errors[larger]
-                if now + more <= budget and gain > 0:
-                    offers.append((gain / max(more, 1), index, larger))
-        if not offers:
-            return found
-        _, index, larger = max(offers)
-        found[index] = larger
 
 
 @torch.no_grad()

@@ -159,10 +159,14 @@ def refitted(reader: Reader, gone: Collection[int], pairs: Pairs) -> tuple[Tenso
 
 @dataclass
 class Choice:
-    """Channels of a group, the most wanted first, and the error that each number of them leaves: [n] of n."""
+    """Channels of a group, the most wanted first, and the error that each number of them leaves: [n] of n.
+
+    of_readers: the same by reader; `errors` is their sum.
+    """
 
     order: list[int]
     errors: list[float]
+    of_readers: dict[str, list[float]]
 
 
 def choose(readers: Mapping[str, Reader], group: Group, seen: Mapping[str, Covariances], at_once: int = 128) -> Choice:
@@ -173,20 +177,23 @@ def choose(readers: Mapping[str, Reader], group: Group, seen: Mapping[str, Covar
     About `at_once` steps are made: of a wide group several channels are taken at a time, and errors between them lie on
     a line.
     """
-    parts = [part for side in group.positions if side.end == "inputs" for part in _parts(readers, group, side, seen)]
+    of = {side.name: _parts(readers, group, side, seen) for side in group.positions if side.end == "inputs"}
+    parts = [part for each in of.values() for part in each]
     left, order = set(range(group.channels)), list[int]()
-    errors = [sum(part.error() for part in parts)]
+    errors = {name: [sum(part.error() for part in each)] for name, each in of.items()}
     step = max(1, group.channels // at_once)
     while left:
         gains = sum((part.gains(group.channels) for part in parts), torch.zeros(group.channels, dtype=torch.float64))
         wanted = sorted(left, key=lambda channel: (-float(gains[channel]), channel))[:step]
         for part in parts:
             part.take(wanted)
-        before, after = errors[-1], sum(part.error() for part in parts)
-        errors += [before + (after - before) * taken / len(wanted) for taken in range(1, len(wanted) + 1)]
+        for name, each in errors.items():
+            before, after = each[-1], sum(part.error() for part in of[name])
+            each += [before + (after - before) * taken / len(wanted) for taken in range(1, len(wanted) + 1)]
         order += wanted
         left -= {*wanted}
-    return Choice(order, [max(0.0, error) for error in errors])
+    total = [max(0.0, sum(each)) for each in zip(*errors.values(), strict=True)] or [0.0] * (group.channels + 1)
+    return Choice(order, total, errors)
 
 
 class _Part:

@@ -14,6 +14,7 @@ from falcon_edge.metrics.quality import OWN_RESAMPLES, Quality, Unit, over_image
 
 PART = 1 << 24  # numbers that are computed with at a time
 Outputs = Mapping[str, np.ndarray]
+Figure = Callable[[np.ndarray], float]  # numbers of images -> what they come to
 OwnFunction = Any  # (outputs, targets) -> a number, or an object with the two parts of it: see Own
 
 
@@ -45,6 +46,9 @@ class Metric(Protocol):
         Raises BadInput, naming the metric, for outputs or targets that it cannot take.
         """
 
+    def figure(self, outputs: Outputs, targets: np.ndarray) -> Figure:
+        """The figure of some of the images, for intervals over images. Raises BadInput as `quality`."""
+
 
 @dataclass(frozen=True)
 class PerImage:
@@ -64,23 +68,31 @@ class PerImage:
 
     def quality(self, outputs: Outputs, targets: np.ndarray) -> Quality:
         """See Metric.quality."""
+        parts = self._of_images(outputs, targets)
+        if self.together is None and parts.dtype == bool:
+            value, interval = share(parts)
+            return self._quality(value, interval, len(targets))
+        figure = self._figure(parts)
+        value = _finite(self.name, figure(np.arange(len(targets))))
+        return self._quality(value, over_images(figure, len(targets)), len(targets))
+
+    def figure(self, outputs: Outputs, targets: np.ndarray) -> Figure:
+        """See Metric.figure."""
+        return self._figure(self._of_images(outputs, targets))
+
+    def _figure(self, parts: np.ndarray) -> Figure:
+        together = self.together or _mean
+        return lambda images: together(parts[images].sum(axis=0), len(images))
+
+    def _of_images(self, outputs: Outputs, targets: np.ndarray) -> np.ndarray:
+        """What each image adds."""
         name, first = next(iter(outputs.items()))
         if len(first) != len(targets) or not len(targets):
             raise BadInput(f"{self.name}: {name} has {len(first)} images, the targets {len(targets)}")
         try:
-            parts = self._parts(first, targets)
+            return self._parts(first, targets)
         except ValueError as error:
             raise BadInput(f"{self.name}: {error}") from error
-        if self.together is None and parts.dtype == bool:
-            value, interval = share(parts)
-            return self._quality(value, interval, len(targets))
-        together = self.together or _mean
-
-        def figure(images: np.ndarray) -> float:
-            return together(parts[images].sum(axis=0), len(images))
-
-        value = _finite(self.name, figure(np.arange(len(targets))))
-        return self._quality(value, over_images(figure, len(targets)), len(targets))
 
     def check(self, shape: tuple[int, ...], targets: np.ndarray) -> None:
         """See Metric.check: whatever outputs are, all that can be wrong is wrong of zeros, too."""
@@ -120,6 +132,13 @@ class Own:
 
     def quality(self, outputs: Outputs, targets: np.ndarray) -> Quality:
         """See Metric.quality. The interval is by bootstrap, for which the function is called again and again."""
+        figure = self.figure(outputs, targets)
+        value = _finite(self.name, figure(np.arange(len(targets))))
+        interval = over_images(figure, len(targets), OWN_RESAMPLES)
+        return Quality(self.name, value, interval, len(targets), self.higher_is_better, self.unit)
+
+    def figure(self, outputs: Outputs, targets: np.ndarray) -> Figure:
+        """See Metric.figure."""
         for name, output in outputs.items():
             if len(output) != len(targets) or not len(targets):
                 raise BadInput(f"{self.name}: {name} has {len(output)} images, the targets {len(targets)}")
@@ -136,9 +155,7 @@ class Own:
             chosen = {name: output[images] for name, output in outputs.items()}
             return self._number(self._called(self.function, _alone(chosen), targets[images]))
 
-        value = _finite(self.name, figure(np.arange(len(targets))))
-        interval = over_images(figure, len(targets), OWN_RESAMPLES)
-        return Quality(self.name, value, interval, len(targets), self.higher_is_better, self.unit)
+        return figure
 
     def _called(self, function: Callable[..., Any], *given: Any) -> Any:
         try:

@@ -26,9 +26,12 @@ from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.place import bundle_path, hold
 from falcon_edge.progress import Progress, silent
+from falcon_edge.steps.budgets import Budget, Latency
+from falcon_edge.steps.contract import ROUNDS, fulfil
 from falcon_edge.steps.judging import MetricChoice, measured_quality
 from falcon_edge.steps.opening import Choice, answer, open_with_data
-from falcon_edge.steps.planner import Budget, plan_within
+from falcon_edge.steps.planner import plan_within, planner_for
+from falcon_edge.steps.trial import Trial
 from falcon_edge.steps.tuning import answered, met, tune
 from falcon_edge.steps.writing import identity, write_network
 from falcon_edge.training.fit import Recipe
@@ -195,6 +198,8 @@ def _compressed(
 ) -> Network:
     """See `compress`."""
     dataset = None if dataset is None else open_dataset(dataset)
+    if goal.budget is not None and goal.budget.max_drop is not None:
+        return _by_contract(network, dataset, goal, init, recipe, metric, checkpoint, progress)
     tunes = _tunes(recipe, dataset)
     dataset = dataset.cut() if dataset is not None and tunes else dataset
     made, statistics, narrower = _planned(network, dataset, goal, init, progress)
@@ -248,6 +253,42 @@ def _compressed(
     return compressed.after(step, parent=parent, quality=quality, training=training)
 
 
+def _by_contract(
+    network: Network,
+    dataset: Dataset | None,
+    goal: Goal,
+    init: Init,
+    recipe: Recipe | None,
+    metric: MetricChoice,
+    checkpoint: Path | None,
+    progress: Progress,
+) -> Network:
+    """The best of a few networks that were tuned and measured; the others' figures stand in its step."""
+    budget = goal.budget
+    assert budget is not None
+    planner = planner_for(network, dataset, budget.what, progress=progress)
+    assert dataset is not None  # or there is no planner
+
+    def make(plan: Plan, number: int) -> Network:
+        place = checkpoint if checkpoint is None or number == 0 else round_checkpoint(checkpoint, number)
+        return _compressed(network, dataset, Goal(plan=plan), init, recipe, metric, place, progress)
+
+    latency = budget.what if isinstance(budget.what, Latency) else None
+    with Trial(network, dataset, latency, metric=metric) as trial:
+        rounds = fulfil(planner, trial, budget, make, progress=progress)
+    if not rounds:
+        raise BadInput(f"{network}: no plan costs less than it does")
+    best = rounds[0].network
+    assert best.step is not None
+    said = {**best.step.options, **goal.said, "contract": [each.said for each in rounds]}
+    return replace(best, step=best.step.model_copy(update={"options": said}))
+
+
+def round_checkpoint(checkpoint: Path, number: int) -> Path:
+    """Of a later round of a contract."""
+    return checkpoint.with_name(f"{checkpoint.name}-{number}")
+
+
 def plan_of(
     choice: Choice,
     goal: Goal,
@@ -292,7 +333,10 @@ def compress_bundle(
         goal = Goal(rank, target_macs, plan_file, form, cap_rank, budget).checked()  # before the network is read
         network, dataset = _opened(choice, data, class_map)
         compressed = _compressed(network, dataset, goal, init, recipe, metric, place.checkpoint, progress)
-        return write_network(place, compressed, dataset)
+        manifest = write_network(place, compressed, dataset)
+        for number in range(1, ROUNDS):
+            round_checkpoint(place.checkpoint, number).unlink(missing_ok=True)
+        return manifest
 
 
 def refuse_own_place(choice: Choice, output: Path) -> None:

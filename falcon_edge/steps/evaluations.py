@@ -107,7 +107,7 @@ class Evaluations:
         """What the standard network answers, on this machine."""
         file = next(self._standards[identity] for identity in identities if identity in self._standards)
         if (file, pixels) not in self._references:
-            self._references[file, pixels] = _host_answers(judge, file, np.load(pixels, mmap_mode="r"), spec)
+            self._references[file, pixels] = host_answers(judge, file, np.load(pixels, mmap_mode="r"), spec)
         return self._references[file, pixels]
 
 
@@ -116,10 +116,11 @@ def _try(judge: Judge, file: Path, pixels: Path, spec: InputSpec) -> None:
     images = np.load(pixels, mmap_mode="r")[:TRIED]
     assert judge.targets is not None
     few = replace(judge, targets=judge.targets[: len(images)])
-    few.judged(_host_answers(few, file, images, spec))
+    few.judged(host_answers(few, file, images, spec))
 
 
-def _host_answers(judge: Judge, file: Path, images: np.ndarray, spec: InputSpec) -> Outputs:
+def host_answers(judge: Judge, file: Path, images: np.ndarray, spec: InputSpec) -> Outputs:
+    """What a file answers on this machine to images (N, H, W, C) as read for its input, and has to be kept of it."""
     form = format_for(file.suffix)
     inputs = (normalise(image[None], spec)[0] for image in images)
     rows = (usual(row, form.layout) for row in form.each(file, inputs))

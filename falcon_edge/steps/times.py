@@ -1,8 +1,8 @@
-"""times: every form of a network's layers timed as small models on a device, and what adding them up predicts."""
+"""times: every form of a network's layers timed as small models on a device."""
 
 import random
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,16 +15,16 @@ from converters.passes.rewrites.rules import Cpu, Recorded
 from falcon_edge.documents import canonical_json
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.forms import FALCON, FORMS
-from falcon_edge.falcon.forms.form import Form, Replacement, Sizes
-from falcon_edge.falcon.observe import Observed, Outline, full_precision, observe, outlined
-from falcon_edge.falcon.plan import LANES, Plan, default_layers
+from falcon_edge.falcon.forms.form import Replacement
+from falcon_edge.falcon.observe import full_precision
+from falcon_edge.falcon.plan import Plan
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.outputs import flattened
 from falcon_edge.place import locked
 from falcon_edge.progress import Progress, silent
-from falcon_edge.steps.units import Small, export, reference_module, small, small_module, unit_of
+from falcon_edge.steps.timed_layers import Layers, Replaced, Version, versions_of
+from falcon_edge.steps.units import Small, export, reference_module, small, small_module
 from falcon_edge.times import (
     WAYS,
     Measured,
@@ -36,7 +36,6 @@ from falcon_edge.times import (
     TimedUnit,
     Times,
     Unit,
-    Way,
     read_times,
 )
 from runtime_bench.devices.device import Device
@@ -48,13 +47,9 @@ from runtime_bench.runtimes import runtime_named
 from runtime_bench.turns import OF_THE_FILE, Took, Turn, Turns
 
 ROUNDS = 3
-RANKS = (1, 2, 3)
-SHARES = (0.06, 0.125, 0.25, 0.5)  # of a layer's MACs
-MIDDLE = (0.5, 0.25)  # of a network's parameters: between the standard network and FALCON in every layer
 LONGER = 5  # are whole networks measured, of which there are few
 RESTLESS = 0.1  # a difference between rounds that is said
 PRECISIONS = ("fp32", "int8")
-Replaced = Mapping[str, Replacement]
 Entry = TypeVar("Entry", TimedReference, TimedUnit, TimedNetwork, TimedRewrite)
 
 
@@ -62,12 +57,14 @@ Entry = TypeVar("Entry", TimedReference, TimedUnit, TimedNetwork, TimedRewrite)
 class TimesRequest:
     """What is timed. plans: by default every form at a choice of sizes, else what these plans have, and no other.
 
+    widths: of narrower networks, whose layers are timed in every form, too: shares of the channels in every group.
     rounds: how often, each in fresh processes and another order. cpu: the kind of CPU that int8 files are written for.
     """
 
     runtime: str
     precision: str = "fp32"
     plans: Sequence[Plan] = ()
+    widths: Sequence[float] = ()
     threads: int = 1
     rounds: int = ROUNDS
     cpu: Cpu = "any"
@@ -79,20 +76,16 @@ class TimesRequest:
             raise BadInput(f"`precision` {self.precision}: layers are timed in {' or '.join(PRECISIONS)}")
         if self.rounds < 1 or self.threads < 1:
             raise BadInput("`rounds` and `threads` are at least 1")
+        other = next((width for width in self.widths if not 0 < width < 1), None)
+        if other is not None:
+            raise BadInput(f"`widths` {other:g}: a share of the channels lies between 0 and 1")
+        if self.widths and self.plans:
+            raise BadInput("give either `plans` or `widths`: plans have widths of their own")
 
     def turns(self, device: Device, longer: int = 1) -> Turns:
         """A worker of a device for these, each measured so many times as long."""
         turn = replace(self.turn, seconds=longer * self.turn.seconds, cold=longer * self.turn.cold)
         return Turns(device, self.runtime, turn, self.threads)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a network takes under a plan, in seconds or estimated cycles. layers: by name; rest: beside them."""
-
-    value: float
-    layers: dict[str, float]
-    rest: float
 
 
 @full_precision()
@@ -112,124 +105,16 @@ def time_layers(
     """
     path = Path(path)
     check_outputs([path])
-    layers = Layers(network)
-    wanted = layers.units(request.plans)
+    versions = versions_of(network, request.plans, request.widths)
     with locked(path), opened(device) as chosen, tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
         times = read_times(path) if path.exists() else Times()
         run = _Run(times, path, request, chosen, Path(folder), progress)
         try:
-            return run.time(wanted, layers.anchors(), layers)
+            return run.time(versions)
         except DeviceError as error:
             if run.began:
                 error.args = (f"{error}; what was timed is in {path}, and the same command goes on from there",)
             raise
-
-
-class Layers:
-    """The convolutions of a standard network that forms replace by default: these are timed, all else is the rest."""
-
-    def __init__(self, network: Network):
-        """Raises BadInput for a network that is compressed already."""
-        if network.compressed:
-            raise BadInput(f"{network}: is compressed already; times are of standard networks and their plans")
-        self.network, self.module = network, network.module
-        self.shape = network.input.shape
-        self.observed: Observed = observe(self.module, self.shape)
-        self.outline: Outline = outlined(self.module, self.shape)
-        chosen = default_layers(self.module, self.observed)
-        self.convs = {name: self.module.get_submodule(name) for name, reason in chosen.items() if reason is None}
-        self.parameters = sum(parameter.numel() for parameter in self.module.parameters())
-        if not self.convs:
-            raise BadInput(f"{network}: has no convolution that a form makes cheaper")
-
-    def units_of(self, replaced: Replaced) -> Iterator[tuple[str, Unit]]:
-        """Every call of a layer, by name, with its unit. Raises BadInput for a plan that replaces another layer."""
-        other = next((name for name in replaced if name not in self.convs), None)
-        if other is not None:
-            raise BadInput(f"the plan replaces {other}, which no form replaces by default: it is not timed by itself")
-        for name in self.convs:
-            for unit in self.units_at(name, replaced.get(name)):
-                yield name, unit
-
-    def units_at(self, name: str, replacement: Replacement | None) -> Iterator[Unit]:
-        """Every call of a layer, in a form or kept."""
-        for place in self.outline.places:
-            if place.name == name:
-                yield unit_of(self.conv(name), place, replacement)
-
-    def units(self, plans: Sequence[Plan]) -> list[Unit]:
-        """What is timed: of plans, or of every form; those of the anchors too."""
-        chosen = [plan.replaced for plan in plans] if plans else [*self._all_forms()]
-        return list(dict.fromkeys(unit for each in (*chosen, *self.anchors()) for _, unit in self.units_of(each)))
-
-    def anchors(self) -> list[dict[str, Replacement]]:
-        """Networks between the standard one and FALCON of rank 1, the layers with the most weights replaced first."""
-        falcon = {name: Replacement(FALCON.name, (1,)) for name in self.convs}
-        saved = {name: self._saved(name, falcon[name]) for name in self.convs}
-        order = sorted(self.convs, key=lambda name: -saved[name])
-        found: list[dict[str, Replacement]] = [{}]
-        for share in MIDDLE:
-            left, replaced = self.parameters, {}
-            for name in order:
-                if left <= share * self.parameters:
-                    break
-                replaced[name] = falcon[name]
-                left -= saved[name]
-            found.append(replaced)
-        found.append(falcon)
-        return [each for number, each in enumerate(found) if each not in found[:number]]
-
-    def parameters_of(self, replaced: Replaced) -> int:
-        """Of the network with these forms."""
-        return self.parameters - sum(self._saved(name, each) for name, each in replaced.items())
-
-    def parameters_at(self, name: str, replacement: Replacement | None) -> int:
-        """Of one layer."""
-        own = sum(parameter.numel() for parameter in self.conv(name).parameters())
-        return own if replacement is None else own - self._saved(name, replacement)
-
-    def _saved(self, name: str, replacement: Replacement) -> int:
-        conv, form = self.conv(name), FORMS[replacement.form]
-        own = sum(parameter.numel() for parameter in conv.parameters())
-        return own - form.parameters(conv, replacement.sizes, conv.bias is not None)
-
-    def _all_forms(self) -> Iterator[dict[str, Replacement]]:
-        """Plans that have every form of every layer at the sizes that are timed by default."""
-        yield {}
-        for form in FORMS.values():
-            each = {
-                name: [Replacement(form.name, sizes) for sizes in timed_sizes(form, self.conv(name))]
-                for name in self.convs
-                if form.why_not(self.conv(name)) is None
-            }
-            for number in range(max(map(len, each.values()), default=0)):
-                yield {name: found[number] for name, found in each.items() if number < len(found)}
-
-    def conv(self, name: str) -> nn.Conv2d:
-        """A layer."""
-        conv = self.convs[name]
-        assert isinstance(conv, nn.Conv2d)
-        return conv
-
-
-def timed_sizes(form: Form, conv: nn.Conv2d) -> list[Sizes]:
-    """The sizes of a form that are timed by default, for any weights: ranks, or channels at shares of the weights."""
-    limit, own = form.lossless(conv.weight), conv.weight.numel()
-
-    def weights(sizes: Sizes) -> int:
-        return sum(part.weights for part in form.parts(conv.weight, sizes))
-
-    if not form.counts_channels:
-        found = [tuple(min(rank, most) for most in limit) for rank in RANKS]
-        return list(dict.fromkeys(sizes for sizes in found if weights(sizes) < own)) or [found[0]]
-    scaled = sorted({tuple(_lanes(most * step // max(limit)) for most in limit) for step in range(1, max(limit) + 1)})
-    chosen = [[sizes for sizes in scaled if weights(sizes) <= share * own] or scaled[:1] for share in SHARES]
-    return list(dict.fromkeys(each[-1] for each in chosen if weights(each[-1]) < own))
-
-
-def _lanes(size: int) -> int:
-    """The largest number of channels within `size` that kernels like: a multiple of LANES, or a power of two below."""
-    return size // LANES * LANES or 1 << max(size, 1).bit_length() - 1
 
 
 def series_in(times: Times, request: TimesRequest, device: Device, version: str) -> Series:
@@ -268,7 +153,9 @@ class _Run:
         """Whether anything is in the file."""
         return self._series is not None and bool(self._series.units)
 
-    def time(self, units: Sequence[Unit], anchors: Sequence[Replaced], layers: Layers) -> Series:
+    def time(self, versions: Sequence[Version]) -> Series:
+        units = list(dict.fromkeys(unit for version in versions for unit in version.units))
+        anchors = [(version, replaced) for version in versions for replaced in version.layers.anchors()]
         smalls = [small(unit) for unit in units]
         groups: dict[Reference, list[Small]] = {}
         for each in smalls:
@@ -283,7 +170,7 @@ class _Run:
                 self._text = f"round {number + 1} of {rounds}: layers that read {read}"
                 self._group(reference, order.sample(groups[reference], len(groups[reference])), number)
             self._text = f"round {number + 1} of {rounds}: whole networks"
-            self._whole(order.sample([*anchors], len(anchors)), layers, number)
+            self._whole(order.sample(anchors, len(anchors)), number)
         assert self._series is not None
         self._progress(self._total, self._total, "timed")
         self._tell(units)
@@ -314,9 +201,10 @@ class _Run:
                     self._units[each.unit] = with_round(before, took)
                 self._write()
 
-    def _whole(self, anchors: Sequence[Replaced], layers: Layers, number: int) -> None:
+    def _whole(self, anchors: Sequence[tuple[Version, Replaced]], number: int) -> None:
         """Whole networks."""
-        for replaced in anchors:
+        for version, replaced in anchors:
+            layers = version.layers
             key = _key(layers.outline.digest, replaced)
             before = self._networks.get(key)
             self._say()
@@ -327,10 +215,11 @@ class _Run:
                     outline=layers.outline.digest,
                     replaced={name: (each.form, each.sizes) for name, each in sorted(replaced.items())},
                     parameters=layers.parameters_of(replaced),
+                    width=version.width,
                 )
             file = self._files.get(key)
             if file is None:
-                file = self._files[key] = self._export_network(layers.network, replaced)
+                file = self._files[key] = self._export_network(layers, replaced)
             with self._request.turns(self._device, LONGER) as turns:
                 self._networks[key] = with_round(before, turns.take(file))
             self._write()
@@ -366,8 +255,9 @@ class _Run:
         rules = Recorded(request.cpu)
         return export(module, shape, self._suffix, request.precision, path, rules=rules, **options)
 
-    def _export_network(self, network: Network, replaced: Replaced) -> Path:
-        module = flattened(surgery.apply(network.module, replaced, fit=False), network.outputs)
+    def _export_network(self, layers: Layers, replaced: Replaced) -> Path:
+        network = layers.network
+        module = flattened(surgery.apply(layers.module, replaced, fit=False), network.outputs)
         names = [output.name for output in network.outputs]
         return self._export(module, network.input.shape, outputs=names, simplify=True)
 
@@ -413,114 +303,3 @@ def _added(before: Measured, took: Took) -> dict[str, tuple[float, ...]]:
 
 def _key(outline: str, replaced: Replaced) -> str:
     return repr((outline, sorted(replaced.items())))
-
-
-class Predictor:
-    """What a standard network takes under plans, by the times of one device, runtime and precision.
-
-    Seconds, or estimated cycles of an emulated CPU. way: "back to back" or "cold"; an emulated CPU has "cycles" alone.
-    Back to back a layer by itself finds its weights in the caches, and in a large network does not: there the rest,
-    which has that wait in it, depends on the weights of the layers that were timed alone.
-    """
-
-    def __init__(self, network: Network, series: Series, way: Way | None = None):
-        """Raises BadInput where the times have no rest of this network, or none of this way."""
-        self._layers, self._series = Layers(network), series
-        self.way: Way = way or ("cycles" if series.emulated else "back to back")
-        self._units = {each.unit: each for each in series.units}
-        digest = self._layers.outline.digest
-        whole = [each for each in series.networks if each.outline == digest and each.value(self.way) is not None]
-        if not whole:
-            raise BadInput(
-                f"{series} has no times of {network} {self.way}; make them by falcon-edge times {network.name}"
-            )
-        points = sorted((self._alone(_replaced(each)), self._rest_of(each)) for each in whole)
-        self._weights, self._rests = zip(*points, strict=True)
-
-    @property
-    def layers(self) -> "Layers":
-        """What was timed of the network."""
-        return self._layers
-
-    @property
-    def standard(self) -> Replaced:
-        """No layer replaced."""
-        return {}
-
-    @property
-    def falcon(self) -> Replaced:
-        """FALCON of rank 1 in every layer."""
-        return self._layers.anchors()[-1]
-
-    def predict(self, plan: "Plan | Replaced") -> Prediction:
-        """Of a plan. Raises BadInput where a layer of it was not timed."""
-        replaced = plan.replaced if isinstance(plan, Plan) else plan
-        layers: dict[str, float] = {}
-        for name, unit in self._layers.units_of(replaced):
-            layers[name] = layers.get(name, 0.0) + self._value(unit, name)
-        rest = float(np.median(self._rests))
-        if self.way == "back to back":
-            rest = float(np.interp(self._alone(replaced), self._weights, self._rests))
-        return Prediction(sum(layers.values()) + rest, layers, rest)
-
-    def cost(self, layer: str, form: str, sizes: Sizes) -> float:
-        """What one layer takes in a form (or "keep") over all its calls: for a search among plans."""
-        replacement = Replacement(form, sizes) if form in FORMS else None
-        return sum(self._value(unit, layer) for unit in self._layers.units_at(layer, replacement))
-
-    def costs(self, layer: str) -> dict[Replacement | None, float]:
-        """What a layer takes in every form that was timed for it, and as it is (None)."""
-        conv = self._layers.conv(layer)
-        own = (conv.in_channels, conv.out_channels), conv.kernel_size
-        alike = [unit for unit in self._units if unit.form in FORMS and (unit.channels, unit.kernel) == own]
-        forms = dict.fromkeys([None, *(Replacement(unit.form, unit.sizes) for unit in alike)])
-        found = {}
-        for form in forms:
-            timed = [self._units.get(unit) for unit in self._layers.units_at(layer, form)]
-            values = [None if each is None else self._series.value(each, self.way) for each in timed]
-            known = [value for value in values if value is not None]
-            if len(known) == len(values):
-                found[form] = sum(known)
-        return found
-
-    def _value(self, unit: Unit, name: str) -> float:
-        found = self._units.get(unit)
-        value = None if found is None else self._series.value(found, self.way)
-        if value is None:
-            why = "" if found is None or found.failure is None else f" ({found.failure})"
-            raise BadInput(f"{self._series} has no time of {name} as {unit}{why}; time the plan by falcon-edge times")
-        return value
-
-    def _alone(self, replaced: Replaced) -> int:
-        """Weights of layers that were timed alone: those of a chain had others between two calls of theirs."""
-        own = {name: self._layers.parameters_at(name, replaced.get(name)) for name in self._layers.convs}
-        known = ((name, self._units.get(unit)) for name, unit in self._layers.units_of(replaced))
-        return sum(own[name] for name, timed in known if timed is not None and timed.copies == 1)
-
-    def _rest_of(self, whole: TimedNetwork) -> float:
-        """What a network takes beyond its layers."""
-        value = whole.value(self.way)
-        assert value is not None
-        return value - sum(self._value(unit, name) for name, unit in self._layers.units_of(_replaced(whole)))
-
-
-def _replaced(whole: TimedNetwork) -> Replaced:
-    return {name: Replacement(*given) for name, given in whole.replaced.items()}
-
-
-def predicted(
-    network: Network,
-    plan: Plan,
-    times: Times,
-    *,
-    runtime: str,
-    precision: str,
-    device: str | None = None,
-    threads: int = 1,
-    cpu: Cpu = "any",
-    way: Way | None = None,
-) -> Prediction:
-    """What a standard network takes under a plan, by a file of times. Raises BadInput where something was not timed."""
-    name = runtime_named(runtime).name
-    found = times.series_of(runtime=name, precision=precision, device=device, threads=threads, cpu=cpu)
-    return Predictor(network, found, way).predict(plan)

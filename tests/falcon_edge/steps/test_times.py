@@ -15,7 +15,9 @@ from falcon_edge.falcon.observe import Place
 from falcon_edge.falcon.plan import make_plan, uniform_plan
 from falcon_edge.steps import units
 from falcon_edge.steps.opening import Choice, open_network
-from falcon_edge.steps.times import Layers, Predictor, TimesRequest, predicted, time_layers, timed_sizes
+from falcon_edge.steps.predictor import Predictor, predicted
+from falcon_edge.steps.timed_layers import Layers, timed_sizes
+from falcon_edge.steps.times import TimesRequest, time_layers
 from falcon_edge.times import Series, TimedNetwork, TimedReference, TimedUnit, Times, read_times
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.errors import DeviceError
@@ -88,7 +90,7 @@ def test_parameters_of_a_plan_are_the_plans(network, plan):
 
 
 def test_every_form_is_timed_by_default(network):
-    found = Layers(network).units(())
+    found = Layers(network).units()
     assert {unit.form for unit in found} == {"keep", *FORMS}
     assert len(set(found)) == len(found)
 

@@ -1,0 +1,165 @@
+"""What a network takes under a plan, by a file of times."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import isotonic_regression
+
+from converters.passes.rewrites.rules import Cpu
+from falcon_edge.errors import BadInput
+from falcon_edge.falcon.forms import FORMS
+from falcon_edge.falcon.forms.form import Replacement, Sizes
+from falcon_edge.falcon.plan import Coupled, Plan
+from falcon_edge.network import Network
+from falcon_edge.steps.timed_layers import Layers, Replaced
+from falcon_edge.times import Series, TimedNetwork, Times, Unit, Way
+from runtime_bench.runtimes import runtime_named
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network takes under a plan, in seconds or estimated cycles. layers: by name; rest: beside them."""
+
+    value: float
+    layers: dict[str, float]
+    rest: float
+
+
+class Predictor:
+    """What a standard network takes under plans, by the times of one device, runtime and precision.
+
+    Seconds, or estimated cycles of an emulated CPU. way: "back to back" or "cold"; an emulated CPU has "cycles" alone.
+    Back to back a layer by itself finds its weights in the caches, and in a large network does not: there the rest,
+    which has that wait in it, depends on the weights of the layers that were timed alone.
+    """
+
+    def __init__(self, network: Network, series: Series, way: Way | None = None, coupled: Sequence[Coupled] = ()):
+        """coupled: of a narrower network, what is removed.
+
+        Raises BadInput where the times have no rest of this network, or none of this way.
+        """
+        self._layers, self._series = Layers(network, coupled), series
+        self._narrower: dict[tuple[Coupled, ...], Predictor] = {}
+        self.way: Way = way or ("cycles" if series.emulated else "back to back")
+        self._units = {each.unit: each for each in series.units}
+        digest = self._layers.outline.digest
+        whole = [each for each in series.networks if each.outline == digest and each.value(self.way) is not None]
+        if not whole:
+            raise BadInput(
+                f"{series} has no times of {network} {self.way}; make them by falcon-edge times {network.name}"
+            )
+        points = sorted((self._alone(_replaced(each)), self._rest_of(each), self._whole(each)) for each in whole)
+        self._weights, rests, wholes = zip(*points, strict=True)
+        # What a measurement is off by is a share of all that was measured: a small network tells most of the rest.
+        trust = 1 / np.square(wholes)
+        if self.way == "back to back":
+            self._rests = isotonic_regression(rests, weights=trust).x  # more weights are never waited for less
+        else:
+            self._rests = np.full(len(rests), np.average(rests, weights=trust))
+
+    @property
+    def layers(self) -> Layers:
+        """What was timed of the network."""
+        return self._layers
+
+    @property
+    def standard(self) -> Replaced:
+        """No layer replaced."""
+        return {}
+
+    @property
+    def falcon(self) -> Replaced:
+        """FALCON of rank 1 in every layer."""
+        return self._layers.anchors()[-1]
+
+    def predict(self, plan: Plan | Replaced) -> Prediction:
+        """Of a plan. Raises BadInput where a layer of it was not timed."""
+        if isinstance(plan, Plan):
+            own = (plan.coupled if plan.removed else ()) == self._layers.coupled
+            return (self if own else self.narrower(plan.coupled)).predict(plan.replaced)
+        layers: dict[str, float] = {}
+        for name, unit in self._layers.units_of(plan):
+            layers[name] = layers.get(name, 0.0) + self._value(unit, name)
+        rest = float(np.interp(self._alone(plan), self._weights, self._rests))
+        return Prediction(sum(layers.values()) + rest, layers, rest)
+
+    @property
+    def widths(self) -> list[float]:
+        """Of narrower networks that were timed, the widest first."""
+        found = {each.width for each in self._series.networks if each.width is not None}
+        return sorted(found, reverse=True)
+
+    def narrower(self, coupled: Sequence[Coupled]) -> "Predictor":
+        """Of the network without some channels, by the same times. Raises BadInput where they have none of it."""
+        key = tuple(coupled)
+        if key not in self._narrower:
+            self._narrower[key] = Predictor(self._layers.network, self._series, self.way, key)
+        return self._narrower[key]
+
+    def cost(self, layer: str, form: str, sizes: Sizes) -> float:
+        """What one layer takes in a form (or "keep") over all its calls: for a search among plans."""
+        replacement = Replacement(form, sizes) if form in FORMS else None
+        return sum(self._value(unit, layer) for unit in self._layers.units_at(layer, replacement))
+
+    def costs(self, layer: str) -> dict[Replacement | None, float]:
+        """What a layer takes in every form that was timed for it, and as it is (None)."""
+        conv = self._layers.conv(layer)
+        own = (conv.in_channels, conv.out_channels), conv.kernel_size
+        alike = [unit for unit in self._units if unit.form in FORMS and (unit.channels, unit.kernel) == own]
+        forms = dict.fromkeys([None, *(Replacement(unit.form, unit.sizes) for unit in alike)])
+        found = {}
+        for form in forms:
+            timed = [self._units.get(unit) for unit in self._layers.units_at(layer, form)]
+            values = [None if each is None else self._series.value(each, self.way) for each in timed]
+            known = [value for value in values if value is not None]
+            if len(known) == len(values):
+                found[form] = sum(known)
+        return found
+
+    def _value(self, unit: Unit, name: str) -> float:
+        found = self._units.get(unit)
+        value = None if found is None else self._series.value(found, self.way)
+        if value is None:
+            why = "" if found is None or found.failure is None else f" ({found.failure})"
+            raise BadInput(f"{self._series} has no time of {name} as {unit}{why}; time the plan by falcon-edge times")
+        return value
+
+    def _alone(self, replaced: Replaced) -> int:
+        """Weights of layers that were timed alone: those of a chain had others between two calls of theirs."""
+        own = {name: self._layers.parameters_at(name, replaced.get(name)) for name in self._layers.convs}
+        known = ((name, self._units.get(unit)) for name, unit in self._layers.units_of(replaced))
+        return sum(own[name] for name, timed in known if timed is not None and timed.copies == 1)
+
+    def _whole(self, whole: TimedNetwork) -> float:
+        value = whole.value(self.way)
+        assert value is not None
+        return value
+
+    def _rest_of(self, whole: TimedNetwork) -> float:
+        """What a network takes beyond its layers."""
+        return self._whole(whole) - sum(
+            self._value(unit, name) for name, unit in self._layers.units_of(_replaced(whole))
+        )
+
+
+def _replaced(whole: TimedNetwork) -> Replaced:
+    return {name: Replacement(*given) for name, given in whole.replaced.items()}
+
+
+def predicted(
+    network: Network,
+    plan: Plan,
+    times: Times,
+    *,
+    runtime: str,
+    precision: str,
+    device: str | None = None,
+    threads: int = 1,
+    cpu: Cpu = "any",
+    way: Way | None = None,
+) -> Prediction:
+    """What a standard network takes under a plan, by a file of times. Raises BadInput where something was not timed."""
+    name = runtime_named(runtime).name
+    found = times.series_of(runtime=name, precision=precision, device=device, threads=threads, cpu=cpu)
+    return Predictor(network, found, way).predict(plan)
