@@ -11,7 +11,7 @@ test images. Rows are appended to --file, so that an interrupted run goes on.
 Predictors: what fits leave of kernels (their own error), or of outputs (under the statistics of inputs), and beside
 either what a narrower network leaves of its readers' outputs, added up as they are or times what each layer's output is
 worth (falcon_edge.falcon.sensitivity); the divergence of the answers before tuning; and errors with a factor for each
-form, found without the plan that it is judged on.
+form, found without the plan that it is judged on, alone and with how far layers have shrunk.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -32,13 +33,14 @@ from falcon_edge.data import Dataset, open_dataset, spread
 from falcon_edge.falcon.forms import FORMS
 from falcon_edge.falcon.forms.form import Replacement, error_at
 from falcon_edge.falcon.narrow import NARROW, Narrower, Narrowing
-from falcon_edge.falcon.plan import make_plan, sizes_of
+from falcon_edge.falcon.plan import Plan, make_plan, sizes_of
 from falcon_edge.falcon.sensitivity import sensitivities
 from falcon_edge.falcon.statistics import patch_statistics
 from falcon_edge.network import Network
 from falcon_edge.steps.compress import compress
 from falcon_edge.steps.judging import measured_quality
 from falcon_edge.steps.opening import Choice, open_network
+from falcon_edge.steps.planner import WORTH_POWER, shrunk
 from falcon_edge.steps.timed_layers import Layers
 from falcon_edge.training.fit import Recipe
 from falcon_edge.training.images import Images
@@ -51,7 +53,7 @@ ALONE = 4  # of these with no form besides
 KINDS = [*FORMS, NARROW]
 APART = 2.0  # times that a layer's share is above or below
 SEEN = 512  # images without labels
-HELD = 0.3
+HELD, SIZED = 0.3, 0.01  # how tightly factors are held to one another, and all to 1
 LEAST = 1e-3  # what a plan is taken to lose that loses nothing
 ALIKE = {"learning_rate": 0.02, "batch_size": 64, "weight_decay": 5e-4, "distillation": 0.9, "temperature": 4.0}
 
@@ -119,11 +121,17 @@ def run(network: Network, data: Dataset, count: int, epochs: int, file: Path) ->
             "top1": tuned.quality[0].value,
             "standard": standard.value,
             "divergence": divergence(network, fitted, images),
+            "shrunk": shrunk_by(plan),
             "layers": parts,
             "seconds": round(time.monotonic() - began, 1),
         }
         with file.open("a") as lines:
             lines.write(json.dumps(row) + "\n")
+
+
+def shrunk_by(plan: Plan) -> float:
+    """How far a plan's convolutions have shrunk, the mean of the logarithms of the ratios of their weights."""
+    return float(np.mean([shrunk(layer.parameters, layer.planned_parameters) for layer in plan.layers]))
 
 
 def planned(layers: Layers, narrower: Narrower, number: int) -> tuple[Narrowing | None, Layers, dict[str, Replacement]]:
@@ -183,6 +191,7 @@ PREDICTORS = {
     "worth times error of kernels": lambda row: sum(each["worth"] * each["kernel"] for each in row["layers"]),
     "worth times error of outputs": lambda row: sum(each["worth"] * each["output"] for each in row["layers"]),
     "divergence before tuning": lambda row: row["divergence"],
+    "how far layers have shrunk": lambda row: row["shrunk"],
 }
 
 
@@ -194,14 +203,36 @@ def table(rows: Sequence[dict]) -> None:
     for name, predictor in PREDICTORS.items():
         cells = [correlation([predictor(row) for row in each], each) for each in of.values()]
         print(f"| {name} | {' | '.join(cells)} |")
-    for error in ("kernel", "output"):
-        for worth in (0.0, 0.5, 1.0):
-            cells = [correlation(left_out(each, error, worth), each) for each in of.values()]
-            print(f"| error of {error}s, worth^{worth:g}, a factor a form | {' | '.join(cells)} |")
-    for name, each in of.items():
-        lost = [row["top1"] for row in each]
-        told = ", ".join(f"{form} {factor:.2f}" for form, factor in zip(KINDS, np.exp(fitted(each)[:-2]), strict=True))
+    for shrinks in (False, True):
+        for error in ("kernel", "output"):
+            for worth in (0.0, 0.5, 1.0):
+                kind = Kind(error, worth, shrinks)
+                cells = [correlation(left_out(each, kind), each) for each in of.values()]
+                print(f"| {kind} | {' | '.join(cells)} |")
+    if len(of) > 1:
+        for one in of:
+            others = [row for name, each in of.items() if name != one for row in each]
+            cells = [
+                "" if name != one else correlation(predicted(of[one], fitted(others), Kind()), of[one]) for name in of
+            ]
+            print(f"| {Kind()}, of the other networks | {' | '.join(cells)} |")
+    for name, each in {**of, "all": rows}.items():
+        lost, factors = [row["top1"] for row in each], np.exp(fitted(each)[: len(KINDS) + 1])
+        told = ", ".join(f"{form} {factor:.2f}" for form, factor in zip([*KINDS, "shrunk"], factors, strict=True))
         print(f"\n{name}: {len(each)} plans, top-1 {min(lost):.4f} to {max(lost):.4f}; factors of kernels: {told}")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A predictor whose factors are fitted: of which errors, what a layer's worth counts, and how far it has shrunk."""
+
+    error: str = "kernel"
+    worth: float = WORTH_POWER
+    shrinks: bool = True
+
+    def __str__(self) -> str:
+        more = ", and how far layers have shrunk" if self.shrinks else ""
+        return f"error of {self.error}s, worth^{self.worth:g}, a factor a form{more}"
 
 
 def correlation(predicted: Sequence[float], rows: Sequence[dict]) -> str:
@@ -210,30 +241,45 @@ def correlation(predicted: Sequence[float], rows: Sequence[dict]) -> str:
     return f"{spearmanr(predicted, [-row['top1'] for row in rows]).statistic:.2f}"
 
 
-def left_out(rows: Sequence[dict], error: str, worth: float) -> list[float]:
-    """What is predicted for each row, as a logarithm, by factors of forms that are fitted to the others."""
+def left_out(rows: Sequence[dict], kind: Kind) -> list[float]:
+    """What is predicted for each row, as a logarithm, by factors that are fitted to the others."""
     return [
-        float(predicted([row], fitted([*rows[:index], *rows[index + 1 :]], error, worth), error, worth)[0])
+        float(predicted([row], fitted([*rows[:index], *rows[index + 1 :]], kind), kind)[0])
         for index, row in enumerate(rows)
     ]
 
 
-def fitted(rows: Sequence[dict], error: str = "kernel", worth: float = 0.5) -> np.ndarray:
-    """Logarithms of the forms' factors, held near 0, a level and a slope, by least squares of the loss's logarithm."""
+def fitted(rows: Sequence[dict], kind: Kind | None = None) -> np.ndarray:
+    """Logarithms of the forms' factors and of that of shrinking, held near one another, a slope, and levels.
+
+    By least squares of the logarithm of what was lost. A level a network: points are worth more in one than in another.
+    """
+    kind = kind or Kind()
     lost = np.log([max(row["standard"] - row["top1"], LEAST) for row in rows])
 
     def missed(given: np.ndarray) -> float:
-        return float(np.square(lost - predicted(rows, given, error, worth)).sum() + HELD * np.square(given[:-2]).sum())
+        apart = np.square(given[: len(KINDS)] - given[: len(KINDS)].mean()).sum()
+        size = np.square(given[: len(KINDS)]).mean() + given[len(KINDS)] ** 2
+        return float(np.square(lost - predicted(rows, given, kind)).sum() + HELD * apart + SIZED * size)
 
-    found: np.ndarray = minimize(missed, np.r_[np.zeros(len(KINDS)), 0.0, 1.0], method="L-BFGS-B").x
+    networks = len({row["network"] for row in rows})
+    first = np.r_[np.zeros(len(KINDS) + 1), 1.0, np.full(networks, lost.mean())]
+    found: np.ndarray = minimize(missed, first, method="L-BFGS-B").x
     return found
 
 
-def predicted(rows: Sequence[dict], given: np.ndarray, error: str, worth: float) -> np.ndarray:
+def predicted(rows: Sequence[dict], given: np.ndarray, kind: Kind) -> np.ndarray:
     """The logarithm of what each row loses."""
-    factors = dict(zip(KINDS, np.exp(given[:-2]), strict=True))
-    sums = [sum(factors[each["form"]] * each["worth"] ** worth * each[error] for each in row["layers"]) for row in rows]
-    return given[-2] + given[-1] * np.log(sums)
+    factors = dict(zip(KINDS, np.exp(given), strict=False))
+    networks = sorted({row["network"] for row in rows})
+    levels = dict(zip(networks, given[len(KINDS) + 2 :], strict=False))
+    sums = [
+        sum(factors[each["form"]] * each["worth"] ** kind.worth * each[kind.error] for each in row["layers"])
+        + kind.shrinks * np.exp(given[len(KINDS)]) * row["shrunk"]
+        for row in rows
+    ]
+    own = np.array([levels[row["network"]] for row in rows])
+    return own + given[len(KINDS) + 1] * np.log(sums)
 
 
 if __name__ == "__main__":

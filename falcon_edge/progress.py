@@ -1,5 +1,6 @@
 """How long work says where it is, without knowing who listens."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -16,3 +17,16 @@ class Progress(Protocol):
 
 def silent(done: int, total: int, text: str) -> None:
     """Nobody listens."""
+
+
+@dataclass(frozen=True)
+class Within:
+    """The progress of a part, which is named before every text."""
+
+    progress: Progress
+    part: str
+
+    def __call__(self, done: int, total: int, text: str) -> None:
+        """See Progress."""
+        said = f"{self.part}: {text}"
+        self.progress(done, total, Result(said) if isinstance(text, Result) else said)

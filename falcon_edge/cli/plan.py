@@ -1,19 +1,23 @@
 """falcon-edge plan."""
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from falcon_edge.cli import options
+from falcon_edge.cli.compress import FIRST_RATE
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.cli.tables import Table
 
 if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from falcon_edge.steps.frontier_page import Shown
     from falcon_edge.steps.planner import Planned, Planner
+    from falcon_edge.steps.trial import Figure, Outcome
 
 By = Literal["latency", "macs", "size"]
 Force = Annotated[bool, typer.Option("--force", help="Replace the plans that are there.")]
@@ -26,6 +30,18 @@ def plan(
     class_map: options.ClassMap = None,
     by: Annotated[By, typer.Option("--by", help="What plans are to save.")] = "latency",
     count: Annotated[int, typer.Option("--count", min=1, help="How many plans, evenly apart in ratio.")] = 20,
+    down_to: Annotated[
+        float, typer.Option("--down-to", metavar="SHARE", help="What the cheapest of them costs of the standard.")
+    ] = 0.05,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="A page with the plot, and every layer's reason.")
+    ] = None,
+    verify: Annotated[
+        int | None,
+        typer.Option("--verify", metavar="N", min=1, help="Tune N of the plans briefly, export and measure them."),
+    ] = None,
+    finetune_epochs: Annotated[int, typer.Option("--finetune-epochs", min=0, help="Of each plan of --verify.")] = 1,
+    metric: options.Metric = None,
     times: options.Times = None,
     runtime: options.TimesRuntime = None,
     precision: options.TimesPrecision = None,
@@ -35,6 +51,7 @@ def plan(
     model_args: options.ModelArgs = None,
     weights: options.Weights = None,
     weights_key: options.WeightsKey = None,
+    seed: options.Seed = 0,
     input_shape: options.Input = None,
     num_classes: options.Classes = None,
     width: options.Width = 1.0,
@@ -50,16 +67,23 @@ def plan(
     with session(as_json, debug, quiet) as out:
         from falcon_edge.documents import canonical_json
         from falcon_edge.errors import BadInput
+        from falcon_edge.steps.frontier_page import Shown, frontier_page
         from falcon_edge.steps.opening import open_with_data
         from falcon_edge.steps.planner import planner_for
+        from falcon_edge.steps.verify import verify as verified
+        from falcon_edge.training.fit import Recipe
         from runtime_bench.files import check_outputs, write
 
         if by != "latency" and (paced or any(each is not None for each in (times, runtime, precision, device))):
             raise BadInput("--times, --runtime, --precision, --device and --paced say of what a latency is")
+        if not 0 <= down_to < 1:
+            raise BadInput(f"--down-to {down_to:g}: give a share below 1")
         there = sorted(output.glob("plan-*.json"))
         if there and not force:
             raise BadInput(f"{output}: has plans already; choose another folder, or replace them with --force")
         check_outputs(there or [output / "plan-01.json" if output.exists() else output])
+        if report is not None:
+            check_outputs([report])
         what = options.latency(times, runtime, precision, device, threads, paced) if by == "latency" else by
         classes = options.class_map(class_map, data)
         choice = options.choice(
@@ -70,7 +94,7 @@ def plan(
             width,
             mean,
             std,
-            0,
+            seed,
             weights_key,
             model_args=model_args,
             trust_code=trust_code,
@@ -78,19 +102,33 @@ def plan(
         network, dataset = open_with_data(choice, data, classes)
         with out.progress() as progress:
             planner = planner_for(network, dataset, what, progress=progress)
-            found = planner.frontier(count)
+            found = planner.frontier(count, down_to)
+            falcon = {rank: planner.falcon(rank) for rank in (1, 2)}
+            rivals = [Shown(f"FALCON, rank {rank}", each) for rank, each in falcon.items() if each is not None]
+            outcomes: Mapping[int, Outcome] = {}
+            if verify is not None and dataset is not None:
+                recipe = Recipe(epochs=finetune_epochs, learning_rate=FIRST_RATE, find_rate=True, seed=seed)
+                latency = None if isinstance(what, str) else what
+                outcomes = verified(
+                    network, dataset, found, verify, recipe, latency=latency, metric=metric, progress=progress
+                )
         output.mkdir(parents=True, exist_ok=True)
         plans = {output / f"plan-{number:02}.json": each for number, each in enumerate(found, start=1)}
         for path, each in plans.items():
             write(canonical_json(each.plan), path)
         for path in set(there) - plans.keys():
             path.unlink()
-        out.result([_document(path, each) for path, each in plans.items()], lambda: _shown(planner, plans))
+        shown = [Shown(path.name, each, outcomes.get(number)) for number, (path, each) in enumerate(plans.items())]
+        if report is not None:
+            write(frontier_page(network, planner, shown, rivals).encode(), report)
+        out.result([_document(output, each) for each in shown], lambda: _table(planner, shown, rivals))
 
 
-def _document(path: Path, planned: "Planned") -> dict[str, object]:
-    return {
-        "file": str(path),
+def _document(output: Path, shown: "Shown") -> dict[str, object]:
+    """For --json."""
+    planned = shown.planned
+    found: dict[str, object] = {
+        "file": str(output / shown.name),
         "cost": planned.cost,
         "share": planned.share,
         "loss": planned.loss,
@@ -99,22 +137,41 @@ def _document(path: Path, planned: "Planned") -> dict[str, object]:
         "macs": planned.plan.planned_macs,
         "parameters": planned.plan.planned_parameters,
     }
+    return found if shown.outcome is None else {**found, "measured": asdict(shown.outcome)}
 
 
-def _shown(planner: "Planner", plans: "Mapping[Path, Planned]") -> Table:
-    """A row a plan."""
-    table = Table("plan", "predicted", "of the standard", "loss", "MACs", "parameters", "channels", "forms")
+def _table(planner: "Planner", plans: "Sequence[Shown]", rivals: "Sequence[Shown]") -> Table:
+    """A row a plan; the standard network and FALCON everywhere beside them."""
+    measured = any(each.outcome is not None for each in plans)
+    headings = ("predicted", "of the standard", "loss", "MACs", "parameters", "channels", "forms")
+    table = Table("plan", *headings, *(("measured", "lost") if measured else ()))
     table.add_row("standard", planner.said(planner.standard), "100%", "0", "", "", "100%", "")
-    for path, each in plans.items():
-        forms = Counter(layer.form for layer in each.plan.layers)
-        table.add_row(
-            path.name,
-            planner.said(each.cost),
-            f"{100 * each.share:.3g}%",
-            f"{each.loss:.3g}",
-            f"{each.plan.planned_macs:,}",
-            f"{each.plan.planned_parameters:,}",
-            f"{100 * each.width:.3g}%",
-            ", ".join(f"{count} {form}" for form, count in forms.most_common()),
-        )
+    for each in (*plans, *rivals):
+        table.add_row(each.name, *_cells(planner, each.planned), *(_measured(each.outcome) if measured else ()))
     return table
+
+
+def _cells(planner: "Planner", planned: "Planned") -> tuple[str, ...]:
+    forms = Counter(layer.form for layer in planned.plan.layers)
+    return (
+        planner.said(planned.cost),
+        f"{100 * planned.share:.3g}%",
+        f"{planned.loss:.3g}",
+        f"{planned.plan.planned_macs:,}",
+        f"{planned.plan.planned_parameters:,}",
+        f"{100 * planned.width:.3g}%",
+        ", ".join(f"{count} {form}" for form, count in forms.most_common()),
+    )
+
+
+def _measured(outcome: "Outcome | None") -> tuple[str, str]:
+    """The share of the standard network's latency, and what was lost, with intervals."""
+    if outcome is None:
+        return "", ""
+    share = "" if outcome.share is None else _with_ends(outcome.share, 100, "%")
+    return share, _with_ends(outcome.drop, 1, f" {outcome.drop.unit}")
+
+
+def _with_ends(figure: "Figure", times: float, unit: str) -> str:
+    ends = "" if figure.interval is None else " ({:.3g} to {:.3g})".format(*(times * end for end in figure.interval))
+    return f"{times * figure.value:.3g}{ends}{unit}"

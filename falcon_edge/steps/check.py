@@ -151,7 +151,7 @@ def _drifts(
 def _commit() -> str | None:
     """The commit that the current folder is at, if it lies in a git repository."""
     try:
-        done = subprocess.run(["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True)
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
     except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None

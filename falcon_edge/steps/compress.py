@@ -25,7 +25,7 @@ from falcon_edge.manifest import Manifest, MeasuredQuality, Parent, Step
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.place import bundle_path, hold
-from falcon_edge.progress import Progress, silent
+from falcon_edge.progress import Progress, Within, silent
 from falcon_edge.steps.budgets import Budget, Latency
 from falcon_edge.steps.contract import ROUNDS, fulfil
 from falcon_edge.steps.judging import MetricChoice, measured_quality
@@ -271,7 +271,8 @@ def _by_contract(
 
     def make(plan: Plan, number: int) -> Network:
         place = checkpoint if checkpoint is None or number == 0 else round_checkpoint(checkpoint, number)
-        return _compressed(network, dataset, Goal(plan=plan), init, recipe, metric, place, progress)
+        said = Within(progress, f"plan {number + 1}")
+        return _compressed(network, dataset, Goal(plan=plan), init, recipe, metric, place, said)
 
     latency = budget.what if isinstance(budget.what, Latency) else None
     with Trial(network, dataset, latency, metric=metric) as trial:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import log
 
 import numpy as np
 from torch import Tensor
@@ -23,18 +24,19 @@ from falcon_edge.steps.budgets import Budget, By, Costs, Latency, costs_of
 from falcon_edge.training.images import Images
 
 IMAGES, BATCH = 256, 32  # by which layers are weighed
-COUNT = 20  # plans of a frontier
-# What a form's error costs once the network is tuned, fitted to 21 plans of VGG8 (docs/plans.md).
+COUNT, DOWN_TO = 20, 0.05  # plans of a frontier, and the share of the cost that the last one has
+# What a form's error costs once the network is tuned, fitted to 29 plans of VGG8 (docs/plans.md).
 FACTORS = {
-    "falcon": 0.74,
-    "dsconv": 0.87,
-    "tucker2": 1.05,
-    "lowrank_in": 1.18,
-    "lowrank_out": 1.15,
-    "spatial": 1.09,
-    NARROW: 1.0,
+    "falcon": 0.47,
+    "dsconv": 0.67,
+    "tucker2": 0.65,
+    "lowrank_in": 0.72,
+    "lowrank_out": 1.07,
+    "spatial": 0.60,
+    NARROW: 0.69,
 }
 WORTH_POWER = 0.5  # likewise: what differs by much counts by less
+SHRUNK = 1.48  # likewise: what a network loses whose layers all have shrunk by a factor of e, however well they fit
 AGAIN = 8  # times that a budget is corrected for what depends on the whole plan
 
 
@@ -77,7 +79,7 @@ class Planner:
             narrowing = narrower.even(width)
             its = costs.narrower(narrowing.coupled)
             if its is not None:
-                self._versions.append(_Version(its, worth, progress, width, narrowing))
+                self._versions.append(_Version(its, worth, progress, width, narrowing, costs))
         progress(1, 1, "forms of all layers")
         self._standard = costs.total({})
 
@@ -106,21 +108,31 @@ class Planner:
             )
         return self._planned(found)
 
-    def frontier(self, count: int = COUNT) -> list[Planned]:
-        """The best plans at `count` costs, evenly apart in ratio, the dearest first and the cheapest last."""
-        found: list[_Found] = []
-        between = np.geomspace if self.least > 0 else np.linspace
-        for budget in between(self._standard, self.least, count + 1)[1:]:
-            each = self._within(float(budget))
-            if each is not None and (not found or each.plan != found[-1].plan):
-                found.append(each)
-        return [self._planned(each) for each in found]
+    def frontier(self, count: int = COUNT, down_to: float = DOWN_TO) -> list[Planned]:
+        """The best plans at `count` costs, evenly apart in ratio, the dearest first.
 
-    def falcon(self, rank: int) -> Planned:
-        """FALCON of one rank in every layer: what there was before plans. Raises BadInput where it was not timed."""
-        version = self._versions[0]
-        plan = uniform_plan(self._network.module, self._network.input.shape, rank)
-        cost, loss = self._costs.total(plan.replaced), version.loss(plan.replaced)
+        The last has at most the share `down_to` of what the network costs, or the least that there is.
+        """
+        last = max(self.least, down_to * self._standard)
+        between = np.geomspace if last > 0 else np.linspace
+        budgets = [float(budget) for budget in between(self._standard, last, count + 1)[1:]]
+        found = [each for budget in budgets if (each := self._within(budget)) is not None]
+        # What does not add up was only corrected for: a plan for another budget may be the better one here.
+        chosen: list[_Found] = []
+        for budget in budgets:
+            within = [each for each in found if each.total <= budget * (1 + ROUNDING)]
+            each = min(within, key=lambda each: (each.loss, each.total), default=None)
+            if each is not None and (not chosen or each.plan != chosen[-1].plan):
+                chosen.append(each)
+        return [self._planned(each) for each in chosen]
+
+    def falcon(self, rank: int) -> Planned | None:
+        """FALCON of one rank in every layer: what there was before plans. None where that was not timed."""
+        try:
+            plan = uniform_plan(self._network.module, self._network.input.shape, rank)
+            cost, loss = self._costs.total(plan.replaced), self.loss(plan.replaced)
+        except BadInput:
+            return None
         within = self._within(cost)
         return Planned(plan, cost, cost / self._standard, loss, loss if within is None else within.bound, 1.0)
 
@@ -142,12 +154,11 @@ class Planner:
 
     def _planned(self, found: "_Found") -> Planned:
         version, choice = found.version, found.choice
-        cost = version.costs.total(choice.replaced)
         reasons = {name: self._reason(version.offers[name], offer) for name, offer in choice.offers.items()}
         errors = {name: version.error_of(name, each) for name, each in choice.replaced.items()}
         module, shape, coupled = self._network.module, self._network.input.shape, version.coupled
         plan = make_plan(module, shape, choice.replaced, reasons=reasons, errors=errors, coupled=coupled)
-        return Planned(plan, cost, cost / self._standard, found.loss, found.bound, version.width)
+        return Planned(plan, found.total, found.total / self._standard, found.loss, found.bound, version.width)
 
     def _reason(self, offers: Sequence[Offer], offer: Offer) -> str:
         """What an offer costs and loses, and the best one of another form that costs no more."""
@@ -175,6 +186,11 @@ class _Found:
     loss: float
     bound: float
 
+    @cached_property
+    def total(self) -> float:
+        """What the network costs with it."""
+        return self.version.costs.total(self.choice.replaced)
+
     @property
     def plan(self) -> tuple[float, dict[str, Replacement]]:
         """What tells it from another."""
@@ -191,11 +207,15 @@ class _Version:
         progress: Progress,
         width: float = 1.0,
         narrowing: Narrowing | None = None,
+        original: Costs | None = None,
     ):
         self.costs, self.width, self._worth = costs, width, worth
         self.coupled = () if narrowing is None else narrowing.coupled
         lost = () if narrowing is None else narrowing.errors.items()
+        whole = (costs if original is None else original).layers.weights
+        self._shrinks = SHRUNK / len(whole)  # each layer by a factor of e
         self._lost = sum(loss_of(worth.get(name, 0.0), NARROW, error) for name, error in lost)
+        self._lost += self._shrinks * sum(shrunk(whole[name], left) for name, left in costs.layers.weights.items())
         self._errors: dict[tuple[str, str], Tensor] = {}
         self.offers: dict[str, list[Offer]] = {}
         layers = [*costs.layers.convs]
@@ -245,7 +265,10 @@ class _Version:
         ]
 
     def _loss_of(self, name: str, replacement: Replacement) -> float:
-        return loss_of(self._worth.get(name, 0.0), replacement.form, self.error_of(name, replacement))
+        layers = self.costs.layers
+        smaller = shrunk(layers.parameters_at(name, None), layers.parameters_at(name, replacement))
+        fitted = loss_of(self._worth.get(name, 0.0), replacement.form, self.error_of(name, replacement))
+        return fitted + self._shrinks * smaller
 
 
 def _called(replacement: Replacement) -> str:
@@ -255,6 +278,11 @@ def _called(replacement: Replacement) -> str:
 def loss_of(worth: float, form: str, error: float) -> float:
     """What a form of a layer is predicted to lose, in no unit: by what its output is worth and its kernel's error."""
     return worth**WORTH_POWER * FACTORS[form] * error
+
+
+def shrunk(weights: int, left: int) -> float:
+    """How far a layer has shrunk: the logarithm of the ratio, 0 for one that has not."""
+    return max(0.0, log(weights / left))
 
 
 def planner_for(

@@ -37,7 +37,8 @@ class Layers:
         self.outline: Outline = outlined(self.module, self.shape)
         chosen = default_layers(self.module, self.observed)
         self.convs = {name: self.module.get_submodule(name) for name, reason in chosen.items() if reason is None}
-        self.parameters = sum(parameter.numel() for parameter in self.module.parameters())
+        self.weights = {name: _count(self.module.get_submodule(name)) for name in self.observed.uses}
+        self.parameters = _count(self.module)
         if not self.convs:
             raise BadInput(f"{network}: has no convolution that a form makes cheaper")
 
@@ -84,13 +85,12 @@ class Layers:
 
     def parameters_at(self, name: str, replacement: Replacement | None) -> int:
         """Of one layer."""
-        own = sum(parameter.numel() for parameter in self.conv(name).parameters())
+        own = self.weights[name]
         return own if replacement is None else own - self._saved(name, replacement)
 
     def _saved(self, name: str, replacement: Replacement) -> int:
         conv, form = self.conv(name), FORMS[replacement.form]
-        own = sum(parameter.numel() for parameter in conv.parameters())
-        return own - form.parameters(conv, replacement.sizes, conv.bias is not None)
+        return self.weights[name] - form.parameters(conv, replacement.sizes, conv.bias is not None)
 
     def _all_forms(self) -> Iterator[dict[str, Replacement]]:
         """Plans that have every form of every layer at the sizes that are timed by default."""
@@ -159,3 +159,7 @@ def versions_of(network: Network, plans: Sequence[Plan], widths: Sequence[float]
         own = Layers(network, coupled) if coupled else layers
         found.append(Version(own, tuple(own.units(each))))
     return found
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -80,7 +80,7 @@ class TimesRequest:
         if other is not None:
             raise BadInput(f"`widths` {other:g}: a share of the channels lies between 0 and 1")
         if self.widths and self.plans:
-            raise BadInput("give either `plans` or `widths`: plans have widths of their own")
+            raise BadInput("`widths` do not go with plans, which have their own")
 
     def turns(self, device: Device, longer: int = 1) -> Turns:
         """A worker of a device for these, each measured so many times as long."""

@@ -38,6 +38,44 @@ def test_a_frontier_by_latency_keeps_its_times(warm, folder):
     assert all((folder / each["file"]).exists() for each in done.document)
 
 
+def test_plans_are_verified_and_shown_on_a_page(warm, folder):
+    words = "--by macs --count 5 --verify 2 --report page.html"
+    done = warm(f"plan standard.falcon --data stripes.npz {words} -o seen --json", folder)
+    assert done.code == 0, done.err
+    measured = [each["measured"] for each in done.document if "measured" in each]
+    assert len(measured) == 2
+    for each in measured:
+        low, high = each["drop"]["interval"]
+        assert low <= each["drop"]["value"] <= high
+    page = (folder / "page.html").read_text()
+    assert all(said in page for said in ("plan-01.json", "FALCON, rank 1", "Verified plans", "; next "))
+
+
+def test_a_frontier_of_narrower_networks_and_a_contract_by_latency(warm, folder):
+    of = "--runtime tflite --precision int8"
+    timed = warm(f"times standard.falcon --widths 0.5 {of} --rounds 1 -o widths.json", folder)
+    assert timed.code == 0, timed.err
+    (series,) = json.loads((folder / "widths.json").read_text())["series"]
+    assert {each["width"] for each in series["networks"]} == {None, 0.5}
+    asked = "--target-latency 0.9 --max-drop 100 --finetune-epochs 1"
+    made = warm(f"compress standard.falcon --data stripes.npz {asked} --times widths.json {of} -o kept", folder)
+    clauses = [line for line in made.err.splitlines() if "(95%: " in line]
+    assert len(clauses) >= 2, made.err
+    manifest = json.loads((folder / "kept.falcon" / "manifest.json").read_text())
+    rounds = manifest["lineage"]["steps"][-1]["options"]["contract"]
+    assert made.code == (0 if all(each["kept"] for each in rounds[0]["clauses"]) else 1)
+    assert [each["what"] for each in rounds[0]["clauses"]] == ["share of the latency", "drop by top1"]
+
+
+def test_a_contract_that_is_not_kept_ends_with_1_and_leaves_the_best_there_is(warm, folder):
+    words = "--form mixed --target-macs 0.1 --max-drop 0"
+    done = warm(f"compress standard.falcon --data stripes.npz {words} -o broken", folder)
+    assert done.code == 1
+    assert "points" in done.err.splitlines()[-1]
+    assert "at most 0 points was asked (the best of 1 plan" in done.err.splitlines()[-1]
+    assert (folder / "broken.falcon" / "manifest.json").exists()
+
+
 OF = "--data stripes.npz --times times.json --runtime ort"
 
 
@@ -56,6 +94,11 @@ OF = "--data stripes.npz --times times.json --runtime ort"
         ("compress standard.falcon --data stripes.npz --rank 1 --paced", "say of what a latency is"),
         ("compress standard.falcon --data stripes.npz --target-size 0.5 --rank 1", "give either --rank"),
         ("compress standard.falcon --target-size 0.5", "mixed forms need --data"),
+        ("compress standard.falcon --data stripes.npz --rank 1 --max-drop 1", "--max-drop goes with a target"),
+        ("compress standard.falcon --data stripes.npz --form mixed --max-drop -1", "--max-drop -1: give at least 0"),
+        ("plan standard.falcon --data stripes.npz --by macs --down-to 2", "--down-to 2: give a share below 1"),
+        ("times standard.falcon --widths 1.5", "--widths 1.5: a share of the channels"),
+        ("times standard.falcon --widths 0.5 --rewrites", "leave out --plan, --widths"),
     ],
 )
 def test_what_cannot_be_planned_is_said_in_one_line(warm, folder, words, problem):

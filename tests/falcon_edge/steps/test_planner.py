@@ -61,15 +61,16 @@ def test_a_budget_below_all_plans_is_refused_with_the_least_there_is(by_macs):
 
 
 def test_the_frontier_goes_from_dear_to_cheap(by_macs):
-    found = by_macs.frontier(8)
+    found = by_macs.frontier(8, down_to=0.0)
     assert [each.cost for each in found] == sorted((each.cost for each in found), reverse=True)
     assert [each.loss for each in found] == sorted(each.loss for each in found)
     assert found[-1].cost == by_macs.least
     assert len({each.cost for each in found}) == len(found)
+    assert 0 < by_macs.frontier(4, down_to=0.5)[-1].share <= 0.5
 
 
 def test_reasons_say_what_a_form_costs_and_what_came_second(by_macs):
-    plan = by_macs.within(0.3 * by_macs.standard).plan
+    plan = by_macs.within(0.6 * by_macs.standard).plan
     reasons = [layer.reason for layer in plan.layers if layer.replacement is not None]
     assert reasons
     assert all("MACs of" in reason and ", loss " in reason for reason in reasons)
@@ -97,12 +98,12 @@ def times(opened, tmp_path_factory):
     return path
 
 
-def changed(times, path, cost):
-    """The same file with other times of units: (unit) -> nanoseconds."""
+def changed(times, path, cost, whole=lambda network: 1e5):
+    """The same file with other times of units, (unit) -> nanoseconds, and of networks."""
     series = tuple(
         each.model_copy(
             update={
-                "networks": tuple(one.model_copy(update={"warm_ns": (1e5,)}) for one in each.networks),
+                "networks": tuple(one.model_copy(update={"warm_ns": (whole(one),)}) for one in each.networks),
                 "references": tuple(one.model_copy(update={"warm_ns": (0.0,)}) for one in each.references),
                 "units": tuple(
                     one.model_copy(update={"warm_ns": (float(cost(one.unit)) * one.copies,)}) for one in each.units
@@ -137,6 +138,22 @@ def test_only_what_was_timed_is_offered(opened, times):
             }
 
 
+def test_a_narrower_network_is_the_plan_where_nothing_else_is_as_fast(opened, tmp_path):
+    network, dataset = opened
+    path = tmp_path / "times.json"
+    time_layers(network, path, TimesRequest("litert", widths=(0.5,), rounds=1, turn=QUICK))
+    changed(path, path, lambda unit: 10, whole=lambda timed: 1e5 if timed.width is None else 5e4)
+    planner = planner_for(network, dataset, Latency(path, "litert", "fp32"))
+    found = planner.within(planner.least)
+    assert (found.width, found.plan.replaced) == (0.5, {})
+    assert found.plan.removed
+    assert found.loss > 0
+    small = compress(network, dataset, plan=found.plan)
+    assert small.plan.planned_macs == found.plan.planned_macs < 0.5 * found.plan.macs
+    counted = planner_for(network, dataset, "macs")
+    assert {each.width for each in counted.frontier(6, 0.02)} > {1.0}
+
+
 def test_what_was_not_timed_is_refused(opened, times):
     with pytest.raises(BadInput, match="no times of litert in int8; there are litert"):
         planner_for(*opened, Latency(times, "litert", "int8"))
@@ -152,11 +169,13 @@ def test_mixed_forms_need_data(opened):
 @pytest.mark.parametrize(
     ("budget", "problem"),
     [
-        ({}, "either a share or an amount"),
+        ({}, "a share, an amount, or `max_drop`"),
         ({"share": 0.5, "amount": 3.0}, "either a share or an amount"),
         ({"share": 1.5}, "a share of 1.5"),
         ({"amount": -1.0}, "a budget of -1: give more than 0"),
         ({"amount": float("nan")}, "a budget of nan"),
+        ({"max_drop": -0.5}, "`max_drop` -0.5: give at least 0"),
+        ({"share": 0.5, "max_drop": float("nan")}, "`max_drop` nan"),
     ],
 )
 def test_budgets_that_are_none_are_refused(budget, problem):

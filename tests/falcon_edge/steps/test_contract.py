@@ -1,0 +1,223 @@
+"""Budgets that are measured: what is tried, what is learnt, and what comes out."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from falcon_edge.errors import BadInput, BelowAsked
+from falcon_edge.steps.budgets import Budget, Latency
+from falcon_edge.steps.compress import compress
+from falcon_edge.steps.contract import ROUNDS, broken, fulfil, in_words
+from falcon_edge.steps.opening import Choice, open_with_data
+from falcon_edge.steps.planner import planner_for
+from falcon_edge.steps.times import TimesRequest, time_layers
+from falcon_edge.steps.trial import Drop, Figure, Outcome, Trial
+from falcon_edge.steps.verify import verify
+from falcon_edge.training.fit import Recipe
+from runtime_bench.bench import Protocol
+from runtime_bench.turns import Turn
+
+QUICK = Turn(runs=3, seconds=0.0, cold=1)
+SHORT = Protocol(runs=5, seconds=0.0, processes=2, rounds=1, warm_up_seconds=0.0, ticks=1)
+BRIEF = Recipe(epochs=1, learning_rate=0.02)
+
+
+@pytest.fixture(scope="module")
+def opened(standard, stripes):
+    return open_with_data(Choice(str(standard)), str(stripes))
+
+
+@pytest.fixture(scope="module")
+def by_macs(opened):
+    return planner_for(*opened, "macs")
+
+
+@pytest.fixture(scope="module")
+def times(opened, tmp_path_factory):
+    """Real times of every form, and of a narrower network."""
+    path = tmp_path_factory.mktemp("times") / "times.json"
+    time_layers(opened[0], path, TimesRequest("litert", widths=(0.5,), rounds=1, turn=QUICK))
+    return path
+
+
+class Scripted:
+    """A trial whose outcomes are given: what is lost for each unit of predicted loss, and how far times are off."""
+
+    def __init__(self, planner, lost=1.0, off=1.0):
+        self.planner, self.lost, self.off, self.tried = planner, lost, off, []
+
+    def outcomes(self, networks, *, progress: Any = None):
+        found = []
+        for plan in networks:
+            planned = next(each for each in self.planner.made if each.plan is plan)
+            self.tried.append(planned)
+            drop = Drop(self.lost * planned.loss, None, "top1", "points")
+            seconds = self.off * planned.cost
+            timed = Figure(seconds), Figure(seconds / self.planner.standard)
+            found.append(Outcome(drop, *(timed if self.planner.unit == "seconds" else ())))
+        return found
+
+
+class Recording:
+    """A planner that remembers its plans."""
+
+    def __init__(self, planner):
+        self.made, self._planner = [], planner
+        self.standard, self.unit = planner.standard, planner.unit
+
+    def within(self, budget):
+        self.made.append(self._planner.within(budget))
+        return self.made[-1]
+
+    def frontier(self):
+        found = self._planner.frontier()
+        self.made += found
+        return found
+
+
+def rounds_of(planner, budget, **script):
+    """The rounds of a scripted trial, and what was tried, in order."""
+    recording = Recording(planner)
+    trial = Scripted(recording, **script)
+    return fulfil(recording, trial, budget, lambda plan, _: plan), trial.tried
+
+
+@pytest.fixture(scope="module")
+def timed(opened, times):
+    return planner_for(*opened, Latency(times, "litert", "fp32"))
+
+
+# -- what is learnt --
+
+
+def test_a_budget_that_holds_at_once_takes_one_round(timed, times):
+    middle = (timed.standard + timed.least) / 2
+    rounds, tried = rounds_of(timed, Budget(Latency(times, "litert", "fp32"), amount=middle, max_drop=1e6))
+    assert (len(rounds), len(tried)) == (1, 1)
+    assert rounds[0].kept
+    assert [clause.limit for clause in rounds[0].clauses] == [middle, 1e6]
+
+
+def test_times_that_are_off_are_made_up_for(timed, times):
+    middle = (timed.standard + timed.least) / 2
+    for share in (None, middle / timed.standard):
+        limit = {"amount": middle} if share is None else {"share": share}
+        budget = Budget(Latency(times, "litert", "fp32"), **limit, max_drop=1e6)
+        rounds, tried = rounds_of(timed, budget, off=1.2)
+        assert 1 < len(tried) <= ROUNDS
+        assert tried[1].cost <= middle / 1.2 * (1 + 1e-9)
+        assert rounds[0].kept
+        assert rounds[0].cost <= middle * (1 + 1e-9)
+
+
+def test_what_no_plan_makes_up_for_ends_with_the_nearest(timed, times):
+    rounds, tried = rounds_of(
+        timed, Budget(Latency(times, "litert", "fp32"), amount=timed.least * 1.01, max_drop=1e6), off=3.0
+    )
+    assert len(tried) <= ROUNDS
+    assert not rounds[0].kept
+    assert rounds[0].over == min(each.over for each in rounds)
+    said = broken([each.said for each in rounds])
+    assert "ms, and at most" in said
+    assert f"the best of {len(rounds)} plan" in said
+
+
+def test_a_drop_that_is_too_large_is_no_reason_to_be_slower_than_asked(timed, times):
+    little = 1.05 * timed.least
+    budget = Budget(Latency(times, "litert", "fp32"), amount=little, max_drop=0.0)
+    rounds, tried = rounds_of(timed, budget, off=0.5)
+    assert not rounds[0].kept
+    assert tried[1].loss < tried[0].loss  # half the time was left: another plan was dared
+    assert all(each.cost <= little * (1 + 1e-9) for each in rounds)
+
+
+@pytest.mark.parametrize("lost", [0.0, 0.2, 5.0, 100.0])
+def test_the_cheapest_that_keeps_a_drop_is_looked_for(by_macs, lost):
+    rounds, tried = rounds_of(by_macs, Budget("macs", max_drop=1.0), lost=lost)
+    assert 1 <= len(tried) <= ROUNDS
+    assert len({each.cost for each in tried}) == len(tried)
+    kept = [each for each in tried if lost * each.loss <= 1.0]
+    assert rounds[0].kept == bool(kept)
+    if kept:
+        assert rounds[0].planned.cost == min(each.cost for each in kept)
+    else:
+        assert rounds[0].planned.loss == min(each.loss for each in tried)
+
+
+def test_what_is_counted_needs_one_round(by_macs):
+    rounds, tried = rounds_of(by_macs, Budget("macs", share=0.5, max_drop=0.0), lost=1.0)
+    assert len(tried) == 1
+    assert [clause.what for clause in rounds[0].clauses] == ["MACs", "drop by top1"]
+    assert [clause.kept for clause in rounds[0].clauses] == [True, False]
+
+
+# -- what is measured --
+
+
+def test_a_drop_is_that_of_the_same_images(opened):
+    network, dataset = opened
+    with Trial(network, dataset) as trial:
+        (same,) = trial.outcomes([network])
+        assert (same.drop.value, same.drop.interval, same.latency, same.share) == (0.0, (0.0, 0.0), None, None)
+        worse = compress(network, replace(dataset, test=None), rank=1)
+        (found,) = trial.outcomes([worse])
+    quality = compress(network, dataset, rank=1).quality[0]
+    with Trial(network, dataset) as trial:
+        right = 100 * trial.outcomes([network])[0].drop.value
+    assert right == 0
+    assert found.drop.metric == quality.metric
+    assert found.drop.interval[0] <= found.drop.value <= found.drop.interval[1]
+
+
+def test_without_targets_a_drop_is_decisions_that_changed(opened):
+    network, dataset = opened
+    bare = replace(dataset, train=None, val=None, test=replace(dataset.test, targets=None))
+    with Trial(network, bare) as trial:
+        (same,) = trial.outcomes([network])
+    assert (same.drop.value, same.drop.metric) == (0.0, "same:logits")
+
+
+def test_files_are_measured_beside_the_original(opened, times):
+    network, dataset = opened
+    small = compress(network, replace(dataset, test=None), rank=1)
+    for precision in ("fp32", "int8"):
+        latency = Latency(times, "litert", "fp32")
+        latency = replace(latency, precision=precision) if precision == "fp32" else latency
+        with Trial(network, dataset, latency, protocol=SHORT) as trial:
+            (found,) = trial.outcomes([small])
+        assert found.latency.interval[0] <= found.latency.value <= found.latency.interval[1]
+        assert 0 < found.share.value < 10
+        assert -100 <= found.drop.value <= 100
+
+
+def test_a_contract_is_in_the_step_of_what_it_made(opened):
+    network, dataset = opened
+    small = compress(network, dataset, budget=Budget("macs", share=0.6, max_drop=100.0), recipe=BRIEF)
+    assert small.plan.planned_macs <= 0.6 * small.plan.macs
+    assert small.step.options["budget"] == {"of": "macs", "share": 0.6, "max_drop": 100.0}
+    (only,) = small.step.options["contract"]
+    assert broken([only]) is None
+    assert in_words(only["clauses"][0]).startswith("MACs ")
+    assert "points (95%: " in in_words(only["clauses"][1])
+    assert small.step.options["epochs"] == 1
+    assert small.training is not None
+
+
+def test_what_cannot_be_measured_is_refused_before_anything_is_tuned(opened):
+    network, dataset = opened
+    with pytest.raises(BadInput, match="has no test split"):
+        compress(network, replace(dataset, test=None), budget=Budget("macs", max_drop=1.0), recipe=BRIEF)
+    with pytest.raises(BadInput, match="mixed forms need `data`"):
+        compress(network, None, budget=Budget("macs", max_drop=1.0))
+    with pytest.raises(BelowAsked, match="no plan comes down to 1 MACs"):
+        compress(network, dataset, budget=Budget("macs", amount=1.0, max_drop=1.0))
+
+
+def test_plans_are_verified_in_turns(opened, by_macs):
+    network, dataset = opened
+    plans = by_macs.frontier(6)
+    found = verify(network, dataset, plans, 2, BRIEF)
+    assert [*found] == [0, len(plans) - 1]
+    assert all(np.isfinite(each.drop.value) for each in found.values())
