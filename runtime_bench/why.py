@@ -12,6 +12,7 @@ from runtime_bench.results import Entry, Layer, Peaks
 SMALLEST_GAIN = 0.01  # of the time of an inference: less is not worth a line
 WORTH_REPLACING = 1.5  # times fewer MACs
 BOUNDLESS = 1e30  # bytes in a second
+Paces = dict[tuple[str, str], float]  # by form and precision
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,28 @@ class Section:
         """MACs of the standard layers over those of the compressed ones."""
         few = sum(layer.macs for layer in self.compressed)
         return sum(layer.macs for layer in self.standard) / few if few else None
+
+    def bound(self, paces: Paces) -> float | None:
+        """The speedup if every compressed layer ran as fast as the best one of its form: what its kernels allow."""
+        least = sum(_at_pace(layer, paces) for layer in self.compressed)
+        return sum(layer.cost for layer in self.standard) / least if least > 0 else None
+
+
+def paces_of(entries: Sequence[Entry]) -> Paces:
+    """The best of the profiled layers of each form and precision: its MACs for each unit of its cost."""
+    found: Paces = {}
+    for entry in entries:
+        for layer in () if entry.profile is None else entry.profile.layers:
+            if layer.form is not None and layer.macs and layer.cost > 0:
+                key = layer.form, _precision(layer)
+                found[key] = max(found.get(key, 0.0), layer.macs / layer.cost)
+    return found
+
+
+def _at_pace(layer: Layer, paces: Paces) -> float:
+    """What a layer costs at the pace of its form; what has none, or computes nothing, is as fast as it is."""
+    pace = paces.get((layer.form or "", _precision(layer)))
+    return layer.cost if pace is None or not layer.macs else layer.macs / pace
 
 
 def sections(standard: Entry, compressed: Entry) -> tuple[Section, ...]:

@@ -67,10 +67,11 @@ def _layers_table(entry: "Entry", peaks: "Peaks") -> Table:
 
 
 def _sections_table(standard: "Entry", compressed: "Entry", peaks: "Peaks") -> Table:
-    from runtime_bench.why import sections
+    from runtime_bench.why import paces_of, sections
 
     unit, ratio = _unit(compressed), "ratio" if compressed.emulated else "speedup"
-    table = Table("up to", "operators", unit, ratio, "MACs ratio", "MACs/byte", "of peak", "kernel")
+    table = Table("up to", "operators", unit, ratio, "its forms allow", "MACs ratio", "MACs/byte", "of peak", "kernel")
+    paces = paces_of([standard, compressed])
     for section in sections(standard, compressed):
         both = section.standard, section.compressed
         table.add_row(
@@ -78,6 +79,7 @@ def _sections_table(standard: "Entry", compressed: "Entry", peaks: "Peaks") -> T
             _operators(section.compressed),
             _change(*map(_cost, both)),
             units.ratio(section.speedup),
+            units.ratio(section.bound(paces)),
             units.ratio(section.macs_ratio),
             _change(*map(_intensity, both)),
             _change(*(_reached(layers, peaks) for layers in both)),

@@ -3,7 +3,7 @@
 import pytest
 
 from runtime_bench.results import Call, Layer, Peaks, Profile
-from runtime_bench.why import attainable_ns, cold_cost, hindrances, peak_share, sections
+from runtime_bench.why import attainable_ns, cold_cost, hindrances, paces_of, peak_share, sections
 
 PEAKS = Peaks(macs_per_second={"fp32": 1e9, "int8": 4e9}, bytes_per_second=1e9)  # 1 MAC and 1 byte a nanosecond
 
@@ -45,6 +45,15 @@ def test_layers_stand_beside_those_that_lead_to_the_same_tensor(pair):
     assert [section.speedup for section in found] == [1, 1, 2]
     assert found[2].macs_ratio == 8 * 8 * 9 * 16 / 1152
     assert found[1].macs_ratio is None
+
+
+def test_forms_allow_what_the_best_layers_of_them_reach(pair, profiled):
+    paces = paces_of([*pair, profiled(layer("depthwise", "d", 10, 64), name="fast")])
+    found = sections(*pair)[2]
+    assert paces["depthwise", "fp32"] == 6.4
+    assert found.bound(paces) == pytest.approx(800 / (100 + 128 / 6.4))
+    assert found.bound({}) == found.speedup
+    assert sections(*pair)[1].bound(paces) == 1  # a pool is as fast as it is
 
 
 def test_every_layer_stands_somewhere_whatever_is_in_common(profiled):

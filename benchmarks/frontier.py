@@ -1,0 +1,272 @@
+"""Plans against everything that a user would pick instead: accuracy after tuning, and latency, on Fashion-MNIST.
+
+    python benchmarks/frontier.py FOLDER --standard vgg8.falcon --data FASHION_MNIST --step plan      # at rest
+    python benchmarks/frontier.py FOLDER --standard vgg8.falcon --data FASHION_MNIST --step tune [--seeds 0 1 2]
+    python benchmarks/frontier.py FOLDER --standard vgg8.falcon --data FASHION_MNIST --step measure   # at rest
+    python benchmarks/frontier.py FOLDER --standard vgg8.falcon --data FASHION_MNIST --step count --cpu cortex-a72
+    python benchmarks/frontier.py FOLDER --step table
+
+Plans are made for int8 on LiteRT and for fp32 on ONNX Runtime, for three shares of the standard network's latency, by
+times of its layers at four widths. Rivals: one form in every layer at the MACs of FALCON at rank 1 and 2, and networks
+of fewer channels from scratch. What starts from the trained network is tuned for 6 epochs, what does not is trained for
+24, both with the standard network as the teacher. Bundles are kept in FOLDER, rows of accuracy and latency in its .csv
+files, so that an interrupted run goes on. --only NAME... makes these cells alone.
+"""
+
+import argparse
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from falcon_edge.bundle import bundle_path, open_bundle
+from falcon_edge.cli.compress import FIRST_RATE
+from falcon_edge.data import Dataset
+from falcon_edge.documents import canonical_json, read_document
+from falcon_edge.errors import BelowAsked
+from falcon_edge.falcon.plan import Plan, share_plan, uniform_plan
+from falcon_edge.manifest import Step
+from falcon_edge.network import Network
+from falcon_edge.preprocessing import batch_pixels
+from falcon_edge.steps.bench import BenchRequest, bench
+from falcon_edge.steps.budgets import Latency
+from falcon_edge.steps.compress import compress
+from falcon_edge.steps.evaluations import host_answers
+from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.judging import judge_for, measured_quality
+from falcon_edge.steps.opening import Choice, open_network, open_with_data
+from falcon_edge.steps.planner import planner_for
+from falcon_edge.steps.quantize import Int8
+from falcon_edge.steps.times import TimesRequest, time_layers
+from falcon_edge.steps.writing import save
+from falcon_edge.training.fit import Recipe, fit
+from falcon_edge.training.images import Images
+from runtime_bench.bench import Protocol
+from runtime_bench.results import Entry
+
+TARGETS = ("litert", "int8"), ("onnxruntime", "fp32")
+SHARES = 0.5, 0.35, 0.25
+WIDTHS = 0.75, 0.5, 0.35  # of narrower networks: timed for plans, and rivals from scratch
+RANKS = 1, 2
+FORMS = "falcon", "dsconv", "tucker2"
+EPOCHS, FROM_SCRATCH = 6, 24
+KINDS = [(runtime, precision) for precision in ("int8", "fp32") for runtime in ("onnxruntime", "litert")]
+PROTOCOL = Protocol(seconds=1.0, processes=3, rounds=4, warm_up_seconds=0.3, ticks=40)
+ACCURACY = "network", "cell", "seed", "epochs", "macs", "parameters", "torch", *(f"{r} {p}" for r, p in KINDS)
+LATENCY = "network", "cell", "device", "runtime", "precision", "figure", "value", "low", "high"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--standard", type=Path)
+    parser.add_argument("--data")
+    parser.add_argument("--step", choices=("plan", "tune", "measure", "count", "table"), required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--only", nargs="+", help="names of cells")
+    parser.add_argument("--cpu", default="cortex-a76")
+    options = parser.parse_args()
+    if options.step == "table":
+        table(options.folder)
+        return
+    network, data = open_with_data(Choice(str(options.standard)), options.data)
+    assert data is not None
+    study = Study(options.folder, network, data)
+    if options.step == "plan":
+        study.plan()
+    elif options.step == "tune":
+        study.tune(options.seeds, options.only)
+    elif options.step == "measure":
+        study.measure("local", PROTOCOL)
+    else:
+        study.measure(f"arm64:{options.cpu}", Protocol(processes=1))
+
+
+class Study:
+    """The cells of one network."""
+
+    def __init__(self, folder: Path, network: Network, data: Dataset):
+        self.network, self.data = network, data
+        self.files, self.folder = folder, folder / network.name
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def plan(self) -> None:
+        """Times and plans."""
+        times = self.folder / "times.json"
+        for runtime, precision in TARGETS:
+            time_layers(self.network, times, TimesRequest(runtime, precision, widths=WIDTHS))
+            planner = planner_for(self.network, self.data, Latency(times, runtime, precision))
+            for share in SHARES:
+                try:
+                    found = planner.within(share * planner.standard)
+                except BelowAsked as error:
+                    print(error)
+                    continue
+                path = self.folder / f"{runtime}-{precision}-{share:g}.json"
+                path.write_bytes(canonical_json(found.plan))
+                print(f"{path.stem}: {found.share:.3f} of the latency, width {found.width:g}, loss {found.loss:.3g}")
+
+    def cells(self) -> Iterator[str]:
+        """Their names; plans only where they were made."""
+        yield "standard"
+        yield from (f"{runtime}-{precision}-{share:g}" for runtime, precision in TARGETS for share in SHARES)
+        yield from (f"{form}-{rank}" for rank in RANKS for form in FORMS)
+        yield from (f"narrow-{width:g}" for width in WIDTHS)
+
+    def plan_of(self, cell: str) -> Plan | None:
+        """What a cell's network is made by; None: not by a plan, or there is none."""
+        path = self.folder / f"{cell}.json"
+        if path.exists():
+            return read_document(path, Plan)
+        form, _, rank = cell.rpartition("-")
+        if form not in FORMS:
+            return None
+        module, shape = self.network.module, self.network.input.shape
+        falcon = uniform_plan(module, shape, int(rank))
+        return falcon if form == "falcon" else share_plan(module, shape, falcon.planned_macs / falcon.macs, form=form)
+
+    def tune(self, seeds: Sequence[int], only: Sequence[str] | None) -> None:
+        """Accuracies."""
+        rows = self.files / "accuracy.csv"
+        done = {(row["network"], row["cell"], row["seed"]) for row in read(rows)}
+        for seed in seeds:
+            for cell in self.cells():
+                if (self.network.name, cell, str(seed)) in done or (only and cell not in only):
+                    continue
+                bundle = self.bundle(cell, seed)
+                if bundle is not None:
+                    append(rows, ACCURACY, self.row(cell, seed, bundle))
+
+    def bundle(self, cell: str, seed: int) -> Path | None:
+        """A cell's bundle with its four files, made if it is not there; None for a plan that could not be made."""
+        path = bundle_path(self.folder / f"{cell}-{seed}")
+        if not path.exists():
+            made = self.made(cell, seed)
+            if made is None:
+                return None
+            save(made, path, self.data)
+        if len(open_bundle(path).manifest.exports) < len(KINDS):
+            export_bundle(path, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(self.data, accept_loss=True))
+        return path
+
+    def made(self, cell: str, seed: int) -> Network | None:
+        """Tuned or trained."""
+        recipe = Recipe(epochs=EPOCHS, learning_rate=FIRST_RATE, batch_size=64, find_rate=True, seed=seed)
+        if cell == "standard":
+            return self.network
+        if cell.startswith("narrow-"):
+            return self.narrow(float(cell.partition("-")[2]), replace(recipe, epochs=FROM_SCRATCH, batch_size=128))
+        plan = self.plan_of(cell)
+        if plan is None:
+            return None
+        return compress(self.network, replace(self.data, test=None), plan=plan, recipe=recipe)
+
+    def narrow(self, width: float, recipe: Recipe) -> Network:
+        """From scratch, with the same teacher."""
+        own = self.network.architecture
+        width *= own.width
+        shape, classes = self.network.input.shape, len(self.network.labels)
+        choice = Choice(own.source, input_shape=shape, num_classes=classes, width=width)
+        fresh = replace(open_network(choice), input=self.network.input, labels=self.network.labels)
+        training, validation = (Images(split, fresh.input) for split in self.data.train_and_val(seed=recipe.seed))
+        fit(fresh.module, training, validation, replace(recipe, distillation=0.9), teacher=self.network.module)
+        return fresh.after(Step(verb="train", options={"epochs": recipe.epochs, "width": width}, data=self.data.name))
+
+    def row(self, cell: str, seed: int, bundle: Path) -> dict[str, object]:
+        """Top-1 of a bundle's network in memory and of its files."""
+        manifest = open_bundle(bundle).manifest
+        split = self.data.require("test")
+        judge = judge_for(split, manifest.input, manifest.outputs, "top1", where=self.data.name)
+        pixels = batch_pixels(split.images, manifest.input)
+        found: dict[str, object] = {"network": self.network.name, "cell": cell, "seed": seed}
+        epochs = 0 if cell == "standard" else FROM_SCRATCH if cell.startswith("narrow-") else EPOCHS
+        found |= {"epochs": epochs, "macs": manifest.macs, "parameters": manifest.parameters}
+        for export in manifest.exports:
+            runtime = "onnxruntime" if export.target == "onnx" else "litert"
+            answers = host_answers(judge, bundle / export.file, pixels, manifest.input)
+            found[f"{runtime} {export.precision}"] = judge.judged(answers)[0].value
+        (quality,) = measured_quality(open_network(Choice(str(bundle))), self.data, "test", split, None)
+        return {**found, "torch": quality.value}
+
+    def measure(self, device: str, protocol: Protocol) -> None:
+        """Latencies, or instructions, of all cells in one run."""
+        bundles = {cell: path for cell in self.cells() if (path := bundle_path(self.folder / f"{cell}-0")).exists()}
+        results = bench([*bundles.values()], BenchRequest(protocol), device=device)
+        named = [cell for cell in bundles for _ in KINDS]
+        rows = self.files / "latency.csv"
+        kept = [row for row in read(rows) if (row["network"], row["device"]) != (self.network.name, device)]
+        rows.unlink(missing_ok=True)
+        for row in kept:
+            append(rows, LATENCY, row)
+        for cell, entry in zip(named, results.entries, strict=True):
+            for figure, value, low, high in figures(entry):
+                own = {"network": self.network.name, "cell": cell, "device": device, "figure": figure}
+                assert entry.runtime is not None
+                own |= {"runtime": entry.runtime.name, "precision": entry.model.precision}
+                append(rows, LATENCY, {**own, "value": value, "low": low, "high": high})
+
+
+def figures(entry: Entry) -> Iterator[tuple[str, float, float | str, float | str]]:
+    """What was measured, in microseconds, or what was counted, in millions."""
+    if entry.counts is not None:
+        yield "instructions", entry.counts.instructions / 1e6, "", ""
+        return
+    for way, timing in entry.timings.items():
+        low, high = ("", "") if timing.intervals is None else (end / 1e3 for end in timing.intervals.p50_ns)
+        yield way, timing.summary.p50_ns / 1e3, low, high
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as lines:
+        return [*csv.DictReader(lines)]
+
+
+def append(path: Path, columns: Sequence[str], row: dict[str, object]) -> None:
+    fresh = not path.exists()
+    with path.open("a", newline="") as lines:
+        writer = csv.DictWriter(lines, columns)
+        if fresh:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def table(folder: Path) -> None:
+    """A row a cell: mean top-1 over seeds, and the share of the standard network's latency in all four."""
+    accuracies, latencies = read(folder / "accuracy.csv"), read(folder / "latency.csv")
+    for network in dict.fromkeys(row["network"] for row in accuracies):
+        devices = dict.fromkeys(row["device"] for row in latencies if row["network"] == network)
+        own = [row for row in accuracies if row["network"] == network]
+        tops = " | ".join(f"top-1 {runtime} {precision}" for runtime, precision in KINDS[:2])
+        print(f"\n| {network} | seeds | M MACs | top-1 fp32 | {tops} |", end="")
+        print("".join(f" {device}: {r} {p} |" for device in devices for r, p in KINDS))
+        print("|" + "---|" * (6 + len(devices) * len(KINDS)))
+        for cell in dict.fromkeys(row["cell"] for row in own):
+            rows = [row for row in own if row["cell"] == cell]
+            tops = ["torch", *(f"{r} {p}" for r, p in KINDS[:2])]
+            means = [f"{100 * np.mean([float(row[name]) for row in rows]):.2f}" for name in tops]
+            shares = [share(latencies, network, cell, device, *kind) for device in devices for kind in KINDS]
+            macs = f"{int(rows[0]['macs']) / 1e6:.2f}"
+            print(f"| {cell} | {len(rows)} | {macs} | {' | '.join([*means, *shares])} |")
+
+
+def share(rows: Sequence[dict[str, str]], network: str, cell: str, device: str, runtime: str, precision: str) -> str:
+    """Of the standard network's, back to back and paced; or its own figure where it is that."""
+    said = []
+    for figure in ("back to back", "paced", "instructions"):
+        of = {
+            row["cell"]: float(row["value"])
+            for row in rows
+            if (row["network"], row["device"], row["runtime"], row["precision"], row["figure"])
+            == (network, device, runtime, precision, figure)
+        }
+        if cell in of:
+            said.append(f"{of[cell]:.3g}" if cell == "standard" else f"{of[cell] / of['standard']:.2f}")
+    return " / ".join(said)
+
+
+if __name__ == "__main__":
+    main()
