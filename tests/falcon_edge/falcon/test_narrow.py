@@ -15,10 +15,11 @@ from falcon_edge.falcon.cost import cost
 from falcon_edge.falcon.coupling import Side, couple
 from falcon_edge.falcon.cutting import cut, masked
 from falcon_edge.falcon.forms.form import Replacement
-from falcon_edge.falcon.narrow import joined, narrow_plan, refit, removable
+from falcon_edge.falcon.narrow import Narrower, joined, narrow_plan, refit, removable
 from falcon_edge.falcon.plan import Plan, make_plan
 from falcon_edge.falcon.statistics import reestimate_batchnorm
 from falcon_edge.models.sources import build
+from falcon_edge.models.vgg import vgg8
 from tests.support.random_networks import networks
 
 SHAPE = (3, 8, 8)
@@ -283,3 +284,19 @@ def test_damaged_plans(damage):
 def test_shares_that_cannot_be_had(share, said):
     with pytest.raises(BadInput, match=said):
         narrow_plan(build("vgg8", width=0.25).eval(), (1, 28, 28), share)
+
+
+def test_an_even_width_leaves_every_group_its_share():
+    network = vgg8().eval()
+    narrower = Narrower(network, (1, 28, 28), lanes=8)
+    counts = {
+        width: [each.planned_channels for each in narrower.even(width).coupled if each.planned_channels < each.channels]
+        for width in (0.75, 0.5, 0.01)
+    }
+    channels = [each.channels for each in narrower.even(0.5).coupled if each.planned_channels < each.channels]
+    assert counts[0.5] == [each // 2 for each in channels]
+    assert all(count <= 0.75 * each for count, each in zip(counts[0.75], channels, strict=True))
+    assert set(counts[0.01]) == {1}
+    errors = [sum(narrower.even(width).errors.values()) for width in (0.75, 0.5, 0.01)]
+    assert 0 < errors[0] < errors[1] < errors[2]
+    assert narrower.even(0.5).errors.keys() <= narrower.readers.keys()
