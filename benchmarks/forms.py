@@ -51,11 +51,13 @@ def main() -> None:
         if options.export:
             continue
         path = folder / f"results-{options.device.replace(':', '-')}.json"
-        if not path.exists():
+        earlier = load(path) if path.exists() else None
+        if earlier is None or any(entry.failure is not None for entry in earlier.entries):
             protocol = Protocol(
                 seconds=options.seconds, ticks=options.ticks, processes=2, rounds=4, warm_up_seconds=0.3
             )
-            save(bench([*bundles.values()], BenchRequest(protocol), device=options.device), path)
+            request = BenchRequest(protocol, earlier=earlier)
+            save(bench([*bundles.values()], request, device=options.device), path)
         print_table(network, options.device, bundles, load(path).entries)
 
 

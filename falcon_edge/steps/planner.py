@@ -232,8 +232,9 @@ class _Version:
 
     def within(self, budget: float) -> _Found | None:
         """The best choice; what does not add up (memory that waits on the weights of all layers) is corrected for."""
-        found: Choice | None = None
-        beside = self.least - least(self.offers)
+        least_alone = least(self.offers)
+        beside = self.least - least_alone
+        found = best(self.offers, least_alone) if self.least <= budget * (1 + ROUNDING) else None
         for _ in range(AGAIN):
             choice = best(self.offers, budget - beside)
             if choice is None:

@@ -10,7 +10,8 @@ import pytest
 
 from falcon_edge.steps.compress import compress_bundle
 from falcon_edge.steps.export import export_bundle
-from falcon_edge.steps.opening import Choice
+from falcon_edge.steps.opening import Choice, open_with_data
+from falcon_edge.steps.planner import planner_for
 from falcon_edge.steps.train import train_bundle
 from falcon_edge.training.fit import Recipe
 
@@ -69,3 +70,15 @@ def user_module(tmp_path, monkeypatch):
 
     yield write
     sys.modules.pop("users_own", None)
+
+
+@pytest.fixture(scope="session")
+def opened(standard, stripes):
+    """The standard network, and its data."""
+    return open_with_data(Choice(str(standard)), str(stripes))
+
+
+@pytest.fixture(scope="session")
+def by_macs(opened):
+    """Its planner by MACs."""
+    return planner_for(*opened, "macs")

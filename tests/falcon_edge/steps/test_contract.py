@@ -10,7 +10,7 @@ from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.steps.budgets import Budget, Latency
 from falcon_edge.steps.compress import compress
 from falcon_edge.steps.contract import ROUNDS, broken, fulfil, in_words
-from falcon_edge.steps.opening import Choice, open_with_data
+from falcon_edge.steps.frontier_page import Shown, frontier_page
 from falcon_edge.steps.planner import planner_for
 from falcon_edge.steps.times import TimesRequest, time_layers
 from falcon_edge.steps.trial import Drop, Figure, Outcome, Trial
@@ -22,16 +22,6 @@ from runtime_bench.turns import Turn
 QUICK = Turn(runs=3, seconds=0.0, cold=1)
 SHORT = Protocol(runs=5, seconds=0.0, processes=2, rounds=1, warm_up_seconds=0.0, ticks=1)
 BRIEF = Recipe(epochs=1, learning_rate=0.02)
-
-
-@pytest.fixture(scope="module")
-def opened(standard, stripes):
-    return open_with_data(Choice(str(standard)), str(stripes))
-
-
-@pytest.fixture(scope="module")
-def by_macs(opened):
-    return planner_for(*opened, "macs")
 
 
 @pytest.fixture(scope="module")
@@ -221,3 +211,17 @@ def test_plans_are_verified_in_turns(opened, by_macs):
     found = verify(network, dataset, plans, 2, BRIEF)
     assert [*found] == [0, len(plans) - 1]
     assert all(np.isfinite(each.drop.value) for each in found.values())
+
+
+def test_a_page_has_every_plan_its_reasons_and_what_was_measured(opened, by_macs):
+    network, _ = opened
+    drop = Drop(0.5, (0.25, 0.75), "top1", "points")
+    plans = [
+        Shown(f"plan-{number}", each, Outcome(drop, share=Figure(0.4)) if number == 1 else None)
+        for number, each in enumerate(by_macs.frontier(3))
+    ]
+    page = frontier_page(network, by_macs, plans, [Shown("FALCON, rank 1", by_macs.falcon(1))])
+    reason = plans[0].planned.plan.layers[2].reason.partition(";")[0]
+    for said in ("plan-0", "plan-2", "FALCON, rank 1", "Verified plans", "40%", "0.5 points", reason):
+        assert said in page
+    assert "Verified plans" not in frontier_page(network, by_macs, plans[:1], [])

@@ -8,23 +8,12 @@ from falcon_edge.falcon.forms import FALCON
 from falcon_edge.falcon.plan import Plan, share_plan, uniform_plan
 from falcon_edge.steps.budgets import Budget, Latency
 from falcon_edge.steps.compress import compress
-from falcon_edge.steps.opening import Choice, open_with_data
 from falcon_edge.steps.planner import planner_for
 from falcon_edge.steps.times import TimesRequest, time_layers
 from falcon_edge.times import Times, read_times
 from runtime_bench.turns import Turn
 
 QUICK = Turn(runs=3, seconds=0.0, cold=1)
-
-
-@pytest.fixture(scope="module")
-def opened(standard, stripes):
-    return open_with_data(Choice(str(standard)), str(stripes))
-
-
-@pytest.fixture(scope="module")
-def by_macs(opened):
-    return planner_for(*opened, "macs")
 
 
 @pytest.mark.parametrize("share", [0.3, 0.4, 0.8])
