@@ -1,7 +1,9 @@
 """The best plan within a budget: for every layer one of its offers, chosen exactly (a multiple-choice knapsack)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -11,20 +13,58 @@ from falcon_edge.falcon.forms.form import Replacement
 
 FEASIBLE = 1e-6  # of the scale of a constraint: what the solver lets pass
 ROUNDING = 1e-9
+NUMBERS = "cost", "loss", "weights"
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What a layer can become (None: it is kept), what that costs, in the budget's unit, and the loss that it adds."""
+    """What a layer can become (None: it is kept), what that costs, in the budget's unit, and the loss that it adds.
+
+    weights: what the cost of the rest of the network depends on.
+    """
 
     replacement: Replacement | None
     cost: float
     loss: float
+    weights: float = 0.0
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What a network costs beside its layers, by the sum of their weights: lines between points, level beyond them.
+
+    More weights never cost less.
+    """
+
+    weights: tuple[float, ...] = (0.0,)
+    costs: tuple[float, ...] = (0.0,)
+
+    def at(self, weights: float) -> float:
+        """With so many weights."""
+        return float(np.interp(weights, self.weights, self.costs))
+
+    def pieces(self) -> Iterator["Piece"]:
+        """Each has a most of weights, up to which it is no less than the rest; where it belongs it is the same."""
+        points = [*zip(self.weights, self.costs, strict=True)]
+        for (one, low), (other, high) in pairwise(points):
+            if high > low:
+                yield Piece(other, low, one, (high - low) / (other - one))
+        yield Piece(inf, points[-1][1], points[-1][0], 0.0)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Of a rest, with at most `most` weights: `low`, and from `start` on as much more for each."""
+
+    most: float
+    low: float
+    start: float
+    slope: float
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An offer for every layer, what they cost and lose together, and the least loss that any choice could have."""
+    """An offer for every layer, what the network costs and loses, and the least loss that any choice could have."""
 
     offers: Mapping[str, Offer]
     cost: float
@@ -38,35 +78,58 @@ class Choice:
 
 
 def useful(offers: Iterable[Offer]) -> list[Offer]:
-    """Those of a layer's offers that no other one beats in both cost and loss, the cheapest first."""
+    """Those of a layer's offers that no other one beats in cost, loss and weights, the cheapest first."""
     found: list[Offer] = []
-    for each in sorted(offers, key=lambda offer: (offer.cost, offer.loss)):
-        if not found or each.loss < found[-1].loss:
+    for each in sorted(offers, key=lambda offer: (offer.cost, offer.loss, offer.weights)):
+        if not any(one.loss <= each.loss and one.weights <= each.weights for one in found):
             found.append(each)
     return found
 
 
-def least(offers: Mapping[str, Sequence[Offer]]) -> float:
-    """What the cheapest choice costs."""
-    return sum(min(offer.cost for offer in each) for each in offers.values())
+def least(offers: Mapping[str, Sequence[Offer]], rest: Rest | None = None) -> float:
+    """What the network costs with the cheapest offer for every layer."""
+    return _total({name: min(each, key=_cheap) for name, each in offers.items()}, rest or Rest())
 
 
-def best(offers: Mapping[str, Sequence[Offer]], budget: float) -> Choice | None:
-    """The choice of the least loss that costs at most `budget`; None where there is none.
+def best(offers: Mapping[str, Sequence[Offer]], budget: float, rest: Rest | None = None) -> Choice | None:
+    """The choice of the least loss with which the network costs at most `budget`; None where there is none.
 
-    Solved exactly by branch and bound (HiGHS); of equal ones always the same.
+    Solved exactly by branch and bound (HiGHS), once for every piece of the rest; of equal ones always the same.
     """
+    rest = rest or Rest()
     layers = {name: useful(each) for name, each in offers.items()}
-    cheapest = {name: each[0] for name, each in layers.items()}
-    if least(layers) > budget + ROUNDING * abs(budget):
+    found = [each for piece in rest.pieces() if (each := _within(layers, budget, rest, piece)) is not None]
+    cheapest = {name: min(each, key=_cheap) for name, each in layers.items()}
+    if not found and _fits(_total(cheapest, rest), budget):  # nothing but the cheapest is that cheap
+        found = [(cheapest, _sum(cheapest, "loss"))]
+    if not found:
         return None
+    chosen, _ = min(found, key=lambda each: _sum(each[0], "loss"))
+    loss = _sum(chosen, "loss")
+    return Choice(chosen, _total(chosen, rest), loss, min(loss, *(bound for _, bound in found)))
+
+
+def _within(
+    layers: Mapping[str, Sequence[Offer]], budget: float, rest: Rest, piece: Piece
+) -> tuple[dict[str, Offer], float] | None:
+    """The best offers by one piece of the rest, and what no choice by it loses less than."""
     for slack in (0.0, 2 * FEASIBLE):
-        solved = _solved(layers, budget, slack)
-        if solved is not None and _sum(solved[0], "cost") <= budget + ROUNDING * abs(budget):
-            chosen, bound = solved
-            return Choice(chosen, _sum(chosen, "cost"), _sum(chosen, "loss"), min(bound, _sum(chosen, "loss")))
-    loss = _sum(cheapest, "loss")  # nothing but the cheapest is that cheap
-    return Choice(cheapest, least(layers), loss, loss)
+        solved = _solved(layers, budget, piece, slack)
+        if solved is not None and _fits(_total(solved[0], rest), budget):
+            return solved
+    return None
+
+
+def _fits(cost: float, budget: float) -> bool:
+    return cost <= budget + ROUNDING * abs(budget)
+
+
+def _cheap(offer: Offer) -> tuple[float, float, float]:
+    return offer.cost, offer.weights, offer.loss
+
+
+def _total(offers: Mapping[str, Offer], rest: Rest) -> float:
+    return _sum(offers, "cost") + rest.at(_sum(offers, "weights"))
 
 
 def _sum(offers: Mapping[str, Offer], what: str) -> float:
@@ -74,29 +137,34 @@ def _sum(offers: Mapping[str, Offer], what: str) -> float:
 
 
 def _solved(
-    layers: Mapping[str, Sequence[Offer]], budget: float, slack: float
+    layers: Mapping[str, Sequence[Offer]], budget: float, piece: Piece, slack: float
 ) -> tuple[dict[str, Offer], float] | None:
     """The best offers as the solver has them, which may cost FEASIBLE more than is asked for, and its bound.
 
     slack: a share of the budget that is not to be spent.
     """
     flat = [(number, offer) for number, each in enumerate(layers.values()) for offer in each]
+    left = budget - piece.low
     if not flat:
-        return {}, 0.0
+        return ({}, 0.0) if left >= -ROUNDING * abs(budget) else None
     rows, columns = np.array([number for number, _ in flat]), np.arange(len(flat))
     one_each = csr_array((np.ones(len(flat)), (rows, columns)), shape=(len(layers), len(flat)))
-    costs, losses = (np.array([getattr(offer, name) for _, offer in flat]) for name in ("cost", "loss"))
+    costs, losses, weights = (np.array([getattr(offer, name) for _, offer in flat]) for name in NUMBERS)
     # The solver's tolerances are absolute, while costs are seconds or cycles, and losses anything.
     tiny = np.finfo(float).tiny
     scale, worth = max(abs(budget), np.abs(costs).max(), tiny), max(np.abs(losses).max(), tiny)
+    constraints = [LinearConstraint(one_each, 1, 1), LinearConstraint(costs[None] / scale, ub=left / scale - slack)]
+    if piece.slope > 0:
+        more = (costs + piece.slope * weights)[None] / scale
+        constraints.append(LinearConstraint(more, ub=(left + piece.slope * piece.start) / scale - slack))
+    if piece.most < inf:
+        heaviest = max(weights.max(), tiny)
+        constraints.append(LinearConstraint(weights[None] / heaviest, ub=piece.most / heaviest + FEASIBLE))
     solved = milp(
         losses / worth,
         integrality=np.ones(len(flat)),
         bounds=Bounds(0, 1),
-        constraints=[
-            LinearConstraint(one_each, 1, 1),
-            LinearConstraint(costs[None] / scale, ub=budget / scale - slack),
-        ],
+        constraints=constraints,
         options={"mip_rel_gap": 0.0},
     )
     if solved.x is None:

@@ -9,6 +9,7 @@ from falcon_edge.errors import BadInput
 from falcon_edge.falcon.forms import FORMS
 from falcon_edge.falcon.forms.form import Replacement
 from falcon_edge.falcon.plan import Coupled, check_share, sizes_of
+from falcon_edge.falcon.search import Rest
 from falcon_edge.network import Network
 from falcon_edge.steps.predictor import Predictor
 from falcon_edge.steps.timed_layers import Layers
@@ -38,8 +39,15 @@ class Costs(Protocol):
     def narrower(self, coupled: Sequence[Coupled]) -> "Costs | None":
         """What it costs without these channels; None where that is not known, or no form makes it cheaper."""
 
+    @property
+    def rest(self) -> Rest:
+        """What it costs beside its layers."""
+
     def of(self, layer: str) -> Mapping[Replacement | None, float]:
         """A layer in every form that is known, and as it is (None)."""
+
+    def weights(self, layer: str, replacement: Replacement | None) -> float:
+        """What the rest depends on."""
 
     def total(self, replaced: Mapping[str, Replacement]) -> float:
         """The whole network."""
@@ -51,7 +59,7 @@ class Timed:
     def __init__(self, predictor: Predictor):
         self._predictor, self.layers = predictor, predictor.layers
         self.unit = "cycles" if predictor.way == "cycles" else "seconds"
-        self.widths = predictor.widths
+        self.widths, self.rest = predictor.widths, predictor.rest
 
     def narrower(self, coupled: Sequence[Coupled]) -> "Timed | None":
         """See Costs."""
@@ -63,6 +71,10 @@ class Timed:
     def of(self, layer: str) -> Mapping[Replacement | None, float]:
         """See Costs."""
         return self._predictor.costs(layer)
+
+    def weights(self, layer: str, replacement: Replacement | None) -> float:
+        """See Costs."""
+        return self._predictor.alone(layer, replacement)
 
     def total(self, replaced: Mapping[str, Replacement]) -> float:
         """See Costs."""
@@ -76,6 +88,7 @@ class Counted:
         self.layers, self.unit, self.widths, self._what = layers, UNITS[what], WIDTHS, what
         executed = sum(one.macs for one in layers.observed.executed)
         self._standard = float(executed if what == "macs" else layers.parameters)
+        self.rest = Rest(costs=(self._standard - sum(self._cost(name, None) for name in layers.convs),))
 
     def narrower(self, coupled: Sequence[Coupled]) -> "Counted | None":
         """See Costs."""
@@ -93,6 +106,10 @@ class Counted:
                 for sizes in sizes_of(form, conv):
                     found[Replacement(form.name, sizes)] = self._cost(layer, Replacement(form.name, sizes))
         return found
+
+    def weights(self, layer: str, replacement: Replacement | None) -> float:
+        """See Costs."""
+        return 0.0
 
     def total(self, replaced: Mapping[str, Replacement]) -> float:
         """See Costs."""

@@ -16,7 +16,7 @@ from falcon_edge.falcon.forms.form import Replacement, error_at
 from falcon_edge.falcon.narrow import NARROW, Narrower, Narrowing
 from falcon_edge.falcon.observe import full_precision
 from falcon_edge.falcon.plan import Plan, make_plan, uniform_plan
-from falcon_edge.falcon.search import ROUNDING, Choice, Offer, best, least, useful
+from falcon_edge.falcon.search import Choice, Offer, best, least
 from falcon_edge.falcon.sensitivity import sensitivities
 from falcon_edge.network import Network
 from falcon_edge.progress import Progress, silent
@@ -37,7 +37,6 @@ FACTORS = {
 }
 WORTH_POWER = 0.5  # likewise: what differs by much counts by less
 SHRUNK = 1.48  # likewise: what a network loses whose layers all have shrunk by a factor of e, however well they fit
-AGAIN = 8  # times that a budget is corrected for what depends on the whole plan
 
 
 @dataclass(frozen=True)
@@ -115,16 +114,12 @@ class Planner:
         """
         last = max(self.least, down_to * self._standard)
         between = np.geomspace if last > 0 else np.linspace
-        budgets = [float(budget) for budget in between(self._standard, last, count + 1)[1:]]
-        found = [each for budget in budgets if (each := self._within(budget)) is not None]
-        # What does not add up was only corrected for: a plan for another budget may be the better one here.
-        chosen: list[_Found] = []
-        for budget in budgets:
-            within = [each for each in found if each.total <= budget * (1 + ROUNDING)]
-            each = min(within, key=lambda each: (each.loss, each.total), default=None)
-            if each is not None and (not chosen or each.plan != chosen[-1].plan):
-                chosen.append(each)
-        return [self._planned(each) for each in chosen]
+        found: list[_Found] = []
+        for budget in between(self._standard, last, count + 1)[1:]:
+            each = self._within(float(budget))
+            if each is not None and (not found or each.plan != found[-1].plan):
+                found.append(each)
+        return [self._planned(each) for each in found]
 
     def falcon(self, rank: int) -> Planned | None:
         """FALCON of one rank in every layer: what there was before plans. None where that was not timed."""
@@ -158,7 +153,7 @@ class Planner:
         errors = {name: version.error_of(name, each) for name, each in choice.replaced.items()}
         module, shape, coupled = self._network.module, self._network.input.shape, version.coupled
         plan = make_plan(module, shape, choice.replaced, reasons=reasons, errors=errors, coupled=coupled)
-        return Planned(plan, found.total, found.total / self._standard, found.loss, found.bound, version.width)
+        return Planned(plan, choice.cost, choice.cost / self._standard, found.loss, found.bound, version.width)
 
     def _reason(self, offers: Sequence[Offer], offer: Offer) -> str:
         """What an offer costs and loses, and the best one of another form that costs no more."""
@@ -185,11 +180,6 @@ class _Found:
     choice: Choice
     loss: float
     bound: float
-
-    @cached_property
-    def total(self) -> float:
-        """What the network costs with it."""
-        return self.version.costs.total(self.choice.replaced)
 
     @property
     def plan(self) -> tuple[float, dict[str, Replacement]]:
@@ -227,24 +217,11 @@ class _Version:
     @cached_property
     def least(self) -> float:
         """What it costs with the cheapest form in every layer."""
-        cheapest = {name: useful(each)[0].replacement for name, each in self.offers.items()}
-        return self.costs.total({name: each for name, each in cheapest.items() if each is not None})
+        return least(self.offers, self.costs.rest)
 
     def within(self, budget: float) -> _Found | None:
-        """The best choice; what does not add up (memory that waits on the weights of all layers) is corrected for."""
-        least_alone = least(self.offers)
-        beside = self.least - least_alone
-        found = best(self.offers, least_alone) if self.least <= budget * (1 + ROUNDING) else None
-        for _ in range(AGAIN):
-            choice = best(self.offers, budget - beside)
-            if choice is None:
-                break
-            total = self.costs.total(choice.replaced)
-            if total <= budget * (1 + ROUNDING) and (found is None or choice.loss < found.loss):
-                found = choice
-            if total - choice.cost == beside:
-                break
-            beside = total - choice.cost
+        """The best choice."""
+        found = best(self.offers, budget, self.costs.rest)
         return None if found is None else _Found(self, found, found.loss + self._lost, found.bound + self._lost)
 
     def loss(self, replaced: Mapping[str, Replacement]) -> float:
@@ -261,7 +238,7 @@ class _Version:
     def _offers_of(self, name: str) -> list[Offer]:
         """What a layer can become."""
         return [
-            Offer(each, cost, 0.0 if each is None else self._loss_of(name, each))
+            Offer(each, cost, 0.0 if each is None else self._loss_of(name, each), self.costs.weights(name, each))
             for each, cost in self.costs.of(name).items()
         ]
 

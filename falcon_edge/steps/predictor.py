@@ -11,6 +11,7 @@ from falcon_edge.errors import BadInput
 from falcon_edge.falcon.forms import FORMS
 from falcon_edge.falcon.forms.form import Replacement, Sizes
 from falcon_edge.falcon.plan import Coupled, Plan
+from falcon_edge.falcon.search import Rest
 from falcon_edge.network import Network
 from falcon_edge.steps.timed_layers import Layers, Replaced
 from falcon_edge.times import Series, TimedNetwork, Times, Unit, Way
@@ -49,14 +50,7 @@ class Predictor:
             raise BadInput(
                 f"{series} has no times of {network} {self.way}; make them by falcon-edge times {network.name}"
             )
-        points = sorted((self._alone(_replaced(each)), self._rest_of(each), self._whole(each)) for each in whole)
-        self._weights, rests, wholes = zip(*points, strict=True)
-        # What a measurement is off by is a share of all that was measured: a small network tells most of the rest.
-        trust = 1 / np.square(wholes)
-        if self.way == "back to back":
-            self._rests = isotonic_regression(rests, weights=trust).x  # more weights are never waited for less
-        else:
-            self._rests = np.full(len(rests), np.average(rests, weights=trust))
+        self.rest = self._rest(whole)
 
     @property
     def layers(self) -> Layers:
@@ -81,7 +75,7 @@ class Predictor:
         layers: dict[str, float] = {}
         for name, unit in self._layers.units_of(plan):
             layers[name] = layers.get(name, 0.0) + self._value(unit, name)
-        rest = float(np.interp(self._alone(plan), self._weights, self._rests))
+        rest = self.rest.at(self._alone(plan))
         return Prediction(sum(layers.values()) + rest, layers, rest)
 
     @property
@@ -125,11 +119,25 @@ class Predictor:
             raise BadInput(f"{self._series} has no time of {name} as {unit}{why}; time the plan by falcon-edge times")
         return value
 
+    def alone(self, layer: str, replacement: Replacement | None) -> int:
+        """Weights of a layer that was timed alone, at each call: one of a chain had others between two calls of it."""
+        timed = [self._units.get(unit) for unit in self._layers.units_at(layer, replacement)]
+        calls = sum(each is not None and each.copies == 1 for each in timed)
+        return calls * self._layers.parameters_at(layer, replacement)
+
     def _alone(self, replaced: Replaced) -> int:
-        """Weights of layers that were timed alone: those of a chain had others between two calls of theirs."""
-        own = {name: self._layers.parameters_at(name, replaced.get(name)) for name in self._layers.convs}
-        known = ((name, self._units.get(unit)) for name, unit in self._layers.units_of(replaced))
-        return sum(own[name] for name, timed in known if timed is not None and timed.copies == 1)
+        return sum(self.alone(name, replaced.get(name)) for name in self._layers.convs)
+
+    def _rest(self, whole: Sequence[TimedNetwork]) -> Rest:
+        """By the weights of networks, of which each tells what it took beyond its layers."""
+        weights = np.array([self._alone(_replaced(each)) for each in whole])
+        rests = np.array([self._rest_of(each) for each in whole])
+        # What a measurement is off by is a share of all that was measured: a small network tells most of the rest.
+        trust = np.array([self._whole(each) for each in whole]) ** -2.0
+        points, place = np.unique(weights if self.way == "back to back" else 0 * weights, return_inverse=True)
+        together = np.bincount(place, trust)
+        found = isotonic_regression(np.bincount(place, trust * rests) / together, weights=together).x
+        return Rest(tuple(map(float, points)), tuple(map(float, found)))  # more weights are never waited for less
 
     def _whole(self, whole: TimedNetwork) -> float:
         value = whole.value(self.way)
