@@ -29,15 +29,22 @@ class Aim(Protocol):
     def goal(self, images: Images) -> float | None:
         """The figure of the teacher, where there is one."""
 
-    def loss(self, model: nn.Module, inputs: Tensor, chosen: np.ndarray) -> Tensor:
-        """Of the training images at the places `chosen`, as inputs, for a network in training mode."""
+    def loss(self, model: nn.Module, inputs: Tensor, chosen: Tensor, mirrored: Tensor) -> Tensor:
+        """Of the training images at the places `chosen`, as inputs, for a network in training mode.
+
+        mirrored: which of them are. Both (B,).
+        """
 
     def judged(self, model: nn.Module, images: Images) -> tuple[float, float]:
         """(figure, loss) of a network; leaves it in eval mode. Raises NotFinite for outputs that are not finite."""
 
 
 class Labels:
-    """Cross entropy of labels, with a teacher (1 - w) CE + w T^2 KL(teacher || student), and top-1 accuracy."""
+    """Cross entropy of labels, with a teacher (1 - w) CE + w T^2 KL(teacher || student), and top-1 accuracy.
+
+    known: what the teacher answers to the training images, as they are and mirrored, (1 or 2, images, classes), where
+    that was found out before: it is not asked again.
+    """
 
     metric = TOP1
 
@@ -52,19 +59,23 @@ class Labels:
     ):
         self.labels, self.classes, self.teacher = labels, classes, teacher
         self.temperature, self.weight = temperature, weight
+        self.known: Tensor | None = None
 
     def goal(self, images: Images) -> float | None:
         """See Aim."""
         return None if self.teacher is None else accuracy(self.teacher, images)
 
-    def loss(self, model: nn.Module, inputs: Tensor, chosen: np.ndarray) -> Tensor:
+    def loss(self, model: nn.Module, inputs: Tensor, chosen: Tensor, mirrored: Tensor) -> Tensor:
         """See Aim."""
         logits = logits_of(model(inputs), self.classes)
         loss = functional.cross_entropy(logits, self.labels[chosen])
         if self.teacher is None or self.weight == 0:
             return loss
-        with torch.no_grad():
-            target = self.teacher(inputs)
+        if self.known is not None:
+            target = self.known[mirrored.long(), chosen]
+        else:
+            with torch.no_grad():
+                target = self.teacher(inputs)
         return (1 - self.weight) * loss + self.weight * distillation(logits, target, self.temperature)
 
     def judged(self, model: nn.Module, images: Images) -> tuple[float, float]:
@@ -87,7 +98,7 @@ class Likeness:
         """See Aim."""
         return 1.0
 
-    def loss(self, model: nn.Module, inputs: Tensor, chosen: np.ndarray) -> Tensor:
+    def loss(self, model: nn.Module, inputs: Tensor, chosen: Tensor, mirrored: Tensor) -> Tensor:
         """See Aim."""
         with torch.no_grad():
             wanted = _real(self.teacher(inputs))

@@ -21,10 +21,12 @@ from torch import Tensor, nn
 from falcon_edge.errors import BadInput
 from falcon_edge.progress import Progress, Result, silent
 from falcon_edge.training.aims import Aim, Labels, Likeness
-from falcon_edge.training.augmentation import augment
+from falcon_edge.training.augmentation import augment, mirror
 from falcon_edge.training.history import DIVIDE, Attempt, Epoch, History
 from falcon_edge.training.images import Images
 from falcon_edge.training.loop import Descent, Loop, NotFinite
+
+MOST_ANSWERS = 1 << 26  # numbers of a teacher that are kept: 256 MB
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,7 @@ class _Run:
 
     def _train(self, history: History, number: int, progress: Progress) -> float:
         """One pass over the training images in an order that seed and epoch alone decide; the mean loss."""
+        self._ask_teacher(progress)
         before = (len(history.attempts) - 1) * self.steps
         place = self._place(history, number)
 
@@ -210,20 +213,45 @@ class _Run:
 
         return self.loop.epoch(number, self._batches(number), tell)
 
-    def _batches(self, number: int) -> Iterator[tuple[Tensor, np.ndarray]]:
-        """Inputs of an epoch, and which images they are of."""
+    def _ask_teacher(self, progress: Progress) -> None:
+        """Find out what it answers to all training images, if that is less work than to ask it in every step."""
+        aim, recipe = self.aim, self.recipe
+        if not isinstance(aim, Labels) or aim.teacher is None or aim.weight == 0 or aim.known is not None:
+            return
+        kinds = (False, True) if recipe.flip else (False,)
+        answers = len(kinds) * len(self.train) * aim.classes
+        if recipe.crop_padding or recipe.epochs <= len(kinds) or answers > MOST_ANSWERS:
+            return
+        known = []
+        for done, mirrored in enumerate(kinds):
+            progress(done, len(kinds), "what the original answers")
+            known.append(self._answers(aim.teacher, mirrored=mirrored))
+        aim.known = torch.stack(known)
+
+    @torch.no_grad()
+    def _answers(self, teacher: nn.Module, *, mirrored: bool) -> Tensor:
+        """(images, classes), in batches as they are trained on."""
+        found = []
+        for start in range(0, len(self.train), self.recipe.batch_size):
+            pixels = self.train.pixels(np.arange(start, min(start + self.recipe.batch_size, len(self.train))))
+            found.append(teacher(self.train.inputs(np.ascontiguousarray(mirror(pixels)) if mirrored else pixels)))
+        return torch.cat(found)
+
+    def _batches(self, number: int) -> Iterator[tuple[Tensor, tuple[np.ndarray, np.ndarray]]]:
+        """Inputs of an epoch, which images they are of, and which of these are mirrored."""
         recipe = self.recipe
         random = np.random.default_rng((recipe.seed, number))
         order = random.permutation(len(self.train))
         for start in range(0, self.steps_per_epoch * recipe.batch_size, recipe.batch_size):
             chosen = order[start : start + recipe.batch_size]
-            pixels = augment(self.train.pixels(chosen), random, flip=recipe.flip, crop_padding=recipe.crop_padding)
-            yield self.train.inputs(pixels), chosen
+            kept = self.train.pixels(chosen)
+            pixels, mirrored = augment(kept, random, flip=recipe.flip, crop_padding=recipe.crop_padding)
+            yield self.train.inputs(pixels), (chosen, mirrored)
 
     def _loop(self, rate: float) -> Loop:
         recipe = replace(self.recipe, learning_rate=rate)
         return Loop(
-            self.model, recipe, self.steps_per_epoch, lambda inputs, chosen: self.aim.loss(self.model, inputs, chosen)
+            self.model, recipe, self.steps_per_epoch, lambda inputs, which: self.aim.loss(self.model, inputs, *which)
         )
 
     def save(self, path: Path, state: _State) -> None:

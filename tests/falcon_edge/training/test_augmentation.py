@@ -12,7 +12,7 @@ def images(count=200, height=5, width=4, channels=3, seed=0):
 
 
 def augmented(pixels, seed=0, flip=True, crop_padding=0):
-    return augment(pixels, np.random.default_rng(seed), flip=flip, crop_padding=crop_padding)
+    return augment(pixels, np.random.default_rng(seed), flip=flip, crop_padding=crop_padding)[0]
 
 
 def shifted(image, down, right):
@@ -31,6 +31,7 @@ def test_half_are_mirrored_and_the_others_are_as_they_were():
     result = augmented(pixels)
     same, mirrored = (result == pixels).all((1, 2, 3)), (result == pixels[:, :, ::-1]).all((1, 2, 3))
     assert (same | mirrored).all()
+    assert (augment(pixels, np.random.default_rng(0), flip=True, crop_padding=1)[1] == mirrored).all()
     # A fair coin is 5 standard deviations away from this once in a million runs.
     assert abs(mirrored.sum() - 1000) < 5 * np.sqrt(2000 / 4)
 

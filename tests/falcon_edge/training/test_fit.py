@@ -297,6 +297,38 @@ def test_without_a_teacher_the_loss_is_cross_entropy(splits):
     assert found == pytest.approx(by_hand(*logits, 2.0, 0.0), rel=1e-5)
 
 
+class Asked(nn.Module):
+    """A teacher that counts the images it is asked about in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.network, self.images = network(1), 0
+
+    def forward(self, x):
+        self.images += len(x)
+        return self.network(x)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_teacher_is_asked_once_for_what_it_would_answer_in_every_step(splits, monkeypatch, flip):
+    recipe = replace(RECIPE, epochs=4, flip=flip)
+    asked, again = Asked(), Asked()
+    known, _ = trained(splits, recipe, teacher=asked)
+    monkeypatch.setattr("falcon_edge.training.fit.MOST_ANSWERS", 0)
+    every_step, _ = trained(splits, recipe, teacher=again)
+    assert asked.images == (2 if flip else 1) * len(splits["train"])
+    assert again.images == 4 * (len(splits["train"]) // 32) * 32
+    found, wanted = state(known), state(every_step)
+    assert all(torch.allclose(found[name], wanted[name], atol=1e-6) for name in wanted)
+
+
+@pytest.mark.parametrize("change", [{"epochs": 2, "flip": True}, {"crop_padding": 1}])
+def test_a_teacher_is_asked_in_every_step_where_that_is_less_or_nothing_recurs(splits, change):
+    recipe, teacher = replace(RECIPE, **change), Asked()
+    trained(splits, recipe, teacher=teacher)
+    assert teacher.images == recipe.epochs * (len(splits["train"]) // 32) * 32
+
+
 def test_a_student_learns_from_its_teacher_alone(splits):
     """All weight on the teacher: the labels of the training images do not matter."""
     teacher, _ = trained(splits, replace(RECIPE, epochs=6))
