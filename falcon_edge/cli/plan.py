@@ -145,7 +145,8 @@ def _table(planner: "Planner", plans: "Sequence[Shown]", rivals: "Sequence[Shown
     measured = any(each.outcome is not None for each in plans)
     headings = ("predicted", "of the standard", "loss", "MACs", "parameters", "channels", "forms")
     table = Table("plan", *headings, *(("measured", "lost") if measured else ()))
-    table.add_row("standard", planner.said(planner.standard), "100%", "0", "", "", "100%", "")
+    blank = ("", "") if measured else ()
+    table.add_row("standard", planner.said(planner.standard), "100%", "0", "", "", "100%", "", *blank)
     for each in (*plans, *rivals):
         table.add_row(each.name, *_cells(planner, each.planned), *(_measured(each.outcome) if measured else ()))
     return table
