@@ -25,18 +25,18 @@ from falcon_edge.training.images import Images
 
 IMAGES, BATCH = 256, 32  # by which layers are weighed
 COUNT, DOWN_TO = 20, 0.05  # plans of a frontier, and the share of the cost that the last one has
-# What a form's error costs once the network is tuned, fitted to 29 plans of VGG8 (docs/plans.md).
+# What a form's error costs once the network is tuned, fitted to 58 plans of two networks (docs/plans.md).
 FACTORS = {
-    "falcon": 0.47,
-    "dsconv": 0.67,
-    "tucker2": 0.65,
-    "lowrank_in": 0.72,
-    "lowrank_out": 1.07,
-    "spatial": 0.60,
-    NARROW: 0.69,
+    "falcon": 0.41,
+    "dsconv": 0.52,
+    "tucker2": 0.62,
+    "lowrank_in": 0.71,
+    "lowrank_out": 1.04,
+    "spatial": 0.52,
+    NARROW: 0.72,
 }
 WORTH_POWER = 0.5  # likewise: what differs by much counts by less
-SHRUNK = 1.48  # likewise: what a network loses whose layers all have shrunk by a factor of e, however well they fit
+SHRUNK = 1.60  # likewise: what a network loses whose layers all have shrunk by a factor of e, however well they fit
 
 
 @dataclass(frozen=True)
