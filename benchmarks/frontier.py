@@ -7,25 +7,34 @@
     python benchmarks/frontier.py FOLDER --step table
 
 Plans are made for int8 on LiteRT and for fp32 on ONNX Runtime, for three shares of the standard network's latency, by
-times of its layers at four widths. Rivals: one form in every layer at the MACs of FALCON at rank 1 and 2, and networks
-of fewer channels from scratch. What starts from the trained network is tuned for 6 epochs, what does not is trained for
-24, both with the standard network as the teacher. Bundles are kept in FOLDER, rows of accuracy and latency in its .csv
-files, so that an interrupted run goes on. --only NAME... makes these cells alone.
+times of its layers at four widths. Rivals: one form in every layer at the MACs of FALCON at rank 1 and 2; networks of
+fewer channels and a small MobileNetV2 from scratch; and channels pruned by Torch-Pruning to the MACs of FALCON (by the
+magnitudes of groups, where it can be imported: pip install --no-deps --target ELSEWHERE torch-pruning==1.6.1). What
+starts from the trained network is tuned for 6 epochs, what does not is trained for 24, both with the standard network
+as the teacher. Bundles are kept in FOLDER, rows of accuracy and latency in its .csv files, so that an interrupted run
+goes on. --only NAME... makes these cells alone.
 """
 
 import argparse
+import copy
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+import torch
+from mobilenet import mobilenet_v2
+from torch import nn
 
 from falcon_edge.bundle import bundle_path, open_bundle
 from falcon_edge.cli.compress import FIRST_RATE
 from falcon_edge.data import Dataset
 from falcon_edge.documents import canonical_json, read_document
 from falcon_edge.errors import BelowAsked
+from falcon_edge.falcon.cost import cost
 from falcon_edge.falcon.plan import Plan, share_plan, uniform_plan
 from falcon_edge.manifest import Step
 from falcon_edge.network import Network
@@ -36,6 +45,7 @@ from falcon_edge.steps.compress import compress
 from falcon_edge.steps.evaluations import host_answers
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.judging import judge_for, measured_quality
+from falcon_edge.steps.modules import from_module
 from falcon_edge.steps.opening import Choice, open_network, open_with_data
 from falcon_edge.steps.planner import planner_for
 from falcon_edge.steps.quantize import Int8
@@ -51,7 +61,9 @@ SHARES = 0.5, 0.35, 0.25
 WIDTHS = 0.75, 0.5, 0.35  # of narrower networks: timed for plans, and rivals from scratch
 RANKS = 1, 2
 FORMS = "falcon", "dsconv", "tucker2"
+MOBILE = 0.5, 0.35
 EPOCHS, FROM_SCRATCH = 6, 24
+AFRESH = "narrow", "mobilenetv2"
 KINDS = [(runtime, precision) for precision in ("int8", "fp32") for runtime in ("onnxruntime", "litert")]
 PROTOCOL = Protocol(seconds=1.0, processes=3, rounds=4, warm_up_seconds=0.3, ticks=40)
 ACCURACY = "network", "cell", "seed", "epochs", "macs", "parameters", "torch", *(f"{r} {p}" for r, p in KINDS)
@@ -114,6 +126,9 @@ class Study:
         yield from (f"{runtime}-{precision}-{share:g}" for runtime, precision in TARGETS for share in SHARES)
         yield from (f"{form}-{rank}" for rank in RANKS for form in FORMS)
         yield from (f"narrow-{width:g}" for width in WIDTHS)
+        yield from (f"mobilenetv2-{width:g}" for width in MOBILE)
+        if find_spec("torch_pruning") is not None:
+            yield from (f"pruned-{rank}" for rank in RANKS)
 
     def plan_of(self, cell: str) -> Plan | None:
         """What a cell's network is made by; None: not by a plan, or there is none."""
@@ -156,23 +171,64 @@ class Study:
         recipe = Recipe(epochs=EPOCHS, learning_rate=FIRST_RATE, batch_size=64, find_rate=True, seed=seed)
         if cell == "standard":
             return self.network
-        if cell.startswith("narrow-"):
-            return self.narrow(float(cell.partition("-")[2]), replace(recipe, epochs=FROM_SCRATCH, batch_size=128))
+        kind, _, number = cell.partition("-")
+        if kind in AFRESH:
+            fresh = self.narrow(float(number)) if kind == "narrow" else self.mobile(float(number))
+            return self.taught(fresh, replace(recipe, epochs=FROM_SCRATCH, batch_size=128))
+        if kind == "pruned":
+            return self.taught(self.pruned(int(number)), recipe)
         plan = self.plan_of(cell)
         if plan is None:
             return None
         return compress(self.network, replace(self.data, test=None), plan=plan, recipe=recipe)
 
-    def narrow(self, width: float, recipe: Recipe) -> Network:
-        """From scratch, with the same teacher."""
+    def narrow(self, width: float) -> Network:
+        """Fewer channels everywhere, fresh weights."""
         own = self.network.architecture
         width *= own.width
         shape, classes = self.network.input.shape, len(self.network.labels)
         choice = Choice(own.source, input_shape=shape, num_classes=classes, width=width)
-        fresh = replace(open_network(choice), input=self.network.input, labels=self.network.labels)
-        training, validation = (Images(split, fresh.input) for split in self.data.train_and_val(seed=recipe.seed))
-        fit(fresh.module, training, validation, replace(recipe, distillation=0.9), teacher=self.network.module)
-        return fresh.after(Step(verb="train", options={"epochs": recipe.epochs, "width": width}, data=self.data.name))
+        torch.manual_seed(0)
+        return replace(open_network(choice), input=self.network.input, labels=self.network.labels)
+
+    def mobile(self, width: float) -> Network:
+        """A small MobileNetV2, fresh weights."""
+        torch.manual_seed(0)
+        return self.like(mobilenet_v2(len(self.network.labels), self.network.input.shape[0], width))
+
+    def pruned(self, rank: int) -> Network:
+        """Channels pruned until the MACs are those of FALCON."""
+        import torch_pruning
+
+        shape = self.network.input.shape
+        wanted = uniform_plan(self.network.module, shape, rank).planned_macs
+        for lanes, ratio in product((16, 8, 4), np.linspace(0.02, 0.98, 49)):
+            module = copy.deepcopy(self.network.module)
+            last = [layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1]
+            pruner = torch_pruning.pruner.MagnitudePruner(
+                *(module, torch.zeros(1, *shape)),
+                importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
+                pruning_ratio=float(ratio),
+                ignored_layers=[last],
+                round_to=lanes,
+            )
+            pruner.step()
+            if cost(module, shape).macs <= wanted:
+                return self.like(module)
+        raise SystemExit(f"no ratio prunes to {wanted} MACs")
+
+    def like(self, module: nn.Module) -> Network:
+        """A module that takes the same images."""
+        spec = self.network.input
+        example = torch.zeros(1, *spec.shape)
+        found = from_module(module, example, labels=self.network.labels, mean=spec.mean, std=spec.std)
+        return replace(found, input=spec)
+
+    def taught(self, network: Network, recipe: Recipe) -> Network:
+        """Trained in place, with the same teacher."""
+        training, validation = (Images(split, network.input) for split in self.data.train_and_val(seed=recipe.seed))
+        fit(network.module, training, validation, replace(recipe, distillation=0.9), teacher=self.network.module)
+        return network.after(Step(verb="train", options={"epochs": recipe.epochs}, data=self.data.name))
 
     def row(self, cell: str, seed: int, bundle: Path) -> dict[str, object]:
         """Top-1 of a bundle's network in memory and of its files."""
@@ -181,7 +237,7 @@ class Study:
         judge = judge_for(split, manifest.input, manifest.outputs, "top1", where=self.data.name)
         pixels = batch_pixels(split.images, manifest.input)
         found: dict[str, object] = {"network": self.network.name, "cell": cell, "seed": seed}
-        epochs = 0 if cell == "standard" else FROM_SCRATCH if cell.startswith("narrow-") else EPOCHS
+        epochs = 0 if cell == "standard" else FROM_SCRATCH if cell.partition("-")[0] in AFRESH else EPOCHS
         found |= {"epochs": epochs, "macs": manifest.macs, "parameters": manifest.parameters}
         for export in manifest.exports:
             runtime = "onnxruntime" if export.target == "onnx" else "litert"
