@@ -40,8 +40,8 @@ from falcon_edge.network import Network
 from falcon_edge.steps.compress import compress
 from falcon_edge.steps.judging import measured_quality
 from falcon_edge.steps.opening import Choice, open_network
-from falcon_edge.steps.planner import WORTH_POWER, shrunk
-from falcon_edge.steps.timed_layers import Layers
+from falcon_edge.steps.planning.planner import WORTH_POWER, shrunk
+from falcon_edge.steps.planning.timed_layers import Layers
 from falcon_edge.training.fit import Recipe
 from falcon_edge.training.images import Images
 

@@ -21,9 +21,9 @@ from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.plan import Plan, make_plan, share_plan, uniform_plan
 from falcon_edge.steps.opening import Choice, open_network
-from falcon_edge.steps.predictor import Predictor
+from falcon_edge.steps.planning.predictor import Predictor
+from falcon_edge.steps.planning.units import export
 from falcon_edge.steps.times import TimesRequest, time_layers
-from falcon_edge.steps.units import export
 from runtime_bench.bench import Candidate, Protocol, bench
 from runtime_bench.devices.names import device_named
 from runtime_bench.results import load, save

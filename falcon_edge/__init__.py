@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from falcon_edge.network import Network
     from falcon_edge.steps.adopt import adopt
     from falcon_edge.steps.bench import BenchRequest, Selection, bench
-    from falcon_edge.steps.budgets import Budget, Latency
     from falcon_edge.steps.check import check_models
     from falcon_edge.steps.compress import compress, compress_bundle
     from falcon_edge.steps.export import export_bundle
     from falcon_edge.steps.modules import from_module
     from falcon_edge.steps.opening import Choice, open_network
     from falcon_edge.steps.pack import pack, pack_bundle
-    from falcon_edge.steps.planner import planner_for
-    from falcon_edge.steps.predictor import predicted
+    from falcon_edge.steps.planning.budgets import Budget, Latency
+    from falcon_edge.steps.planning.planner import planner_for
+    from falcon_edge.steps.planning.predictor import predicted
     from falcon_edge.steps.quantize import Int8
     from falcon_edge.steps.times import TimesRequest, time_layers
     from falcon_edge.steps.train import train, train_bundle
@@ -45,10 +45,10 @@ PLACES = {
     "steps.modules": ("from_module",),
     "steps.opening": ("Choice", "open_network"),
     "steps.pack": ("pack", "pack_bundle"),
-    "steps.budgets": ("Budget", "Latency"),
-    "steps.planner": ("planner_for",),
+    "steps.planning.budgets": ("Budget", "Latency"),
+    "steps.planning.planner": ("planner_for",),
     "steps.quantize": ("Int8",),
-    "steps.predictor": ("predicted",),
+    "steps.planning.predictor": ("predicted",),
     "steps.times": ("TimesRequest", "time_layers"),
     "steps.train": ("train", "train_bundle"),
     "steps.tuning": ("tuned",),

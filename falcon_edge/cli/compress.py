@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from falcon_edge.manifest import Manifest
-    from falcon_edge.steps.budgets import Budget, Latency
+    from falcon_edge.steps.planning.budgets import Budget, Latency
 
 Init = Literal["svd", "whitened", "sequential"]
 Form = Literal["falcon", "dsconv", "tucker2", "lowrank_in", "lowrank_out", "spatial", "narrow", "mixed"]
@@ -167,7 +167,7 @@ def compress(
 
 def _tell_contract(out: Session, manifest: "Manifest") -> None:
     """What was measured of what was asked. Raises BelowAsked where that is not kept."""
-    from falcon_edge.steps.contract import broken, in_words
+    from falcon_edge.steps.planning.contract import broken, in_words
 
     rounds = manifest.lineage.steps[-1].options.get("contract")
     if not rounds:
@@ -189,7 +189,7 @@ def _budget(
     max_drop: float | None,
 ) -> "Budget | None":
     """What mixed forms may cost, if that is what was asked for. Raises BadInput for what does not go together."""
-    from falcon_edge.steps.budgets import Budget
+    from falcon_edge.steps.planning.budgets import Budget
 
     targets = {"--target-latency": target_latency, "--target-size": target_size, "--target-macs": target_macs}
     given = [name for name, value in targets.items() if value is not None]

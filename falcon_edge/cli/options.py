@@ -13,8 +13,8 @@ from falcon_edge.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from falcon_edge.steps.budgets import Latency
     from falcon_edge.steps.opening import Choice
+    from falcon_edge.steps.planning.budgets import Latency
     from runtime_bench.devices.device import Device
 
 Model = Annotated[
@@ -232,7 +232,7 @@ def latency(
     times: Path | None, runtime: str | None, precision: str | None, device: str | None, threads: int, paced: bool
 ) -> "Latency":
     """Of what a latency is. Raises BadInput where it is not said."""
-    from falcon_edge.steps.budgets import Latency
+    from falcon_edge.steps.planning.budgets import Latency
 
     if times is None or runtime is None or precision is None:
         raise BadInput("a latency needs --times (made by falcon-edge times), --runtime and --precision")

@@ -15,9 +15,9 @@ from falcon_edge.cli.tables import Table
 if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
     from collections.abc import Mapping, Sequence
 
-    from falcon_edge.steps.frontier_page import Shown
-    from falcon_edge.steps.planner import Planned, Planner
-    from falcon_edge.steps.trial import Figure, Outcome
+    from falcon_edge.steps.planning.frontier_page import Shown
+    from falcon_edge.steps.planning.planner import Planned, Planner
+    from falcon_edge.steps.planning.trial import Figure, Outcome
 
 By = Literal["latency", "macs", "size"]
 Force = Annotated[bool, typer.Option("--force", help="Replace the plans that are there.")]
@@ -67,10 +67,10 @@ def plan(
     with session(as_json, debug, quiet) as out:
         from falcon_edge.documents import canonical_json
         from falcon_edge.errors import BadInput
-        from falcon_edge.steps.frontier_page import Shown, frontier_page
         from falcon_edge.steps.opening import open_with_data
-        from falcon_edge.steps.planner import planner_for
-        from falcon_edge.steps.verify import verify as verified
+        from falcon_edge.steps.planning.frontier_page import Shown, frontier_page
+        from falcon_edge.steps.planning.planner import planner_for
+        from falcon_edge.steps.planning.verify import verify as verified
         from falcon_edge.training.fit import Recipe
         from runtime_bench.files import check_outputs, write
 

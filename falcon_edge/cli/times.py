@@ -105,7 +105,7 @@ def times(
 
 def _shown(network: "Network", series: "Sequence[Series]") -> Table:
     """What was timed, and what the standard network and FALCON of rank 1 are predicted to take."""
-    from falcon_edge.steps.predictor import Predictor
+    from falcon_edge.steps.planning.predictor import Predictor
     from falcon_edge.times import WAYS
 
     table = Table("runtime", "version", "precision", "layers timed", "figure", "standard", "FALCON, rank 1")

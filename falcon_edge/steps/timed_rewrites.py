@@ -20,8 +20,8 @@ from falcon_edge.network import Network
 from falcon_edge.outputs import flattened
 from falcon_edge.place import locked
 from falcon_edge.progress import Progress, silent
+from falcon_edge.steps.planning.units import quantized, write_int8
 from falcon_edge.steps.times import LONGER, TimesRequest, series_in, with_round
-from falcon_edge.steps.units import quantized, write_int8
 from falcon_edge.times import RewritePlace, Series, TimedRewrite, Times, Way, read_times
 from runtime_bench.devices.device import Device
 from runtime_bench.devices.names import opened

@@ -23,8 +23,8 @@ from falcon_edge.notices import notice
 from falcon_edge.outputs import flattened
 from falcon_edge.place import locked
 from falcon_edge.progress import Progress, silent
-from falcon_edge.steps.timed_layers import Layers, Replaced, Version, versions_of
-from falcon_edge.steps.units import Small, export, reference_module, small, small_module
+from falcon_edge.steps.planning.timed_layers import Layers, Replaced, Version, versions_of
+from falcon_edge.steps.planning.units import Small, export, reference_module, small, small_module
 from falcon_edge.times import (
     WAYS,
     Measured,

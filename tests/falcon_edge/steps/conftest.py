@@ -11,7 +11,7 @@ import pytest
 from falcon_edge.steps.compress import compress_bundle
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice, open_with_data
-from falcon_edge.steps.planner import planner_for
+from falcon_edge.steps.planning.planner import planner_for
 from falcon_edge.steps.train import train_bundle
 from falcon_edge.training.fit import Recipe
 

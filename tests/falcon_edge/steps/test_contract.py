@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from falcon_edge.errors import BadInput, BelowAsked
-from falcon_edge.steps.budgets import Budget, Latency
 from falcon_edge.steps.compress import compress
-from falcon_edge.steps.contract import ROUNDS, broken, fulfil, in_words
-from falcon_edge.steps.frontier_page import Shown, frontier_page
-from falcon_edge.steps.planner import planner_for
+from falcon_edge.steps.planning.budgets import Budget, Latency
+from falcon_edge.steps.planning.contract import ROUNDS, broken, fulfil, in_words
+from falcon_edge.steps.planning.frontier_page import Shown, frontier_page
+from falcon_edge.steps.planning.planner import planner_for
+from falcon_edge.steps.planning.trial import Drop, Figure, Outcome, Trial
+from falcon_edge.steps.planning.verify import verify
 from falcon_edge.steps.times import TimesRequest, time_layers
-from falcon_edge.steps.trial import Drop, Figure, Outcome, Trial
-from falcon_edge.steps.verify import verify
 from falcon_edge.training.fit import Recipe
 from runtime_bench.bench import Protocol
 from runtime_bench.turns import Turn

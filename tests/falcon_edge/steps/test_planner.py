@@ -6,9 +6,9 @@ from falcon_edge.documents import canonical_json, read_document
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.falcon.forms import FALCON
 from falcon_edge.falcon.plan import Plan, share_plan, uniform_plan
-from falcon_edge.steps.budgets import Budget, Latency
 from falcon_edge.steps.compress import compress
-from falcon_edge.steps.planner import planner_for
+from falcon_edge.steps.planning.budgets import Budget, Latency
+from falcon_edge.steps.planning.planner import planner_for
 from falcon_edge.steps.times import TimesRequest, time_layers
 from falcon_edge.times import Times, read_times
 from runtime_bench.turns import Turn

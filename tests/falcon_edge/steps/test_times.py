@@ -14,10 +14,10 @@ from falcon_edge.falcon.forms import FORMS
 from falcon_edge.falcon.forms.form import Replacement
 from falcon_edge.falcon.observe import Place
 from falcon_edge.falcon.plan import make_plan, uniform_plan
-from falcon_edge.steps import units
 from falcon_edge.steps.opening import Choice, open_network
-from falcon_edge.steps.predictor import Predictor, predicted
-from falcon_edge.steps.timed_layers import Layers, timed_sizes
+from falcon_edge.steps.planning import units
+from falcon_edge.steps.planning.predictor import Predictor, predicted
+from falcon_edge.steps.planning.timed_layers import Layers, timed_sizes
 from falcon_edge.steps.times import TimesRequest, time_layers
 from falcon_edge.times import Series, TimedNetwork, TimedReference, TimedUnit, Times, read_times
 from runtime_bench.devices.local import LocalDevice

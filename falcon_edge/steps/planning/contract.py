@@ -8,9 +8,9 @@ from falcon_edge.errors import BelowAsked
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.network import Network
 from falcon_edge.progress import Progress, silent
-from falcon_edge.steps.budgets import Budget, Latency
-from falcon_edge.steps.planner import Planned, Planner
-from falcon_edge.steps.trial import Drop, Figure, Trial
+from falcon_edge.steps.planning.budgets import Budget, Latency
+from falcon_edge.steps.planning.planner import Planned, Planner
+from falcon_edge.steps.planning.trial import Drop, Figure, Trial
 
 ROUNDS = 3
 FIRST = 0.35  # of what the network costs, where nothing is said of that

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from falcon_edge.network import Network
-from falcon_edge.steps.planner import Planned, Planner
-from falcon_edge.steps.trial import Outcome
+from falcon_edge.steps.planning.planner import Planned, Planner
+from falcon_edge.steps.planning.trial import Outcome
 from runtime_bench.report import page
 from runtime_bench.report.contents import Report, Section
 from runtime_bench.report.figures import BESIDE, CLOUD, Figure

@@ -6,11 +6,11 @@ from dataclasses import replace
 from falcon_edge.data import Dataset, spread
 from falcon_edge.network import Network
 from falcon_edge.progress import Progress, Within, silent
-from falcon_edge.steps.budgets import Latency
 from falcon_edge.steps.compress import compress
 from falcon_edge.steps.judging import MetricChoice
-from falcon_edge.steps.planner import Planned
-from falcon_edge.steps.trial import Outcome, Trial
+from falcon_edge.steps.planning.budgets import Latency
+from falcon_edge.steps.planning.planner import Planned
+from falcon_edge.steps.planning.trial import Outcome, Trial
 from falcon_edge.training.fit import Recipe
 
 

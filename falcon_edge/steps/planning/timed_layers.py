@@ -13,7 +13,7 @@ from falcon_edge.falcon.narrow import Narrower
 from falcon_edge.falcon.observe import Observed, Outline, observe, outlined
 from falcon_edge.falcon.plan import LANES, Coupled, Plan, default_layers
 from falcon_edge.network import Network
-from falcon_edge.steps.units import unit_of
+from falcon_edge.steps.planning.units import unit_of
 from falcon_edge.times import Unit
 
 RANKS = (1, 2, 3)

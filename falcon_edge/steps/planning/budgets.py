@@ -11,8 +11,8 @@ from falcon_edge.falcon.forms.form import Replacement
 from falcon_edge.falcon.plan import Coupled, check_share, sizes_of
 from falcon_edge.falcon.search import Rest
 from falcon_edge.network import Network
-from falcon_edge.steps.predictor import Predictor
-from falcon_edge.steps.timed_layers import Layers
+from falcon_edge.steps.planning.predictor import Predictor
+from falcon_edge.steps.planning.timed_layers import Layers
 from falcon_edge.times import Series, read_times
 from runtime_bench.runtimes import runtime_named
 

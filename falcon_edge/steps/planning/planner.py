@@ -20,7 +20,7 @@ from falcon_edge.falcon.search import Choice, Offer, best, least
 from falcon_edge.falcon.sensitivity import sensitivities
 from falcon_edge.network import Network
 from falcon_edge.progress import Progress, silent
-from falcon_edge.steps.budgets import Budget, By, Costs, Latency, costs_of
+from falcon_edge.steps.planning.budgets import Budget, By, Costs, Latency, costs_of
 from falcon_edge.training.images import Images
 
 IMAGES, BATCH = 256, 32  # by which layers are weighed

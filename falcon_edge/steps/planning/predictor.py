@@ -13,7 +13,7 @@ from falcon_edge.falcon.forms.form import Replacement, Sizes
 from falcon_edge.falcon.plan import Coupled, Plan
 from falcon_edge.falcon.search import Rest
 from falcon_edge.network import Network
-from falcon_edge.steps.timed_layers import Layers, Replaced
+from falcon_edge.steps.planning.timed_layers import Layers, Replaced
 from falcon_edge.times import Series, TimedNetwork, Times, Unit, Way
 from runtime_bench.runtimes import runtime_named
 
