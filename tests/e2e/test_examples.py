@@ -68,7 +68,9 @@ def run(words, folder, python=sys.executable):
     ("script", "data", "metric", "outputs"),
     [
         pytest.param("segmentation", "masks", "segmentation:mean_iou", [[5, 64, 64]], marks=pytest.mark.slow),
-        ("detector", "boxes", "detector:mean_average_precision", [[64, 4], [64, 4]]),
+        pytest.param(
+            "detector", "boxes", "detector:mean_average_precision", [[64, 4], [64, 4]], marks=pytest.mark.slow
+        ),
     ],
 )
 def test_an_own_loop_gives_bundles_that_are_measured(folder, script, data, metric, outputs):
