@@ -10,8 +10,8 @@ Plans are made for int8 on LiteRT and for fp32 on ONNX Runtime, for three shares
 times of its layers at four widths. Rivals: one form in every layer at the MACs of FALCON at rank 1 and 2; networks of
 fewer channels and a small MobileNetV2 from scratch; and channels pruned by Torch-Pruning to the MACs of FALCON (by the
 magnitudes of groups, where it can be imported: pip install --no-deps --target ELSEWHERE torch-pruning==1.6.1). What
-starts from the trained network is tuned for 6 epochs, what does not is trained for 24, both with the standard network
-as the teacher. Bundles are kept in FOLDER, rows of accuracy and latency in its .csv files, so that an interrupted run
+starts from the trained network is tuned for 6 epochs at one learning rate, what does not is trained for 24, both with
+the standard network as the teacher. Bundles are kept in FOLDER, rows of accuracy and latency in its .csv files, so that an interrupted run
 goes on. --only NAME... makes these cells alone.
 """
 
@@ -30,7 +30,6 @@ from mobilenet import mobilenet_v2
 from torch import nn
 
 from falcon_edge.bundle import bundle_path, open_bundle
-from falcon_edge.cli.compress import FIRST_RATE
 from falcon_edge.data import Dataset
 from falcon_edge.documents import canonical_json, read_document
 from falcon_edge.errors import BelowAsked
@@ -62,7 +61,8 @@ WIDTHS = 0.75, 0.5, 0.35  # of narrower networks: timed for plans, and rivals fr
 RANKS = 1, 2
 FORMS = "falcon", "dsconv", "tucker2"
 MOBILE = 0.5, 0.35
-EPOCHS, FROM_SCRATCH = 6, 24
+EPOCHS, RATE = 6, 0.02
+FROM_SCRATCH, FIRST_RATE = 24, 0.1
 AFRESH = "narrow", "mobilenetv2"
 KINDS = [(runtime, precision) for precision in ("int8", "fp32") for runtime in ("onnxruntime", "litert")]
 PROTOCOL = Protocol(seconds=1.0, processes=3, rounds=4, warm_up_seconds=0.3, ticks=40)
@@ -168,13 +168,13 @@ class Study:
 
     def made(self, cell: str, seed: int) -> Network | None:
         """Tuned or trained."""
-        recipe = Recipe(epochs=EPOCHS, learning_rate=FIRST_RATE, batch_size=64, find_rate=True, seed=seed)
+        recipe = Recipe(epochs=EPOCHS, learning_rate=RATE, batch_size=64, seed=seed)
         if cell == "standard":
             return self.network
         kind, _, number = cell.partition("-")
         if kind in AFRESH:
             fresh = self.narrow(float(number)) if kind == "narrow" else self.mobile(float(number))
-            return self.taught(fresh, replace(recipe, epochs=FROM_SCRATCH, batch_size=128))
+            return self.taught(fresh, replace(recipe, epochs=FROM_SCRATCH, learning_rate=FIRST_RATE, batch_size=128))
         if kind == "pruned":
             return self.taught(self.pruned(int(number)), recipe)
         plan = self.plan_of(cell)
