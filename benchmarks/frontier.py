@@ -11,8 +11,8 @@ times of its layers at four widths. Rivals: one form in every layer at the MACs 
 fewer channels and a small MobileNetV2 from scratch; and channels pruned by Torch-Pruning to the MACs of FALCON (by the
 magnitudes of groups, where it can be imported: pip install --no-deps --target ELSEWHERE torch-pruning==1.6.1). What
 starts from the trained network is tuned for 6 epochs at one learning rate, what does not is trained for 24, both with
-the standard network as the teacher. Bundles are kept in FOLDER, rows of accuracy and latency in its .csv files, so that an interrupted run
-goes on. --only NAME... makes these cells alone.
+the standard network as the teacher. Bundles are kept in FOLDER, rows of accuracy and latency in its .csv files, so that
+an interrupted run goes on. --only NAME... makes these cells alone.
 """
 
 import argparse
