@@ -9,6 +9,7 @@ from math import log
 import numpy as np
 from torch import Tensor
 
+from converters.silence import STDOUT, silenced
 from falcon_edge.data import Dataset
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.falcon.forms import FORMS
@@ -24,6 +25,7 @@ from falcon_edge.steps.planning.budgets import Budget, By, Costs, Latency, costs
 from falcon_edge.training.images import Images
 
 IMAGES, BATCH = 256, 32  # by which layers are weighed
+CHOSEN_BY = 128  # images by which channels are chosen: covariances of patches take longest
 COUNT, DOWN_TO = 20, 0.05  # plans of a frontier, and the share of the cost that the last one has
 # What a form's error costs once the network is tuned, fitted to 58 plans of two networks (docs/plans.md).
 FACTORS = {
@@ -68,7 +70,7 @@ class Planner:
         narrower = None
         if costs.widths:
             with suppress(BadInput):  # it has no channels that could go
-                narrower = Narrower(module, shape, batches=images.unlabelled(BATCH, IMAGES))
+                narrower = Narrower(module, shape, batches=images.unlabelled(BATCH, CHOSEN_BY))
         weighed = dict.fromkeys([*costs.layers.convs, *(narrower.readers if narrower else ())])
         worth = sensitivities(module, weighed, seen, decides=network.is_classifier)
         self._versions = [_Version(costs, worth, progress)]
@@ -221,7 +223,8 @@ class _Version:
 
     def within(self, budget: float) -> _Found | None:
         """The best choice."""
-        found = best(self.offers, budget, self.costs.rest)
+        with silenced(STDOUT):  # the solver prints there now and then, and has no switch for that
+            found = best(self.offers, budget, self.costs.rest)
         return None if found is None else _Found(self, found, found.loss + self._lost, found.bound + self._lost)
 
     def loss(self, replaced: Mapping[str, Replacement]) -> float:

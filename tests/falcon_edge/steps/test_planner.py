@@ -1,12 +1,16 @@
 """Plans of mixed forms within a budget: of MACs, of parameters, of measured times."""
 
+import os
+
 import pytest
 
 from falcon_edge.documents import canonical_json, read_document
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.falcon.forms import FALCON
 from falcon_edge.falcon.plan import Plan, share_plan, uniform_plan
+from falcon_edge.falcon.search import best
 from falcon_edge.steps.compress import compress
+from falcon_edge.steps.planning import planner
 from falcon_edge.steps.planning.budgets import Budget, Latency
 from falcon_edge.steps.planning.planner import planner_for
 from falcon_edge.steps.times import TimesRequest, time_layers
@@ -34,6 +38,16 @@ def test_a_plan_keeps_to_its_parameters(opened):
     found = planner.within(0.5 * planner.standard)
     assert found.plan.parameters == planner.standard
     assert found.plan.planned_parameters == found.cost <= 0.5 * planner.standard
+
+
+def test_what_the_solver_prints_is_in_no_ones_way(by_macs, monkeypatch, capfd):
+    def chatty(*given):
+        os.write(1, b"HighsMipSolverData")
+        return best(*given)
+
+    monkeypatch.setattr(planner, "best", chatty)
+    assert by_macs.within(0.5 * by_macs.standard).plan.compresses
+    assert capfd.readouterr().out == ""
 
 
 def test_a_budget_of_the_standard_network_keeps_it(by_macs):
