@@ -200,9 +200,12 @@ def _budget(
     if target_latency is not None:
         what = options.latency(None, None, None, None, 1, False) if latency is None else latency()
         try:
-            return Budget(what, share=float(target_latency), max_drop=max_drop)
+            share = float(target_latency)
         except ValueError:
             return Budget(what, amount=options.seconds("--target-latency", target_latency), max_drop=max_drop)
+        if not 0 < share < 1:
+            raise BadInput(f"--target-latency {target_latency}: a share lies between 0 and 1, a time has a unit")
+        return Budget(what, share=share, max_drop=max_drop)
     if target_size is not None:
         return Budget("size", target_size, max_drop=max_drop)
     if target_macs is not None:

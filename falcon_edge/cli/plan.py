@@ -83,7 +83,10 @@ def plan(
             raise BadInput(f"{output}: has plans already; choose another folder, or replace them with --force")
         check_outputs(there or [output / "plan-01.json" if output.exists() else output])
         if report is not None:
+            if report.resolve() == output.resolve() or (report.resolve().parent == output.resolve()):
+                raise BadInput(f"--report {report}: the folder of the plans is theirs; choose another place")
             check_outputs([report])
+        options.check_metric(metric, data)
         what = options.latency(times, runtime, precision, device, threads, paced) if by == "latency" else by
         classes = options.class_map(class_map, data)
         choice = options.choice(

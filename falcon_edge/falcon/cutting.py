@@ -31,10 +31,17 @@ def cut(model: nn.Module, removed: Removed, *, in_place: bool = False) -> nn.Mod
     for side, places in removed.items():
         _check(model, side, places)
     model = model if in_place else copy.deepcopy(model)
+    modules = dict(model.named_modules())
+    # As they are now: cut down to one input in each group, another one looks like these.
+    depthwise = {side.name for side in removed if _is_depthwise(modules.get(side.name))}
     for side, places in removed.items():
         if places:
-            _cut(model, side, places)
+            _cut(model, side, places, depthwise=side.name in depthwise)
     return model
+
+
+def _is_depthwise(module: nn.Module | None) -> bool:
+    return getattr(module, "groups", 1) == getattr(module, "in_channels", 0) and getattr(module, "groups", 1) > 1
 
 
 @torch.no_grad()
@@ -89,7 +96,7 @@ def _check(model: nn.Module, side: Side, places: Sequence[int]) -> None:
 
 
 @torch.no_grad()
-def _cut(model: nn.Module, side: Side, places: Sequence[int]) -> None:
+def _cut(model: nn.Module, side: Side, places: Sequence[int], *, depthwise: bool) -> None:
     module, field, tensor, axis = _found(model, side)
     count, gone = width(model, side), set(places)
     kept = torch.tensor([place for place in range(count) if place not in gone]).to(tensor.device)
@@ -105,12 +112,11 @@ def _cut(model: nn.Module, side: Side, places: Sequence[int]) -> None:
             _select(module, "bias", kept, 0)
         setattr(module, f"{'in' if side.end == 'inputs' else 'out'}_features", len(kept))
     else:
-        _cut_convolution(module, side, kept, axis, count)
+        _cut_convolution(module, side, kept, axis, count, depthwise=depthwise)
 
 
-def _cut_convolution(conv: Any, side: Side, kept: Tensor, axis: int, count: int) -> None:
+def _cut_convolution(conv: Any, side: Side, kept: Tensor, axis: int, count: int, *, depthwise: bool) -> None:
     """Of a depthwise one the inputs go with the outputs; one of several groups is cut alike in each."""
-    depthwise = conv.groups == conv.in_channels and conv.groups > 1
     if side.end == "outputs":
         _select(conv, "bias", kept, 0)
     if depthwise:

@@ -266,10 +266,10 @@ def share_plan(
     return _plan(model, input_shape, observed, replaced, reasons, statistics or {}, {})
 
 
-def check_share(share: float) -> None:
-    """Raise BadInput for what is no share of MACs to come down to."""
+def check_share(share: float, of: str = "the MACs") -> None:
+    """Raise BadInput for what is no share to come down to."""
     if not 0 < share < 1:
-        raise BadInput(f"a share of {share:g} of the MACs: give one between 0 and 1")
+        raise BadInput(f"a share of {share:g} of {of}: give one between 0 and 1")
 
 
 def _filled(chosen: dict[str, _Offer], offers: Mapping[str, list[_Offer]], budget: int) -> dict[str, _Offer]:

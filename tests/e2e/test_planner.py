@@ -68,7 +68,7 @@ def test_a_contract_that_is_not_kept_ends_with_1_and_leaves_the_best_there_is(wa
     done = warm(f"compress standard.falcon --data stripes.npz {words} -o broken", folder)
     assert done.code == 1
     assert "points" in done.err.splitlines()[-1]
-    assert "at most 0 points was asked (the best of 1 plan" in done.err.splitlines()[-1]
+    assert "at most 0 points was asked (the only plan that was tried)" in done.err.splitlines()[-1]
     assert (folder / "broken.falcon" / "manifest.json").exists()
 
 
@@ -93,6 +93,8 @@ OF = "--data stripes.npz --times times.json --runtime ort"
         ("compress standard.falcon --data stripes.npz --rank 1 --max-drop 1", "--max-drop goes with a target"),
         ("compress standard.falcon --data stripes.npz --form mixed --max-drop -1", "--max-drop -1: give at least 0"),
         ("plan standard.falcon --data stripes.npz --by macs --down-to 2", "--down-to 2: give a share below 1"),
+        ("plan standard.falcon --data stripes.npz --by macs --report bad", "the folder of the plans is theirs"),
+        (f"compress standard.falcon {OF} --precision fp32 --target-latency 3", "a time has a unit"),
         ("times standard.falcon --widths 1.5", "--widths 1.5: a share of the channels"),
         ("times standard.falcon --widths 0.5 --rewrites", "leave out --plan, --widths"),
     ],

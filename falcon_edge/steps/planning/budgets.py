@@ -156,7 +156,13 @@ class Latency:
 
 def costs_of(network: Network, what: By | Latency) -> Costs:
     """What a standard network costs under plans. Raises BadInput where times are lacking."""
+    _check(what)
     return Timed(what.predictor(network)) if isinstance(what, Latency) else Counted(Layers(network), what)
+
+
+def _check(what: object) -> None:
+    if not isinstance(what, Latency) and what not in UNITS:
+        raise BadInput(f"{what!r} is nothing that plans save: give {', '.join(map(repr, UNITS))}, or a Latency")
 
 
 @dataclass(frozen=True)
@@ -174,6 +180,7 @@ class Budget:
     max_drop: float | None = None
 
     def __post_init__(self) -> None:
+        _check(self.what)
         if self.share is not None and self.amount is not None:
             raise BadInput("a budget is either a share or an amount")
         if self.share is None and self.amount is None and self.max_drop is None:
@@ -181,7 +188,7 @@ class Budget:
         if self.max_drop is not None and not 0 <= self.max_drop < float("inf"):
             raise BadInput(f"`max_drop` {self.max_drop:g}: give at least 0")
         if self.share is not None:
-            check_share(self.share)
+            check_share(self.share, "what it costs")
         elif self.amount is not None and not 0 < self.amount < float("inf"):
             raise BadInput(f"a budget of {self.amount:g}: give more than 0")
 

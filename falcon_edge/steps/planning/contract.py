@@ -121,7 +121,8 @@ def broken(rounds: Sequence[dict[str, Any]]) -> str | None:
     if not lost:
         return None
     said = "; ".join(f"{in_words(each)}, and at most {_number(each['limit'], each['unit'])} was asked" for each in lost)
-    return f"{said} (the best of {len(rounds)} plans that were tried)"
+    tried = "the only plan that was tried" if len(rounds) == 1 else f"the best of {len(rounds)} plans that were tried"
+    return f"{said} ({tried})"
 
 
 def in_words(clause: dict[str, Any]) -> str:
@@ -167,7 +168,7 @@ def _next(planner: Planner, budget: Budget, rounds: Sequence[Round]) -> Planned 
     if limit is None:
         return _cheaper(planner, budget, rounds)
     if not rounds:
-        return planner.within(limit)
+        return planner.compressing(limit)
     last, asked = rounds[-1], rounds[-1].clauses[0]
     if not isinstance(budget.what, Latency):
         return None  # what is counted is what was predicted
@@ -175,6 +176,8 @@ def _next(planner: Planner, budget: Budget, rounds: Sequence[Round]) -> Planned 
     try:
         found = planner.within(limit * predicted / asked.figure.value)
     except BelowAsked:
+        return None
+    if not found.plan.compresses:
         return None
     return None if any(found.plan == each.planned.plan for each in rounds) else found
 

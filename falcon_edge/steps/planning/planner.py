@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from converters.silence import STDOUT, silenced
-from falcon_edge.data import Dataset
+from falcon_edge.data import Dataset, open_dataset
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.falcon.forms import FORMS
 from falcon_edge.falcon.forms.form import Replacement, error_at
@@ -108,6 +108,13 @@ class Planner:
                 f"{self.said(self.least)}, {100 * self.least / self._standard:.3g}% of what it is"
             )
         return self._planned(found)
+
+    def compressing(self, budget: float) -> Planned:
+        """As `within`. Raises BadInput for a budget that the network keeps to as it is."""
+        found = self.within(budget)
+        if not found.plan.compresses:
+            raise BadInput(f"{self._network}: takes {self.said(self._standard)} as it is, which is within the budget")
+        return found
 
     def frontier(self, count: int = COUNT, down_to: float = DOWN_TO) -> list[Planned]:
         """The best plans at `count` costs, evenly apart in ratio, the dearest first.
@@ -267,12 +274,12 @@ def shrunk(weights: int, left: int) -> float:
 
 
 def planner_for(
-    network: Network, dataset: Dataset | None, what: By | Latency, *, progress: Progress = silent
+    network: Network, dataset: Dataset | str | None, what: By | Latency, *, progress: Progress = silent
 ) -> Planner:
     """The planner of a standard network by what it is to save: a latency, or "macs", or its "size" in parameters."""
     if dataset is None:
         raise BadInput("mixed forms need `data`, to see what each layer is worth")
-    return Planner(network, dataset, costs_of(network, what), progress=progress)
+    return Planner(network, open_dataset(dataset), costs_of(network, what), progress=progress)
 
 
 def plan_within(network: Network, dataset: Dataset | None, budget: Budget, *, progress: Progress = silent) -> Planned:
@@ -284,7 +291,4 @@ def plan_within(network: Network, dataset: Dataset | None, budget: Budget, *, pr
     wanted = budget.cost(planner.standard)
     if wanted is None:
         raise BadInput("`max_drop` alone is found out by tuning: it makes no plan without")
-    found = planner.within(wanted)
-    if not found.plan.compresses:
-        raise BadInput(f"{network}: takes {planner.said(planner.standard)} as it is, which is within the budget")
-    return found
+    return planner.compressing(wanted)

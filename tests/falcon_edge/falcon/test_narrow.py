@@ -300,3 +300,14 @@ def test_an_even_width_leaves_every_group_its_share():
     errors = [sum(narrower.even(width).errors.values()) for width in (0.75, 0.5, 0.01)]
     assert 0 < errors[0] < errors[1] < errors[2]
     assert narrower.even(0.5).errors.keys() <= narrower.readers.keys()
+
+
+@pytest.mark.parametrize("groups", [2, 4])
+@pytest.mark.parametrize("width", [0.75, 0.5, 0.35, 0.1])
+def test_a_grouped_convolution_may_keep_one_channel_in_each_group(groups, width):
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 16, 3, padding=1, groups=groups), nn.ReLU()]
+    layers += [nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 5)]
+    network = nn.Sequential(*layers).eval()
+    removed = Narrower(network, SHAPE).even(width).removed
+    assert near(answers(cut(network, removed)), answers(masked(network, removed)))

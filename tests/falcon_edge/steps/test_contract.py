@@ -61,6 +61,10 @@ class Recording:
         self.made.append(self._planner.within(budget))
         return self.made[-1]
 
+    def compressing(self, budget):
+        self.made.append(self._planner.compressing(budget))
+        return self.made[-1]
+
     def frontier(self):
         found = self._planner.frontier()
         self.made += found
@@ -111,7 +115,17 @@ def test_what_no_plan_makes_up_for_ends_with_the_nearest(timed, times):
     assert rounds[0].over == min(each.over for each in rounds)
     said = broken([each.said for each in rounds])
     assert "ms, and at most" in said
-    assert f"the best of {len(rounds)} plan" in said
+    assert f"the best of {len(rounds)} plans" in said or "the only plan" in said
+
+
+def test_what_is_within_the_budget_as_it_is_is_no_plan(timed, times):
+    dear = Budget(Latency(times, "litert", "fp32"), amount=2 * timed.standard, max_drop=1.0)
+    with pytest.raises(BadInput, match="as it is, which is within the budget"):
+        rounds_of(timed, dear)
+    # Twice as fast as predicted, and too much lost: the standard network itself is no second plan.
+    near = Budget(Latency(times, "litert", "fp32"), amount=0.9 * timed.standard, max_drop=0.0)
+    _, tried = rounds_of(timed, near, off=0.5)
+    assert all(each.plan.compresses for each in tried)
 
 
 def test_a_drop_that_is_too_large_is_no_reason_to_be_slower_than_asked(timed, times):

@@ -164,6 +164,13 @@ def test_what_was_not_timed_is_refused(opened, times):
         planner_for(*opened, Latency(times, "litert", "fp32", device="elsewhere"))
 
 
+def test_what_plans_cannot_save_is_refused(opened):
+    with pytest.raises(BadInput, match="'flops' is nothing that plans save: give 'macs', 'size', or a Latency"):
+        Budget("flops", share=0.5)
+    with pytest.raises(BadInput, match="'latency' is nothing that plans save"):
+        planner_for(*opened, "latency")
+
+
 def test_mixed_forms_need_data(opened):
     with pytest.raises(BadInput, match="mixed forms need `data`"):
         planner_for(opened[0], None, "macs")
