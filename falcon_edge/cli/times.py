@@ -73,7 +73,8 @@ def times(
         plans = tuple(read_document(path, Plan) for path in plan or ())
         if rewrites and (plans or widths or cpu is not Cpu.any or precision not in (None, ["int8"])):
             raise BadInput(
-                "--rewrites are of int8 files and the network as it is: leave out --plan, --widths, --cpu, --precision"
+                "--rewrites are of int8 files and of the network as it is: leave out --plan, --widths, --cpu and "
+                "--precision"
             )
         precisions = ["int8"] if rewrites else precision or PRECISIONS
         requests = [
