@@ -40,5 +40,6 @@ class Inverted(nn.Module):
         seen = _convolution(inner, inner, kernel=3, stride=stride, groups=inner)
         self.layers = nn.Sequential(*widened, *seen, *_convolution(inner, outputs, kernel=1)[:-1])
 
-    def forward(self, x):  # noqa: D102
+    def forward(self, x):
+        """Maps (B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
         return x + self.layers(x) if self.residual else self.layers(x)
