@@ -118,10 +118,10 @@ def compress(
             model_args=model_args,
             trust_code=trust_code,
         )
-        timed = None
-        if any(each is not None for each in (times, runtime, precision, device)) or paced or threads != 1:
-            timed = partial(options.latency, times, runtime, precision, device, threads, paced)
-        budget = _budget(timed, target_latency, target_size, target_macs if form == MIXED else None, form, max_drop)
+        latency = partial(options.latency, times, runtime, precision, device, threads, paced)
+        timed = any(each is not None for each in (times, runtime, precision, device)) or paced or threads != 1
+        macs = target_macs if form == MIXED else None
+        budget = _budget(latency, timed, target_latency, target_size, macs, form, max_drop)
         if form == MIXED:
             form, target_macs = None, None
         if dry_run or output is None:
@@ -181,24 +181,28 @@ def _tell_contract(out: Session, manifest: "Manifest") -> None:
 
 
 def _budget(
-    latency: "Callable[[], Latency] | None",
+    latency: "Callable[[], Latency]",
+    timed: bool,
     target_latency: str | None,
     target_size: float | None,
     target_macs: float | None,
     form: str | None,
     max_drop: float | None,
 ) -> "Budget | None":
-    """What mixed forms may cost, if that is what was asked for. Raises BadInput for what does not go together."""
+    """What mixed forms may cost, if that is what was asked for. timed: something was said of what a latency is.
+
+    Raises BadInput for what does not go together.
+    """
     from falcon_edge.steps.planning.budgets import Budget
 
     targets = {"--target-latency": target_latency, "--target-size": target_size, "--target-macs": target_macs}
     given = [name for name, value in targets.items() if value is not None]
     if len(given) > 1:
         raise BadInput(f"give either {given[0]} or {given[1]}")
-    if latency is not None and given not in (["--target-latency"], []):
+    if timed and given not in (["--target-latency"], []):
         raise BadInput(f"{OF_LATENCY} say of what a latency is")
     if target_latency is not None:
-        what = options.latency(None, None, None, None, 1, False) if latency is None else latency()
+        what = latency()
         try:
             share = float(target_latency)
         except ValueError:
@@ -210,11 +214,11 @@ def _budget(
         return Budget("size", target_size, max_drop=max_drop)
     if target_macs is not None:
         return Budget("macs", target_macs, max_drop=max_drop)
-    if max_drop is not None and (latency is not None or form == MIXED):
-        return Budget("macs" if latency is None else latency(), max_drop=max_drop)
+    if max_drop is not None and (timed or form == MIXED):
+        return Budget(latency() if timed else "macs", max_drop=max_drop)
     if max_drop is not None:
         raise BadInput("--max-drop goes with a target of mixed forms, with --form mixed, or with --times")
-    if latency is not None:
+    if timed:
         raise BadInput(f"{OF_LATENCY} say of what a latency is")
     if form == MIXED:
         raise BadInput("--form mixed goes with --target-macs, --target-latency, --target-size or --max-drop")
