@@ -24,10 +24,12 @@ class PatchStatistics:
 def square_roots(covariance: Tensor) -> tuple[Tensor, Tensor]:
     """Symmetric square roots and their inverses of covariances (..., d, d), float64.
 
-    Directions without variance get 1e-6 of the mean variance: they stay invertible and hardly count.
+    Directions without variance get 1e-6 of the mean variance: they stay invertible and hardly count. Where nothing
+    varies, as behind channels that are dead, all directions count alike.
     """
     values, vectors = torch.linalg.eigh(covariance.double())
-    floor = 1e-6 * values.mean(-1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
+    mean = values.mean(-1, keepdim=True)
+    floor = torch.where(mean > 1e-200, 1e-6 * mean, 1.0)  # roots and their inverses stay far from the ends of float64
     root = torch.maximum(values, floor).sqrt()
     return (vectors * root[..., None, :]) @ vectors.mT, (vectors / root[..., None, :]) @ vectors.mT
 

@@ -104,11 +104,14 @@ def sequential_statistics(
     """Statistics of the input patches that each layer has once all before it are replaced: of layer after layer.
 
     replaced: in the order of execution. batches: a loader, read anew for every layer. Each knows the original's mean
-    patch too, so that its bias makes up for what those before it have shifted.
+    patch too, so that its bias makes up for what those before it have shifted. Batch normalisation is estimated anew
+    behind every layer: with the original's statistics what is left of a signal fades, layer by layer.
     """
     originals = patch_statistics(model, replaced, batches())
     student, found = copy.deepcopy(model), dict[str, PatchStatistics]()
     for name in originals:
+        if found and has_batchnorm(student):
+            reestimate_batchnorm(student, batches())
         seen = patch_statistics(student, [name], batches())[name] if found else originals[name]
         found[name] = dataclasses.replace(seen, wanted=originals[name].mean)
         student = surgery.apply(student, {name: replaced[name]}, statistics=found, in_place=True)

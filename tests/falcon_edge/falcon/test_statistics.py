@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.statistics import patch_statistics, reestimate_batchnorm
+from falcon_edge.falcon.statistics import patch_statistics, reestimate_batchnorm, sequential_statistics
 from tests.support.forms import falcon
 
 GEOMETRIES = [
@@ -67,6 +67,20 @@ def test_mean_of_the_output_is_exact_on_the_calibration_data():
     with torch.no_grad():
         difference = (fitted(seen) - network(seen)).mean((0, 2, 3))
     assert difference.abs().max() < 1e-5
+
+
+def test_signals_do_not_fade_where_layers_are_fitted_one_after_the_other():
+    torch.manual_seed(3)
+    layers = [[nn.Conv2d(12, 12, 3, padding=1), nn.BatchNorm2d(12), nn.ReLU()] for _ in range(8)]
+    network = nn.Sequential(*sum(layers, [])).eval()
+    seen = images(64, torch.Generator().manual_seed(3))
+    reestimate_batchnorm(network, [seen])
+    replaced = falcon(**{str(3 * place): 1 for place in range(8)})
+    found = sequential_statistics(network, replaced, lambda: seen.split(16))
+    original = patch_statistics(network, replaced, seen.split(16))
+    variances = [float(found[name].channels.diagonal(dim1=1, dim2=2).mean()) for name in replaced]
+    wanted = [float(original[name].channels.diagonal(dim1=1, dim2=2).mean()) for name in replaced]
+    assert all(0.5 < a / b < 2 for a, b in zip(variances, wanted, strict=True)), (variances, wanted)
 
 
 def test_batchnorm_takes_the_statistics_of_the_data_and_nothing_else_changes():

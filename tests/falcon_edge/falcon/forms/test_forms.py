@@ -200,3 +200,14 @@ def test_rescaled_and_loaded_again(form):
         again = form.like(conv, tuple(2 for _ in form.dimensions))
         again.load_state_dict(layer.state_dict())
         assert torch.equal(again(x), layer(x))
+
+
+@EVERY
+@pytest.mark.parametrize("scale", [0.0, 1e-30])
+def test_a_layer_that_is_fed_nothing_keeps_finite_weights(form, scale):
+    conv, x = nn.Conv2d(6, 8, 3, padding=1), scale * torch.randn(4, 6, 9, 9)
+    statistics = patch_statistics(nn.Sequential(conv), ["0"], [x])["0"]
+    layer = form.from_conv(conv, tuple(1 for _ in form.lossless(conv.weight)), statistics)
+    assert all(torch.isfinite(values).all() for values in layer.state_dict().values())
+    with torch.no_grad():
+        assert torch.allclose(layer(x), conv(x), atol=1e-5)
