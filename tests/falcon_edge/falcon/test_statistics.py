@@ -71,8 +71,8 @@ def test_mean_of_the_output_is_exact_on_the_calibration_data():
 
 def test_signals_do_not_fade_where_layers_are_fitted_one_after_the_other():
     torch.manual_seed(3)
-    layers = [[nn.Conv2d(12, 12, 3, padding=1), nn.BatchNorm2d(12), nn.ReLU()] for _ in range(8)]
-    network = nn.Sequential(*sum(layers, [])).eval()
+    layers = [layer for _ in range(8) for layer in (nn.Conv2d(12, 12, 3, padding=1), nn.BatchNorm2d(12), nn.ReLU())]
+    network = nn.Sequential(*layers).eval()
     seen = images(64, torch.Generator().manual_seed(3))
     reestimate_batchnorm(network, [seen])
     replaced = falcon(**{str(3 * place): 1 for place in range(8)})
