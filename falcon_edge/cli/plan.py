@@ -13,8 +13,7 @@ from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.cli.tables import Table
 
 if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
-    from collections.abc import Mapping, Sequence
-
+    from falcon_edge.steps.planning.frontier import Frontier
     from falcon_edge.steps.planning.frontier_page import Shown
     from falcon_edge.steps.planning.planner import Planned, Planner
     from falcon_edge.steps.planning.trial import Figure, Outcome
@@ -65,30 +64,14 @@ def plan(
 ) -> None:
     """The frontier of a network: plans of mixed forms that are predicted to lose least, from dear to cheap."""
     with session(as_json, debug, quiet) as out:
-        from falcon_edge.documents import canonical_json
         from falcon_edge.errors import BadInput
-        from falcon_edge.steps.opening import open_with_data
-        from falcon_edge.steps.planning.frontier_page import Shown, frontier_page
-        from falcon_edge.steps.planning.planner import planner_for
-        from falcon_edge.steps.planning.verify import verify as verified
+        from falcon_edge.steps.planning.frontier import Verified, write_frontier
         from falcon_edge.training.fit import Recipe
-        from runtime_bench.files import check_outputs, write
 
         if by != "latency" and (paced or any(each is not None for each in (times, runtime, precision, device))):
             raise BadInput("--times, --runtime, --precision, --device and --paced say of what a latency is")
-        if not 0 <= down_to < 1:
-            raise BadInput(f"--down-to {down_to:g}: give a share below 1")
-        there = sorted(output.glob("plan-*.json"))
-        if there and not force:
-            raise BadInput(f"{output}: has plans already; choose another folder, or replace them with --force")
-        check_outputs(there or [output / "plan-01.json" if output.exists() else output])
-        if report is not None:
-            if report.resolve() == output.resolve() or (report.resolve().parent == output.resolve()):
-                raise BadInput(f"--report {report}: the folder of the plans is theirs; choose another place")
-            check_outputs([report])
         options.check_metric(metric, data)
-        what = options.latency(times, runtime, precision, device, threads, paced) if by == "latency" else by
-        classes = options.class_map(class_map, data)
+        recipe = Recipe(epochs=finetune_epochs, learning_rate=FIRST_RATE, find_rate=True, seed=seed)
         choice = options.choice(
             model,
             weights,
@@ -102,29 +85,20 @@ def plan(
             model_args=model_args,
             trust_code=trust_code,
         )
-        network, dataset = open_with_data(choice, data, classes)
         with out.progress() as progress:
-            planner = planner_for(network, dataset, what, progress=progress)
-            found = planner.frontier(count, down_to)
-            falcon = {rank: planner.falcon(rank) for rank in (1, 2)}
-            rivals = [Shown(f"FALCON, rank {rank}", each) for rank, each in falcon.items() if each is not None]
-            outcomes: Mapping[int, Outcome] = {}
-            if verify is not None and dataset is not None:
-                recipe = Recipe(epochs=finetune_epochs, learning_rate=FIRST_RATE, find_rate=True, seed=seed)
-                latency = None if isinstance(what, str) else what
-                outcomes = verified(
-                    network, dataset, found, verify, recipe, latency=latency, metric=metric, progress=progress
-                )
-        output.mkdir(parents=True, exist_ok=True)
-        plans = {output / f"plan-{number:02}.json": each for number, each in enumerate(found, start=1)}
-        for path, each in plans.items():
-            write(canonical_json(each.plan), path)
-        for path in set(there) - plans.keys():
-            path.unlink()
-        shown = [Shown(path.name, each, outcomes.get(number)) for number, (path, each) in enumerate(plans.items())]
-        if report is not None:
-            write(frontier_page(network, planner, shown, rivals).encode(), report)
-        out.result([_document(output, each) for each in shown], lambda: _table(planner, shown, rivals))
+            found = write_frontier(
+                *(choice, data, output),
+                what=options.latency(times, runtime, precision, device, threads, paced) if by == "latency" else by,
+                class_map=options.class_map(class_map, data),
+                count=count,
+                down_to=down_to,
+                report=report,
+                verified=None if verify is None else Verified(verify, recipe),
+                metric=metric,
+                force=force,
+                progress=progress,
+            )
+        out.result([_document(output, each) for each in found.plans], lambda: _table(found))
 
 
 def _document(output: Path, shown: "Shown") -> dict[str, object]:
@@ -143,14 +117,15 @@ def _document(output: Path, shown: "Shown") -> dict[str, object]:
     return found if shown.outcome is None else {**found, "measured": asdict(shown.outcome)}
 
 
-def _table(planner: "Planner", plans: "Sequence[Shown]", rivals: "Sequence[Shown]") -> Table:
+def _table(frontier: "Frontier") -> Table:
     """A row a plan; the standard network and FALCON everywhere beside them."""
+    planner, plans = frontier.planner, frontier.plans
     measured = any(each.outcome is not None for each in plans)
     headings = ("predicted", "of the standard", "loss", "MACs", "parameters", "channels", "forms")
     table = Table("plan", *headings, *(("measured", "lost") if measured else ()))
     blank = ("", "") if measured else ()
     table.add_row("standard", planner.said(planner.standard), "100%", "0", "", "", "100%", "", *blank)
-    for each in (*plans, *rivals):
+    for each in (*plans, *frontier.rivals):
         table.add_row(each.name, *_cells(planner, each.planned), *(_measured(each.outcome) if measured else ()))
     return table
 
