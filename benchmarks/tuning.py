@@ -191,6 +191,10 @@ class Nesterov(Way):
             group["nesterov"] = True
 
 
+class Both(OneCycle, Nesterov):
+    """One cycle, with Nesterov's momentum."""
+
+
 class Spared(Way):
     """No weight decay on biases, batch normalisation and depthwise kernels."""
 
@@ -268,6 +272,7 @@ LOOPS: dict[str, type[Loop]] = {
     "swa": Stochastic,
     "onecycle": OneCycle,
     "nesterov": Nesterov,
+    "onecycle-nesterov": Both,
     "spared": Spared,
     "adamw": Adam,
     "reconstructed": Matched,

@@ -37,7 +37,7 @@ def demo_bundles(folder: Path = BUILT) -> list[Path]:
         if not made.exists():
             with appearing(made) as new:
                 run(sys.executable, "-c", MADE_BY, new, what="making the demo's bundles")
-    return [made / "standard.falcon", made / "falcon.falcon"]
+    return [made / "standard.falcon", made / "small.falcon"]
 
 
 def embed(bundles: Sequence[Path], project: Path) -> None:

@@ -25,7 +25,7 @@ def demo(
             results = run(output, device=device, progress=progress)
         out.result(results.model_dump(mode="json"), lambda: comparison_table(compare([results])))
         out.flags(results)
-        out.say(f"written to {output}: standard.falcon, falcon.falcon, results.json, report.html")
+        out.say(f"written to {output}: standard.falcon, small.falcon, results.json, report.html")
         if results.interrupted:
             raise KeyboardInterrupt
         out.failures(

@@ -1,6 +1,7 @@
 """demo: the whole flow on the shipped network and sample."""
 
 from contextlib import closing
+from importlib import resources
 from pathlib import Path
 
 from falcon_edge.data.formats import SAMPLE
@@ -12,7 +13,7 @@ from falcon_edge.steps.compress import compress_bundle
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice
 from falcon_edge.steps.quantize import Int8
-from falcon_edge.steps.shipped import copy_sample_network, is_shipped
+from falcon_edge.steps.shipped import PLAN, copy_sample_network, is_shipped
 from falcon_edge.training.fit import Recipe
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.device import Device
@@ -28,9 +29,9 @@ PROTOCOL = Protocol(seconds=1.0, processes=3, warm_up_seconds=0.3, ticks=30)
 
 
 def demo(folder: Path, *, device: str = "local", progress: Progress = silent) -> Results:
-    """Compress the shipped network at rank 1, fine-tune it, export both in fp32 and int8, measure and profile them.
+    """Compress the shipped network by its plan, fine-tune it, export both in fp32 and int8, measure and profile them.
 
-    Writes standard.falcon, falcon.falcon, results.json and report.html to `folder`, in the place of those of an earlier
+    Writes standard.falcon, small.falcon, results.json and report.html to `folder`, in the place of those of an earlier
     demo; bundles of other networks under these names are BadInput. On an emulated device every layer would take
     minutes, so that none is looked at.
     """
@@ -39,18 +40,24 @@ def demo(folder: Path, *, device: str = "local", progress: Progress = silent) ->
 
 
 def bundles(folder: Path, *, progress: Progress = silent) -> tuple[Path, Path]:
-    """Write standard.falcon and falcon.falcon to `folder`, exported in fp32 and int8: the demo without measurements.
+    """Write standard.falcon and small.falcon to `folder`, exported in fp32 and int8: the demo without measurements.
 
     Bundles of other networks under these names are BadInput.
     """
-    standard, compressed = (bundle_path(folder / name) for name in ("standard", "falcon"))
+    standard, compressed = (bundle_path(folder / name) for name in ("standard", "small"))
     for bundle in (standard, compressed):
         if bundle.exists() and not is_shipped(bundle):
             raise BadInput(f"{bundle}: exists and is not of a demo; choose another folder")
     copy_sample_network(standard, force=True)
-    compress_bundle(
-        Choice(str(standard)), compressed, data=SAMPLE, rank=1, recipe=RECIPE, force=True, progress=progress
-    )
+    with resources.as_file(PLAN) as plan:
+        compress_bundle(
+            *(Choice(str(standard)), compressed),
+            data=SAMPLE,
+            plan_file=plan,
+            recipe=RECIPE,
+            force=True,
+            progress=progress,
+        )
     for bundle in (standard, compressed):
         export_bundle(bundle, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(SAMPLE), progress=progress)
     return standard, compressed

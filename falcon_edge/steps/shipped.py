@@ -1,4 +1,4 @@
-"""The trained network that ships with us, as a bundle of the user's."""
+"""The trained network that ships with us, as a bundle of the user's, and the plan of its demo."""
 
 import shutil
 from importlib import resources
@@ -10,7 +10,9 @@ from falcon_edge.errors import BadInput
 from falcon_edge.manifest import Manifest
 from falcon_edge.place import bundle_path
 
-SHIPPED = resources.files("falcon_edge.data") / "sample" / "vgg8.falcon"
+SAMPLE_FOLDER = resources.files("falcon_edge.data") / "sample"
+SHIPPED = SAMPLE_FOLDER / "vgg8.falcon"
+PLAN = SAMPLE_FOLDER / "plan.json"  # how it was made: docs/plans.md
 
 
 def copy_sample_network(path: Path, *, force: bool = False) -> Path:

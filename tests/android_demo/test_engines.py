@@ -35,7 +35,7 @@ if not SUPPORTED:
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("java")]
 IMAGES, SIDE = 200, 64
 RUNTIMES = {"onnx": "onnxruntime", "tflite": "litert"}
-BUNDLES = ("standard", "falcon", "unet")
+BUNDLES = ("standard", "small", "unet")
 EXPORTED = [f"model.{precision}.{target}" for precision in ("fp32", "int8") for target in RUNTIMES]
 FILES = [(bundle, file) for bundle in BUNDLES for file in EXPORTED]
 # One whose int8 files take and give integers.
@@ -94,7 +94,7 @@ def bundles(tmp_path_factory):
     for bundle in models.demo_bundles():
         shutil.copytree(bundle, folder / bundle.name)
     for name in ("integers", "signed"):
-        shutil.copytree(folder / "falcon.falcon", folder / f"{name}.falcon")
+        shutil.copytree(folder / "small.falcon", folder / f"{name}.falcon")
     test = open_dataset(SAMPLE).test
     np.save(folder / "garments.npy", np.stack([np.atleast_3d(test.images[index]) for index in range(IMAGES)]))
     numbers = np.random.default_rng(0)
@@ -121,7 +121,7 @@ def bundles(tmp_path_factory):
 def embedded(bundles):
     """The models as an app has them."""
     (bundles / "app/src/main").mkdir(parents=True)
-    done = run("embed standard.falcon falcon.falcon unet.falcon integers.falcon .", bundles)
+    done = run("embed standard.falcon small.falcon unet.falcon integers.falcon .", bundles)
     assert done.code == 0, done
     return bundles / "app/src/main/assets/models"
 
@@ -226,7 +226,7 @@ def test_the_worker_answers_as_pythons_does(java, python, bundles, tmp_path):
         ("memory", {}, replies.Weighed),
     ]
     for file in ("model.fp32.onnx", "model.int8.tflite"):
-        about = [loaded(asked, bundles, "falcon", file, cpus=[cpu]) for asked in (java, python)]
+        about = [loaded(asked, bundles, "small", file, cpus=[cpu]) for asked in (java, python)]
         assert about[0].input == about[1].input
         assert about[0].outputs == about[1].outputs
         assert about[0].cpus == about[1].cpus == [cpu]
@@ -238,9 +238,9 @@ def test_the_worker_answers_as_pythons_does(java, python, bundles, tmp_path):
             for answer in answers:
                 replies.checked(kind, answer, fields)
         cpus = sorted(os.sched_getaffinity(0))
-    loaded(java, bundles, "falcon", "model.fp32.onnx", cpus=cpus)  # the caches of each are emptied
+    loaded(java, bundles, "small", "model.fp32.onnx", cpus=cpus)  # the caches of each are emptied
     assert java.work("measure", runs=2, cold=True)["flushed"] == worker.flushing_bytes()
-    assert loaded(java, bundles, "falcon", "model.fp32.onnx").cpus == cpus
+    assert loaded(java, bundles, "small", "model.fp32.onnx").cpus == cpus
 
 
 def test_outputs_of_every_type_are_those_of_python(java, python, tmp_path):
@@ -275,7 +275,7 @@ def test_outputs_of_every_type_are_those_of_python(java, python, tmp_path):
 def test_errors_have_the_kinds_of_pythons_worker(java, python, bundles, tmp_path):
     garbage = tmp_path / "garbage.onnx"
     garbage.write_bytes(b"no model")
-    good = str(bundles / "falcon.falcon/exports/model.fp32.onnx")
+    good = str(bundles / "small.falcon/exports/model.fp32.onnx")
     header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (99, 9999, 9999, 3), }".ljust(117) + b"\n"
     (tmp_path / "claims.npy").write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + header)
     load_of = {"do": "load", "runtime": "onnxruntime", "threads": 1}
@@ -302,7 +302,7 @@ def test_errors_have_the_kinds_of_pythons_worker(java, python, bundles, tmp_path
 
 def test_paced_inferences_come_at_their_turn(java, python, bundles):
     for asked in (java, python):
-        loaded(asked, bundles, "falcon", "model.fp32.onnx")
+        loaded(asked, bundles, "small", "model.fp32.onnx")
         started = time.monotonic()
         found = asked.work("measure", runs=5, every_ms=20.0, turn=1, turns=2)
         assert 4 * 0.04 < time.monotonic() - started < 6 * 0.04 + 0.2
@@ -315,7 +315,7 @@ def test_as_many_threads_work_as_are_asked_for(engines, bundles):
     counts = []
     with running(engines) as probe:
         for threads in (1, 1, 3, 1):
-            path = str(bundles / "falcon.falcon/exports/model.fp32.onnx")
+            path = str(bundles / "small.falcon/exports/model.fp32.onnx")
             assert "error" not in probe.work("load", path=path, runtime="onnxruntime", threads=threads)
             counts.append(len(os.listdir(f"/proc/{probe.process.pid}/task")))
     assert counts[2] == counts[1] + 2
@@ -364,7 +364,7 @@ def test_the_self_test_passes_what_computes_right(java, embedded, bundle, file):
 
 def test_the_self_test_says_what_differs(java, bundles, embedded, tmp_path):
     shutil.copytree(embedded, tmp_path / "models")
-    ask = {"folder": str(tmp_path / "models"), "model": "falcon", "runtime": "onnxruntime"}
+    ask = {"folder": str(tmp_path / "models"), "model": "small", "runtime": "onnxruntime"}
     _rewrite(tmp_path / "models", "golden/03.model.fp32.onnx.output.bin", lambda values: values[::-1])
     found = java.ask("self_test", file="exports/model.fp32.onnx", **ask)
     assert not found["passed"]
@@ -376,14 +376,14 @@ def test_the_self_test_says_what_differs(java, bundles, embedded, tmp_path):
 
 
 def test_the_gpu_is_no_silent_cpu(java, embedded):
-    ask = {"folder": str(embedded), "model": "falcon", "gpu": True}
+    ask = {"folder": str(embedded), "model": "small", "gpu": True}
     with pytest.raises(JavaMessage, match="this build has no GPU delegate"):
         java.ask("self_test", file="exports/model.fp32.tflite", runtime="litert", **ask)
     with pytest.raises(JavaMessage, match="ONNX Runtime runs on the CPU"):
         java.ask("self_test", file="exports/model.fp32.onnx", runtime="onnxruntime", **ask)
 
 
-def _rewrite(folder, file, change, model="falcon"):
+def _rewrite(folder, file, change, model="small"):
     """Change the bytes of an embedded file, and what the index says of it."""
     path = folder / model / file
     path.write_bytes(change(path.read_bytes()))
@@ -457,7 +457,7 @@ def test_a_sustained_benchmark_has_a_burst_a_second(java, embedded, tmp_path):
 @pytest.mark.parametrize(("target", "count"), [("onnx", 200), ("tflite", 40)])  # each .tflite in a Python of its own
 def test_mutations_of_models_are_loaded_or_are_errors(engines, bundles, tmp_path, target, count):
     good = [
-        (bundles / f"falcon.falcon/exports/model.{precision}.{target}").read_bytes() for precision in ("fp32", "int8")
+        (bundles / f"small.falcon/exports/model.{precision}.{target}").read_bytes() for precision in ("fp32", "int8")
     ]
     source, answers = random.Random(0), []
     path = tmp_path / f"model.{target}"
@@ -473,9 +473,9 @@ def test_mutations_of_models_are_loaded_or_are_errors(engines, bundles, tmp_path
 
 def test_mutations_of_embedded_models_never_reach_a_runtime(java, embedded, tmp_path):
     shutil.copytree(embedded, tmp_path / "models")
-    path = tmp_path / "models/falcon/exports/model.fp32.onnx"
+    path = tmp_path / "models/small/exports/model.fp32.onnx"
     good, source = path.read_bytes(), random.Random(0)
-    ask = {"folder": str(tmp_path / "models"), "model": "falcon", "file": "exports/model.fp32.onnx"}
+    ask = {"folder": str(tmp_path / "models"), "model": "small", "file": "exports/model.fp32.onnx"}
     for _ in range(200):
         bad = of_bytes([good], source)
         if bad != good:
@@ -499,7 +499,7 @@ def test_a_model_of_another_kind_is_a_message(java, bundles, tmp_path):
         saved("vast.onnx", [1, 2**40, 2**40]): "too large",
         saved("type.onnx", [1, 1, 2, 2], kind=TensorProto.INT64): "the file's input is int64",
         saved("texts.onnx", [1, 1, 2, 2], kind=TensorProto.STRING): "tensor of numbers",
-        str(bundles / "falcon.falcon/exports/model.fp32.tflite"): "",
+        str(bundles / "small.falcon/exports/model.fp32.tflite"): "",
     }
     for path, expected in wrong.items():
         answer = java.work("load", path=path, runtime="onnxruntime", threads=1)

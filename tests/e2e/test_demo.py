@@ -16,12 +16,12 @@ def made(folder):
     assert {path.name for path in folder.iterdir()} == {"out"}
     folder = folder / "out"
     written = {path.name for path in folder.iterdir()}
-    assert written == {"standard.falcon", "falcon.falcon", "results.json", "report.html"}
+    assert written == {"standard.falcon", "small.falcon", "results.json", "report.html"}
     results = load(folder / "results.json")
-    standard, compressed = (open_bundle(folder / f"{name}.falcon").manifest for name in ("standard", "falcon"))
-    assert standard.macs / compressed.macs >= 6
+    standard, compressed = (open_bundle(folder / f"{name}.falcon").manifest for name in ("standard", "small"))
+    assert standard.macs / compressed.macs >= 3
     found = [(entry.model.name, entry.model.precision, entry.runtime.name) for entry in results.entries]
-    names, runtimes = ("standard", "falcon"), ("onnxruntime", "litert")
+    names, runtimes = ("standard", "small"), ("onnxruntime", "litert")
     assert sorted(found) == sorted(product(names, ("fp32", "int8"), runtimes))
     for entry in results.entries:
         assert entry.failure is None
@@ -57,7 +57,7 @@ def test_demo_emulated(tmp_path):
         assert entry.quality[0].samples == 200
     body = (tmp_path / "out/report.html").read_text().partition("<body")[2]
     words = " ".join(re.sub(r"<script.*?</script>|<style.*?</style>|<[^>]+>", " ", body, flags=re.DOTALL).split())
-    assert "times the instructions of falcon, emulated" in words
+    assert "times the instructions of small, emulated" in words
     assert all("no latency" in sentence or "not a latency" in sentence for sentence in naming("latency", words))
     assert all("no speedup" in sentence for sentence in naming("speedup", words))
 

@@ -27,7 +27,7 @@ class WithoutLiteRT(LocalDevice):
         return "there is no LiteRT" if runtime == "litert" else super().lacks(runtime)
 
 
-@pytest.mark.parametrize("name", ["standard", "falcon"])
+@pytest.mark.parametrize("name", ["standard", "small"])
 def test_bundles_of_others_are_not_replaced(exported, tmp_path, name):
     """The README's commands give users' bundles the same names."""
     shutil.copytree(exported[0], tmp_path / f"{name}.falcon")
@@ -40,7 +40,7 @@ def test_bundles_of_others_are_not_replaced(exported, tmp_path, name):
 
 def test_bundles_of_an_earlier_demo_are(tmp_path):
     standard = copy_sample_network(tmp_path / "standard")
-    compress_bundle(Choice(str(standard)), tmp_path / "falcon", rank=1)
+    compress_bundle(Choice(str(standard)), tmp_path / "small", rank=1)
     with edit_bundle(standard) as draft:
         draft.write("exports/model.fp32.onnx", b"of the earlier one")
 
@@ -54,7 +54,7 @@ def test_bundles_of_an_earlier_demo_are(tmp_path):
         demo(tmp_path, progress=stop)
     assert not (standard / "exports").exists()
     assert open_bundle(standard).manifest.name == "standard"
-    assert open_bundle(tmp_path / "falcon.falcon").manifest.lineage.steps[-1].options["rank"] == 1
+    assert open_bundle(tmp_path / "small.falcon").manifest.lineage.steps[-1].options["rank"] == 1
 
 
 def test_two_demos_in_one_folder_are_refused(tmp_path):
