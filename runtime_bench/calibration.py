@@ -123,9 +123,12 @@ def fit(observations: Sequence[Observation], mhz: float) -> Fit:
     return Fit(coefficients, dict(zip(TERMS, shares, strict=True)), tuple(errors.tolist()))
 
 
-def calibration_of(measured: Results, counted: Results, *, board: str, cpu: str, mhz: float) -> Calibration:
+def calibration_of(
+    measured: Results, counted: Results, *, board: str, cpu: str, mhz: float, told: bool = True
+) -> Calibration:
     """Of the same files, in the same order, measured on a board at a clock of `mhz` and counted on an emulated CPU.
 
+    told: whether the board itself told that clock; a flag says if it did not.
     What failed, or drifted, is left out, with a flag that says so. Raises DeviceError if too little remains.
     """
     pairs: dict[tuple[str, str], tuple[Entry, Entry]] = {}  # a file that was named twice is one
@@ -160,6 +163,7 @@ def calibration_of(measured: Results, counted: Results, *, board: str, cpu: str,
         flags=(
             *_of_fit(found),
             *flags,
+            *(() if told else (_untold(board, mhz),)),
             *_of_versions(runtimes, counted_runtimes),
             *_of_latencies([there for there, _ in pairs.values()]),
         ),
@@ -247,6 +251,11 @@ def _of_fit(found: Fit) -> Iterator[Flag]:
     if max(found.errors) > INACCURATE:
         reason = f"it is up to {100 * max(found.errors):.0f}% off a file that it has not seen"
         yield Flag(flag="inaccurate", reason=reason, remedy=MORE_MODELS)
+
+
+def _untold(board: str, mhz: float) -> Flag:
+    reason = f"{board} does not tell its clock: a, b and c are cycles of one of {mhz:.0f} MHz, and it may have changed"
+    return Flag(flag="clock-untold", reason=reason, remedy="calibrate again, and see whether milliseconds stay")
 
 
 def _of_versions(runtimes: dict[str, str], counted: dict[str, str]) -> Iterator[Flag]:

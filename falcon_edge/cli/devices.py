@@ -73,7 +73,7 @@ def setup(
 
 @devices.command()
 def calibrate(
-    device: Annotated[str, typer.Argument(metavar="ssh://[user@]host[:port]", help="The board.")],
+    device: Annotated[str, typer.Argument(metavar="ssh://[user@]host[:port]|local", help="The board, or this one.")],
     models: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -88,6 +88,10 @@ def calibrate(
     cpu: Annotated[
         str | None, typer.Option("--cpu", help="The emulated CPU that is most like the board's, if it is none of them.")
     ] = None,
+    mhz: Annotated[
+        float | None,
+        typer.Option("--mhz", min=1.0, max=1e5, help="Its clock, where it does not tell it (virtual machines)."),
+    ] = None,
     clean: Annotated[bool, typer.Option("--clean", help="Leave nothing on the board that was sent to it.")] = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -97,12 +101,14 @@ def calibrate(
     with session(as_json, debug, quiet) as out:
         from falcon_edge.steps.calibrate import calibrate as run
         from runtime_bench.calibration import save
+        from runtime_bench.devices.local import LocalDevice
         from runtime_bench.devices.ssh import SshDevice
         from runtime_bench.files import check_outputs
 
         check_outputs([output], models or ())
-        with closing(SshDevice(device, clean=clean)) as board, out.progress() as progress:
-            found = run(board, models or (), cpu=cpu, progress=progress)
+        chosen = LocalDevice() if device == "local" else SshDevice(device, clean=clean)
+        with closing(chosen) as board, out.progress() as progress:
+            found = run(board, models or (), cpu=cpu, mhz=mhz, progress=progress)
         save(found, output)
         out.result(found.model_dump(mode="json"), lambda: calibration_table(found))
         for flag in found.flags:

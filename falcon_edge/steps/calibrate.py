@@ -19,10 +19,11 @@ from falcon_edge.steps.shipped import copy_sample_network
 from runtime_bench.bench import Protocol
 from runtime_bench.calibration import FEWEST, Calibration, calibration_of
 from runtime_bench.devices.arm64.cpus import CPUS, Cpu, cpu_named
-from runtime_bench.devices.arm64.device import arm64_device
+from runtime_bench.devices.arm64.device import NATIVE, arm64_device
 from runtime_bench.devices.device import CountingDevice
+from runtime_bench.devices.local import LocalDevice
 from runtime_bench.devices.ssh import SshDevice
-from runtime_bench.environment import DUMP, Core, core, remote_files
+from runtime_bench.environment import DUMP, Core, core, local_files, remote_files
 from runtime_bench.errors import DeviceError
 from runtime_bench.measurement import FASTEST
 from runtime_bench.results import Results
@@ -35,38 +36,51 @@ RANKS = 1, 2, 3
 
 
 def calibrate(
-    device: SshDevice,
+    device: SshDevice | LocalDevice,
     paths: Sequence[Path] = (),
     *,
     cpu: str | None = None,
+    mhz: float | None = None,
     protocol: Protocol | None = None,
     progress: Progress = silent,
 ) -> Calibration:
     """Fit the cycles of a board's fastest CPU to what its emulation counts, over bundles and files.
 
-    Without paths: the network that ships with us, as it is and at RANKS. `cpu`: the emulated one, where the board's is
-    none of them. Every file runs with one thread, on that CPU alone. Raises BadInput for too few files or a CPU
-    without a model of its cycles, DeviceError for a board that cannot be used or whose clock is not steady. The board
-    stays open.
+    The board may be this machine, if it is an arm64 one. Without paths: the network that ships with us, as it is and at
+    RANKS. `cpu`: the emulated one, where the board's is none of them. `mhz`: the clock of a board that does not tell
+    it, as virtual machines do not; milliseconds come out the same whatever it is. Every file runs with one thread, on
+    that CPU alone. Raises BadInput for too few files or a CPU without a model of its cycles, DeviceError for a board
+    that cannot be used or whose clock is not steady. The board stays open.
     """
     if paths and sum(map(_files, paths)) < FEWEST:
         raise BadInput(f"{sum(map(_files, paths))} files: a calibration takes at least {FEWEST}; export more models")
     wanted = None if cpu is None else _modelled(cpu_named(cpu))
     with ExitStack() as stack:
-        (number,) = device.fastest_cpus(1)
+        number = _fastest(device)
         before = _core(device, number)
         chosen = wanted or _emulated(device, before)
-        mhz = _steady_mhz(device, number, before)
+        clock = _steady_mhz(device, number, before, mhz)
         emulation = stack.enter_context(closing(_counting(chosen)))
         files = paths or _shipped(
             Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="falcon-edge-"))), progress
         )
         alone = replace(protocol or Protocol(every=0), threads=(1,), cpus=(number,))
         measured = _whole(bench(files, BenchRequest(alone), device=device, progress=progress))
-        _refuse_unsteady(device, measured, mhz, _core(device, number).mhz)
+        _refuse_unsteady(device, measured, before, _core(device, number))
         counted = _whole(bench(files, BenchRequest(replace(alone, cpus=FASTEST)), device=emulation, progress=progress))
     board = device.name.removeprefix("ssh://").rpartition("@")[2].rstrip("/")
-    return calibration_of(measured, counted, board=board, cpu=chosen.name, mhz=mhz)
+    told = before.mhz is not None
+    return calibration_of(measured, counted, board=board, cpu=chosen.name, mhz=clock, told=told)
+
+
+def _fastest(device: SshDevice | LocalDevice) -> int:
+    """The number of its fastest CPU. Raises BadInput for this machine if it is no arm64 one."""
+    if isinstance(device, LocalDevice) and not NATIVE:
+        raise BadInput(f"{device.name}: this machine is no arm64 one; name a board, or calibrate on one that is")
+    found = device.fastest_cpus(1)
+    if not found:
+        raise DeviceError(f"{device.name}: its system keeps no process on one CPU")
+    return found[0]
 
 
 def _files(path: Path) -> int:
@@ -95,11 +109,11 @@ def _counting(cpu: Cpu) -> CountingDevice:
         return device
 
 
-def _core(device: SshDevice, number: int) -> Core:
-    return core(remote_files(device.run(DUMP)), number)
+def _core(device: SshDevice | LocalDevice, number: int) -> Core:
+    return core(local_files() if isinstance(device, LocalDevice) else remote_files(device.run(DUMP)), number)
 
 
-def _emulated(device: SshDevice, there: Core) -> Cpu:
+def _emulated(device: SshDevice | LocalDevice, there: Core) -> Cpu:
     """The emulated CPU that the board's is. Raises BadInput if it is none with a model of its cycles."""
     for cpu in CPUS:
         if there.part == (ARM, cpu.part):
@@ -116,25 +130,34 @@ def _modelled(cpu: Cpu) -> Cpu:
     return cpu
 
 
-def _steady_mhz(device: SshDevice, number: int, there: Core) -> float:
-    """The clock of a board's CPU. Raises DeviceError if it is not fixed, or if the board runs 32-bit programs."""
-    if device.call("getconf LONG_BIT").out.strip() == b"32":
+def _steady_mhz(device: SshDevice | LocalDevice, number: int, there: Core, mhz: float | None) -> float:
+    """The clock of a board's CPU, or `mhz` where it does not tell it.
+
+    Raises DeviceError if it is not fixed, or if the board runs 32-bit programs.
+    """
+    if isinstance(device, SshDevice) and device.call("getconf LONG_BIT").out.strip() == b"32":
         raise DeviceError(f"{device.name}: its system has 32 bits, and the emulated one 64; install a 64-bit system")
     folder = f"/sys/devices/system/cpu/cpu{number}/cpufreq"
     if there.mhz is None:
-        raise DeviceError(f"{device.name}: does not tell its clock (there is no {folder}/scaling_cur_freq)")
+        if mhz is not None:
+            return mhz
+        lacks = f"does not tell its clock (there is no {folder}/scaling_cur_freq)"
+        raise DeviceError(f"{device.name}: {lacks}: give the one that it is sold with, by `mhz`")
+    if mhz is not None:
+        raise BadInput(f"{device.name}: tells its clock, {there.mhz:.0f} MHz: leave `mhz` out")
     if there.governor != STEADY:
         remedy = f"echo {STEADY} | sudo tee {folder}/scaling_governor"
         raise DeviceError(f"{device.name}: its clock is not fixed (governor {there.governor}): run '{remedy}' there")
     return there.mhz
 
 
-def _refuse_unsteady(device: SshDevice, measured: Results, before: float, after: float | None) -> None:
+def _refuse_unsteady(device: SshDevice | LocalDevice, measured: Results, before: Core, after: Core) -> None:
     """Raise DeviceError if the clock changed while it was measured."""
     flags = (flag for entry in measured.entries for flag in entry.flags)
     reason = next((flag.reason for flag in flags if flag.flag in UNSTEADY), None)
-    if reason is None and (after is None or abs(after - before) > STEADY_SHARE * before):
-        reason = f"{before:.0f} MHz before and {after or 0:.0f} MHz after the run"
+    told, now = before.mhz, after.mhz or 0.0
+    if reason is None and told is not None and abs(now - told) > STEADY_SHARE * told:
+        reason = f"{told:.0f} MHz before and {now:.0f} MHz after the run"
     if reason is not None:
         raise DeviceError(f"{device.name}: its clock changed ({reason}): cool the board, and calibrate again")
 

@@ -1,62 +1,17 @@
-"""The GitHub action and the workflow that uses it: every shell step of theirs is run by bash, as a runner does."""
+"""The GitHub action: every shell step of it is run by bash, as a runner does."""
 
 import json
-import os
-import re
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-import yaml
+from posix_tools import write_script
+from steps import ACTION, EXPRESSION, ROOT, SHELLS, STEPS, WORKFLOWS, Runner
 
-ROOT = Path(__file__).parents[2]
-ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
-WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/gate.yml").read_text())
-STEPS = {step["name"]: step for step in ACTION["runs"]["steps"]}
-EXPRESSION = re.compile(r"\$\{\{ (\S+) \}\}")
-
-
-@dataclass
-class Runner:
-    """What a runner knows: where steps run, what they have put out, and how each of them ended."""
-
-    folder: Path
-    inputs: dict[str, str]
-
-    def __post_init__(self):
-        self.known = {f"inputs.{name}": about.get("default", "") for name, about in ACTION["inputs"].items()}
-        self.known |= {f"inputs.{name}": value for name, value in self.inputs.items()}
-        self.summary, self.output = self.folder / "summary.md", self.folder / "output"
-
-    def wanted(self, step):
-        """Whether its condition holds."""
-        name, operator, value = re.fullmatch(r"(\S+) (==|!=) '(.*)'", step.get("if", "always == ''")).groups()
-        return (self.known.get(name, "") == value) == (operator == "==")
-
-    def run(self, step):
-        """The exit code of a shell step; its outputs are known afterwards."""
-        self.output.write_text("")
-        values = {name: EXPRESSION.sub(lambda found: self.known.get(found[1], ""), text)
-                  for name, text in step.get("env", {}).items()}  # fmt: skip
-        environment = os.environ | values | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "GITHUB_STEP_SUMMARY": str(self.summary), "GITHUB_OUTPUT": str(self.output),
-        }  # fmt: skip
-        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
-        self.done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300
-        )
-        for line in self.output.read_text().splitlines():
-            name, value = line.split("=", 1)
-            self.known[f"steps.{step['id']}.outputs.{name}"] = value
-        return self.done.returncode
+GATE = WORKFLOWS["gate.yml"]["jobs"]
 
 
 @pytest.fixture
 def runner(tmp_path):
-    return lambda **inputs: Runner(tmp_path, inputs)
+    return lambda shell="bash", **inputs: Runner(tmp_path, inputs, SHELLS[shell])
 
 
 @pytest.fixture
@@ -83,15 +38,6 @@ def results(flow, tmp_path):
 # -- what is written in the files --
 
 
-def test_steps_have_what_runners_need_and_shell_code_has_no_expressions():
-    assert ACTION["runs"]["using"] == "composite"
-    for step in [*STEPS.values(), *(step for job in WORKFLOW["jobs"].values() for step in job["steps"])]:
-        assert ("run" in step) != ("uses" in step)
-        if "run" in step:
-            assert step["shell"] == "bash"
-            assert "${{" not in step["run"]
-
-
 def test_every_input_is_described_and_used_and_every_expression_is_known():
     used = set(EXPRESSION.findall((ROOT / "action.yml").read_text()))
     conditions = {step["if"].split()[0] for step in STEPS.values() if " " in step.get("if", "")}
@@ -104,11 +50,11 @@ def test_every_input_is_described_and_used_and_every_expression_is_known():
 
 
 def test_the_workflow_gives_the_action_what_it_takes():
-    own = [step for job in WORKFLOW["jobs"].values() for step in job["steps"] if step.get("uses", "").startswith("./")]
+    own = [step for job in GATE.values() for step in job["steps"] if step.get("uses", "").startswith("./")]
     assert len(own) == 2
     for step in own:
         assert set(step["with"]) <= set(ACTION["inputs"])
-    (benchmark,) = [step for step in WORKFLOW["jobs"]["main"]["steps"] if "benchmark-action" in step.get("uses", "")]
+    (benchmark,) = [step for step in GATE["main"]["steps"] if "benchmark-action" in step.get("uses", "")]
     folder, file = benchmark["with"]["output-file-path"].split("/")
     assert folder == ACTION["inputs"]["folder"]["default"]
     assert f'"$FOLDER/{file}"' in STEPS["Bench"]["run"]
@@ -200,6 +146,7 @@ def test_a_baseline_that_cannot_be_read_ends_the_step(results, runner):
     assert not job.summary.exists()
 
 
+@pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize(
     ("verdict", "inconclusive", "code"),
     [
@@ -207,8 +154,8 @@ def test_a_baseline_that_cannot_be_read_ends_the_step(results, runner):
         ("inconclusive", "pass", 0), ("inconclusive", "fail", 1), ("", "pass", 1),
     ],
 )  # fmt: skip
-def test_the_judge(runner, verdict, inconclusive, code):
-    job = runner(inconclusive=inconclusive)
+def test_the_judge(runner, verdict, inconclusive, code, shell):
+    job = runner(shell, inconclusive=inconclusive)
     job.known["steps.check.outputs.verdict"] = verdict
     assert job.run(STEPS["Judge"]) == code
     assert job.done.stdout.startswith("::error::") == bool(code)
@@ -223,11 +170,50 @@ def test_what_comes_in_is_no_shell_code(runner, tmp_path, step):
     assert not [path for path in tmp_path.iterdir() if path.name in ("one", "two", "three", "four")]
 
 
-def test_the_workflow_exports_the_model_of_each_branch(runner, tmp_path):
-    for branch in ("base", "head"):
-        (tmp_path / branch).symlink_to(ROOT)
-    (step,) = [step for step in WORKFLOW["jobs"]["pull-request"]["steps"] if "each branch" in step.get("name", "")]
-    assert runner().run(step) == 0
-    (gate,) = [step for step in WORKFLOW["jobs"]["pull-request"]["steps"] if step.get("uses") == "./head"]
-    for name in ("new", "baseline"):
-        assert (tmp_path / gate["with"][name] / "exports/model.fp32.onnx").is_file()
+RECORDER = """#!/bin/sh
+for word; do printf '%s\\n' "$word"; done > said
+"""
+ALWAYS = {
+    "Bench": ["bench", "--seconds=5", "--output=f/results.json", "--csv=f/results.csv",
+              "--benchmark-json=f/benchmark.json", "--", "NEW"],
+    "Check": ["check", "--baseline=", "--output=f/check.json", "--markdown=f/summary.md", "--junit=f/junit.xml", "--",
+              "NEW"],
+    "Report": ["report", "--output=f/report.html", "--", "f/results.json"],
+}  # fmt: skip
+ODD = "-a b*$HOME"
+CHOSEN = ["data", "class_map", "runtime", "precision"]
+ALSO = {
+    "Bench": [*CHOSEN, "profile", "standard"],
+    "Check": [*CHOSEN, "allow_missing", "tolerance", "patience", "history"],
+    "Report": ["baseline", "standard"],
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("step", ALWAYS)
+def test_the_program_is_told_what_came_in_word_by_word(runner, tmp_path, step, shell):
+    """The same in either mode of bash, whatever is in the words; what did not come in is not said."""
+
+    def said(**inputs):
+        job = runner(shell, new="NEW", folder="f", **inputs)
+        write_script(job.tools / "falcon-edge", RECORDER)
+        assert job.run(STEPS[step]) == 0, job.done.stderr
+        return (tmp_path / "said").read_text().splitlines()
+
+    assert said() == ALWAYS[step]
+    for name in ALSO[step]:
+        flag = name in ("profile", "allow_missing")
+        words = set(said(**{name: "true" if flag else ODD})) - set(ALWAYS[step])
+        option = f"--{name.replace('_', '-')}"
+        if step == "Report":
+            assert words == ({"f/check.json"} if name == "baseline" else set())
+        else:
+            assert words == {option if flag else ODD if name == "standard" else f"{option}={ODD}"}
+
+
+def test_a_standard_network_is_measured_and_reported_beside_its_baseline(runner, tmp_path):
+    job = runner(new="NEW", standard="STANDARD", baseline="OLD", folder="f")
+    write_script(job.tools / "falcon-edge", RECORDER)
+    for step, last in (("Bench", ["--", "STANDARD", "NEW"]), ("Report", ["--", "f/results.json"])):
+        assert job.run(STEPS[step]) == 0
+        assert (tmp_path / "said").read_text().splitlines()[-len(last) :] == last

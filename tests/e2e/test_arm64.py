@@ -94,7 +94,7 @@ def test_check_is_a_gate_on_counts(counted, warm):
     ("options", "said"),
     [
         ("--device arm64 --threads 2", "arm64:cortex-a72 is emulated, with one thread: leave --threads out"),
-        ("--device arm64:max", "max: no such CPU; emulated are cortex-a53, cortex-a72, cortex-a76"),
+        ("--device arm64:max", "max: no such CPU; emulated are cortex-a53, cortex-a72, cortex-a76, neoverse-n1"),
     ],
 )
 def test_what_makes_no_sense_on_it_is_refused(counted, warm, options, said):
@@ -118,7 +118,7 @@ def test_without_set_up_the_command_is_named(counted, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a72", "cortex-a76"])
+@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a72", "cortex-a76", "neoverse-n1"])
 def test_every_file_of_the_sample_answers_there_as_here(sample, cpu):
     done = run(f"bench vgg8.falcon --device arm64:{cpu} --data sample --samples 50 --json", sample)
     assert done.code == 0, done
@@ -136,7 +136,7 @@ def test_devices_shows_what_is_ready(counted, warm):
     folder, _ = counted
     done = warm("devices", folder)
     assert done.code == 0
-    assert "cortex-a53, cortex-a72 (default), cortex-a76, emulated by QEMU" in done.words
+    assert "cortex-a53, cortex-a72 (default), cortex-a76, neoverse-n1, emulated by QEMU" in done.words
     done = warm("devices setup arm64 --json", folder)
     assert done.code == 0
     assert done.document["versions"]["onnxruntime"]

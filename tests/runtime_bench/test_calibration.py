@@ -193,6 +193,15 @@ def test_too_few_that_remain_are_refused(measured):
         calibrated(measured(there=lambda index: {"sha256": "0" * 64}, here=lambda index: {"sha256": "0" * 64}))
 
 
+def test_a_clock_that_is_not_told_is_said_and_makes_no_difference_to_milliseconds(measured):
+    pair = measured()
+    told, other = calibrated(pair), calibration_of(*pair, board="board", cpu="cortex-a72", mhz=3 * MHZ, told=False)
+    assert [flag.flag for flag in other.flags if flag not in told.flags] == ["clock-untold"]
+    assert other.largest_error == pytest.approx(told.largest_error)
+    for words, each in told.coefficients.items():
+        assert other.coefficients[words].value == pytest.approx(3 * each.value)
+
+
 def test_other_versions_on_the_board_are_said(measured):
     older = RuntimeInfo(name="onnxruntime", package="onnxruntime", version="0.9", kernels="CPU", threads=1)
     (flag,) = calibrated(measured(there=lambda index: {"runtime": older})).flags

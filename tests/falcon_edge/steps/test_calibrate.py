@@ -195,7 +195,11 @@ def test_a_clock_that_changed_is_refused(board, files, counted, monkeypatch):
     ("options", "kind", "said"),
     [
         ({"part": A53}, BadInput, r"no cycle model of cortex-a53: "),
-        ({"part": 0xD05}, BadInput, r"board has the CPU 0xd05 of 0x41; known are cortex-a72, cortex-a76: .* `cpu`$"),
+        (
+            {"part": 0xD05},
+            BadInput,
+            r"board has the CPU 0xd05 of 0x41; known are cortex-a72, .*, neoverse-n1: .* `cpu`$",
+        ),
         ({"part": None}, BadInput, r"board does not tell its CPU; known are "),
         (
             {"governor": "ondemand"},
@@ -214,8 +218,14 @@ def test_boards_that_cannot_be_calibrated(board, files, counted, options, kind, 
 def test_a_board_that_does_not_tell_its_clock(board, files):
     there = board()
     there.ticks(there.cpus[-1], None)
-    with pytest.raises(DeviceError, match=r"does not tell its clock \(there is no /sys/.*/scaling_cur_freq\)"):
+    with pytest.raises(DeviceError, match=r"not tell its clock \(there is no /sys/.*/scaling_cur_freq\): .*`mhz`$"):
         calibrate(SshDevice("ssh://board"), files, protocol=QUICK)
+
+
+def test_a_clock_that_is_told_is_not_given(board, files):
+    board()
+    with pytest.raises(BadInput, match="tells its clock, 1500 MHz: leave `mhz` out"):
+        calibrate(SshDevice("ssh://board"), files, mhz=2000, protocol=QUICK)
 
 
 def test_the_cpu_may_be_chosen(board, files, counted):
@@ -229,7 +239,7 @@ def test_the_cpu_may_be_chosen(board, files, counted):
     ("options", "said"),
     [
         ({"cpu": "a53"}, "no cycle model of cortex-a53"),
-        ({"cpu": "z80"}, "z80: no such CPU; emulated are cortex-a53, cortex-a72, cortex-a76"),
+        ({"cpu": "z80"}, "z80: no such CPU; emulated are cortex-a53, cortex-a72, cortex-a76, neoverse-n1"),
     ],
 )
 def test_cpus_that_cannot_be_chosen(files, options, said):
@@ -285,10 +295,52 @@ def test_bench_refuses_a_calibration_of_something_else(calibrated, files, device
     assert done.stderr.splitlines()[-1] == f"error: {said}"
 
 
-def test_calibrate_refuses_what_is_no_board(tmp_path):
+@pytest.fixture
+def machine(monkeypatch, table):
+    """Has this machine be an arm64 one, with the CPU and the clock that are given."""
+
+    def machine(part, **cpufreq):
+        (cpu,) = LocalDevice().fastest_cpus(1)
+        block = f"processor\t: {cpu}\nCPU implementer\t: 0x41\nCPU part\t: {part:#x}"
+        clock = {f"sys/devices/system/cpu/cpu{cpu}/cpufreq/{name}": text for name, text in cpufreq.items()}
+        monkeypatch.setattr(steps, "NATIVE", True)
+        monkeypatch.setattr(steps, "local_files", lambda: {"proc/cpuinfo": block} | clock)
+        monkeypatch.setattr(steps, "arm64_device", lambda cpu: {"cortex-a72": Canned(table)}[cpu.name])
+
+    return machine
+
+
+N2 = 0xD49
+
+
+def test_this_machine_is_calibrated_if_it_is_an_arm64_one(files, table, machine):
+    """A virtual one, whose CPU is not emulated and whose clock is not told; its latencies are this host's."""
+    machine(N2)
+    with pytest.raises(BadInput, match=r"^local has the CPU 0xd49 of 0x41; known are "):
+        calibrate(LocalDevice(), files, protocol=QUICK)
+    with pytest.raises(DeviceError, match=r"^local: does not tell its clock"):
+        calibrate(LocalDevice(), files, cpu="a72", protocol=QUICK)
+    found = calibrate(LocalDevice(), files, cpu="a72", mhz=3400, protocol=QUICK)
+    assert (found.board, found.cpu, found.mhz) == ("local", "cortex-a72", 3400)
+    assert {each.sha256 for each in found.observations} <= set(table)
+    (untold,) = [flag for flag in found.flags if flag.flag == "clock-untold"]
+    assert "cycles of one of 3400 MHz" in untold.reason
+
+
+def test_a_clock_that_this_machine_tells_must_be_fixed(files, machine):
+    machine(0xD08, scaling_cur_freq="1500000", scaling_governor="schedutil")
+    with pytest.raises(DeviceError, match=r"^local: its clock is not fixed \(governor schedutil\)"):
+        calibrate(LocalDevice(), files, protocol=QUICK)
+
+
+def test_calibrate_refuses_what_is_no_board(tmp_path, monkeypatch):
+    monkeypatch.setattr(steps, "NATIVE", False)
     done = run("devices", "calibrate", "local", "-o", tmp_path / "board.json")
     assert done.exit_code == 2
-    assert done.stderr == "error: local: not of the form ssh://[user@]host[:port]\n"
+    assert done.stderr == "error: local: this machine is no arm64 one; name a board, or calibrate on one that is\n"
+    done = run("devices", "calibrate", "board", "-o", tmp_path / "board.json")
+    assert done.exit_code == 2
+    assert done.stderr == "error: board: not of the form ssh://[user@]host[:port]\n"
     done = run("devices", "calibrate", "ssh://board", "-o", tmp_path / "missing" / "board.json")
     assert done.exit_code == 2
     assert "cannot be written" in done.stderr

@@ -101,7 +101,7 @@ def test_an_llvm_that_fails_is_said(monkeypatch, tmp_path):
 def test_waits_are_for_the_cache_or_for_memory():
     pipelines = {cpu.name: cpu.pipeline for cpu in CPUS}
     assert pipelines["cortex-a53"] is None
-    for name in ("cortex-a72", "cortex-a76"):
+    for name in ("cortex-a72", "cortex-a76", "neoverse-n1"):
         found = pipelines[name]
         assert found.waits(0, 0) == 0
         assert found.waits(5, 0) == 5 * (found.l2_latency - found.l1_latency)

@@ -15,7 +15,7 @@ from runtime_bench.runtimes import runtime_for
 
 SHAPE = (64, 32, 32)
 MACS = 64 * 64 * 9 * 32 * 32
-CPUS = ("cortex-a53", "cortex-a72", "cortex-a76")
+CPUS = ("cortex-a53", "cortex-a72", "cortex-a76", "neoverse-n1")
 FILES = ("int8.onnx", "int8.tflite", "fp32.onnx", "fp32.tflite")
 QUICK = [("cortex-a72", "int8.tflite"), ("cortex-a76", "int8.onnx")]
 EVERY = [
@@ -53,7 +53,7 @@ def test_the_multiply_accumulates_of_a_convolution(convolutions, cpu, name):
     macs = {kind: number for kind, number in found["macs"].items() if number}
     if name.startswith("int8"):
         assert sum(macs.values()) == MACS == 37_748_736
-        assert set(macs) <= ({"dot"} if cpu == "cortex-a76" else {"mlal", "mull"})
+        assert set(macs) <= ({"dot"} if cpu in ("cortex-a76", "neoverse-n1") else {"mlal", "mull"})
     else:
         assert MACS <= sum(macs.values()) <= 1.007 * MACS  # rows that do not fill a tile
         assert set(macs) == {"fmla"}

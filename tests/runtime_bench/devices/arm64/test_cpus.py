@@ -15,7 +15,7 @@ def test_the_overlay_is_that_of_a_chip_with_four_cores(cpu, tmp_path):
         fields = dict(line.split("\t: ") for line in block.splitlines())
         assert (fields["processor"], fields["CPU implementer"]) == (str(core), "0x41")
         assert int(fields["CPU part"], 16) == cpu.part
-        assert ("asimddp" in fields["Features"].split()) == (cpu.name == "cortex-a76")
+        assert ("asimddp" in fields["Features"].split()) == (cpu.name in ("cortex-a76", "neoverse-n1"))
     cpus = tmp_path / "sys/devices/system/cpu"
     assert {(cpus / name).read_text() for name in ("possible", "present", "online")} == {"0-3\n"}
     assert len(list(cpus.glob("cpu[0-9]"))) == 4
@@ -36,7 +36,10 @@ def test_caches_have_whole_sets():
 
 def test_names():
     assert cpu_named("cortex-a53") is cpu_named("a53") is CPUS[0]
+    assert cpu_named("neoverse-n1") is cpu_named("n1") is CPUS[-1]
     assert DEFAULT.name == "cortex-a72"
-    for name in ("max", "a99", "", "cortex-"):  # max computes wrong outputs: docs/arm64.md
-        with pytest.raises(BenchInputError, match="no such CPU; emulated are cortex-a53, cortex-a72, cortex-a76"):
+    for name in ("max", "a99", "", "cortex-", "neoverse-"):  # max computes wrong outputs: docs/arm64.md
+        with pytest.raises(
+            BenchInputError, match="no such CPU; emulated are cortex-a53, cortex-a72, cortex-a76, neoverse-n1"
+        ):
             cpu_named(name)
