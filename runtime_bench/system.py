@@ -27,7 +27,9 @@ except ImportError:
 
 MACOS, WINDOWS = sys.platform == "darwin", sys.platform == "win32"
 # Ctrl-C, what ends a process politely, and a terminal that hangs up: as far as there are such signals.
-SIGNALS = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__)
+SIGNALS: tuple[signal.Signals, ...] = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 # To open what a user names: waiting for nobody, handed on to no child process, and byte for byte.
 OPENING = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
 LOCK = ".falcon-edge.lock"
