@@ -8,16 +8,13 @@ from falcon_edge.cli.session import session
 from falcon_edge.errors import BadInput
 from runtime_bench.system import WINDOWS
 
-ELSEWHERE = (
-    "it loads models, within limits that Windows does not set: use WSL 2: install it with 'wsl --install', and run the "
-    "same command in it"
-)
+REMEDY = "which sets no limits to what loads models: use WSL 2 (wsl --install, then the same command in it)"
 
 
 def refuse_on_windows() -> None:
     """Raise BadInput on Windows."""
     if WINDOWS:
-        raise BadInput(f"does not run on Windows: {ELSEWHERE}")
+        raise BadInput(f"this does not run on Windows, {REMEDY}")
 
 
 def loads_models(verb: Callable[..., None]) -> Callable[..., None]:
@@ -28,6 +25,6 @@ def loads_models(verb: Callable[..., None]) -> Callable[..., None]:
     @wraps(verb)
     def refused(*, as_json: bool, debug: bool, quiet: bool, **others: Any) -> None:
         with session(as_json, debug, quiet):
-            raise BadInput(f"{verb.__name__} does not run on Windows: {ELSEWHERE}")
+            raise BadInput(f"{verb.__name__} does not run on Windows, {REMEDY}")
 
     return refused

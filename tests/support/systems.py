@@ -22,12 +22,10 @@ class System:
         self.folder, place = folder, FOLDER / name
         self.python = folder / "python"
         paths = shlex.quote(os.pathsep.join(map(str, (place, ROOT))))
-        self.python.write_text(f'#!/bin/sh\nPYTHONPATH={paths} exec {shlex.quote(sys.executable)} "$@"\n')
+        variables = f"PYTHONPATH={paths} FE_EXECUTABLE={shlex.quote(str(self.python))}"  # whatever a child is left with
+        self.python.write_text(f'#!/bin/sh\n{variables} exec {shlex.quote(sys.executable)} "$@"\n')
         self.python.chmod(0o755)
-        self.environment = {
-            "PATH": f"{place / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            "FE_EXECUTABLE": str(self.python),
-        }
+        self.environment = {"PATH": f"{place / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
     def __call__(self, command, folder):
         """Run `falcon-edge COMMAND` in a folder."""

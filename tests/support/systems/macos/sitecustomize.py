@@ -74,8 +74,7 @@ resource.setrlimit, resource.getrusage, ctypes.CDLL.__getattr__ = setrlimit, get
 platform.system = lambda: "Darwin" if called_by_us() else system()
 release = platform.release
 platform.release = lambda: "24.6.0" if called_by_us() else release()
-if "FE_EXECUTABLE" in os.environ:
-    sys.executable = os.environ["FE_EXECUTABLE"]
+sys.executable = os.environ["FE_EXECUTABLE"]
 proxies = sys.modules["_scproxy"] = types.ModuleType("_scproxy")
 proxies._get_proxies = proxies._get_proxy_settings = dict
 sysconfig.get_config_vars()  # read by the name of the platform, and kept

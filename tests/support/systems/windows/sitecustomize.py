@@ -3,35 +3,25 @@
 What packages of others are made of is imported before: they see the system that they are installed for.
 """
 
-import asyncio  # noqa: F401  # what follows is imported while this is Linux still
 import ctypes
 import errno
 import fcntl
-import multiprocessing  # noqa: F401
+import importlib
 import os
-import platform  # noqa: F401
 import select
-import selectors  # noqa: F401
 import signal
-import subprocess  # noqa: F401
 import sys
 import tempfile
 import types
-import webbrowser  # noqa: F401
 
-if sys.argv[:1] != [""]:
-    import jinja2  # noqa: F401
-    import numpy
-    import onnx
-    import PIL.Image
-    import pydantic
-    import rich.console
-    import rich.progress
-    import rich.table
-    import scipy.stats
-    import torch
-    import typer  # noqa: F401
-
+BEFORE = (
+    *("asyncio", "concurrent.futures.thread", "http.client", "http.server", "multiprocessing", "platform", "selectors"),
+    *("shutil", "ssl", "subprocess", "urllib.request", "webbrowser"),
+)
+OF_OTHERS = (
+    *("jinja2", "numpy", "onnx", "PIL.Image", "plotly.offline", "pydantic", "rich.progress", "rich.table", "ruptures"),
+    *("scipy.stats", "segno", "torch", "typer"),
+)
 OF_OS = (
     *("geteuid", "getuid", "getpgid", "getpgrp", "setsid", "killpg", "uname", "fchmod", "pread", "pwrite", "fork"),
     *("register_at_fork", "sched_getaffinity", "sched_setaffinity", "sysconf", "getloadavg", "mkfifo", "statvfs"),
@@ -53,6 +43,8 @@ def no_library(name, *arguments, **options):
     raise TypeError("LoadLibrary() argument 1 must be str, not None")
 
 
+for name in (*BEFORE, *(() if "-c" in sys.orig_argv else OF_OTHERS)):
+    importlib.import_module(name)
 tempfile.gettempdir()
 msvcrt = types.ModuleType("msvcrt")
 msvcrt.locking, msvcrt.LK_UNLCK, msvcrt.LK_LOCK, msvcrt.LK_NBLCK = locking, 0, 1, 2
@@ -63,4 +55,5 @@ for name in OF_SIGNAL:
     delattr(signal, name)
 del select.poll
 ctypes.CDLL = no_library
+sys.executable = os.environ["FE_EXECUTABLE"]
 sys.platform = "win32"
