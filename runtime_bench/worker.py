@@ -513,7 +513,13 @@ def die_with_input():
     """Kill this process, even in the middle of a run, when its input has ended: a thread that sleeps until then."""
     ended = select.poll()
     ended.register(0, select.POLLHUP | getattr(select, "POLLRDHUP", 0))
-    threading.Thread(target=lambda: ended.poll() and os._exit(0), daemon=True).start()
+
+    def watch():
+        while not ended.poll():  # macOS may wake it for a request
+            time.sleep(0.5)
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def main():
