@@ -138,7 +138,7 @@ class LocalWorker:
             raise WorkerError(f"{action}: no answer within {timeout:g} s (`timeout`)", kind="timeout") from None
         except MemoryError:
             self._kill()
-            said = f"{action}: out of memory: it took more than {(most or 0) >> 20} MiB (`memory_limit`)"
+            said = f"{action}: out of memory: it took more than {(most or 0) >> 20} MiB"
             raise WorkerError(said, kind="memory") from None
         except OverflowError:
             self._kill()
