@@ -1,6 +1,5 @@
 """ONNX to ONNX Runtime's own format (.ort): optimised beforehand, loaded without a protobuf parser."""
 
-import ctypes
 import os
 import subprocess
 import sys
@@ -10,11 +9,11 @@ from pathlib import Path
 
 from converters import onnx_graph
 from converters.errors import ConversionError
+from converters.system import fix_addresses
 
 # Nodes of any other domain are bound to the machine that saved the file (com.microsoft.nchwc on x86).
 PORTABLE_DOMAINS = frozenset(("ai.onnx", "com.microsoft"))
 SECONDS = 300.0
-ADDR_NO_RANDOMIZE = 0x0040000
 FIXED = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONHASHSEED": "0"}
 NEEDED = ("LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT")  # to find Python and its libraries
 # Run by the child in the folder where the file goes. argv: the model.
@@ -92,7 +91,8 @@ def _save_optimised(source: Path, folder: Path) -> Path:
             capture_output=True,
             text=True,
             timeout=SECONDS,
-            preexec_fn=_fix_addresses,
+            # It writes its hash tables in the order of their addresses: fixed ones give the same bytes.
+            preexec_fn=fix_addresses,
         )
     except subprocess.TimeoutExpired as error:
         raise ConversionError(f"{source}: ONNX Runtime did not save it within {SECONDS:g} s") from error
@@ -100,9 +100,3 @@ def _save_optimised(source: Path, folder: Path) -> Path:
         lines = done.stderr.strip().splitlines()
         raise ConversionError(f"{source}: ONNX Runtime cannot load it: {lines[-1] if lines else 'it crashed'}")
     return folder / "model.ort"
-
-
-def _fix_addresses() -> None:
-    """ONNX Runtime writes its hash tables in the order of their addresses: fixed ones (Linux) give the same bytes."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).personality(ADDR_NO_RANDOMIZE)

@@ -4,13 +4,13 @@ The child sees the graph without large weights, which it could only copy: what c
 before (converters.passes.fold_constants).
 """
 
-import resource
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -19,6 +19,7 @@ from onnx import ModelProto
 from converters.errors import ConversionError
 from converters.onnx_graph import load, put_weights_back
 from converters.onnx_verify import without_weights
+from converters.system import limit_memory, run
 
 MEMORY_LIMIT = 16 * 1024**3
 # Run by the child: read a model, simplify it, write it. argv: input, output. onnxsim would load torch, for other ends
@@ -49,20 +50,20 @@ def simplify(model: ModelProto, *, timeout: float = 120.0, child: Sequence[str] 
         before, after = Path(folder, "before.onnx"), Path(folder, "after.onnx")
         onnx.save(without_weights(model), before)
         try:
-            done = subprocess.run(
+            done = run(
                 [*child, str(before), str(after)],
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                stdin=subprocess.DEVNULL,
-                preexec_fn=_limit_memory,
+                seconds=timeout,
+                memory=MEMORY_LIMIT,
+                prepare=partial(limit_memory, MEMORY_LIMIT),
             )
+        except MemoryError:
+            return Simplified(model, f"onnxsim took more than {MEMORY_LIMIT >> 30} GiB")
         except subprocess.TimeoutExpired:
             return Simplified(model, f"onnxsim did not finish within {timeout:g} s")
         if done.returncode < 0:
             return Simplified(model, f"onnxsim crashed ({signal.Signals(-done.returncode).name})")
         if done.returncode or not after.exists():
-            lines = done.stderr.strip().splitlines()
+            lines = done.stderr.decode(errors="replace").strip().splitlines()
             return Simplified(model, f"onnxsim failed: {lines[-1] if lines else 'no message'}")
         try:
             simplified = load(after)
@@ -70,7 +71,3 @@ def simplify(model: ModelProto, *, timeout: float = 120.0, child: Sequence[str] 
             return Simplified(model, f"onnxsim's result cannot be used: {error}")
     put_weights_back(model, simplified)
     return Simplified(model, None)
-
-
-def _limit_memory() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))

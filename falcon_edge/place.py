@@ -6,9 +6,6 @@
 .NAME.checkpoint      the state of a run that takes long, until its bundle is there
 """
 
-import ctypes
-import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from falcon_edge.errors import BadInput
+from falcon_edge.system import LOCKING, exchange, free, lock
 
 SUFFIX, MANIFEST = ".falcon", "manifest.json"
-AT_WORKING_FOLDER, RENAME_EXCHANGE = -100, 2  # of linux/fcntl.h and linux/fs.h
-NOT_HERE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 MOST_TRIES = 100  # a folder that others remove again and again is not removed as often
 
 
@@ -72,9 +68,9 @@ def hold(path: Path, *, force: bool = False, goes_on: bool = False) -> Iterator[
 def locked(path: Path) -> Iterator[None]:
     """Keep other processes from writing `path`, and clear up what killed ones left. Raises BadInput if one is at it."""
     target = Path(os.path.realpath(path))
-    lock, missing = _beside(path, "lock"), [folder for folder in target.parents if not folder.exists()]
+    name, missing = _beside(path, "lock"), [folder for folder in target.parents if not folder.exists()]
     try:
-        file = _acquire(lock)
+        file = _acquire(name)
     except BlockingIOError as error:
         raise BadInput(f"{path}: {error.strerror}; wait for it, or choose another name") from error
     except OSError as error:
@@ -84,8 +80,7 @@ def locked(path: Path) -> Iterator[None]:
         _clear_up(path)
         yield
     finally:
-        lock.unlink(missing_ok=True)  # while it is locked: nobody else can have the file that goes
-        os.close(file)
+        free(file, name)
         _remove_empty(missing)
 
 
@@ -117,7 +112,7 @@ def swap(part: Path, path: Path) -> None:
     try:
         if not target.exists():
             os.replace(part, target)
-        elif not _exchange(part, target):
+        elif not exchange(part, target):
             os.replace(target, old)
             os.replace(part, target)
     except BaseException:
@@ -145,27 +140,27 @@ def _replaceable(path: Path) -> bool:
     return path.is_dir() and ((path / MANIFEST).is_file() or next(path.iterdir(), None) is None)
 
 
-def _acquire(lock: Path) -> int:
+def _acquire(path: Path) -> int:
     """The descriptor of the lock file, locked. Raises BlockingIOError, which says who has it."""
     tries = 0
     while True:
-        lock.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            file = os.open(path, LOCKING, 0o644)
         except FileNotFoundError:  # another process has just removed the folders that it had made, or /proc takes none
             tries += 1
             if tries == MOST_TRIES:
                 raise
             continue
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file)
             with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file), lock.lstat()):  # else its holder has just removed it
-                    os.truncate(file, 0)
-                    _write_pid(file, lock)
+                if os.path.samestat(os.fstat(file), path.lstat()):  # else its holder has just removed it
+                    os.ftruncate(file, 0)
+                    _write_pid(file, path)
                     return file
         except BlockingIOError as error:
-            holder = os.pread(file, 20, 0).decode(errors="replace")
+            holder = os.read(file, 20).decode(errors="replace")
             os.close(file)
             whose = f"process {holder}" if holder.isdecimal() else "another process"
             raise BlockingIOError(error.errno, f"{whose} is writing it") from None
@@ -175,12 +170,12 @@ def _acquire(lock: Path) -> int:
         os.close(file)
 
 
-def _write_pid(file: int, lock: Path) -> None:
+def _write_pid(file: int, path: Path) -> None:
     """Say in the lock file, which is locked, who has it; where there is no room for that, it goes."""
     try:
-        os.pwrite(file, str(os.getpid()).encode(), 0)
+        os.write(file, str(os.getpid()).encode())
     except OSError:
-        lock.unlink()
+        path.unlink()
         raise
 
 
@@ -191,16 +186,3 @@ def _clear_up(path: Path) -> None:
         os.replace(old, target)
     for left in (old, _beside(path, "part")):
         shutil.rmtree(left, ignore_errors=True)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two folders in one step; False where that is not possible."""
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if rename is None:
-        return False
-    if rename(AT_WORKING_FOLDER, os.fsencode(one), AT_WORKING_FOLDER, os.fsencode(other), RENAME_EXCHANGE) == 0:
-        return True
-    code = ctypes.get_errno()
-    if code in NOT_HERE:
-        return False
-    raise OSError(code, os.strerror(code), str(other))

@@ -1,6 +1,7 @@
 """The state of a machine: what a measurement must say about where it was made. What cannot be read is null.
 
-All of it is in files of the kernel, so that a board's is read as this machine's is: by one command that prints them.
+Linux has all of it in files of the kernel, so that a board's is read as this machine's is: by one command that prints
+them. A Mac has programs that tell it (macos.py).
 """
 
 import math
@@ -12,6 +13,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from runtime_bench import macos, system
 from runtime_bench.ranges import LARGEST, LONGEST_TEXT, MOST_CPUS, Amount, Count
 
 ROOT = Path("/")
@@ -87,13 +89,14 @@ class Core(NamedTuple):
 
 def local_environment() -> Environment:
     """This machine now."""
-    return _environment(
+    found = _environment(
         local_files(),
         machine=platform.machine(),
         cores=os.cpu_count() or 1,
         kernel=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
     )
+    return Environment(**dict(found) | macos.told()) if system.MACOS else found
 
 
 def remote_environment(dump: str, python: str) -> Environment:

@@ -4,7 +4,6 @@ import errno
 import hashlib
 import os
 import re
-import select
 import stat
 import tempfile
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from runtime_bench.errors import BenchInputError, DeviceError
 from runtime_bench.interrupts import held
+from runtime_bench.system import OPENING, make_readable, ready
 
 LARGEST_MODEL = 4 * 1024**3  # bytes
 DOCUMENT_SECONDS = 60.0  # for a document that comes through a pipe
@@ -34,13 +34,11 @@ def read_document(path: Path, limit: int, what: str) -> bytes:
     """
     until = time.monotonic() + DOCUMENT_SECONDS
     data = bytearray()
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # to open a pipe waits for nobody
+    descriptor = os.open(path, os.O_RDONLY | OPENING)  # to open a pipe waits for nobody
     try:
-        ready = select.poll()
-        ready.register(descriptor, select.POLLIN)
         while len(data) <= limit:
             left = until - time.monotonic()
-            if left <= 0 or not ready.poll(1000 * left):
+            if left <= 0 or not ready(descriptor, to_write=False, seconds=left):
                 raise BenchInputError(f"{path}: has not ended within {DOCUMENT_SECONDS:.0f} s")
             try:
                 chunk = os.read(descriptor, min(CHUNK, limit + 1 - len(data)))
@@ -149,7 +147,7 @@ def write(data: bytes, path: Path) -> None:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-                    os.fchmod(file.fileno(), 0o644)
+                    make_readable(file.fileno())
                 os.replace(name, target)
             except BaseException:
                 os.unlink(name)
@@ -219,13 +217,11 @@ def _write_through(data: bytes, path: Path) -> None:
     if known is not None:
         descriptor = os.dup(known)
     else:
-        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_WRONLY | OPENING)
     try:
-        ready = select.poll()
-        ready.register(descriptor, select.POLLOUT)
         rest = memoryview(data)
         while rest:
-            if not ready.poll(1000 * DOCUMENT_SECONDS):
+            if not ready(descriptor, to_write=True, seconds=DOCUMENT_SECONDS):
                 raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
             try:
                 rest = rest[os.write(descriptor, rest[:CHUNK]) :]

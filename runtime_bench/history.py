@@ -5,12 +5,10 @@ Killick and others, Optimal detection of changepoints with a linear computationa
 is compared with its best by a rank test, which single outliers do not move.
 """
 
-import fcntl
 import json
 import math
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +23,7 @@ from runtime_bench.pairs import pairs
 from runtime_bench.regression import Finding, Tolerances, Verdict, failure_of, fingerprint
 from runtime_bench.results import MAXIMUM_BYTES, Entry, Part, Results
 from runtime_bench.stats import paired_ratio
+from runtime_bench.system import alone
 
 SHORTEST = 5  # lines that make a level: fewer cannot differ for certain (see SURE)
 SURE = 0.01  # how unlikely it must be by chance that the newest level is so much worse
@@ -140,27 +139,17 @@ def append(path: Path, new: Sequence[Line]) -> list[Line]:
 
     The file is replaced as a whole: who reads it sees all of them or none. Raises BenchInputError.
     """
-    with _locked(path):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(alone(path.parent))  # the file is replaced: a lock on it would be one on the former
+        except OSError as error:
+            raise BenchInputError(f"{path}: cannot be written ({error.strerror})") from error
         there = _parsed(path)
         known = [line for line, _ in there]
         added = [line for line in new if line not in known]
         texts = [*(text for _, text in there), *(line.model_dump_json().encode() for line in added)]
         write(b"".join(text + b"\n" for text in texts), path)
     return [*known, *added]
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Alone among those who append: by a lock on the folder, since the file is replaced."""
-    try:
-        folder = os.open(path.parent, os.O_RDONLY)
-    except OSError as error:
-        raise BenchInputError(f"{path}: cannot be written ({error.strerror})") from error
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
 
 
 def _parsed(path: Path) -> list[tuple[Line, bytes]]:

@@ -9,7 +9,8 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from runtime_bench.system import SIGNALS
+
 POLL = 0.5  # seconds
 _holds: list["_Hold"] = []  # of the main thread, which alone gets signals
 

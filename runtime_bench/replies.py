@@ -145,11 +145,14 @@ class Replayed(Reply):
 
 
 class Board(Reply):
-    """What a device's Python says of itself: its version, which modules it has, and the CPUs it may use."""
+    """What a device's Python says of itself: its version, which modules it has, and the CPUs it may be put on.
+
+    cpus: none where the system puts no process on any (macOS).
+    """
 
     python: Annotated[str, Field(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}", max_length=100)]
     modules: tuple[Text, ...]
-    cpus: Annotated[tuple[Cpu, ...], Field(min_length=1)]
+    cpus: tuple[Cpu, ...]
 
     @property
     def version(self) -> tuple[int, ...]:

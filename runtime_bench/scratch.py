@@ -1,12 +1,15 @@
 """Temporary folders that tell whose they are: what a killed process left behind is swept by the next one."""
 
 import os
+import platform
 import re
 import shutil
 import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+
+from runtime_bench.system import namespace, owned, started
 
 SOCKET_PATH = 108
 NAME = re.compile(r"(?:falcon-edge|fe)-([0-9]+)-([0-9]+)-([0-9]+)-[a-z0-9_]+", re.ASCII)
@@ -15,7 +18,7 @@ NAME = re.compile(r"(?:falcon-edge|fe)-([0-9]+)-([0-9]+)-([0-9]+)-[a-z0-9_]+", r
 def owner() -> str:
     """This process: its number, when it started, and among which numbers (Linux: its namespace)."""
     pid = os.getpid()
-    return f"{pid}-{_started(pid) or 0}-{_namespace()}"
+    return f"{pid}-{started(pid) or 0}-{namespace()}"
 
 
 def short_folder(more: int) -> Path:
@@ -27,9 +30,9 @@ def short_folder(more: int) -> Path:
     return Path(tempfile.mkdtemp(prefix=name, dir=next(fits, usual)))
 
 
-def gone(pid: int, started: int, namespace: int) -> bool:
+def gone(pid: int, start: int, among: int) -> bool:
     """Whether a process has ended, as far as this one can know."""
-    return namespace == _namespace() and started > 0 and _started(pid) != started
+    return among == namespace() and start > 0 and started(pid) != start
 
 
 def sweep(folder: Path) -> None:
@@ -46,7 +49,7 @@ def sweep(folder: Path) -> None:
             kind = os.lstat(folder / name)
         except OSError:
             continue
-        if stat.S_ISDIR(kind.st_mode) and kind.st_uid == os.geteuid():
+        if stat.S_ISDIR(kind.st_mode) and owned(kind):
             shutil.rmtree(folder / name, ignore_errors=True)
 
 
@@ -65,20 +68,4 @@ def host() -> str:
         known = Path("/etc/machine-id").read_bytes()
     except OSError:
         known = b""
-    return hashlib.sha256(known + os.uname().nodename.encode()).hexdigest()[:8]
-
-
-def _started(pid: int) -> int | None:
-    """When a process started, in ticks since the machine did; None if it is gone, or nothing tells."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else int(fields[19])
-
-
-def _namespace() -> int:
-    try:
-        return int(re.sub("[^0-9]", "", os.readlink("/proc/self/ns/pid")))
-    except (OSError, ValueError):
-        return 0
+    return hashlib.sha256(known + platform.node().encode()).hexdigest()[:8]

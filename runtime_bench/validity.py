@@ -12,6 +12,7 @@ NOISE_SHARE_APART = 0.30  # of what is not back to back: each inference finds ot
 DRIFT_SHARE = 0.05
 FREQUENCY_SHARE = 0.10
 NOT_PROFILED = "not-profiled"
+MACOS = "Darwin"  # as a kernel is called
 SATURATING = Flag(
     flag="saturating-host",
     reason="this CPU cuts off sums of uint8 x int8 (x86 without VNNI): the file answers wrongly here; accuracy and "
@@ -45,7 +46,8 @@ def flags(
     after: Environment,
 ) -> tuple[Flag, ...]:
     """The flags of one model's samples back to back, and of the machine that they were taken on."""
-    return (*_of_samples(bursts, summary, wanted, pinned), *_of_machine(before, after))
+    loose = () if pinned else (_unpinned(before.kernel),)
+    return (*_of_samples(bursts, summary, wanted), *loose, *_of_machine(before, after))
 
 
 def flags_apart(way: str, timing: Timing, *, wanted: int) -> tuple[Flag, ...]:
@@ -80,7 +82,7 @@ def _of_amount(summary: Summary, wanted: int, noise: float, way: str | None = No
         )
 
 
-def _of_samples(bursts: tuple[Burst, ...], summary: Summary, wanted: int, pinned: bool) -> list[Flag]:
+def _of_samples(bursts: tuple[Burst, ...], summary: Summary, wanted: int) -> list[Flag]:
     found = [*_of_amount(summary, wanted, NOISE_SHARE)]
     samples = np.array([sample for burst in bursts for sample in burst.samples_ns], np.float64)
     quarter = len(samples) // 4
@@ -94,15 +96,15 @@ def _of_samples(bursts: tuple[Burst, ...], summary: Summary, wanted: int, pinned
                     remedy="warm up longer, cool the device, or look for throttling",
                 )
             )
-    if not pinned:
-        found.append(
-            Flag(
-                flag="unpinned",
-                reason="its threads could move from CPU to CPU",
-                remedy="name the CPUs, or leave it to the fastest",
-            )
-        )
     return found
+
+
+def _unpinned(kernel: str) -> Flag:
+    reason, remedy = "its threads could move from CPU to CPU", "name the CPUs, or leave it to the fastest"
+    if kernel.startswith(MACOS):
+        reason += ", also to slower ones: macOS puts no process on CPUs of its own"
+        remedy = "close what else runs, plug it in with Low Power Mode off, and take more processes"
+    return Flag(flag="unpinned", reason=reason, remedy=remedy)
 
 
 def _of_machine(before: Environment, after: Environment) -> list[Flag]:
@@ -124,11 +126,20 @@ def _of_machine(before: Environment, after: Environment) -> list[Flag]:
                 remedy="set the governor to performance, and let the device cool down",
             )
         )
+    statuses = before.thermal_status, after.thermal_status
     if before.throttled is not None and after.throttled is not None and after.throttled > before.throttled:
         found.append(
             Flag(
                 flag="throttled",
                 reason=f"CPUs were slowed down for heat {after.throttled - before.throttled} times during the run",
+                remedy="let the device cool down, and cool it while it is measured",
+            )
+        )
+    elif statuses[0] is not None and statuses[1] is not None and statuses[1] > statuses[0]:
+        found.append(
+            Flag(
+                flag="throttled",
+                reason=f"its thermal status was {statuses[0]} before and {statuses[1]} after the run",
                 remedy="let the device cool down, and cool it while it is measured",
             )
         )

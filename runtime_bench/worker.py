@@ -36,7 +36,6 @@ import gc
 import glob
 import json
 import os
-import resource
 import select
 import signal
 import sys
@@ -44,6 +43,11 @@ import threading
 import time
 import types
 from typing import Any
+
+try:
+    import resource
+except ImportError:  # Windows, where this file is read and never run
+    resource = None  # type: ignore[assignment]
 
 FIRST_INPUT_SEED = 0
 STABLE_SHARE = 0.05
@@ -101,7 +105,7 @@ class Worker:
         started_first = time.perf_counter_ns()
         outputs = self.model.run(self.input)
         first = time.perf_counter_ns() - started_first
-        affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        affinity = own_cpus()
         return {
             "runtime": self.model.about,
             "load_ns": loaded - started,
@@ -160,7 +164,7 @@ class Worker:
 
     def clock(self, period, phase):
         """MHz of the CPU before, at and after ticks, which are no samples: to ask the kernel warms caches up."""
-        path = CLOCK % ctypes.CDLL(None).sched_getcpu() if sys.platform == "linux" else ""
+        path = CLOCK % current_cpu()
         found: Any = [[], [], []]
         early = min(CLOCK_EARLY, period // 2)
         try:
@@ -366,8 +370,17 @@ def normalised(image, mean, std):
     return x[None].transpose(0, 3, 1, 2)
 
 
+def contents(path):
+    """The text of a file."""
+    with open(path) as file:
+        return file.read().strip()
+
+
+# What only some systems give. Where one lacks it, it is None or nothing, and no error: but for the CPUs to run on.
+
+
 def memory():
-    """Resident set and its peak in bytes; Linux tells both, elsewhere only the peak is known."""
+    """Resident set and its peak in bytes; of the first, elsewhere than on Linux, what `ps` says."""
     if EMULATED:
         return {"resident": emulated_resident(), "peak": None}
     try:
@@ -376,7 +389,17 @@ def memory():
         return {key: int(lines[name].split()[0]) * 1024 for key, name in (("resident", "VmRSS"), ("peak", "VmHWM"))}
     except OSError:
         scale = 1 if sys.platform == "darwin" else 1024
-        return {"resident": None, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale}
+        return {"resident": told_resident(), "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale}
+
+
+def told_resident():
+    """Bytes that are resident of this process by the system's `ps`; None where that does not tell."""
+    import subprocess
+
+    try:
+        return int(subprocess.check_output(["ps", "-o", "rss=", "-p", str(os.getpid())])) * 1024
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
 
 
 def emulated_resident():
@@ -420,14 +443,34 @@ def joules(before, after):
     return spent / 1e6
 
 
-def contents(path):
-    """The text of a file."""
-    with open(path) as file:
-        return file.read().strip()
+def current_cpu():
+    """The number of the CPU that this thread is on; -1 where none is told (elsewhere than on Linux)."""
+    return ctypes.CDLL(None).sched_getcpu() if sys.platform == "linux" else -1
+
+
+def own_cpus():
+    """The CPUs that this process may run on; none where its system puts no process on any (macOS)."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def pin(cpus):
+    """Run on these CPUs only."""
+    if not hasattr(os, "sched_setaffinity"):
+        raise OSError("this system puts no process on CPUs of its own: leave `cpus` out")
+    try:
+        os.sched_setaffinity(0, cpus)
+    except OSError as error:
+        raise OSError(f"cannot run on CPUs {', '.join(map(str, cpus))}: {error.strerror}") from error
+    missing = sorted(set(cpus) - os.sched_getaffinity(0))
+    if missing:
+        raise OSError(f"cannot run on CPUs {', '.join(map(str, missing))}: not given to this process")
 
 
 def limit_memory(limit):
-    """Limit the address space of this process, in bytes; None: to what `usual_memory` says."""
+    """Limit the address space of this process, in bytes; None: to what `usual_memory` says.
+
+    macOS refuses that: there whoever started this process looks after its resident set.
+    """
     if limit is None:
         limit = usual_memory()
     if limit is not None:
@@ -451,42 +494,39 @@ def limit_cpu(seconds):
 
 
 def set_limit(kind, soft, hard):
-    """Set a limit of this process, within the one that is set already."""
+    """Set a limit of this process, within the one that is set already; elsewhere than on Linux, if that is possible."""
     most, free = resource.getrlimit(kind)[1], resource.RLIM_INFINITY
     soft, hard = (value if most == free else most if value == free else min(value, most) for value in (soft, hard))
-    resource.setrlimit(kind, (soft, hard))
-
-
-def pin(cpus):
-    """Run on these CPUs only."""
-    if not hasattr(os, "sched_setaffinity"):
-        raise OSError("this system cannot pin a process to CPUs")
     try:
-        os.sched_setaffinity(0, cpus)
-    except OSError as error:
-        raise OSError(f"cannot run on CPUs {', '.join(map(str, cpus))}: {error.strerror}") from error
-    missing = sorted(set(cpus) - os.sched_getaffinity(0))
-    if missing:
-        raise OSError(f"cannot run on CPUs {', '.join(map(str, missing))}: not given to this process")
+        resource.setrlimit(kind, (soft, hard))
+    except (OSError, ValueError):  # macOS refuses RLIMIT_AS: Python says "current limit exceeds maximum limit"
+        if sys.platform == "linux":
+            raise
 
 
 def die_with_parent():
     """Have the kernel (Linux) kill this process, even in the middle of a run, if its parent dies without a word."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def die_with_input():
     """Kill this process, even in the middle of a run, when its input has ended: a thread that sleeps until then."""
     ended = select.poll()
     ended.register(0, select.POLLHUP | getattr(select, "POLLRDHUP", 0))
-    threading.Thread(target=lambda: ended.poll() and os._exit(0), daemon=True).start()
+
+    def watch():
+        while not ended.poll():  # macOS may wake it for a request
+            time.sleep(0.5)
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def main():
     """Answer requests until the input ends."""
-    die_with_parent()
-    if "remote" in sys.argv[1:]:
+    if sys.platform == "linux":
+        die_with_parent()
+    if sys.platform != "linux" or "remote" in sys.argv[1:]:
         die_with_input()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a runtime that crashes leaves nothing behind
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that writing too much is an error, not the end

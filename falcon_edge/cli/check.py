@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from falcon_edge.cli import completion, options
+from falcon_edge.cli.hosts import refuse_on_windows
 from falcon_edge.cli.render import findings_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput, BelowAsked, Inconclusive
@@ -79,7 +80,7 @@ def check(
     """Say whether NEW is worse than OLD: pass (0), regression (1), inconclusive (3), or no verdict (4)."""
     with session(as_json, debug, quiet) as out:
         from falcon_edge.steps.bench import Selection
-        from falcon_edge.steps.check import PROTOCOL, check_models, refuse_for_results
+        from falcon_edge.steps.check import PROTOCOL, RESULTS, check_models, refuse_for_results
         from runtime_bench import ci
         from runtime_bench.files import check_outputs, write
         from runtime_bench.regression import Tolerances, Verdict
@@ -95,6 +96,8 @@ def check(
         measuring |= {"output": output, "confirm": confirm, "patience": patience, "every": every}
         measuring |= {"cold": cold or None, "runner": runner, "ort_aar": ort_aar, "litert_aar": litert_aar or None}
         refuse_for_results(new, baseline, measuring)
+        if new.suffix.lower() != RESULTS:
+            refuse_on_windows()
         options.check_metric(metric, data)
         seconds = None if patience is None else options.seconds("--patience", patience)
         inputs = filter(None, (tolerances, ort_aar, *(litert_aar or ())))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from falcon_edge.cli import completion
+from falcon_edge.cli.hosts import refuse_on_windows
 from falcon_edge.cli.names import in_options
 from falcon_edge.cli.render import calibration_table, devices_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
@@ -26,6 +27,7 @@ def show(context: typer.Context, as_json: Json = False, debug: Debug = False, qu
     if context.invoked_subcommand is not None:
         return
     with session(as_json, debug, quiet) as out:
+        refuse_on_windows()
         from runtime_bench.devices.survey import survey
 
         states = [_in_options(state) for state in survey()]
@@ -51,6 +53,7 @@ def setup(
     Either lies in the user's cache folder, and is made again if it is damaged.
     """
     with session(as_json, debug, quiet) as out:
+        refuse_on_windows()
         from runtime_bench.devices.archives import VERSION, fetch
         from runtime_bench.devices.arm64.device import NAME
         from runtime_bench.devices.arm64.device import setup as run
@@ -99,6 +102,7 @@ def calibrate(
 ) -> None:
     """Fit a board's cycles to what its emulated CPU counts, for estimates by bench --calibration."""
     with session(as_json, debug, quiet) as out:
+        refuse_on_windows()
         from falcon_edge.steps.calibrate import calibrate as run
         from runtime_bench.calibration import save
         from runtime_bench.devices.local import LocalDevice

@@ -11,10 +11,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from runtime_bench.interrupts import SIGNALS, held
+from runtime_bench.interrupts import held
 from runtime_bench.scratch import owner, sweep
+from runtime_bench.system import SIGNALS
 
-WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
+WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up"}
 
 
 class Signals:
@@ -37,7 +38,7 @@ class Signals:
     @property
     def word(self) -> str:
         """What happened."""
-        return WORDS[self._number]
+        return WORDS[self._number.name]
 
     @property
     def _number(self) -> signal.Signals:

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from falcon_edge.cli import completion
+from falcon_edge.cli.hosts import refuse_on_windows
 from falcon_edge.cli.render import description_table, manifest_table, plan_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
+from runtime_bench.system import WINDOWS
 
 
 def inspect(
@@ -26,12 +28,14 @@ def inspect(
     with session(as_json, debug, quiet) as out:
         from rich.console import Group
 
-        from falcon_edge.bundle import find_bundle
+        from falcon_edge.bundle import find_bundle, is_bundle
         from falcon_edge.steps.inspect import Inspected
         from falcon_edge.steps.inspect import inspect as run
 
         chosen = find_bundle(path)
-        found = run(chosen)
+        if not is_bundle(chosen):
+            refuse_on_windows()
+        found = run(chosen, files=not WINDOWS)
         if isinstance(found, Inspected):
             out.result(
                 {

@@ -20,6 +20,7 @@ from falcon_edge.cli.devices import devices, show
 from falcon_edge.cli.embed import embed
 from falcon_edge.cli.ending import ignore_signals
 from falcon_edge.cli.export import export
+from falcon_edge.cli.hosts import loads_models
 from falcon_edge.cli.inspect import inspect
 from falcon_edge.cli.names import PROGRAMS
 from falcon_edge.cli.pack import pack
@@ -62,8 +63,9 @@ VERBS = (
     *(demo, train, pack, plan, compress, adopt, export, convert, inspect),
     *(bench, times, compare, check, report, embed, serve),
 )
+WITHOUT_MODELS = (inspect, compare, check, report, embed, serve)  # or with some, and then they say so themselves
 for verb in VERBS:
-    app.command()(verb)
+    app.command()(verb if verb in WITHOUT_MODELS else loads_models(verb))
 app.add_typer(devices, name="devices", short_help=show.__doc__)
 for command in (*app.registered_commands, *devices.registered_commands):
     command.short_help = (command.callback.__doc__ or "").partition("\n\n")[0]  # it is wrapped; a made one is cut

@@ -3,6 +3,7 @@
 import io
 import os
 import shlex
+import subprocess
 import sys
 import traceback
 import warnings
@@ -16,6 +17,7 @@ from falcon_edge.cli.ending import complain, scratch, signals
 from falcon_edge.cli.names import in_options
 from falcon_edge.errors import BadInput, DeviceFailed, FalconEdgeError
 from falcon_edge.notices import Notice
+from runtime_bench.system import WINDOWS
 from runtime_bench.text import document_text, printed, terminal, terminal_lines
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ class Session:
     def next(self, words: Sequence[object]) -> None:
         """The last line: the command to type next, for people."""
         if not self.as_json:
-            self.say(f"next: falcon-edge {shlex.join(map(str, words))}")
+            join = subprocess.list2cmdline if WINDOWS else shlex.join
+            self.say(f"next: falcon-edge {join([str(word) for word in words])}")
 
     def flags(self, results: "Results") -> None:
         """What makes figures doubtful, one line a reason, on stderr: of the machine once, whatever it measured."""

@@ -25,8 +25,11 @@ class Inspected:
     files: dict[str, Description]
 
 
-def inspect(path: Path) -> Inspected | Description:
-    """What is in a bundle, or in a bare file. Raises BadInput, and ConversionError for a file that is damaged."""
+def inspect(path: Path, *, files: bool = True) -> Inspected | Description:
+    """What is in a bundle, or in a bare file. Raises BadInput, and ConversionError for a file that is damaged.
+
+    files: look into those of a bundle, too, in a child process that is limited.
+    """
     if not is_bundle(path):
         (description,) = describe_apart([path])
         for value in description.inputs:
@@ -37,7 +40,9 @@ def inspect(path: Path) -> Inspected | Description:
     from falcon_edge.falcon.plan import Plan
 
     bundle = open_bundle(path)
-    exports = bundle.manifest.exports  # of a file that cannot be looked into the manifest says what there is to say
+    exports = (
+        bundle.manifest.exports if files else ()
+    )  # of a file that cannot be looked into the manifest says what there is to say
     names = [export.file for export in exports if format_named(export.target).describes]
-    files = dict(zip(names, describe_apart([bundle.file(name) for name in names]), strict=True))
-    return Inspected(bundle.manifest, read_document(bundle.file(PLAN), Plan), files)
+    described = dict(zip(names, describe_apart([bundle.file(name) for name in names]), strict=True))
+    return Inspected(bundle.manifest, read_document(bundle.file(PLAN), Plan), described)

@@ -16,6 +16,7 @@ from falcon_edge.errors import BadInput
 from falcon_edge.manifest import Architecture, Manifest
 from falcon_edge.models.sources import code_of
 from falcon_edge.notices import notice
+from runtime_bench.system import OPENING, others_write, owned
 
 VARIABLE = "FALCON_EDGE_TRUST_CODE"
 RECORD = "packed"
@@ -51,7 +52,7 @@ def record(manifest: Manifest) -> None:
         if folder is None:
             raise OSError("there is no home folder")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(folder / RECORD, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+        file = os.open(folder / RECORD, os.O_WRONLY | os.O_CREAT | os.O_APPEND | OPENING, 0o600)
         try:
             os.write(file, line.encode() + b"\n")  # one write: other processes append theirs before or after it
         finally:
@@ -85,9 +86,9 @@ def _recorded() -> frozenset[str]:
     try:
         if folder is None:
             return frozenset()
-        with open(os.open(folder / RECORD, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), encoding="utf-8") as file:
+        with open(os.open(folder / RECORD, os.O_RDONLY | OPENING), encoding="utf-8") as file:
             about = os.fstat(file.fileno())
-            own = stat.S_ISREG(about.st_mode) and about.st_uid == os.geteuid() and not about.st_mode & 0o022
+            own = stat.S_ISREG(about.st_mode) and owned(about) and not others_write(about)
             return frozenset(file.read().splitlines()) if own else frozenset()
     except (OSError, ValueError):
         return frozenset()

@@ -4,10 +4,8 @@ import contextlib
 import json
 import os
 import re
-import resource
 import selectors
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,11 +20,14 @@ from runtime_bench.errors import DeviceError, WorkerError
 from runtime_bench.interrupts import STOP, held
 from runtime_bench.replies import answer
 from runtime_bench.runtimes import runtime_named
+from runtime_bench.system import kill_group, resident, signal_name, usable_cpus, watched_memory
 
 QUIT_SECONDS = 2.0
 LAST_WORDS_BYTES = 4096
 LONGEST_REPLY = 64 * 1024**2
 CHUNK = 1 << 16
+WATCH_SECONDS = 0.5  # between looks at the memory of a worker that its system does not limit
+TIMING = "measure", "invoke", "profile"  # during which nobody looks: a program that does takes time of the CPUs
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 KEPT_VARIABLES = (
     "PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT",
@@ -52,8 +53,8 @@ class LocalDevice:
 
     def fastest_cpus(self, count: int) -> tuple[int, ...] | None:
         """See Device.fastest_cpus."""
-        usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-        return fastest_cpus(local_files(), sorted(usable), count)
+        usable = usable_cpus()
+        return None if usable is None else fastest_cpus(local_files(), usable, count)
 
     def lacks(self, runtime: str) -> str | None:
         """See Device.lacks."""
@@ -92,6 +93,8 @@ class LocalDevice:
 class LocalWorker:
     """A worker process on this machine, in a process group of its own."""
 
+    here = True  # whether its process is the one that loads files
+
     def __init__(self, command: Sequence[str]):
         environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         environment["ORT_DISABLE_TELEMETRY"] = "1"
@@ -115,6 +118,7 @@ class LocalWorker:
         self._requests, self._replies = self._process.stdin, self._process.stdout
         os.set_blocking(self._requests.fileno(), False)
         self._received = bytearray()
+        self._most: int | None = None  # bytes of memory, where this process has to look after that
 
     @property
     def pid(self) -> int:
@@ -124,11 +128,18 @@ class LocalWorker:
     def ask(self, action: str, *, timeout: float, **request: Any) -> dict[str, Any]:
         """See WorkerHandle.ask."""
         until = time.monotonic() + timeout
+        if action == "load" and self.here:
+            self._most = watched_memory(request.get("memory_limit"))
+        most = None if action in TIMING else self._most
         try:
-            line = self._exchange(json.dumps({"do": action, **request}).encode() + b"\n", until)
+            line = self._exchange(json.dumps({"do": action, **request}).encode() + b"\n", until, most)
         except TimeoutError:
             self._kill()
             raise WorkerError(f"{action}: no answer within {timeout:g} s (`timeout`)", kind="timeout") from None
+        except MemoryError:
+            self._kill()
+            said = f"{action}: out of memory: it took more than {(most or 0) >> 20} MiB"
+            raise WorkerError(said, kind="memory") from None
         except OverflowError:
             self._kill()
             raise WorkerError(f"{action}: the worker says too much", kind="protocol") from None
@@ -148,10 +159,11 @@ class LocalWorker:
             self._replies.close()
             self._errors.close()
 
-    def _exchange(self, request: bytes, until: float) -> bytes:
+    def _exchange(self, request: bytes, until: float, most: int | None = None) -> bytes:
         """Send a request and return the next line; empty if there will be none. Sleeps in the kernel meanwhile.
 
-        Raises TimeoutError where that takes until then (by the monotonic clock), OverflowError for a line without end.
+        most: bytes that may be resident of the worker, where that is to be looked after. Raises TimeoutError where it
+        takes until then (by the monotonic clock), OverflowError for a line without end, MemoryError.
         """
         seen, stop = 0, STOP.get()  # seen: of what was received, where no line ends
         with selectors.DefaultSelector() as selector:
@@ -162,9 +174,11 @@ class LocalWorker:
             while request or (end := self._received.find(b"\n", seen)) < 0:
                 seen = len(self._received)
                 left = until - time.monotonic()
-                ready = selector.select(left) if left > 0 else ()
-                if not ready:
+                if left <= 0:
                     raise TimeoutError
+                ready = selector.select(left if most is None else min(left, WATCH_SECONDS))
+                if not ready and most is not None and (resident(self.pid) or 0) > most:
+                    raise MemoryError
                 for key, _ in ready:
                     if key.fileobj is self._requests:
                         try:
@@ -198,7 +212,7 @@ class LocalWorker:
     def _ended(self, action: str, code: int) -> WorkerError:
         """What to say of a worker that ended with a code; one below 0 is the signal that killed it."""
         if code < 0:
-            name = _signal_name(-code)
+            name = signal_name(-code)
             return WorkerError(
                 f"{action}: the worker was killed by {name}{self._last_words()}", kind="signal", signal=name
             )
@@ -214,21 +228,5 @@ class LocalWorker:
 
     def _kill(self) -> None:
         """Kill what there is of the process group: the worker, and whatever it may have started."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        kill_group(self.pid)
         self._process.wait()
-
-
-def limit_output(process: subprocess.Popen[bytes]) -> None:
-    """Have the kernel (Linux) end a process that writes more to a file, its output too, than any worker may."""
-    if hasattr(resource, "prlimit"):
-        most = worker_module.LARGEST_FILE
-        with contextlib.suppress(ProcessLookupError):  # it has ended already
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, most))
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal between the first and the last has no name
-        return f"signal {number}"

@@ -19,7 +19,7 @@ OLDEST_PYTHON = (3, 8)
 PROBE = """
 import importlib.util, json, os, sys
 modules = [name for name in MODULES if importlib.util.find_spec(name) is not None]
-cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 print(json.dumps({"python": sys.version.split()[0], "modules": modules, "cpus": cpus}))
 """
 
@@ -55,9 +55,9 @@ class PythonRunner(Runner):
         """See Runner.python."""
         return self.board.python
 
-    def usable_cpus(self, cores: int) -> tuple[int, ...]:
+    def usable_cpus(self, cores: int) -> tuple[int, ...] | None:
         """See Runner.usable_cpus."""
-        return self.board.cpus
+        return self.board.cpus or None
 
     def lacks(self, runtime: str) -> str | None:
         """See Device.lacks."""

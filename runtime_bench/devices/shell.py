@@ -6,7 +6,6 @@ Whatever its runner needs is pushed like the models, each under the hash of what
 import contextlib
 import os
 import shlex
-import signal
 import subprocess
 import tempfile
 import time
@@ -16,13 +15,15 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from runtime_bench.devices.device import WorkerHandle
-from runtime_bench.devices.local import LAST_WORDS_BYTES, LocalWorker, limit_output
+from runtime_bench.devices.local import LAST_WORDS_BYTES, LocalWorker
 from runtime_bench.devices.runner import Runner
 from runtime_bench.environment import DUMP, Environment, fastest_cpus, remote_environment, remote_files, whole_number
 from runtime_bench.errors import DeviceError, WorkerError
 from runtime_bench.files import hash_file
 from runtime_bench.interrupts import check_stop, held
 from runtime_bench.scratch import host, owner, swept
+from runtime_bench.system import limit_output, wrote_too_much
+from runtime_bench.worker import LARGEST_FILE
 
 NOT_FOUND, KILLED = 127, 128
 COMMAND_SECONDS, PUSH_SECONDS_PER_MB = 60.0, 5.0
@@ -228,12 +229,12 @@ class ShellDevice(ABC):
             except OSError as error:
                 raise DeviceError(f"{command[0]}: cannot be started ({error.strerror})") from error
             try:
-                limit_output(process)
+                limit_output(process.pid, LARGEST_FILE)
                 code = self._wait(process, seconds)
             finally:
                 process.kill()
                 process.wait()
-            if code == -signal.SIGXFSZ:
+            if wrote_too_much(code):
                 raise DeviceError(f"{self.name}: says too much")
             out.seek(0)
             return Done(code, out.read(), last_line(err))
@@ -254,12 +255,14 @@ class ShellDevice(ABC):
 class ShellWorker(LocalWorker):
     """A worker on a device, behind a program of this host that leads there. program: what starts it, for its shell."""
 
+    here = False
+
     def __init__(self, device: ShellDevice, program: str):
         self._device = device
         # The worker says its number, to be killed by; the shell stays, to tell what ended it.
         worker = f"echo {STARTED}$$; exec {program}"
         super().__init__(device.command(f"sh -c {shlex.quote(worker)}; {SAY_ENDED}"))
-        limit_output(self._process)
+        limit_output(self.pid, LARGEST_FILE)
         self._there: int | None = None
         self._code: int | None = None
         try:
@@ -283,7 +286,7 @@ class ShellWorker(LocalWorker):
             with contextlib.suppress(DeviceError):
                 self._device.run(f"kill -9 {self._there} 2>/dev/null || true")
 
-    def _exchange(self, request: bytes, until: float) -> bytes:
+    def _exchange(self, request: bytes, until: float, most: int | None = None) -> bytes:
         return self._line(request, until, REPLY)
 
     def _line(self, request: bytes, until: float, start: str) -> bytes:

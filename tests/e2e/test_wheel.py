@@ -1,6 +1,5 @@
 """What is shipped: the wheel holds the three packages and the sample, and works in an environment of its own."""
 
-import shutil
 import site
 import subprocess
 import sys
@@ -26,21 +25,6 @@ copy_sample_network(Path("standard"))
 """
 
 pytestmark = pytest.mark.xdist_group("wheel")
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """Built from a copy of the sources, so that no earlier build can get into it."""
-    sources, built = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("built")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, sources)
-    for name in (*PACKAGES, "tests"):
-        shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(built)]
-    done = subprocess.run(command, cwd=sources, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    (path,) = built.iterdir()
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from falcon_edge import place as places
+from falcon_edge import system
 from falcon_edge.bundle import MANIFEST, create_bundle, edit_bundle, open_bundle, write_bundle
 from falcon_edge.errors import BadInput
 from falcon_edge.manifest import Architecture, Lineage, Manifest, Output
 from falcon_edge.place import bundle_path, hold, locked
 from falcon_edge.preprocessing import InputSpec
+from falcon_edge.system import exchange
 
 
 def manifest(name):
@@ -145,7 +146,7 @@ def test_where_the_disk_is_full_nothing_is_left(tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(os, "write", full)
     with (
         pytest.raises(BadInput, match=r"b\.falcon: cannot be written \(No space left on device\)"),
         locked(tmp_path / "new/b.falcon"),
@@ -276,10 +277,10 @@ def test_a_bundle_that_is_being_swapped_is_not_healed_by_a_reader(tmp_path):
 
 
 def test_where_folders_cannot_be_exchanged_there_are_two_renames(tmp_path, monkeypatch):
-    assert places._exchange(make(tmp_path / "a.falcon"), make(tmp_path / "b.falcon", "b"))
+    assert exchange(make(tmp_path / "a.falcon"), make(tmp_path / "b.falcon", "b"))
     assert open_bundle(tmp_path / "a.falcon").manifest.name == "b"
-    monkeypatch.setattr(places.ctypes, "CDLL", lambda name, use_errno: object())
-    assert not places._exchange(tmp_path / "a.falcon", tmp_path / "b.falcon")
+    monkeypatch.setattr(system.ctypes, "CDLL", lambda name, use_errno: object())
+    assert not exchange(tmp_path / "a.falcon", tmp_path / "b.falcon")
     make(tmp_path / "a.falcon", "third", force=True)
     assert open_bundle(tmp_path / "a.falcon").manifest.name == "third"
     assert sorted(os.listdir(tmp_path)) == ["a.falcon", "b.falcon"]

@@ -83,7 +83,15 @@ def test_a_machine_that_was_busy_before(load, flagged):
 
 
 def test_threads_that_could_move():
-    assert set(raised(steady(), pinned=False)) == {"unpinned"}
+    found = raised(steady(), pinned=False)
+    assert set(found) == {"unpinned"}
+    assert "name the CPUs" in found["unpinned"].remedy
+
+
+def test_on_a_mac_threads_move_and_no_cpus_can_be_named():
+    found = raised(steady(), pinned=False, before=moment(kernel="Darwin 24.6.0"))
+    assert set(found) == {"unpinned"}
+    assert "name the CPUs" not in found["unpinned"].remedy
 
 
 @pytest.mark.parametrize(("after", "flagged"), [((1795.0, 1700.0), True), ((1805.0, 900.0), False)])
@@ -95,6 +103,12 @@ def test_the_fastest_cpu_became_slower(after, flagged):
 @pytest.mark.parametrize(("before", "after", "flagged"), [(3, 5, True), (3, 3, False), (None, 5, False)])
 def test_throttling(before, after, flagged):
     found = raised(steady(), before=moment(throttled=before), after=moment(throttled=after))
+    assert set(found) == ({"throttled"} if flagged else set())
+
+
+@pytest.mark.parametrize(("before", "after", "flagged"), [(0, 1, True), (2, 4, True), (1, 1, False), (None, 3, False)])
+def test_a_thermal_status_that_rose(before, after, flagged):
+    found = raised(steady(), before=moment(thermal_status=before), after=moment(thermal_status=after))
     assert set(found) == ({"throttled"} if flagged else set())
 
 

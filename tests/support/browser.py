@@ -9,7 +9,9 @@ import subprocess
 import tempfile
 import time
 
-PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"  # where it is on no path
+NAMES = ("chromium", "chromium-browser", "google-chrome", MACOS)
+PROGRAM = next(filter(None, map(shutil.which, NAMES)), None)
 OPTIONS = (
     "--headless=new",
     "--no-sandbox",

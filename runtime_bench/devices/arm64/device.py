@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import platform
-import resource
 import shutil
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from runtime_bench.devices.device import Device
 from runtime_bench.devices.local import LocalDevice, LocalWorker
 from runtime_bench.environment import Environment, local_environment
 from runtime_bench.errors import CannotCount, DeviceError
+from runtime_bench.system import limit_memory
 
 NAME = "arm64"
 NATIVE = platform.machine() in ("aarch64", "arm64")
@@ -136,11 +136,7 @@ class _Worker(LocalWorker):
     def ask(self, action: str, *, timeout: float, **request: Any) -> dict[str, Any]:
         """See WorkerHandle.ask."""
         if action == "load":
-            limit = request.get("memory_limit") or worker_module.usual_memory(self.pid)
-            most = resource.prlimit(self.pid, resource.RLIMIT_AS)[1]
-            if most != resource.RLIM_INFINITY:
-                limit = min(limit, most)  # as worker.py does: within the one that is set already
-            resource.prlimit(self.pid, resource.RLIMIT_AS, (limit, limit))
+            limit_memory(self.pid, request.get("memory_limit") or worker_module.usual_memory(self.pid))
         return super().ask(action, timeout=timeout, **request)
 
 

@@ -6,7 +6,6 @@
   state.json    versions, the packages with their hashes, and the hash of every file
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,8 +14,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.parse
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +22,7 @@ from pathlib import Path
 from runtime_bench.devices.arm64.cpus import CPUS, DEFAULT, Cpu
 from runtime_bench.errors import DeviceError
 from runtime_bench.files import hash_file
+from runtime_bench.system import alone
 
 LAYOUT = 1
 PACKAGES = ("python3-minimal", "libpython3-stdlib", "libgcc-s1", "libstdc++6")
@@ -109,7 +108,7 @@ def make(qemu: str, progress: Progress) -> Sysroot:
     wanted = sysroot()
     parent = wanted.folder.parent
     parent.mkdir(parents=True, exist_ok=True)
-    with _locked(parent / "arm64.lock"):
+    with alone(parent):
         progress(0, 6, "looking at what is there")
         if wanted.damage() is None:
             progress(6, 6, f"{wanted.folder} is whole")
@@ -232,11 +231,3 @@ def _hashes(folder: Path) -> dict[str, str]:
                 found[path.relative_to(folder).as_posix()] = hash_file(path)[0]
     found.pop(STATE, None)
     return found
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time makes it."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
