@@ -42,11 +42,12 @@ from falcon_edge.steps.bench import BenchRequest, bench
 from falcon_edge.steps.compress import compress
 from falcon_edge.steps.evaluations import host_answers
 from falcon_edge.steps.export import export_bundle
-from falcon_edge.steps.judging import judge_for, measured_quality
+from falcon_edge.steps.judging import judge_for
 from falcon_edge.steps.modules import from_module
 from falcon_edge.steps.opening import Choice, open_network, open_with_data
 from falcon_edge.steps.planning.budgets import Latency
 from falcon_edge.steps.planning.planner import planner_for
+from falcon_edge.steps.quality import measured_quality
 from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.times import TimesRequest, time_layers
 from falcon_edge.steps.writing import save

@@ -38,10 +38,10 @@ from falcon_edge.falcon.sensitivity import sensitivities
 from falcon_edge.falcon.statistics import patch_statistics
 from falcon_edge.network import Network
 from falcon_edge.steps.compress import compress
-from falcon_edge.steps.judging import measured_quality
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.planning.planner import WORTH_POWER, shrunk
 from falcon_edge.steps.planning.timed_layers import Layers
+from falcon_edge.steps.quality import measured_quality
 from falcon_edge.training.fit import Recipe
 from falcon_edge.training.images import Images
 

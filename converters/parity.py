@@ -1,22 +1,17 @@
-"""Whether an exported file computes what its source computes, output by output, and the first layer that does not."""
+"""Whether an exported file computes what the .onnx does that it was made from, output by output."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-import torch
-from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from converters import onnx_graph
 from converters.errors import ParityError
 from converters.formats import Format, Layout, format_for
 from converters.runtimes import run_onnx, stacked
 
-SAME_VALUE_DB = 60.0
 EQUAL_SHARE = 0.99  # of the whole numbers that two runtimes decide on: of two that are nearly equal, each may take one
 
 
@@ -88,26 +83,6 @@ def run(
     return stacked(made.each(path, samples, exact=exact))
 
 
-def check_onnx(
-    model: nn.Module, samples: np.ndarray, path: Path, *, max_relative: float = 1e-4, min_snr_db: float = 90.0
-) -> tuple[Parity, ...]:
-    """ONNX Runtime on an exported file against torch, for samples (N, C, H, W) float32; of every output.
-
-    `model` gives a tensor, or a row of them as the file does. Raises ParityError, naming the first layer that differs,
-    if the difference is larger than asked.
-    """
-    with torch.no_grad():
-        rows = [model(torch.from_numpy(sample[None])) for sample in samples]
-    reference = stacked([value.numpy() for value in ([row] if isinstance(row, Tensor) else row)] for row in rows)
-    found = measure_all(reference, run_onnx(path, samples))
-    if not all(parity.within(max_relative, min_snr_db) for parity in found):
-        layer = first_difference(model, samples[:1], path)
-        raise ParityError(
-            f"{path.name} differs from torch by {_worst(found, path)}; the first layer that differs is {layer}"
-        )
-    return found
-
-
 def check_same(
     reference: Path,
     samples: np.ndarray,
@@ -129,7 +104,7 @@ def check_same(
     expected = run_onnx(reference, samples if own is None else own, exact=not made.unsigned)
     found = measure_all(channels_first(expected, last), outputs)
     if not all(parity.within(max_relative, min_snr_db) for parity in found):
-        raise ParityError(f"{path.name} differs from {reference.name} by {_worst(found, reference)}")
+        raise ParityError(f"{path.name} differs from {reference.name} by {worst(found, reference)}")
     return found
 
 
@@ -142,11 +117,11 @@ def check_cut(
     model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in values if name not in known)
     found = measure_all(run_onnx(model, samples, outputs=list(values)), run_onnx(path, samples))
     if not all(parity.within(max_relative, 90.0) for parity in found):
-        raise ParityError(f"{path.name} differs from the whole network by {_worst(found, path)}")
+        raise ParityError(f"{path.name} differs from the whole network by {worst(found, path)}")
     return found
 
 
-def _worst(found: Sequence[Parity], path: Path) -> str:
+def worst(found: Sequence[Parity], path: Path) -> str:
     """The output that is furthest off, in words; the file has the names."""
     place = min(range(len(found)), key=lambda each: (found[each].unequal is not None, found[each].snr_db))
     name = onnx_graph.load(path).graph.output[place].name
@@ -155,40 +130,3 @@ def _worst(found: Sequence[Parity], path: Path) -> str:
     if parity.unequal is not None:
         return f"{parity.unequal:.1%} of its whole numbers{which}"
     return f"{parity.max_relative:.1e} of its largest output (SNR {parity.snr_db:.0f} dB){which}"
-
-
-class _Recorder(TorchDispatchMode):
-    """Every tensor that torch computes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.values: list[np.ndarray] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor) and result.is_floating_point():
-            self.values.append(result.detach().clone().numpy())
-        return result
-
-
-def first_difference(model: nn.Module, sample: np.ndarray, path: Path) -> str:
-    """The first node of an ONNX file whose output torch never computes, although it computed the ones before.
-
-    Folded layers have intermediate values of their own, so the search starts behind the last value that both have.
-    """
-    recorder = _Recorder()
-    with torch.no_grad(), recorder:
-        model(torch.from_numpy(sample))
-    exported = onnx_graph.load(path)
-    nodes = [node for node in exported.graph.node if node.op_type != "Constant"]
-    known = {value.name for value in exported.graph.output}
-    for node in nodes:
-        if node.output[0] not in known:
-            exported.graph.output.append(onnx.helper.make_empty_tensor_value_info(node.output[0]))
-    values = run_onnx(exported, sample, outputs=[node.output[0] for node in nodes])
-    suspect = nodes[0]
-    for following, value in zip([*nodes[1:], nodes[-1]], values, strict=True):
-        same_shape = (known for known in recorder.values if known.shape == value.shape)
-        if any(snr_db(known, value) > SAME_VALUE_DB for known in same_shape):
-            suspect = following
-    return f"{suspect.name or suspect.output[0]} ({suspect.op_type})"

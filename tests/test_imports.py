@@ -86,7 +86,9 @@ def test_the_worker_is_alone():
 def test_what_is_looked_at_is_there():
     """The rules are about real imports: these exist and are found."""
     (steps,) = files("falcon_edge/steps/export.py")
-    assert {"torch", "converters.parity", "converters.parity.check_onnx", "falcon_edge.bundle"} <= imported_by(steps)
+    assert {"torch", "converters.parity", "converters.torch_parity.check_onnx", "falcon_edge.bundle"} <= imported_by(
+        steps
+    )
     assert imports("def f():\n    if x:\n        import a.b, c") == {"a.b", "c"}
     assert imports("from . import a\nfrom ..b import c\nfrom .d import e", "p.q") == {
         *("p.q", "p.q.a"),

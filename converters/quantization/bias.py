@@ -7,9 +7,7 @@ inputs of its output is that of the mean input, borders included: no input has t
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from onnx import ModelProto, NodeProto, numpy_helper
-from torch.nn import functional
 
 from converters.onnx_graph import OnnxGraph, attributes
 from converters.quantization.rules import LINEAR, weight_axis
@@ -52,6 +50,9 @@ def _mean_output(node: NodeProto, weight: np.ndarray, mean: np.ndarray) -> np.nd
     if node.op_type == "Gemm":
         matrix = weight if given.get("transB", 0) else weight.T
         return given.get("alpha", 1.0) * (matrix.astype(np.float64) @ mean.astype(np.float64))
+    import torch  # here alone: models without a bias are made where there is no torch
+    from torch.nn import functional
+
     rank = weight.ndim - 2
     pads = _pads(node, mean.shape[1:], weight.shape[2:])
     around = [side for axis in reversed(range(rank)) for side in (pads[axis], pads[axis + rank])]  # torch's order

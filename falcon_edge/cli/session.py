@@ -221,10 +221,17 @@ def exit_code(error: Exception) -> int | None:
     for kind, code in ((BenchInputError, 2), (DeviceError, 4), (ParityError, 1), (ConversionError, 2)):
         if isinstance(error, kind):
             return code
-    return 2 if isinstance(error, OSError) and error.filename is not None else None
+    return 2 if _without_torch(error) or (isinstance(error, OSError) and error.filename is not None) else None
+
+
+def _without_torch(error: Exception) -> bool:
+    """Whether torch is not there: model files are measured without."""
+    return isinstance(error, ModuleNotFoundError) and error.name == "torch"
 
 
 def _line(error: Exception) -> str:
+    if _without_torch(error):
+        return "this needs torch, which is not installed here: pip install torch"
     if isinstance(error, OSError) and error.filename is not None:
         return terminal(f"{error.filename}: {error.strerror}")
     return terminal(in_options(" ".join(str(error).split())))

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from torch import nn
 from falcon_edge.errors import BadInput
 from falcon_edge.models import packages
 from falcon_edge.models.resnet import resnet18, resnet34
+from falcon_edge.models.user_code import first_line, imported, see_working_folder
 from falcon_edge.models.vgg import vgg8, vgg16_bn, vgg19
 
 
@@ -103,7 +103,7 @@ def code_of(source: str) -> str | None:
     top = kind.partition(".")[0]
     if top in sys.stdlib_module_names:  # os:abort in a manifest is no network either
         raise BadInput(f"{source}: {kind} is a module of Python itself and makes no network; use {KNOWN}")
-    _see_working_folder()
+    see_working_folder()
     try:
         found = importlib.util.find_spec(top)
     except (ImportError, ValueError):  # __main__, or made by hand
@@ -112,12 +112,6 @@ def code_of(source: str) -> str | None:
         return ""
     places = [found.origin] if found.origin is not None else list(found.submodule_search_locations or ())
     return os.pathsep.join(os.path.realpath(place) for place in places)
-
-
-def _see_working_folder() -> None:
-    """Let modules be found there, as `python -m` does: users' networks lie in the folder they work in."""
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
 
 
 def _timm(name: str) -> Callable[..., Any]:
@@ -132,15 +126,6 @@ def _torchvision(name: str) -> Callable[..., Any]:
     if name not in models.list_models():
         raise BadInput(f"torchvision:{name}: torchvision has no network of this name")
     return lambda **choices: models.get_model(name, weights=None, **choices)
-
-
-def imported(module: str, name: str, instead: str) -> Any:
-    """What a module of the user's has under a name. Raises BadInput, which says what to use `instead`."""
-    _see_working_folder()
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (Exception, SystemExit) as error:  # a script without a guard may parse its arguments and end
-        raise BadInput(f"{module}:{name} cannot be imported: {_line(error)}; use {instead}") from error
 
 
 def _accepted(source: str, function: Any, chosen: Mapping[str, Any], model_args: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,12 +158,7 @@ def _call(source: str, factory: Callable[..., Any], choices: dict[str, Any]) -> 
         model = factory(**choices)
     except (Exception, SystemExit) as error:
         given = ", ".join(f"{name}={value!r}" for name, value in choices.items())
-        raise BadInput(f"{source}({given}) cannot be built: {_line(error)}") from error
+        raise BadInput(f"{source}({given}) cannot be built: {first_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise BadInput(f"{source} returned a {type(model).__name__}, not an nn.Module")
     return model
-
-
-def _line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

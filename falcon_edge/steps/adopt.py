@@ -21,8 +21,9 @@ from falcon_edge.models.weights import largest_file, load_weights
 from falcon_edge.network import Network
 from falcon_edge.place import hold
 from falcon_edge.steps.compress import read_plan, refuse_own_place
-from falcon_edge.steps.judging import MetricChoice, measured_quality
+from falcon_edge.steps.judging import MetricChoice
 from falcon_edge.steps.opening import Choice, answer, open_with_data
+from falcon_edge.steps.quality import measured_quality
 from falcon_edge.steps.tuning import met
 from falcon_edge.steps.writing import identity, write_network
 

@@ -26,12 +26,13 @@ from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.place import bundle_path, hold
 from falcon_edge.progress import Progress, Within, silent
-from falcon_edge.steps.judging import MetricChoice, measured_quality
+from falcon_edge.steps.judging import MetricChoice
 from falcon_edge.steps.opening import Choice, answer, open_with_data
 from falcon_edge.steps.planning.budgets import Budget, Latency
 from falcon_edge.steps.planning.contract import ROUNDS, fulfil
 from falcon_edge.steps.planning.planner import plan_within, planner_for
 from falcon_edge.steps.planning.trial import Trial
+from falcon_edge.steps.quality import measured_quality
 from falcon_edge.steps.tuning import answered, met, tune
 from falcon_edge.steps.writing import identity, write_network
 from falcon_edge.training.fit import Recipe

@@ -17,12 +17,13 @@ from converters.formats import FORMATS, ONNX, Format, Source
 from converters.head import cut_to, refuse_choosing
 from converters.inspect import describe
 from converters.onnx_export import export_onnx
-from converters.parity import Parity, check_cut, check_onnx, check_same, measure_all, run, usual
+from converters.parity import Parity, check_cut, check_same, measure_all, run, usual
 from converters.passes.rewrites import rewritten
 from converters.quantization.qdq import as_signed, as_unsigned, write_qdq
 from converters.quantization.quantize import Quantized
 from converters.quantization.spec import TensorQuantization
 from converters.runtimes import host_saturates
+from converters.torch_parity import check_onnx
 from falcon_edge.bundle import Bundle, edit_bundle
 from falcon_edge.data import Dataset, open_dataset
 from falcon_edge.errors import BadInput

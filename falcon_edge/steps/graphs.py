@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from converters import onnx_graph
 from converters.errors import ConversionError, ParityError
 from converters.onnx_export import export_onnx
-from converters.parity import check_onnx, measure_all
+from converters.parity import measure_all
 from converters.passes.current_form import current_form
 from converters.passes.drop_identity import drop_identity
 from converters.passes.fix_ceil_mode import fix_ceil_mode
@@ -23,6 +23,7 @@ from converters.passes.fold_constants import fold_constants
 from converters.passes.name_functions import name_functions
 from converters.passes.one_image import one_image
 from converters.runtimes import run_onnx, stacked
+from converters.torch_parity import check_onnx
 from falcon_edge.errors import BadInput
 from falcon_edge.models.graphs import GraphNetwork, module_of
 from falcon_edge.network import Network

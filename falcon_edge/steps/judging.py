@@ -1,25 +1,21 @@
-"""What a network's answers are worth: by a metric, or without targets by how true they are to another network's."""
+"""What answers are worth: by a metric, or without targets by how true they are to another network's.
+
+Without torch, so that model files can be judged where there is none.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
-from falcon_edge.data import Dataset, Split
+from falcon_edge.data import Split
 from falcon_edge.data.dataset import IGNORED
 from falcon_edge.errors import BadInput
-from falcon_edge.falcon.observe import device_of
-from falcon_edge.manifest import MeasuredQuality, Output
+from falcon_edge.manifest import Output
 from falcon_edge.metrics import METRICS, Metric, Outputs, OwnFunction, Quality, fidelity, metric_named
-from falcon_edge.models.sources import imported
-from falcon_edge.network import Network
-from falcon_edge.outputs import answers
+from falcon_edge.models.user_code import imported
 from falcon_edge.preprocessing import InputSpec, to_mask
-from falcon_edge.training.images import Images
-from falcon_edge.training.loop import NotFinite
 
-BATCH = 100
 MetricChoice = str | OwnFunction | None
 
 
@@ -100,31 +96,6 @@ def judge_for(split: Split, spec: InputSpec, outputs: tuple[Output, ...], metric
         )
     METRICS[name].check((len(targets), *outputs[0].shape), targets)
     return Judge(outputs, METRICS[name], targets)
-
-
-def measured_quality(
-    network: Network, dataset: Dataset, name: str, split: Split, metric: MetricChoice, reference: Network | None = None
-) -> tuple[MeasuredQuality, ...]:
-    """How good a network in memory is on a split of that name; without targets beside the `reference`, if any."""
-    judge = judge_for(split, network.input, network.outputs, metric, where=str(dataset.source))
-    if judge.metric is None and reference is None:
-        return ()
-    images = Images(split, network.input)
-    found = judge.collected(answers_to(network, images))
-    beside = None if judge.metric is not None or reference is None else judge.collected(answers_to(reference, images))
-    return tuple(
-        MeasuredQuality(**vars(quality), data=dataset.name, split=name) for quality in judge.judged(found, beside)
-    )
-
-
-def answers_to(network: Network, images: Images) -> Iterable[Outputs]:
-    """The outputs of a network, batch by batch. Raises NotFinite for some that are no numbers."""
-    device = device_of(network.module)
-    for inputs in images.unlabelled(BATCH):
-        found = answers(str(network), network.module.eval(), inputs.to(device))
-        if not all(torch.isfinite(tensor).all() for tensor in found.values()):
-            raise NotFinite("the network's outputs are not finite")
-        yield {name: tensor.cpu().numpy() for name, tensor in found.items()}
 
 
 def _targets(split: Split, spec: InputSpec, where: str) -> np.ndarray | None:

@@ -15,9 +15,10 @@ from falcon_edge.models.sources import BUILTIN
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.place import hold
-from falcon_edge.steps.judging import MetricChoice, measured_quality
+from falcon_edge.steps.judging import MetricChoice
 from falcon_edge.steps.normalisation import better, tell_preparation
 from falcon_edge.steps.opening import PHOTO_SOURCES, Choice, open_with_data
+from falcon_edge.steps.quality import measured_quality
 from falcon_edge.steps.tuning import met
 from falcon_edge.steps.writing import write_network
 

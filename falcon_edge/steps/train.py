@@ -9,9 +9,9 @@ from falcon_edge.manifest import Manifest, Step
 from falcon_edge.network import Network
 from falcon_edge.place import hold
 from falcon_edge.progress import Progress, silent
-from falcon_edge.steps.judging import measured_quality
 from falcon_edge.steps.normalisation import tell_preparation
 from falcon_edge.steps.opening import Choice, open_with_data
+from falcon_edge.steps.quality import measured_quality
 from falcon_edge.steps.tuning import met, tune
 from falcon_edge.steps.writing import write_network
 from falcon_edge.training.fit import Recipe

@@ -14,7 +14,8 @@ from falcon_edge.manifest import Step
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.progress import Progress
-from falcon_edge.steps.judging import MetricChoice, answers_to, measured_quality
+from falcon_edge.steps.judging import MetricChoice
+from falcon_edge.steps.quality import answers_to, measured_quality
 from falcon_edge.training.fit import Recipe, fit
 from falcon_edge.training.history import History
 from falcon_edge.training.images import Images

@@ -17,10 +17,11 @@ from converters.errors import ConversionError, ParityError
 from converters.inspect import describe
 from converters.onnx_export import export_onnx
 from converters.onnx_graph import OnnxGraph
-from converters.parity import check_onnx, check_same, measure, snr_db
+from converters.parity import check_same, measure, snr_db
 from converters.runtimes import run_onnx, run_tflite
 from converters.simplify import simplify
 from converters.tflite.emit import emit_tflite
+from converters.torch_parity import check_onnx
 
 CARD = {"name": "ü-net", "input": {"shape": [3, 24, 24]}}
 

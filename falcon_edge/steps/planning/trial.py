@@ -19,8 +19,9 @@ from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.bench import BenchRequest, Selection, bench
 from falcon_edge.steps.evaluations import host_answers
 from falcon_edge.steps.export import export_bundle
-from falcon_edge.steps.judging import Judge, MetricChoice, answers_to, judge_for
+from falcon_edge.steps.judging import Judge, MetricChoice, judge_for
 from falcon_edge.steps.planning.budgets import Latency
+from falcon_edge.steps.quality import answers_to
 from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.writing import save
 from falcon_edge.training.images import Images

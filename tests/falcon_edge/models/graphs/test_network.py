@@ -15,8 +15,9 @@ from small_networks import resnet, settled, vgg
 from torch import nn
 
 from converters.onnx_export import export_onnx
-from converters.parity import check_onnx, snr_db
+from converters.parity import snr_db
 from converters.passes.current_form import current_form
+from converters.torch_parity import check_onnx
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.forms.falcon import FalconConv2d
