@@ -40,7 +40,7 @@ def test_demo(tmp_path):
         assert entry.profile is not None
     top1 = {entry.model.role: entry.quality[0].value for entry in results.entries}
     assert top1["standard"] >= 0.92
-    assert top1["compressed"] >= top1["standard"] - 0.05  # a brief fine-tuning on a small sample
+    assert top1["compressed"] >= top1["standard"] - 0.025  # a brief fine-tuning on a small sample
 
 
 @pytest.mark.slow
