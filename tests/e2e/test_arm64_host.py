@@ -4,6 +4,7 @@ Without torch, as a board has it that only measures. What QEMU takes for an infe
 """
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -59,6 +60,7 @@ def python(wheel, tmp_path_factory):
     words = shlex.join([*emulator, "-E", f"PYTHONPATH={site}", interpreter])
     program.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
     program.chmod(0o755)
+    (folder / "temporary").mkdir()
     return program
 
 
@@ -78,7 +80,14 @@ def folder(python, tmp_path_factory):
 
 
 def script(python, source, folder):
-    done = subprocess.run([python, "-c", source], cwd=folder, capture_output=True, text=True, timeout=1800)
+    """Python's source, run in temporary folders of its own.
+
+    QEMU makes up when a process started: others on this machine would take its folders for those of one that is gone.
+    """
+    environment = os.environ | {"TMPDIR": str(python.parent / "temporary")}
+    done = subprocess.run(
+        [python, "-c", source], cwd=folder, env=environment, capture_output=True, text=True, timeout=1800
+    )
     return Done("", done.returncode, done.stdout, done.stderr)
 
 
