@@ -71,6 +71,7 @@ def test_the_views(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.skipif(not SUPPORTED, reason="ONNX Runtime's JNI library is run for x86_64 alone")
 def test_the_whole_app_on_real_models(tmp_path, monkeypatch):
     classpath, options = with_engines(tmp_path)

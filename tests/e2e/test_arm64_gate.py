@@ -74,6 +74,7 @@ def test_a_convolution_of_a_hundredth_of_the_macs_is_found(folder, checked, kind
     print(f"{kind}: {findings['instructions']['change']:+.3%}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_model_again_raises_no_alarm(folder, checked, kind):
     changes = []

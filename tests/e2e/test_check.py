@@ -170,6 +170,7 @@ def test_selected_results_are_compared_and_what_is_allowed_is_said(warm, folder)
     )
 
 
+@pytest.mark.slow
 def test_two_models_are_measured_now(warm, flow, tmp_path):
     """Latency may say what it likes here; the network is three times as large, and that is certain."""
     files = (flow.folder / f"{name}.falcon/exports/model.fp32.onnx" for name in ("standard", "falcon"))

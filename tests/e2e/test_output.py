@@ -109,7 +109,13 @@ def test_a_bar_on_a_terminal(flow, warm, stripes, tmp_path):
     assert "\x1b" not in done.out
 
 
-@pytest.mark.parametrize("command", ["compare results.json", f"bench standard.falcon falcon.falcon -q {QUICK}"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "compare results.json",
+        pytest.param(f"bench standard.falcon falcon.falcon -q {QUICK}", marks=pytest.mark.slow),
+    ],
+)
 def test_tables_fit_a_terminal_of_100_columns(flow, command):
     """A row of the table is one line, and there are colours, which there are none of in a pipe."""
     said = on_a_terminal(command, flow.folder)

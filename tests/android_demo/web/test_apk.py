@@ -34,6 +34,7 @@ def assets(libraries, bundles, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_the_page_of_the_apk_works_and_gives_its_results_to_the_app(browser, assets, tmp_path):
     added = browser.ask("Page.addScriptToEvaluateOnNewDocument", source=HOST)["identifier"]
     try:

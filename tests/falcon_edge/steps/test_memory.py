@@ -49,6 +49,7 @@ print((large - small) / Path("large.falcon/weights.safetensors").stat().st_size)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere ru_maxrss has other units")
 def test_int8_takes_a_few_times_the_size_of_the_network(tmp_path, stripes):
     (tmp_path / "networks.py").write_text(NETWORK)

@@ -320,6 +320,7 @@ def test_a_head_that_is_not_there(bundles):
 # -- the command line --
 
 
+@pytest.mark.slow
 def test_the_commands(bundles, place, tmp_path):
     run = CliRunner()
     words = [
