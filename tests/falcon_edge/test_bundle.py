@@ -181,7 +181,7 @@ def test_a_bundle_without_a_manifest_is_not_published(tmp_path):
 
 def test_a_failing_swap_puts_the_old_one_back(bundle, monkeypatch):
     before, replace = contents(bundle), os.replace
-    monkeypatch.setattr(places, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(places, "exchange", lambda one, other: False)
 
     def failing(source, target):
         if Path(target) == bundle and str(source).endswith(".part"):

@@ -89,4 +89,4 @@ def test_golden_images_are_replayed_as_the_sample_has_them():
 def test_sizes():
     assert size(NETWORK) < 2e6
     assert size(FOLDER) < 6e6
-    assert sorted(child.name for child in FOLDER.iterdir()) == ["fashion-mnist.npz", "vgg8.falcon"]
+    assert sorted(child.name for child in FOLDER.iterdir()) == ["fashion-mnist.npz", "plan.json", "vgg8.falcon"]
