@@ -326,6 +326,7 @@ def test_why_a_cold_inference_takes_longer_is_found_apart_from_how_much(profiled
             assert found.whole == entry.profile.longer_ns
 
 
+@pytest.mark.slow
 def test_an_ort_file_is_profiled_by_the_onnx_beside_it(exported, tmp_path):
     bundle = Path(shutil.copytree(exported[1], tmp_path / "with-ort.falcon"))
     export_bundle(bundle, ("ort",))

@@ -252,6 +252,7 @@ def test_fewer_than_eight_files(files):
         calibrate(SshDevice("ssh://nowhere.invalid"), files[:7])
 
 
+@pytest.mark.slow
 def test_without_llvm_the_board_is_not_asked_to_measure(board, files, monkeypatch):
     userland()
     there = board()
@@ -313,6 +314,7 @@ def machine(monkeypatch, table):
 N2 = 0xD49
 
 
+@pytest.mark.slow
 def test_this_machine_is_calibrated_if_it_is_an_arm64_one(files, table, machine):
     """A virtual one, whose CPU is not emulated and whose clock is not told; its latencies are this host's."""
     machine(N2)

@@ -91,6 +91,7 @@ def test_the_advice_is_what_was_measured(integer):
         assert given.speed is None
 
 
+@pytest.mark.slow
 def test_advice_with_speed_has_the_latencies_that_were_measured(integer, stripes, tmp_path):
     path = tmp_path / "net.falcon"
     shutil.copytree(integer, path)
