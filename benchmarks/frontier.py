@@ -17,7 +17,6 @@ an interrupted run goes on. --only NAME... makes these cells alone.
 
 import argparse
 import copy
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -27,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from mobilenet import mobilenet_v2
+from rows import append, read
 from torch import nn
 
 from falcon_edge.bundle import bundle_path, open_bundle
@@ -273,22 +273,6 @@ def figures(entry: Entry) -> Iterator[tuple[str, float, float | str, float | str
     for way, timing in entry.timings.items():
         low, high = ("", "") if timing.intervals is None else (end / 1e3 for end in timing.intervals.p50_ns)
         yield way, timing.summary.p50_ns / 1e3, low, high
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as lines:
-        return [*csv.DictReader(lines)]
-
-
-def append(path: Path, columns: Sequence[str], row: dict[str, object]) -> None:
-    fresh = not path.exists()
-    with path.open("a", newline="") as lines:
-        writer = csv.DictWriter(lines, columns)
-        if fresh:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def table(folder: Path) -> None:

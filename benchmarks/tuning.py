@@ -10,7 +10,6 @@ from the same seeds' base; their interval is Student's (95%).
 
 import argparse
 import copy
-import csv
 import dataclasses
 import math
 import time
@@ -21,6 +20,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from rows import append, read
 from scipy import stats
 from torch import Tensor, nn
 
@@ -66,8 +66,16 @@ def main() -> None:
                     continue
                 began = time.monotonic()
                 top1 = tuned(network, data, plan, way, dataclasses.replace(recipe, seed=seed))
-                row = {"network": network.name, "plan": name, "way": way, "seed": seed, "epochs": recipe.epochs}
-                append(options.file, {**row, "images": options.images, "top1": top1, "seconds": elapsed(began)})
+                row: dict[str, object] = {
+                    "network": network.name,
+                    "plan": name,
+                    "way": way,
+                    "seed": seed,
+                    "epochs": recipe.epochs,
+                }
+                append(
+                    options.file, COLUMNS, {**row, "images": options.images, "top1": top1, "seconds": elapsed(began)}
+                )
     table(read(options.file))
 
 
@@ -282,22 +290,6 @@ LOOPS: dict[str, type[Loop]] = {
 
 def elapsed(began: float) -> float:
     return round(time.monotonic() - began, 1)
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as lines:
-        return [*csv.DictReader(lines)]
-
-
-def append(path: Path, row: dict[str, object]) -> None:
-    fresh = not path.exists()
-    with path.open("a", newline="") as lines:
-        writer = csv.DictWriter(lines, COLUMNS)
-        if fresh:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def table(rows: list[dict[str, str]]) -> None:

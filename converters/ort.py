@@ -9,7 +9,7 @@ from pathlib import Path
 
 from converters import onnx_graph
 from converters.errors import ConversionError
-from converters.system import fix_addresses
+from converters.system import fix_addresses, run
 
 # Nodes of any other domain are bound to the machine that saved the file (com.microsoft.nchwc on x86).
 PORTABLE_DOMAINS = frozenset(("ai.onnx", "com.microsoft"))
@@ -84,19 +84,11 @@ def _save_optimised(source: Path, folder: Path) -> Path:
     named.symlink_to(source.resolve())
     command = (sys.executable, "-c", PROGRAM, named.name)
     try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            # It writes its hash tables in the order of their addresses: fixed ones give the same bytes.
-            preexec_fn=fix_addresses,
-        )
+        # It writes its hash tables in the order of their addresses: fixed ones give the same bytes.
+        done = run(command, seconds=SECONDS, prepare=fix_addresses, environment=environment, folder=folder)
     except subprocess.TimeoutExpired as error:
         raise ConversionError(f"{source}: ONNX Runtime did not save it within {SECONDS:g} s") from error
     if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
         raise ConversionError(f"{source}: ONNX Runtime cannot load it: {lines[-1] if lines else 'it crashed'}")
     return folder / "model.ort"

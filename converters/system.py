@@ -26,7 +26,7 @@ def run(
     command: Sequence[str],
     *,
     seconds: float,
-    memory: int,
+    memory: int | None = None,
     prepare: Callable[[], None] | None = None,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
@@ -34,7 +34,7 @@ def run(
     """Run a program without input and return what it says. prepare: what it calls first.
 
     Raises subprocess.TimeoutExpired after so many seconds; MemoryError once more bytes than `memory` are resident, on
-    macOS, where `limit_memory` does nothing.
+    macOS, where `limit_memory` does nothing (None: as many as it likes).
     """
     with subprocess.Popen(
         command,
@@ -53,13 +53,13 @@ def run(
     return subprocess.CompletedProcess(command, process.returncode, out, said)
 
 
-def _waited(process: "subprocess.Popen[bytes]", until: float, memory: int) -> tuple[bytes, bytes]:
+def _waited(process: "subprocess.Popen[bytes]", until: float, memory: int | None) -> tuple[bytes, bytes]:
     while True:
         left = max(0.0, until - time.monotonic())
         try:
-            return process.communicate(timeout=min(left, WATCH_SECONDS) if MACOS else left)
+            return process.communicate(timeout=left if memory is None or not MACOS else min(left, WATCH_SECONDS))
         except subprocess.TimeoutExpired:
-            if left <= WATCH_SECONDS or not MACOS:
+            if memory is None or not MACOS or left <= WATCH_SECONDS:
                 raise
             if _resident(process.pid) > memory:
                 raise MemoryError from None

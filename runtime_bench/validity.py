@@ -126,21 +126,13 @@ def _of_machine(before: Environment, after: Environment) -> list[Flag]:
                 remedy="set the governor to performance, and let the device cool down",
             )
         )
-    statuses = before.thermal_status, after.thermal_status
+    heat = None
     if before.throttled is not None and after.throttled is not None and after.throttled > before.throttled:
+        heat = f"CPUs were slowed down for heat {after.throttled - before.throttled} times during the run"
+    elif before.thermal_status is not None and (after.thermal_status or 0) > before.thermal_status:
+        heat = f"its thermal status was {before.thermal_status} before and {after.thermal_status} after the run"
+    if heat is not None:
         found.append(
-            Flag(
-                flag="throttled",
-                reason=f"CPUs were slowed down for heat {after.throttled - before.throttled} times during the run",
-                remedy="let the device cool down, and cool it while it is measured",
-            )
-        )
-    elif statuses[0] is not None and statuses[1] is not None and statuses[1] > statuses[0]:
-        found.append(
-            Flag(
-                flag="throttled",
-                reason=f"its thermal status was {statuses[0]} before and {statuses[1]} after the run",
-                remedy="let the device cool down, and cool it while it is measured",
-            )
+            Flag(flag="throttled", reason=heat, remedy="let the device cool down, and cool it while it is measured")
         )
     return found
