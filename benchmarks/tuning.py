@@ -137,7 +137,7 @@ class Stochastic(Way):
     def turn(self) -> None:
         """The rate of this step: a cosine's, and at least the last one."""
         for group in self.optimiser.param_groups:
-            rate = self.descent.rate(self.done, self.begins * self.steps) if self.number <= self.begins else 0.0
+            rate = self.descent.pace(self.done, self.begins * self.steps).rate if self.number <= self.begins else 0.0
             group["lr"] = max(rate, 0.1 * self.descent.learning_rate)
         self.done += 1
 

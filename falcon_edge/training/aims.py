@@ -1,7 +1,7 @@
 """What a run learns from, and the figure by which its epochs are judged."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -19,6 +19,19 @@ BATCH = 500
 LEAST = float(np.finfo(np.float32).tiny)  # where an output is all zeros
 
 
+class Drawn(NamedTuple):
+    """Which training images a batch of inputs was made of.
+
+    images, mirrored: (B,), their places, and which are mirrored. others: (B,), the places of those that are mixed into
+    them (mixup), which leave a share of the first.
+    """
+
+    images: Tensor
+    mirrored: Tensor
+    others: Tensor | None = None
+    share: float = 1.0
+
+
 class Aim(Protocol):
     """A loss, and a figure: a share, of which more is better."""
 
@@ -29,11 +42,8 @@ class Aim(Protocol):
     def goal(self, images: Images) -> float | None:
         """The figure of the teacher, where there is one."""
 
-    def loss(self, model: nn.Module, inputs: Tensor, chosen: Tensor, mirrored: Tensor) -> Tensor:
-        """Of the training images at the places `chosen`, as inputs, for a network in training mode.
-
-        mirrored: which of them are. Both (B,).
-        """
+    def loss(self, model: nn.Module, inputs: Tensor, drawn: Drawn) -> Tensor:
+        """Of training images, as inputs, for a network in training mode."""
 
     def judged(self, model: nn.Module, images: Images) -> tuple[float, float]:
         """(figure, loss) of a network; leaves it in eval mode. Raises NotFinite for outputs that are not finite."""
@@ -42,6 +52,8 @@ class Aim(Protocol):
 class Labels:
     """Cross entropy of labels, with a teacher (1 - w) CE + w T^2 KL(teacher || student), and top-1 accuracy.
 
+    smoothing: the share of every label that is spread over all classes (Szegedy et al., arXiv 1512.00567, section 7).
+    Of mixed images it is the mixed loss (Zhang et al., arXiv 1710.09412, section 2).
     known: what the teacher answers to the training images, as they are and mirrored, (1 or 2, images, classes), where
     that was found out before: it is not asked again.
     """
@@ -56,27 +68,33 @@ class Labels:
         *,
         temperature: float,
         weight: float,
+        smoothing: float = 0.0,
     ):
         self.labels, self.classes, self.teacher = labels, classes, teacher
-        self.temperature, self.weight = temperature, weight
+        self.temperature, self.weight, self.smoothing = temperature, weight, smoothing
         self.known: Tensor | None = None
 
     def goal(self, images: Images) -> float | None:
         """See Aim."""
         return None if self.teacher is None else accuracy(self.teacher, images)
 
-    def loss(self, model: nn.Module, inputs: Tensor, chosen: Tensor, mirrored: Tensor) -> Tensor:
+    def loss(self, model: nn.Module, inputs: Tensor, drawn: Drawn) -> Tensor:
         """See Aim."""
         logits = logits_of(model(inputs), self.classes)
-        loss = functional.cross_entropy(logits, self.labels[chosen])
+        loss = self._cross_entropy(logits, drawn.images)
+        if drawn.others is not None:
+            loss = drawn.share * loss + (1 - drawn.share) * self._cross_entropy(logits, drawn.others)
         if self.teacher is None or self.weight == 0:
             return loss
         if self.known is not None:
-            target = self.known[mirrored.long(), chosen]
+            target = self.known[drawn.mirrored.long(), drawn.images]
         else:
             with torch.no_grad():
                 target = self.teacher(inputs)
         return (1 - self.weight) * loss + self.weight * distillation(logits, target, self.temperature)
+
+    def _cross_entropy(self, logits: Tensor, images: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, self.labels[images], label_smoothing=self.smoothing)
 
     def judged(self, model: nn.Module, images: Images) -> tuple[float, float]:
         """See Aim."""
@@ -98,7 +116,7 @@ class Likeness:
         """See Aim."""
         return 1.0
 
-    def loss(self, model: nn.Module, inputs: Tensor, chosen: Tensor, mirrored: Tensor) -> Tensor:
+    def loss(self, model: nn.Module, inputs: Tensor, drawn: Drawn) -> Tensor:
         """See Aim."""
         with torch.no_grad():
             wanted = _real(self.teacher(inputs))

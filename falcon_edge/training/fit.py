@@ -7,6 +7,7 @@ split.
 import copy
 import hashlib
 import json
+import math
 import os
 import zipfile
 from collections.abc import Iterator
@@ -20,8 +21,8 @@ from torch import Tensor, nn
 
 from falcon_edge.errors import BadInput
 from falcon_edge.progress import Progress, Result, silent
-from falcon_edge.training.aims import Aim, Labels, Likeness
-from falcon_edge.training.augmentation import augment, mirror
+from falcon_edge.training.aims import Aim, Drawn, Labels, Likeness
+from falcon_edge.training.augmentation import Changes, mirror
 from falcon_edge.training.history import DIVIDE, Attempt, Epoch, History
 from falcon_edge.training.images import Images
 from falcon_edge.training.loop import Descent, Loop, NotFinite
@@ -33,19 +34,25 @@ MOST_ANSWERS = 1 << 26  # numbers of a teacher that are kept: 256 MB
 class Recipe(Descent):
     """How a network is trained on images: see Descent.
 
-    flip, crop_padding: see `augment`. find_rate: learning_rate is the first to be tried; where it does not serve, lower
-    ones follow (see `history`).
+    flip, crop_padding, cutout: see `Changes`. mixup: alpha of the beta distribution by which pairs of images are mixed
+    (Zhang et al., arXiv 1710.09412, section 2); 0: none. label_smoothing: see `Labels`. find_rate: learning_rate is the
+    first to be tried; where it does not serve, lower ones follow (see `history`).
     """
 
     batch_size: int = 128
     flip: bool = True
     crop_padding: int = 0
     find_rate: bool = False
+    cutout: int = 0
+    mixup: float = 0.0
+    label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.batch_size < 2 or self.crop_padding < 0:
-            raise BadInput("a batch size is at least 2, crop padding at least 0")
+        if self.batch_size < 2 or min(self.crop_padding, self.cutout) < 0:
+            raise BadInput("a batch size is at least 2, crop padding and the side of a cutout at least 0")
+        if not (0 <= self.mixup < math.inf and 0 <= self.label_smoothing < 1):
+            raise BadInput("the alpha of mixup is at least 0, label smoothing lies in 0..1")
 
 
 def fit(
@@ -125,7 +132,6 @@ class _Run:
         self.steps_per_epoch = max(1, len(train) // recipe.batch_size)
         self.steps = self.steps_per_epoch * recipe.epochs
         self.start = copy.deepcopy(model.state_dict())
-        self.loop = self._loop(recipe.learning_rate)
         self.aim: Aim
         if alone:
             assert teacher is not None
@@ -134,8 +140,12 @@ class _Run:
             with torch.no_grad():
                 classes = model.eval()(next(validation.batches(1))[0]).shape[1]
             self.aim = Labels(
-                train.labels, classes, teacher, temperature=recipe.temperature, weight=recipe.distillation
+                *(train.labels, classes, teacher),
+                temperature=recipe.temperature,
+                weight=recipe.distillation,
+                smoothing=recipe.label_smoothing,
             )
+        self.loop = self._loop(recipe.learning_rate)
         self.fingerprint = self._fingerprint(validation)
 
     def begin(self) -> _State:
@@ -163,12 +173,12 @@ class _Run:
         best = state.history.figure_of(attempt)
         try:
             loss = self._train(state.history, number, progress)
-            figure, validation_loss = self.aim.judged(self.model, self.validation)
+            figure, validation_loss = self.aim.judged(self.loop.outcome, self.validation)
         except NotFinite:
             pass
         attempt.epochs.append(Epoch(number, loss, validation_loss, figure))
         if figure is not None and figure > best:
-            attempt.best, state.best = number, copy.deepcopy(self.model.state_dict())
+            attempt.best, state.best = number, copy.deepcopy(self.loop.outcome.state_dict())
 
     def conclude(self, state: _State) -> None:
         """The attempt has ended: keep it if it is better, and see whether another one follows."""
@@ -220,7 +230,8 @@ class _Run:
             return
         kinds = (False, True) if recipe.flip else (False,)
         answers = len(kinds) * len(self.train) * aim.classes
-        if recipe.crop_padding or recipe.epochs <= len(kinds) or answers > MOST_ANSWERS:
+        changed = recipe.crop_padding or recipe.cutout or recipe.mixup
+        if changed or recipe.epochs <= len(kinds) or answers > MOST_ANSWERS:
             return
         known = []
         for done, mirrored in enumerate(kinds):
@@ -237,22 +248,29 @@ class _Run:
             found.append(teacher(self.train.inputs(np.ascontiguousarray(mirror(pixels)) if mirrored else pixels)))
         return torch.cat(found)
 
-    def _batches(self, number: int) -> Iterator[tuple[Tensor, tuple[np.ndarray, np.ndarray]]]:
-        """Inputs of an epoch, which images they are of, and which of these are mirrored."""
-        recipe = self.recipe
+    def _batches(self, number: int) -> Iterator[tuple[Tensor, Drawn]]:
+        """Inputs of an epoch, and what they were made of."""
+        recipe, size = self.recipe, self.recipe.batch_size
         random = np.random.default_rng((recipe.seed, number))
         order = random.permutation(len(self.train))
-        for start in range(0, self.steps_per_epoch * recipe.batch_size, recipe.batch_size):
-            chosen = order[start : start + recipe.batch_size]
-            kept = self.train.pixels(chosen)
-            pixels, mirrored = augment(kept, random, flip=recipe.flip, crop_padding=recipe.crop_padding)
-            yield self.train.inputs(pixels), (chosen, mirrored)
+        for start in range(0, self.steps_per_epoch * size, size):
+            chosen = order[start : start + size]
+            changes = Changes.drawn(
+                *(random, len(chosen), self.train.spec.shape[1:]),
+                flip=recipe.flip,
+                crop_padding=recipe.crop_padding,
+                cutout=recipe.cutout,
+            )
+            inputs = self.train.inputs(changes.applied(self.train.pixels(chosen), self.train.mean_pixel))
+            drawn = Drawn(torch.from_numpy(chosen), torch.from_numpy(changes.mirrored))
+            if recipe.mixup:
+                share, partners = random.beta(recipe.mixup, recipe.mixup), random.permutation(len(chosen))
+                inputs = share * inputs + (1 - share) * inputs[partners]
+                drawn = drawn._replace(others=drawn.images[partners], share=share)
+            yield inputs, drawn
 
     def _loop(self, rate: float) -> Loop:
-        recipe = replace(self.recipe, learning_rate=rate)
-        return Loop(
-            self.model, recipe, self.steps_per_epoch, lambda inputs, which: self.aim.loss(self.model, inputs, *which)
-        )
+        return Loop(self.model, replace(self.recipe, learning_rate=rate), self.steps_per_epoch, self.aim.loss)
 
     def save(self, path: Path, state: _State) -> None:
         """Write the state after an epoch."""
@@ -264,7 +282,7 @@ class _Run:
             "model": self.model.state_dict(),
             "kept_model": state.kept,
             "best_model": state.best,
-            "optimiser": self.loop.optimiser.state_dict(),
+            "loop": self.loop.state(),
         }
         part = path.with_name(f"{path.name}.part")
         try:
@@ -301,7 +319,7 @@ class _Run:
                     self.aim.metric,
                 )
                 self.loop = self._loop(history.attempts[-1].learning_rate)
-                self.loop.optimiser.load_state_dict(held["optimiser"])
+                self.loop.load(held["loop"])
                 state = _State(history, held["kept_model"], held["best_model"], held["between"], held["finished"])
         except Exception as error:
             raise BadInput(f"{path}: not a whole training checkpoint; {advice}") from error

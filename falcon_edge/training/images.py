@@ -20,7 +20,8 @@ class Images:
     """Images under one input specification: pixels uint8 (N, H, W, C), inputs float32 (N, C, H, W).
 
     The pixels of a split that fits in PIXEL_CACHE_BYTES are prepared once; a larger one is decoded batch by batch.
-    Inputs that somebody else prepared, float32 (N, C, H, W), stand for their pixels. device: of inputs and labels.
+    Inputs that somebody else prepared, float32 (N, C, H, W), are their own pixels, (N, H, W, C) as others. device: of
+    inputs and labels.
     Raises BadInput, at once or when they are read, for images that do not fit the specification.
     """
 
@@ -28,7 +29,8 @@ class Images:
         self.split, self.spec, self.device = split, spec, torch.device(device)
         channels, height, width = spec.shape
         fits = len(split) * channels * height * width <= PIXEL_CACHE_BYTES
-        self._pixels = self._prepare(split.images) if fits or are_prepared(split.images) else None
+        self._prepared = are_prepared(split.images)
+        self._pixels = self._prepare(split.images) if fits or self._prepared else None
 
     def __len__(self) -> int:
         return len(self.split)
@@ -39,14 +41,22 @@ class Images:
         return torch.from_numpy(np.asarray(self.split.labels, dtype=np.int64)).to(self.device)
 
     def pixels(self, indices: np.ndarray) -> np.ndarray:
-        """uint8 (n, H, W, C) of the images at `indices`."""
+        """(n, H, W, C) of the images at `indices`: uint8, or float32 of those that are prepared."""
         if self._pixels is not None:
             return self._pixels[indices]
         return self._prepare([self.split.images[int(index)] for index in indices])
 
     def inputs(self, pixels: np.ndarray) -> Tensor:
         """float32 (n, C, H, W), channels last in memory, of pixels (n, H, W, C)."""
-        return torch.from_numpy(normalise(pixels, self.spec)).to(self.device, memory_format=torch.channels_last)
+        values = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)) if self._prepared else normalise(pixels, self.spec)
+        return torch.from_numpy(values).to(self.device, memory_format=torch.channels_last)
+
+    @property
+    def mean_pixel(self) -> np.ndarray:
+        """(C,), of the pixels' kind: what is nearest to 0 as an input."""
+        if self._prepared:
+            return np.zeros(self.spec.shape[0], np.float32)
+        return np.round(255 * np.asarray(self.spec.mean)).clip(0, 255).astype(np.uint8)
 
     def batches(self, batch_size: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """(inputs, labels) in order, of the first `limit` images or all."""
@@ -69,6 +79,7 @@ class Images:
 
     def _prepare(self, images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         try:
-            return batch_pixels(images, self.spec)
+            pixels = batch_pixels(images, self.spec)
+            return pixels.transpose(0, 2, 3, 1) if self._prepared else pixels
         except ValueError as error:
             raise BadInput(f"the data does not fit the network's input: {error}") from error

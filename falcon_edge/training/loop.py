@@ -1,14 +1,16 @@
 """The loop that all our training goes through: epochs of gradient descent on a module, wherever that is."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils._pytree import tree_map
 
 from falcon_edge.errors import BadInput
@@ -22,11 +24,27 @@ class NotFinite(BadInput):
     """Loss, gradients or outputs are not finite."""
 
 
+Schedule = Literal["cosine", "steps", "one-cycle"]
+CYCLE_MOMENTUM = 0.95, 0.85  # of one cycle: at its ends, and at the peak of its rate
+
+
+class Pace(NamedTuple):
+    """Of one step."""
+
+    rate: float
+    momentum: float
+
+
 @dataclass(frozen=True)
 class Descent:
-    """SGD with momentum, a linear warm-up and a cosine decay to zero.
+    """SGD with momentum, whose learning rate follows a schedule.
 
-    warm_up: share of all steps in which the learning rate rises; weight_decay: on every parameter.
+    schedule: cosine (a linear warm-up and a cosine decay to zero), steps (a warm-up, then a tenth at every milestone)
+    or one-cycle (Smith and Topin, arXiv 1708.07120, section 2, in PyTorch's form: from a 25th up to the peak by a
+    cosine, and down to nearly nothing; momentum goes the other way, 0.95 to 0.85 and back). warm_up: share of all steps
+    in which the rate rises; milestones: shares of all steps. weight_decay: on every parameter.
+    ema: what is judged and kept is an exponential mean of the weights and statistics with this decay a step; 0: none.
+    autocast: outputs and losses in bfloat16 where torch takes that to be safe; weights stay float32.
     temperature, distillation: T and w of (1 - w) loss + w T^2 KL(teacher || student), both softened by T
     (Hinton et al., 2015); they count only where there is a teacher.
     """
@@ -39,6 +57,10 @@ class Descent:
     temperature: float = 4.0
     distillation: float = 0.9
     seed: int = 0
+    schedule: Schedule = "cosine"
+    milestones: tuple[float, ...] = ()
+    ema: float = 0.0
+    autocast: bool = False
 
     def __post_init__(self) -> None:
         if self.epochs < 0 or not 0 < self.learning_rate < math.inf:
@@ -49,22 +71,52 @@ class Descent:
             raise BadInput("momentum lies in 0..1, weight decay is at least 0")
         if not 0 <= self.seed < 2**32:
             raise BadInput("a seed lies in 0..4294967295")
+        if self.schedule not in get_args(Schedule):
+            raise BadInput(f"{self.schedule}: no schedule of this name; there are {', '.join(get_args(Schedule))}")
+        if not 0 <= self.ema < 1 or not all(0 < share < 1 for share in self.milestones):
+            raise BadInput("the decay of an exponential mean lies in 0..1, milestones are shares between 0 and 1")
 
-    def rate(self, step: int, steps: int) -> float:
-        """Learning rate of one step (from 0) of `steps` in all."""
+    def pace(self, step: int, steps: int) -> Pace:
+        """Learning rate and momentum of one step (from 0) of `steps` in all."""
+        peak = self.learning_rate
+        if self.schedule == "one-cycle":
+            turn, (ends, middle) = 0.3 * steps - 1, CYCLE_MOMENTUM
+            if step < turn:
+                share = step / turn
+                return Pace(_between(peak / 25, peak, share), _between(ends, middle, share))
+            share = (step - turn) / (steps - 1 - turn)
+            return Pace(_between(peak, peak / 250_000, share), _between(middle, ends, share))
         rising = self.warm_up * steps
         if step < rising:
-            return self.learning_rate * (step + 1) / (rising + 1)
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
+            rate = peak * (step + 1) / (rising + 1)
+        elif self.schedule == "steps":
+            rate = peak * 0.1 ** sum(step >= share * steps for share in self.milestones)
+        else:
+            rate = peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
+        return Pace(rate, self.momentum)
+
+    def precision(self, device: torch.device) -> AbstractContextManager[Any]:
+        """Within which outputs and losses are computed."""
+        if not self.autocast:
+            return nullcontext()
+        # Without its cache: weights that were cast for a judge would have no gradients in the next epoch.
+        return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
+
+
+def _between(start: float, end: float, share: float) -> float:
+    """Along half of a cosine."""
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * share))
 
 
 class Loop:
     """Epochs on a module, which stays where it is: batches are brought to it. The same seed gives the same bytes.
 
-    steps: batches of an epoch. loss: of inputs, and of what stands beside them in a batch.
+    steps: batches of an epoch. loss: of the module's answers to inputs, and of what stands beside them in a batch.
     """
 
-    def __init__(self, module: nn.Module, descent: Descent, steps: int, loss: Callable[[Tensor, Any], Tensor]):
+    def __init__(
+        self, module: nn.Module, descent: Descent, steps: int, loss: Callable[[nn.Module, Tensor, Any], Tensor]
+    ):
         self.module, self.descent, self.steps, self.loss = module, descent, steps, loss
         self.device = device_of(module)
         self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
@@ -73,6 +125,24 @@ class Loop:
         self.optimiser = torch.optim.SGD(
             self.parameters, descent.learning_rate, momentum=descent.momentum, weight_decay=descent.weight_decay
         )
+        self.mean: AveragedModel | None = None
+        if descent.ema:
+            self.mean = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(descent.ema), use_buffers=True)
+
+    @property
+    def outcome(self) -> nn.Module:
+        """What is judged and kept: the module, or the mean of its weights."""
+        return self.module if self.mean is None else self.mean.module
+
+    def state(self) -> dict[str, Any]:
+        """What it needs to go on, beside the module's own state."""
+        return {"optimiser": self.optimiser.state_dict(), "mean": None if self.mean is None else self.mean.state_dict()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.mean is not None:
+            self.mean.load_state_dict(state["mean"])
 
     def epoch(self, number: int, batches: Iterable[tuple[Tensor, Any]], tell: Callable[[int], None]) -> float:
         """Epoch `number` (from 1): its mean loss. tell: called with the place of every step, when it is done.
@@ -84,10 +154,11 @@ class Loop:
         self.module.train()
         total, done = 0.0, 0
         for inputs, beside in islice(batches, self.steps):
-            rate = self.descent.rate((number - 1) * self.steps + done, self.descent.epochs * self.steps)
+            pace = self.descent.pace((number - 1) * self.steps + done, self.descent.epochs * self.steps)
             for group in self.optimiser.param_groups:
-                group["lr"] = rate
-            loss = self.loss(*brought((inputs, beside), self.device))
+                group["lr"], group["momentum"] = pace
+            with self.descent.precision(self.device):
+                loss = self.loss(self.module, *brought((inputs, beside), self.device))
             if not loss.requires_grad:
                 raise BadInput(
                     "the loss has no gradient: it is detached, of integers, or computed within torch.no_grad"
@@ -97,6 +168,8 @@ class Loop:
             if not torch.isfinite(nn.utils.clip_grad_norm_(self.parameters, LARGEST_GRADIENT)):
                 raise NotFinite(f"batch {done}: the gradients are not finite")
             self.optimiser.step()
+            if self.mean is not None:
+                self.mean.update_parameters(self.module)
             total += float(loss.detach())
             if not math.isfinite(total):
                 raise NotFinite(f"batch {done}: the loss is not finite")

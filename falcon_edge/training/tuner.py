@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterable, Sized
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,15 +26,12 @@ Score = Callable[[Any, Any], float]
 
 @dataclass(frozen=True)
 class Tuner(Descent):
-    """How a module is tuned: SGD with momentum, a linear warm-up and a cosine decay to zero.
+    """How a module is tuned: see Descent.
 
-    warm_up: share of all steps in which the learning rate rises; weight_decay: on every parameter.
     distillation: w of (1 - w) loss + w (what the teacher teaches), where there is one; temperature: of its logits.
-    autocast: outputs and losses in bfloat16 where torch takes that to be safe; weights stay float32.
     """
 
     learning_rate: float = 0.05
-    autocast: bool = False
 
     @full_precision()
     def fit(
@@ -66,12 +63,12 @@ class Tuner(Descent):
         if loss is None and teacher is None:
             raise BadInput("there is nothing to learn from: give a loss, or a teacher")
         count = _steps(batches, steps)
-        lesson = _Lesson(self, module, loss, teacher, distil)
+        lesson = _Lesson(self, device_of(module), loss, teacher, distil)
         judge = _Judge(lesson, validation, score)
         loop = Loop(module, self, count, lesson.loss_of)
         with nullcontext() if teacher is None else evaluating(teacher):
             try:
-                history = History(judge.epoch(0, None), metric=judge.metric)
+                history = History(judge.epoch(module, 0, None), metric=judge.metric)
             except NotFinite as error:
                 raise BadInput(f"{error}{lesson.cause()}") from error
             history.attempts.append(ran := Attempt(self.learning_rate))
@@ -80,7 +77,8 @@ class Tuner(Descent):
                 place, before = f"epoch {number}/{self.epochs}", (number - 1) * count
                 tell = partial(_tell, progress, before, self.epochs * count, place)
                 try:
-                    epoch = judge.epoch(number, loop.epoch(number, each(batches, place), tell))
+                    done = loop.epoch(number, each(batches, place), tell)
+                    epoch = judge.epoch(loop.outcome, number, done)
                 except BadInput as error:
                     module.load_state_dict(kept)
                     if not isinstance(error, NotFinite):
@@ -89,7 +87,7 @@ class Tuner(Descent):
                     diverged = f"training diverged in epoch {number}: lower the learning rate"
                     raise BadInput(f"{place}, {error}{cause}" if cause else diverged) from error
                 if epoch.figure is None or epoch.figure > history.figure:
-                    ran.best, kept = number, copy.deepcopy(module.state_dict())
+                    ran.best, kept = number, copy.deepcopy(loop.outcome.state_dict())
                 ran.epochs.append(epoch)
                 progress(before + count, self.epochs * count, Result(f"{place}: {judge.words(epoch)}"))
         module.load_state_dict(kept)
@@ -118,38 +116,28 @@ class _Lesson:
     """What is learned from a batch: by a loss of the targets, by what a teacher answers, or by both."""
 
     def __init__(
-        self, tuner: Tuner, module: nn.Module, loss: Loss | None, teacher: nn.Module | None, distil: Loss | None
+        self, tuner: Tuner, device: torch.device, loss: Loss | None, teacher: nn.Module | None, distil: Loss | None
     ):
-        self.tuner, self.module, self.loss, self.teacher = tuner, module, loss, teacher
+        self.tuner, self.device, self.loss, self.teacher = tuner, device, loss, teacher
         self.distil = self._distil if distil is None else distil
-        self.device = device_of(module)
         self.given: dict[str, Any] = {}  # to the last loss, beside the module's own outputs
 
-    @property
-    def precision(self) -> AbstractContextManager[Any]:
-        """Within which outputs and losses are computed."""
-        if not self.tuner.autocast:
-            return nullcontext()
-        # Without its cache: weights that were cast for a judge would have no gradients in the next epoch.
-        return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
-
-    def loss_of(self, inputs: Tensor, targets: Any) -> Tensor:
+    def loss_of(self, module: nn.Module, inputs: Tensor, targets: Any) -> Tensor:
         """Of a batch on the module's device. Raises BadInput where there are no targets, or it is no number."""
         if self.loss is not None and targets is None:
             raise BadInput("batches: the loader gives no targets, which the loss needs")
         self.given = {"the targets of": targets}
-        with self.precision:
-            outputs = self.module(inputs)
-            loss = None if self.loss is None else _number(self.loss(outputs, targets), "the loss")
-            if loss is not None and (self.teacher is None or self.tuner.distillation == 0):
-                return loss
-            assert self.teacher is not None  # as there is something to learn from
-            with torch.no_grad():
-                answers = self.teacher(inputs.to(device_of(self.teacher)))
-            self.given["the teacher's answers to"] = answers
-            taught = _number(self.distil(outputs, brought(answers, self.device)), "what is distilled")
-            weight = self.tuner.distillation
-            return taught if loss is None else (1 - weight) * loss + weight * taught
+        outputs = module(inputs)
+        loss = None if self.loss is None else _number(self.loss(outputs, targets), "the loss")
+        if loss is not None and (self.teacher is None or self.tuner.distillation == 0):
+            return loss
+        assert self.teacher is not None  # as there is something to learn from
+        with torch.no_grad():
+            answers = self.teacher(inputs.to(device_of(self.teacher)))
+        self.given["the teacher's answers to"] = answers
+        taught = _number(self.distil(outputs, brought(answers, self.device)), "what is distilled")
+        weight = self.tuner.distillation
+        return taught if loss is None else (1 - weight) * loss + weight * taught
 
     def cause(self) -> str:
         """What is not finite in what the last batch was held against, in words that follow others; or nothing."""
@@ -179,20 +167,20 @@ class _Judge:
         self.metric = "loss" if score is None else "score"
 
     @torch.no_grad()
-    def epoch(self, number: int, loss: float | None) -> Epoch:
-        """What an epoch of this mean training loss came to. Raises NotFinite."""
+    def epoch(self, module: nn.Module, number: int, loss: float | None) -> Epoch:
+        """What an epoch of this mean training loss came to, by what it made. Raises NotFinite."""
         if self.validation is None:
             return Epoch(number, loss, None, None)
-        self.lesson.module.eval()
+        module.eval()
         total, count = 0.0, 0
         for place, batch in enumerate(each(self.validation, "validation")):
             inputs, targets = brought(batch, self.lesson.device)
             self.lesson.given = {"the targets of": targets}
-            if self.score is None:
-                found = float(self.lesson.loss_of(inputs, targets))
-            else:
-                with self.lesson.precision:
-                    found = _value(self.score(self.lesson.module(inputs), targets))
+            with self.lesson.tuner.precision(self.lesson.device):
+                if self.score is None:
+                    found = float(self.lesson.loss_of(module, inputs, targets))
+                else:
+                    found = _value(self.score(module(inputs), targets))
             if not math.isfinite(found):
                 raise NotFinite(f"batch {place} of validation: the {self.metric} is not finite")
             total, count = total + found * len(inputs), count + len(inputs)

@@ -23,7 +23,7 @@ from torch import nn
 from falcon_edge.data import Split, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.preprocessing import InputSpec
-from falcon_edge.training.aims import accuracy
+from falcon_edge.training.aims import Drawn, Labels, accuracy
 from falcon_edge.training.fit import Recipe, fit
 from falcon_edge.training.images import Images
 from falcon_edge.training.loop import LARGEST_GRADIENT
@@ -65,7 +65,7 @@ def trained(splits, recipe=RECIPE, model=None, **options):
 @given(st.integers(1, 500), st.floats(0, 0.9), st.floats(1e-4, 10))
 def test_the_rate_rises_in_a_line_and_falls_as_a_cosine(steps, warm_up, peak):
     recipe = Recipe(epochs=1, learning_rate=peak, warm_up=warm_up)
-    rates = [recipe.rate(step, steps) for step in range(steps)]
+    rates = [recipe.pace(step, steps).rate for step in range(steps)]
     rising = warm_up * steps
     for step, rate in enumerate(rates):
         if step < rising:
@@ -80,16 +80,45 @@ def test_the_rate_rises_in_a_line_and_falls_as_a_cosine(steps, warm_up, peak):
 
 
 def test_the_rate_reaches_its_peak_and_nearly_zero():
-    rates = [RECIPE.rate(step, 1000) for step in range(1000)]
+    rates = [RECIPE.pace(step, 1000).rate for step in range(1000)]
     assert max(rates) == pytest.approx(RECIPE.learning_rate)
     assert rates[-1] < 1e-4 * RECIPE.learning_rate
-    assert Recipe(epochs=1, learning_rate=0.5, warm_up=0.0).rate(0, 10) == 0.5
+    assert Recipe(epochs=1, learning_rate=0.5, warm_up=0.0).pace(0, 10).rate == 0.5
+
+
+@pytest.mark.parametrize("steps", [2, 3, 11, 333])
+def test_one_cycle_is_that_of_torch(steps):
+    recipe = Recipe(epochs=1, learning_rate=0.3, schedule="one-cycle")
+    optimiser = torch.optim.SGD(network().parameters(), 0.3, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.3, total_steps=steps)
+    for step in range(steps):
+        (group,) = optimiser.param_groups
+        assert recipe.pace(step, steps) == pytest.approx((group["lr"], group["momentum"]))
+        optimiser.step()
+        scheduler.step()
+
+
+@given(st.integers(1, 400), st.floats(0, 0.5))
+def test_steps_take_a_tenth_at_every_milestone(steps, warm_up):
+    recipe = Recipe(epochs=1, learning_rate=0.1, warm_up=warm_up, schedule="steps", milestones=(0.6, 0.8))
+    for step in range(math.ceil(warm_up * steps), steps):
+        passed = (step >= 0.6 * steps) + (step >= 0.8 * steps)
+        assert recipe.pace(step, steps) == pytest.approx((0.1 * 0.1**passed, 0.9))
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         {"epochs": -1},
+        {"schedule": "linear"},
+        {"milestones": (0.5, 1.0)},
+        {"ema": 1.0},
+        {"ema": -0.1},
+        {"cutout": -1},
+        {"mixup": -0.1},
+        {"mixup": math.inf},
+        {"label_smoothing": 1.0},
+        {"label_smoothing": math.nan},
         {"batch_size": 1},
         {"learning_rate": 0.0},
         {"learning_rate": math.nan},
@@ -168,6 +197,91 @@ def test_the_earliest_of_the_best_validation_epochs_is_kept(splits):
     assert 0 < history.best < 6
     assert same(state(model), seen[history.best - 1][1])
     assert not same(state(model), seen[-1][1])
+
+
+def test_an_exponential_mean_of_the_weights_is_what_is_judged_and_kept(splits):
+    """Beside the mean by hand, of weights and statistics after every step."""
+    decay, recipe = 0.9, replace(RECIPE, epochs=2)
+    plain, means = network(), []
+    original = torch.optim.SGD.step
+
+    def step(optimiser, *options):
+        found = original(optimiser, *options)
+        now = state(plain)
+        means.append(now if not means else {name: decay * means[-1][name] + (1 - decay) * now[name] for name in now})
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.SGD, "step", step)
+        trained(splits, recipe, plain)
+    averaged, history = trained(splits, replace(recipe, ema=decay))
+    kept = means[history.best * (len(means) // 2) - 1]
+    for name, values in averaged.state_dict().items():
+        if values.is_floating_point():
+            assert torch.allclose(values, kept[name], atol=1e-6), name
+    assert history.figure == accuracy(averaged, splits["val"])
+
+
+def test_labels_that_are_smoothed_and_images_that_are_mixed_give_the_loss_of_their_papers(splits):
+    images, classes = splits["train"], 3
+    logits = torch.randn(32, classes, generator=torch.Generator().manual_seed(0))
+    first, second = torch.arange(32), torch.arange(31, -1, -1)
+    aim = Labels(images.labels, classes, None, temperature=1.0, weight=0.0, smoothing=0.2)
+    none = torch.zeros(32, dtype=torch.bool)
+    found = aim.loss(lambda _: logits, logits, Drawn(first, none, second, 0.7))
+    target = sum(
+        share * (0.8 * nn.functional.one_hot(images.labels[which], classes) + 0.2 / classes)
+        for share, which in ((0.7, first), (0.3, second))
+    )
+    assert found.item() == pytest.approx(-(target * logits.log_softmax(1)).sum(1).mean().item(), rel=1e-5)
+
+
+def test_mixed_images_are_pairs_of_training_images(splits):
+    recipe = replace(RECIPE, epochs=1, mixup=0.4)
+    images, seen = splits["train"], []
+
+    class Watched(Labels):
+        def loss(self, model, inputs, drawn):
+            one, other = (images.inputs(images.pixels(which.numpy())) for which in (drawn.images, drawn.others))
+            seen.append((drawn.share, float((drawn.share * one + (1 - drawn.share) * other - inputs).abs().max())))
+            return super().loss(model, inputs, drawn)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("falcon_edge.training.fit.Labels", Watched)
+        trained(splits, recipe)
+    assert len(seen) == len(images) // 32
+    assert max(far for _, far in seen) < 1e-5
+    assert all(0 <= share <= 1 for share, _ in seen)
+    assert len({share for share, _ in seen}) > 1
+
+
+def test_inputs_that_are_prepared_are_mirrored_as_their_pixels_are(splits):
+    """Left and right, whatever the order of their axes."""
+    prepared = {
+        name: Images(Split(images.inputs(images.pixels(np.arange(len(images)))).numpy(), images.split.labels), SPEC)
+        for name, images in splits.items()
+    }
+    recipe = replace(RECIPE, epochs=2, flip=True, batch_size=16)
+    assert same(state(trained(splits, recipe)[0]), state(trained(prepared, recipe)[0]))
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {"ema": 0.9},
+        {"mixup": 0.2},
+        {"cutout": 4, "crop_padding": 1},
+        {"label_smoothing": 0.1},
+        {"schedule": "one-cycle"},
+        {"schedule": "steps", "milestones": (0.5,)},
+        {"autocast": True},
+    ],
+    ids=lambda way: next(iter(way)),
+)
+def test_every_way_learns(splits, way):
+    model, history = trained(splits, replace(RECIPE, epochs=8, **way))
+    assert accuracy(model, splits["test"]) > 0.8
+    assert history.epochs[-1].loss < history.epochs[0].loss
 
 
 def test_ties_go_to_the_earlier_epoch(splits):
