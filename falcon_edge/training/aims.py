@@ -14,6 +14,7 @@ from falcon_edge.training.distillation import distillation, matching
 from falcon_edge.training.history import LIKENESS, TOP1
 from falcon_edge.training.images import Images
 from falcon_edge.training.loop import NotFinite
+from falcon_edge.training.team import team
 
 BATCH = 500
 LEAST = float(np.finfo(np.float32).tiny)  # where an output is all zeros
@@ -150,14 +151,18 @@ def accuracy(model: nn.Module, images: Images, batch_size: int = BATCH) -> float
 def evaluate(model: nn.Module, images: Images, batch_size: int = BATCH) -> tuple[float, float]:
     """Top-1 accuracy in 0..1 and mean cross entropy; as `accuracy`."""
     model.eval()
-    correct, loss = 0, 0.0
-    for inputs, labels in images.batches(batch_size):
+    correct, loss, strange = 0, 0.0, 0
+    for inputs, labels in images.batches(batch_size, team=team()):
         logits = model(inputs)
         if not torch.isfinite(logits).all():
-            raise NotFinite("the network's outputs are not finite")
+            strange = 1
+            break
         correct += int((logits.argmax(1) == labels).sum())
         loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
-    return correct / len(images), loss / len(images)
+    right, lost, wrong = team().total(correct, loss, strange)  # all learn of it, or the others would wait for ever
+    if wrong:
+        raise NotFinite("the network's outputs are not finite")
+    return right / len(images), lost / len(images)
 
 
 def logits_of(output: Any, classes: int) -> Tensor:

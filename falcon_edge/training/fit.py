@@ -6,6 +6,7 @@ split.
 
 import copy
 import hashlib
+import io
 import json
 import math
 import os
@@ -26,6 +27,7 @@ from falcon_edge.training.augmentation import Changes, mirror
 from falcon_edge.training.history import DIVIDE, Attempt, Epoch, History
 from falcon_edge.training.images import Images
 from falcon_edge.training.loop import Descent, Loop, NotFinite
+from falcon_edge.training.team import team
 
 MOST_ANSWERS = 1 << 26  # numbers of a teacher that are kept: 256 MB
 
@@ -76,9 +78,10 @@ def fit(
     rate that was given, or if the checkpoint is damaged or of another run.
     """
     run = _Run(model, teacher, alone, train, validation, recipe)
-    state = run.begin() if checkpoint is None or not checkpoint.exists() else run.resume(checkpoint)
+    begun = run.team.told(checkpoint is not None and checkpoint.exists())
+    state = run.resume(checkpoint) if checkpoint is not None and begun else run.begin()
     history = state.history
-    _lay_out(model, torch.channels_last)
+    _lay_out(run.model, torch.channels_last)
     while recipe.epochs and not state.finished:
         if state.between:
             run.restart(state)
@@ -86,12 +89,12 @@ def fit(
         number = len(attempt.epochs) + 1
         run.epoch(state, number, progress)
         if attempt.diverged and not recipe.find_rate:
-            if checkpoint is not None:
+            if checkpoint is not None and run.team.leads:
                 checkpoint.unlink(missing_ok=True)  # it would lead here again, and be in the way of another rate
             raise BadInput(f"training diverged in epoch {number}: lower the learning rate")
         if number == recipe.epochs or (recipe.find_rate and history.hopeless(recipe.epochs)):
             run.conclude(state)
-        if checkpoint is not None:
+        if checkpoint is not None and run.team.leads:
             run.save(checkpoint, state)
         run.tell(state, number, progress)
     model.load_state_dict(state.kept)
@@ -125,8 +128,15 @@ class _Run:
         validation: Images,
         recipe: Recipe,
     ):
-        self.model, self.train, self.validation, self.recipe = model, train, validation, recipe
-        self.teacher = teacher
+        self.team = team()
+        if recipe.batch_size % self.team.size:
+            raise BadInput(
+                f"a batch size of {recipe.batch_size} cannot be divided among {self.team.size} processes alike"
+            )
+        if len(train) < self.team.size:
+            raise BadInput(f"{len(train)} training images are too few for {self.team.size} processes")
+        self.model = model if self.team.size == 1 else self.team.synchronised(copy.deepcopy(model))
+        self.train, self.validation, self.recipe, self.teacher = train, validation, recipe, teacher
         if teacher is not None:
             _lay_out(teacher.eval(), torch.channels_last)
         self.steps_per_epoch = max(1, len(train) // recipe.batch_size)
@@ -261,13 +271,17 @@ class _Run:
                 crop_padding=recipe.crop_padding,
                 cutout=recipe.cutout,
             )
-            inputs = self.train.inputs(changes.applied(self.train.pixels(chosen), self.train.mean_pixel))
-            drawn = Drawn(torch.from_numpy(chosen), torch.from_numpy(changes.mirrored))
+            own = self.team.part(np.arange(len(chosen)))
+            inputs, others, share = self._changed(chosen, changes, own), None, 1.0
             if recipe.mixup:
                 share, partners = random.beta(recipe.mixup, recipe.mixup), random.permutation(len(chosen))
-                inputs = share * inputs + (1 - share) * inputs[partners]
-                drawn = drawn._replace(others=drawn.images[partners], share=share)
-            yield inputs, drawn
+                inputs = share * inputs + (1 - share) * self._changed(chosen, changes, partners[own])
+                others = torch.from_numpy(chosen[partners[own]])
+            yield inputs, Drawn(torch.from_numpy(chosen[own]), torch.from_numpy(changes.mirrored[own]), others, share)
+
+    def _changed(self, chosen: np.ndarray, changes: Changes, which: np.ndarray) -> Tensor:
+        """Inputs of some of the images of a batch."""
+        return self.train.inputs(changes.of(which).applied(self.train.pixels(chosen[which]), self.train.mean_pixel))
 
     def _loop(self, rate: float) -> Loop:
         return Loop(self.model, replace(self.recipe, learning_rate=rate), self.steps_per_epoch, self.aim.loss)
@@ -299,11 +313,13 @@ class _Run:
         """The state after the last whole epoch."""
         advice = "remove it to start over"
         try:
-            with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums
+            saved = io.BytesIO(self.team.told(path.read_bytes() if self.team.leads else None))
+            with zipfile.ZipFile(saved) as archive:  # torch does not look at the checksums
                 damaged = archive.testzip()
                 if damaged is not None:
                     raise zipfile.BadZipFile(damaged)
-            held: dict[str, Any] = torch.load(path, weights_only=True)
+            saved.seek(0)
+            held: dict[str, Any] = torch.load(saved, weights_only=True)
             same = held["fingerprint"] == self.fingerprint
             if same:
                 self.model.load_state_dict(held["model"])

@@ -11,6 +11,7 @@ from torch import Tensor
 from falcon_edge.data import Split, spread
 from falcon_edge.errors import BadInput
 from falcon_edge.preprocessing import InputSpec, are_prepared, batch_pixels, normalise
+from falcon_edge.training.team import ALONE, Team
 
 PIXEL_CACHE_BYTES = 2 * 1024**3
 DIGEST_IMAGES = 256
@@ -58,16 +59,20 @@ class Images:
             return np.zeros(self.spec.shape[0], np.float32)
         return np.round(255 * np.asarray(self.spec.mean)).clip(0, 255).astype(np.uint8)
 
-    def batches(self, batch_size: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """(inputs, labels) in order, of the first `limit` images or all."""
-        for start, inputs in zip(range(0, len(self), batch_size), self.unlabelled(batch_size, limit), strict=False):
-            yield inputs, self.labels[start : start + len(inputs)]
+    def batches(self, batch_size: int, limit: int | None = None, team: Team = ALONE) -> Iterator[tuple[Tensor, Tensor]]:
+        """(inputs, labels) in order, of the first `limit` images or all; of a team each its own part of them."""
+        for places in self._places(batch_size, limit, team):
+            yield self.inputs(self.pixels(places)), self.labels[torch.from_numpy(places)]
 
     def unlabelled(self, batch_size: int, limit: int | None = None) -> Iterator[Tensor]:
         """Inputs in order, of the first `limit` images or all."""
+        for places in self._places(batch_size, limit, ALONE):
+            yield self.inputs(self.pixels(places))
+
+    def _places(self, batch_size: int, limit: int | None, team: Team) -> Iterator[np.ndarray]:
         count = len(self) if limit is None else min(limit, len(self))
-        for start in range(0, count, batch_size):
-            yield self.inputs(self.pixels(np.arange(start, min(start + batch_size, count))))
+        for start in team.part(range(0, count, batch_size)):
+            yield np.arange(start, min(start + batch_size, count))
 
     def digest(self) -> str:
         """SHA-256 of the specification, the labels if any, and up to DIGEST_IMAGES images spread over the split."""

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_map
 
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.observe import device_of
+from falcon_edge.training.team import team
 
 # Of all parameters together. Runs that go well never come near it (docs/method.md): it takes the edge off an explosion.
 LARGEST_GRADIENT = 200.0
@@ -118,6 +119,8 @@ class Loop:
         self, module: nn.Module, descent: Descent, steps: int, loss: Callable[[nn.Module, Tensor, Any], Tensor]
     ):
         self.module, self.descent, self.steps, self.loss = module, descent, steps, loss
+        self.team = team()
+        self.called = self.team.wrapped(module)
         self.device = device_of(module)
         self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         if not self.parameters:
@@ -150,7 +153,7 @@ class Loop:
         Whatever is random in it (dropout, a loader that shuffles by torch's own generator) is so by seed and number.
         Raises NotFinite where the loss or its gradients are no numbers any more, BadInput for a loss without gradients.
         """
-        torch.manual_seed(self.descent.seed * 1_000_003 + number)
+        torch.manual_seed(self.descent.seed * 1_000_003 + number + self.team.rank * 1_000_000_007)
         self.module.train()
         total, done = 0.0, 0
         for inputs, beside in islice(batches, self.steps):
@@ -158,7 +161,7 @@ class Loop:
             for group in self.optimiser.param_groups:
                 group["lr"], group["momentum"] = pace
             with self.descent.precision(self.device):
-                loss = self.loss(self.module, *brought((inputs, beside), self.device))
+                loss = self.loss(self.called, *brought((inputs, beside), self.device))
             if not loss.requires_grad:
                 raise BadInput(
                     "the loss has no gradient: it is detached, of integers, or computed within torch.no_grad"
@@ -175,7 +178,7 @@ class Loop:
                 raise NotFinite(f"batch {done}: the loss is not finite")
             tell(done)
             done += 1
-        return total / done
+        return self.team.total(total / done)[0] / self.team.size
 
 
 def brought(value: Any, device: torch.device) -> Any:
