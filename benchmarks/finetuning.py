@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from falcon_edge.cli.compress import FIRST_RATE
+from falcon_edge.cli.compress import OWN
 from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
@@ -27,12 +27,13 @@ from falcon_edge.falcon.statistics import reestimate_batchnorm
 from falcon_edge.models.vgg import vgg8
 from falcon_edge.preprocessing import InputSpec
 from falcon_edge.training.aims import accuracy
-from falcon_edge.training.fit import Recipe, fit
+from falcon_edge.training.fit import fit
 from falcon_edge.training.images import Images
+from falcon_edge.training.recipe import recipe_of
 
 SPEC = InputSpec(shape=(1, 28, 28), mean=(0.286,), std=(0.353,))
 RATES = (0.05, 0.01, 0.002)
-RECIPE = Recipe(epochs=3, learning_rate=FIRST_RATE, batch_size=64)
+RECIPE = recipe_of(OWN | {"epochs": 3})
 CLASSES = 10
 
 

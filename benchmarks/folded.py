@@ -22,7 +22,7 @@ from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice, open_with_data
 from falcon_edge.steps.quality import measured_quality
 from falcon_edge.steps.shipped import copy_sample_network
-from falcon_edge.training.fit import Recipe
+from falcon_edge.training.recipe import Recipe
 
 
 def main() -> None:

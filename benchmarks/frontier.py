@@ -51,8 +51,9 @@ from falcon_edge.steps.quality import measured_quality
 from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.times import TimesRequest, time_layers
 from falcon_edge.steps.writing import save
-from falcon_edge.training.fit import Recipe, fit
+from falcon_edge.training.fit import fit
 from falcon_edge.training.images import Images
+from falcon_edge.training.recipe import Recipe
 from runtime_bench.bench import Protocol
 from runtime_bench.results import Entry
 

@@ -42,8 +42,8 @@ from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.planning.planner import WORTH_POWER, shrunk
 from falcon_edge.steps.planning.timed_layers import Layers
 from falcon_edge.steps.quality import measured_quality
-from falcon_edge.training.fit import Recipe
 from falcon_edge.training.images import Images
+from falcon_edge.training.recipe import Recipe
 
 SHARES = 0.1, 0.5  # of a network's MACs
 UNIFORM = [(form, share) for share in (0.13, 0.3) for form in FORMS]

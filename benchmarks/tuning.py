@@ -33,8 +33,8 @@ from falcon_edge.network import Network
 from falcon_edge.steps.compress import Init, compress
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.training.distillation import features, matching
-from falcon_edge.training.fit import Recipe
 from falcon_edge.training.loop import Loop
+from falcon_edge.training.recipe import Recipe
 
 COLUMNS = "network", "plan", "way", "seed", "epochs", "images", "top1", "seconds"
 LAST, BATCHES = 0.25, 16  # of the epochs that are averaged; of images for statistics

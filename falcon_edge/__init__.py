@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from falcon_edge.steps.writing import save
     from falcon_edge.times import read_times
     from falcon_edge.training.distillation import distillation, features, matching
-    from falcon_edge.training.fit import Recipe
+    from falcon_edge.training.recipe import Recipe
     from falcon_edge.training.tuner import Tuner
 
 __version__ = "0.1.0"
@@ -55,7 +55,7 @@ PLACES = {
     "steps.writing": ("save",),
     "times": ("read_times",),
     "training.distillation": ("distillation", "features", "matching"),
-    "training.fit": ("Recipe",),
+    "training.recipe": ("Recipe",),
     "training.tuner": ("Tuner",),
 }
 

@@ -98,6 +98,18 @@ def recover(path: Path) -> None:
             pass
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write, which takes the place of `path` when the block ends well, and is gone else. Raises OSError."""
+    part = path.with_name(f"{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def part_of(path: Path) -> Path:
     """The folder beside `path` that `swap` puts in its place, where `locked` clears up what killed processes left."""
     return _beside(path, "part")

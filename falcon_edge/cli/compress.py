@@ -23,7 +23,7 @@ Init = Literal["svd", "whitened", "sequential"]
 Form = Literal["falcon", "dsconv", "tucker2", "lowrank_in", "lowrank_out", "spatial", "narrow", "mixed"]
 MIXED = "mixed"
 OF_LATENCY = "--times, --runtime, --precision, --device, --threads and --paced"
-FIRST_RATE = 0.05
+OWN = {"learning_rate": 0.05, "batch_size": 64, "weight_decay": 5e-4}
 
 
 def compress(
@@ -71,14 +71,18 @@ def compress(
         Init,
         typer.Option("--init", help="Fit to kernels, to outputs on DATA, or to those layer by layer."),
     ] = "svd",
-    finetune_epochs: Annotated[int, typer.Option("--finetune-epochs", min=0)] = 0,
+    finetune_epochs: Annotated[int | None, typer.Option("--finetune-epochs", min=0, show_default="0")] = None,
+    recipe: options.Recipes = None,
     lr: options.LearningRate = None,
-    batch_size: options.BatchSize = 64,
-    weight_decay: options.WeightDecay = 5e-4,
-    temperature: Annotated[float, typer.Option("--temperature", help="Of the distillation.")] = 4.0,
-    distillation: Annotated[float, typer.Option("--distillation", help="Weight of the teacher, 0 to 1.")] = 0.9,
-    crop_padding: options.CropPadding = 0,
-    flip: options.Flip = True,
+    batch_size: options.BatchSize = None,
+    weight_decay: options.WeightDecay = None,
+    temperature: options.Temperature = None,
+    distillation: options.Distillation = None,
+    crop_padding: options.CropPadding = None,
+    flip: options.Flip = None,
+    accelerator: options.Accelerator = "cpu",
+    workers: options.Workers = 0,
+    log: options.Log = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
     model_args: options.ModelArgs = None,
     weights: options.Weights = None,
@@ -101,7 +105,7 @@ def compress(
             raise BadInput("name the bundle to write with -o, or ask for the plan alone with --dry-run")
         from falcon_edge.steps.compress import Goal, plan_of
         from falcon_edge.steps.compress import compress_bundle as run
-        from falcon_edge.training.fit import Recipe
+        from falcon_edge.training.fit import Running
 
         options.check_metric(metric, data)
         classes = options.class_map(class_map, data)
@@ -130,10 +134,11 @@ def compress(
                 made = plan_of(choice, goal, init=init, data=data, class_map=classes, progress=progress)
             out.result(made.model_dump(mode="json"), lambda: plan_table(made))
             return
-        recipe = Recipe(
+        how = options.recipe(
+            recipe,
+            OWN | {"epochs": 0},
             epochs=finetune_epochs,
-            learning_rate=FIRST_RATE if lr is None else lr,
-            find_rate=lr is None,
+            learning_rate=lr,
             batch_size=batch_size,
             weight_decay=weight_decay,
             temperature=temperature,
@@ -142,10 +147,11 @@ def compress(
             flip=flip,
             seed=seed,
         )
-        with out.progress() as progress:
+        running = Running(accelerator, workers, log)
+        with out.team(output, accelerator) as place, out.progress() as progress:
             manifest = run(
                 choice,
-                output,
+                place,
                 data=data,
                 class_map=classes,
                 rank=rank,
@@ -155,7 +161,8 @@ def compress(
                 cap_rank=cap_rank,
                 budget=budget,
                 init=init,
-                recipe=recipe,
+                recipe=how,
+                running=running,
                 metric=metric,
                 force=force,
                 progress=progress,

@@ -11,10 +11,11 @@ from falcon_edge.cli import completion
 from falcon_edge.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from falcon_edge.steps.opening import Choice
     from falcon_edge.steps.planning.budgets import Latency
+    from falcon_edge.training.recipe import Recipe
     from runtime_bench.devices.device import Device
 
 Model = Annotated[
@@ -140,10 +141,36 @@ LearningRate = Annotated[
     float | None,
     typer.Option("--lr", help="Peak learning rate; without it one is found, beginning with the verb's own."),
 ]
-BatchSize = Annotated[int, typer.Option("--batch-size", min=2)]
-WeightDecay = Annotated[float, typer.Option("--weight-decay", min=0.0)]
-CropPadding = Annotated[int, typer.Option("--crop-padding", min=0, help="Random shifts by up to so many pixels.")]
-Flip = Annotated[bool, typer.Option("--flip/--no-flip", help="Mirror half of the training images.")]
+Recipes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--recipe",
+        metavar="NAME|FILE|FIELD=VALUE",
+        help="How to train: paper, imagenet or short; a .toml; a field, as in mixup=0.2; repeat it, the last counts.",
+    ),
+]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", min=2, help="By default the recipe's, or 128, and 64 in fine-tuning.")
+]
+WeightDecay = Annotated[float | None, typer.Option("--weight-decay", min=0.0, help="By default the recipe's, or 5e-4.")]
+CropPadding = Annotated[
+    int | None, typer.Option("--crop-padding", min=0, help="Random shifts by up to so many pixels.")
+]
+Flip = Annotated[
+    bool | None, typer.Option("--flip/--no-flip", help="Mirror half of the training images; by default so.")
+]
+Temperature = Annotated[float | None, typer.Option("--temperature", show_default="4", help="Of the distillation.")]
+Distillation = Annotated[
+    float | None, typer.Option("--distillation", show_default="0.9", help="Weight of the teacher, 0 to 1.")
+]
+Accelerator = Annotated[str, typer.Option("--accelerator", metavar="cpu|cuda", help="What trains.")]
+Workers = Annotated[
+    int, typer.Option("--workers", min=0, help="Processes that decode images, where they are too many to keep.")
+]
+Log = Annotated[
+    Path | None,
+    typer.Option("--log", metavar="FOLDER", help="metrics.csv, and events for TensorBoard where that is installed."),
+]
 
 
 def shape(text: str | None) -> tuple[int, int, int] | None:
@@ -161,7 +188,7 @@ WORD = re.compile(r"[A-Za-z_][\w./:+-]*")
 MEANT_OTHERWISE = {"true", "false", "none", "null", "inf", "nan"}
 
 
-def arguments(given: "Sequence[str] | None") -> dict[str, Any]:
+def arguments(given: "Sequence[str] | None", option: str = "--model-arg") -> dict[str, Any]:
     """'depth=3' and 'kind=small' as {"depth": 3, "kind": "small"}: values of TOML, or words."""
     import json
     import tomllib
@@ -170,9 +197,9 @@ def arguments(given: "Sequence[str] | None") -> dict[str, Any]:
     for text in given or ():
         name, _, value = text.partition("=")
         if not name.isidentifier() or not value:
-            raise BadInput(f"--model-arg {text}: write NAME=VALUE, as in depth=3")
+            raise BadInput(f"{option} {text}: write NAME=VALUE, as in depth=3")
         if name in found:
-            raise BadInput(f"--model-arg {name}: is given twice")
+            raise BadInput(f"{option} {name}: is given twice")
         try:
             document = tomllib.loads(f"value = {value}")
             json.dumps(document, allow_nan=False)
@@ -182,10 +209,31 @@ def arguments(given: "Sequence[str] | None") -> dict[str, Any]:
         except (ValueError, TypeError) as error:
             if not WORD.fullmatch(value) or value.lower() in MEANT_OTHERWISE:
                 raise BadInput(
-                    f"--model-arg {text}: its value is none of TOML, as in 3, 0.5, true, word, '\"any text\"' or [1, 2]"
+                    f"{option} {text}: its value is none of TOML, as in 3, 0.5, true, word, '\"any text\"' or [1, 2]"
                 ) from error
             found[name] = value
     return found
+
+
+def recipe(said: "Sequence[str] | None", first: "Mapping[str, Any]", **given: Any) -> "Recipe":
+    """What a verb does by itself, then what --recipe says in its order, then options of their own that were `given`.
+
+    A learning rate is found unless one is said.
+    """
+    from falcon_edge.training.recipe import PRESETS, read_recipe, recipe_of
+
+    named: dict[str, Any] = {}
+    for text in said or ():
+        if "=" in text:
+            named |= arguments([text], "--recipe")
+        elif text in PRESETS:
+            named |= PRESETS[text]
+        elif text.endswith(".toml"):
+            named |= read_recipe(Path(text))
+        else:
+            raise BadInput(f"--recipe {text}: write {', '.join(PRESETS)}, a .toml, or FIELD=VALUE")
+    named |= {name: value for name, value in given.items() if value is not None}
+    return recipe_of({**first, "find_rate": "learning_rate" not in named, **named})
 
 
 def class_map(path: Path | None, data: str | None) -> "dict[str, str | int | None] | None":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from falcon_edge.cli import options
-from falcon_edge.cli.compress import FIRST_RATE
+from falcon_edge.cli.compress import OWN
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.cli.tables import Table
 
@@ -66,12 +66,12 @@ def plan(
     with session(as_json, debug, quiet) as out:
         from falcon_edge.errors import BadInput
         from falcon_edge.steps.planning.frontier import Verified, write_frontier
-        from falcon_edge.training.fit import Recipe
+        from falcon_edge.training.recipe import recipe_of
 
         if by != "latency" and (paced or any(each is not None for each in (times, runtime, precision, device))):
             raise BadInput("--times, --runtime, --precision, --device and --paced say of what a latency is")
         options.check_metric(metric, data)
-        recipe = Recipe(epochs=finetune_epochs, learning_rate=FIRST_RATE, find_rate=True, seed=seed)
+        recipe = recipe_of(OWN | {"epochs": finetune_epochs, "find_rate": True, "seed": seed})
         choice = options.choice(
             model,
             weights,

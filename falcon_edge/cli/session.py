@@ -5,10 +5,12 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
@@ -38,7 +40,7 @@ class Session:
     """Where one verb's output goes."""
 
     def __init__(self, as_json: bool, quiet: bool):
-        self.as_json, self.quiet = as_json, quiet
+        self.as_json, self.quiet, self.follows = as_json, quiet, False
 
     def say(self, line: str) -> None:
         """One line about what is going on, on stderr."""
@@ -47,6 +49,8 @@ class Session:
 
     def result(self, document: Any, render: Callable[[], Any]) -> None:
         """The verb's result: `document` (plain JSON values) with --json, else what `render` makes, by rich."""
+        if self.follows:
+            return
         try:
             if self.as_json:
                 print(document_text(document), flush=True)
@@ -79,6 +83,22 @@ class Session:
         """Raise DeviceFailed for what failed while the rest went on: the first of it, and how much more there is."""
         if lines:
             raise DeviceFailed(lines[0] + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""))
+
+    @contextmanager
+    def team(self, output: Path, accelerator: str) -> Iterator[Path]:
+        """The bundle to write, within the team of processes that torchrun started, if it did: the first one's is kept.
+
+        The others do the same work, say nothing, and write to a place that goes again.
+        """
+        from falcon_edge.training.team import joined
+
+        with joined(accelerator) as team:
+            if team.leads:
+                yield output
+                return
+            self.quiet = self.follows = True
+            with tempfile.TemporaryDirectory(prefix="falcon-edge-") as folder:
+                yield Path(folder) / output.name
 
     @contextmanager
     def progress(self) -> Iterator["Progress"]:

@@ -10,7 +10,7 @@ from falcon_edge.cli.render import manifest_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.place import bundle_path
 
-FIRST_RATE = 0.1
+OWN = {"epochs": 30, "learning_rate": 0.1, "batch_size": 128, "weight_decay": 5e-4}
 
 
 def train(
@@ -18,12 +18,16 @@ def train(
     output: options.Output,
     data: Annotated[str, typer.Option("--data", metavar="DATA", help="A folder, a .npz, or 'sample'.")],
     class_map: options.ClassMap = None,
-    epochs: Annotated[int, typer.Option("--epochs", min=1)] = 30,
+    recipe: options.Recipes = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, show_default=str(OWN["epochs"]))] = None,
     lr: options.LearningRate = None,
-    batch_size: options.BatchSize = 128,
-    weight_decay: options.WeightDecay = 5e-4,
-    crop_padding: options.CropPadding = 0,
-    flip: options.Flip = True,
+    batch_size: options.BatchSize = None,
+    weight_decay: options.WeightDecay = None,
+    crop_padding: options.CropPadding = None,
+    flip: options.Flip = None,
+    accelerator: options.Accelerator = "cpu",
+    workers: options.Workers = 0,
+    log: options.Log = None,
     model_args: options.ModelArgs = None,
     weights: options.Weights = None,
     weights_key: options.WeightsKey = None,
@@ -42,12 +46,13 @@ def train(
     """Train a standard network; a killed run goes on when it is started again."""
     with session(as_json, debug, quiet) as out:
         from falcon_edge.steps.train import train_bundle as run
-        from falcon_edge.training.fit import Recipe
+        from falcon_edge.training.fit import Running
 
-        recipe = Recipe(
+        how = options.recipe(
+            recipe,
+            OWN,
             epochs=epochs,
-            learning_rate=FIRST_RATE if lr is None else lr,
-            find_rate=lr is None,
+            learning_rate=lr,
             batch_size=batch_size,
             weight_decay=weight_decay,
             crop_padding=crop_padding,
@@ -68,7 +73,8 @@ def train(
             model_args=model_args,
             trust_code=trust_code,
         )
-        with out.progress() as progress:
-            manifest = run(choice, data, output, recipe, class_map=classes, force=force, progress=progress)
+        running = Running(accelerator, workers, log)
+        with out.team(output, accelerator) as place, out.progress() as progress:
+            manifest = run(choice, data, place, how, class_map=classes, running=running, force=force, progress=progress)
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))
         out.next(after_packing(bundle_path(output), Given(data, class_map)))

@@ -35,8 +35,10 @@ from falcon_edge.steps.planning.trial import Trial
 from falcon_edge.steps.quality import measured_quality
 from falcon_edge.steps.tuning import answered, met, tune
 from falcon_edge.steps.writing import identity, write_network
-from falcon_edge.training.fit import Recipe
 from falcon_edge.training.images import Images
+from falcon_edge.training.recipe import Recipe
+from falcon_edge.training.running import HERE, Running
+from falcon_edge.training.team import ALONE, team
 from runtime_bench.files import read_document
 
 Init = Literal["svd", "whitened", "sequential"]
@@ -172,6 +174,7 @@ def compress(
     recipe: Recipe | None = None,
     metric: MetricChoice = None,
     checkpoint: Path | None = None,
+    running: Running = HERE,
     progress: Progress = silent,
 ) -> Network:
     """Compress a standard network by `rank`, `target_macs`, `plan` or `budget` (see `Goal`); its module stays as it is.
@@ -180,10 +183,10 @@ def compress(
     its layers are matched), and with a recipe it is fine-tuned with the original as the teacher: from that alone where
     the data has no targets, or the network is no classifier. Without data it is the bare closed form. metric: what its
     quality on the test split is measured by; without targets there it is compared with the original. checkpoint: where
-    the fine-tuning keeps its state, to go on if it is killed.
+    the fine-tuning keeps its state, to go on if it is killed; running: how that is carried out.
     """
     goal = Goal(rank, target_macs, plan, form, cap_rank, budget).checked()
-    return _compressed(network, dataset, goal, init, recipe, metric, checkpoint, progress)
+    return _compressed(network, dataset, goal, init, recipe, metric, checkpoint, running, progress)
 
 
 @full_precision()
@@ -195,12 +198,13 @@ def _compressed(
     recipe: Recipe | None,
     metric: MetricChoice,
     checkpoint: Path | None,
+    running: Running,
     progress: Progress,
 ) -> Network:
     """See `compress`."""
     dataset = None if dataset is None else open_dataset(dataset)
     if goal.budget is not None and goal.budget.max_drop is not None:
-        return _by_contract(network, dataset, goal, init, recipe, metric, checkpoint, progress)
+        return _by_contract(network, dataset, goal, init, recipe, metric, checkpoint, running, progress)
     tunes = _tunes(recipe, dataset)
     dataset = dataset.cut() if dataset is not None and tunes else dataset
     made, statistics, narrower = _planned(network, dataset, goal, init, progress)
@@ -238,6 +242,7 @@ def _compressed(
                 teacher=network.module,
                 alone=alone,
                 checkpoint=checkpoint,
+                running=running,
                 progress=progress,
             )
             said |= recorded
@@ -262,18 +267,21 @@ def _by_contract(
     recipe: Recipe | None,
     metric: MetricChoice,
     checkpoint: Path | None,
+    running: Running,
     progress: Progress,
 ) -> Network:
     """The best of a few networks that were tuned and measured; the others' figures stand in its step."""
     budget = goal.budget
     assert budget is not None
+    if team() != ALONE:
+        raise BadInput(f"{network}: what is measured and planned anew is made by one process, not by a team")
     planner = planner_for(network, dataset, budget.what, progress=progress)
     assert dataset is not None  # or there is no planner
 
     def make(plan: Plan, number: int) -> Network:
         place = checkpoint if checkpoint is None or number == 0 else round_checkpoint(checkpoint, number)
         said = Within(progress, f"plan {number + 1}")
-        return _compressed(network, dataset, Goal(plan=plan), init, recipe, metric, place, said)
+        return _compressed(network, dataset, Goal(plan=plan), init, recipe, metric, place, running, said)
 
     latency = budget.what if isinstance(budget.what, Latency) else None
     with Trial(network, dataset, latency, metric=metric) as trial:
@@ -321,6 +329,7 @@ def compress_bundle(
     init: Init = "svd",
     recipe: Recipe | None = None,
     metric: MetricChoice = None,
+    running: Running = HERE,
     force: bool = False,
     progress: Progress = silent,
 ) -> Manifest:
@@ -334,7 +343,7 @@ def compress_bundle(
     with hold(output, force=force, goes_on=tunes) as place:
         goal = Goal(rank, target_macs, plan_file, form, cap_rank, budget).checked()  # before the network is read
         network, dataset = _opened(choice, data, class_map)
-        compressed = _compressed(network, dataset, goal, init, recipe, metric, place.checkpoint, progress)
+        compressed = _compressed(network, dataset, goal, init, recipe, metric, place.checkpoint, running, progress)
         manifest = write_network(place, compressed, dataset)
         for number in range(1, ROUNDS):
             round_checkpoint(place.checkpoint, number).unlink(missing_ok=True)

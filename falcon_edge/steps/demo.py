@@ -14,7 +14,7 @@ from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice
 from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.shipped import PLAN, copy_sample_network, is_shipped
-from falcon_edge.training.fit import Recipe
+from falcon_edge.training.recipe import Recipe
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.device import Device
 from runtime_bench.devices.names import device_named

@@ -14,21 +14,28 @@ from falcon_edge.steps.opening import Choice, open_with_data
 from falcon_edge.steps.quality import measured_quality
 from falcon_edge.steps.tuning import met, tune
 from falcon_edge.steps.writing import write_network
-from falcon_edge.training.fit import Recipe
+from falcon_edge.training.recipe import Recipe
+from falcon_edge.training.running import HERE, Running
 
 
 @full_precision()
 def train(
-    network: Network, dataset: Dataset, recipe: Recipe, *, checkpoint: Path | None = None, progress: Progress = silent
+    network: Network,
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    checkpoint: Path | None = None,
+    running: Running = HERE,
+    progress: Progress = silent,
 ) -> Network:
     """Train a standard network on data with its classes; its module is changed in place.
 
     The best weights on the validation split are kept: those of an epoch, or those that it began with (best_epoch 0).
-    checkpoint: where the run keeps its state, to go on if it is killed. Raises BadInput for a compressed network, or
-    data without a training split.
+    checkpoint: where the run keeps its state, to go on if it is killed; running: how it is carried out. Raises BadInput
+    for a compressed network, or data without a training split.
     """
     require_trainable(network, dataset)
-    history, options = tune(network, dataset, recipe, checkpoint=checkpoint, progress=progress)
+    history, options = tune(network, dataset, recipe, checkpoint=checkpoint, running=running, progress=progress)
     return network.after(
         Step(verb="train", options=options | met(dataset), data=dataset.name),
         quality=() if dataset.test is None else measured_quality(network, dataset, "test", dataset.test, None),
@@ -52,6 +59,7 @@ def train_bundle(
     recipe: Recipe,
     *,
     class_map: ClassMap | None = None,
+    running: Running = HERE,
     force: bool = False,
     progress: Progress = silent,
 ) -> Manifest:
@@ -66,5 +74,5 @@ def train_bundle(
         require_trainable(network, dataset)
         if network.lineage is None:  # of a bundle it was told when that was made
             tell_preparation(network, dataset, choice.model)
-        trained = train(network, dataset, recipe, checkpoint=place.checkpoint, progress=progress)
+        trained = train(network, dataset, recipe, checkpoint=place.checkpoint, running=running, progress=progress)
         return write_network(place, trained, dataset)

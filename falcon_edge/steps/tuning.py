@@ -1,7 +1,7 @@
 """Training as a part of a verb: the data's splits, the run, and what the bundle says about it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from falcon_edge.notices import notice
 from falcon_edge.progress import Progress
 from falcon_edge.steps.judging import MetricChoice
 from falcon_edge.steps.quality import answers_to, measured_quality
-from falcon_edge.training.fit import Recipe, fit
+from falcon_edge.training.fit import fit
 from falcon_edge.training.history import History
 from falcon_edge.training.images import Images
+from falcon_edge.training.recipe import Recipe
+from falcon_edge.training.running import HERE, Running
 
 
 def tune(
@@ -29,6 +31,7 @@ def tune(
     teacher: nn.Module | None = None,
     alone: bool = False,
     checkpoint: Path | None = None,
+    running: Running = HERE,
     progress: Progress,
 ) -> tuple[History, dict[str, Any]]:
     """Train a network's module in place; its history, and the options of the step that say how it was trained.
@@ -37,20 +40,22 @@ def tune(
     """
     dataset.require("train")
     training, validation = dataset.train_and_val(seed=recipe.seed)
-    device = device_of(network.module)
-    history = fit(
-        network.module,
-        Images(training, network.input, device),
-        Images(validation, network.input, device),
-        recipe,
-        teacher=teacher,
-        alone=alone,
-        checkpoint=checkpoint,
-        progress=progress,
-    )
+    with running.placed(network.module, teacher):
+        device = device_of(network.module)
+        history = fit(
+            network.module,
+            Images(training, network.input, device),
+            Images(validation, network.input, device),
+            recipe,
+            teacher=teacher,
+            alone=alone,
+            checkpoint=checkpoint,
+            running=running,
+            progress=progress,
+        )
     if history.best == 0:
         notice(_no_better(history))
-    return history, asdict(recipe) | {"learning_rate": history.learning_rate, "best_epoch": history.best}
+    return history, recipe.said | {"learning_rate": history.learning_rate, "best_epoch": history.best}
 
 
 def answered(network: Network, dataset: Dataset) -> Dataset:

@@ -8,10 +8,7 @@ import copy
 import hashlib
 import io
 import json
-import math
-import os
 import zipfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,40 +18,20 @@ import torch
 from torch import Tensor, nn
 
 from falcon_edge.errors import BadInput
+from falcon_edge.place import replacing
 from falcon_edge.progress import Progress, Result, silent
-from falcon_edge.training.aims import Aim, Drawn, Labels, Likeness
-from falcon_edge.training.augmentation import Changes, mirror
+from falcon_edge.training.aims import Aim, Labels, Likeness
+from falcon_edge.training.augmentation import mirror
+from falcon_edge.training.batches import Batches
 from falcon_edge.training.history import DIVIDE, Attempt, Epoch, History
 from falcon_edge.training.images import Images
-from falcon_edge.training.loop import Descent, Loop, NotFinite
+from falcon_edge.training.log import Log
+from falcon_edge.training.loop import Loop, NotFinite
+from falcon_edge.training.recipe import Recipe
+from falcon_edge.training.running import HERE, Running
 from falcon_edge.training.team import team
 
 MOST_ANSWERS = 1 << 26  # numbers of a teacher that are kept: 256 MB
-
-
-@dataclass(frozen=True)
-class Recipe(Descent):
-    """How a network is trained on images: see Descent.
-
-    flip, crop_padding, cutout: see `Changes`. mixup: alpha of the beta distribution by which pairs of images are mixed
-    (Zhang et al., arXiv 1710.09412, section 2); 0: none. label_smoothing: see `Labels`. find_rate: learning_rate is the
-    first to be tried; where it does not serve, lower ones follow (see `history`).
-    """
-
-    batch_size: int = 128
-    flip: bool = True
-    crop_padding: int = 0
-    find_rate: bool = False
-    cutout: int = 0
-    mixup: float = 0.0
-    label_smoothing: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.batch_size < 2 or min(self.crop_padding, self.cutout) < 0:
-            raise BadInput("a batch size is at least 2, crop padding and the side of a cutout at least 0")
-        if not (0 <= self.mixup < math.inf and 0 <= self.label_smoothing < 1):
-            raise BadInput("the alpha of mixup is at least 0, label smoothing lies in 0..1")
 
 
 def fit(
@@ -66,37 +43,41 @@ def fit(
     teacher: nn.Module | None = None,
     alone: bool = False,
     checkpoint: Path | None = None,
+    running: Running = HERE,
     progress: Progress = silent,
 ) -> History:
     """Train `model` in place and leave it in eval mode with the best weights on the validation split, first or last.
 
-    alone: learn from the teacher alone, whose outputs may be of any form; labels are not asked for.
+    It stays on the device that it is on. alone: learn from the teacher alone, whose outputs may be of any form; labels
+    are not asked for.
 
     With `checkpoint`, the state after every epoch is kept there, and a killed run goes on from its last epoch to the
     very bytes that an unbroken one gives; the file is the caller's to remove once the result is safe. Raises BadInput
     for a network whose outputs are not finite to begin with or where nothing can be trained, if training diverges at a
     rate that was given, or if the checkpoint is damaged or of another run.
     """
-    run = _Run(model, teacher, alone, train, validation, recipe)
+    run = _Run(model, teacher, alone, train, validation, recipe, running.workers)
     begun = run.team.told(checkpoint is not None and checkpoint.exists())
     state = run.resume(checkpoint) if checkpoint is not None and begun else run.begin()
     history = state.history
     _lay_out(run.model, torch.channels_last)
-    while recipe.epochs and not state.finished:
-        if state.between:
-            run.restart(state)
-        attempt = history.attempts[-1]
-        number = len(attempt.epochs) + 1
-        run.epoch(state, number, progress)
-        if attempt.diverged and not recipe.find_rate:
+    with Log(running.log if run.team.leads else None) as log:
+        while recipe.epochs and not state.finished:
+            if state.between:
+                run.restart(state)
+            attempt = history.attempts[-1]
+            number = len(attempt.epochs) + 1
+            run.epoch(state, number, progress)
+            if attempt.diverged and not recipe.find_rate:
+                if checkpoint is not None and run.team.leads:
+                    checkpoint.unlink(missing_ok=True)  # it would lead here again, and be in the way of another rate
+                raise BadInput(f"training diverged in epoch {number}: lower the learning rate")
+            if number == recipe.epochs or (recipe.find_rate and history.hopeless(recipe.epochs)):
+                run.conclude(state)
             if checkpoint is not None and run.team.leads:
-                checkpoint.unlink(missing_ok=True)  # it would lead here again, and be in the way of another rate
-            raise BadInput(f"training diverged in epoch {number}: lower the learning rate")
-        if number == recipe.epochs or (recipe.find_rate and history.hopeless(recipe.epochs)):
-            run.conclude(state)
-        if checkpoint is not None and run.team.leads:
-            run.save(checkpoint, state)
-        run.tell(state, number, progress)
+                run.save(checkpoint, state)
+            log.write(history)
+            run.tell(state, number, progress)
     model.load_state_dict(state.kept)
     _lay_out(model, torch.contiguous_format)
     model.eval()
@@ -127,6 +108,7 @@ class _Run:
         train: Images,
         validation: Images,
         recipe: Recipe,
+        workers: int,
     ):
         self.team = team()
         if recipe.batch_size % self.team.size:
@@ -139,7 +121,8 @@ class _Run:
         self.train, self.validation, self.recipe, self.teacher = train, validation, recipe, teacher
         if teacher is not None:
             _lay_out(teacher.eval(), torch.channels_last)
-        self.steps_per_epoch = max(1, len(train) // recipe.batch_size)
+        self.batches = Batches(train, recipe, self.team, workers)
+        self.steps_per_epoch = self.batches.steps
         self.steps = self.steps_per_epoch * recipe.epochs
         self.start = copy.deepcopy(model.state_dict())
         self.aim: Aim
@@ -231,7 +214,7 @@ class _Run:
             if index % 20 == 0:
                 progress(before + (number - 1) * self.steps_per_epoch + index, before + self.steps, place)
 
-        return self.loop.epoch(number, self._batches(number), tell)
+        return self.loop.epoch(number, self.batches.epoch(number), tell)
 
     def _ask_teacher(self, progress: Progress) -> None:
         """Find out what it answers to all training images, if that is less work than to ask it in every step."""
@@ -258,31 +241,6 @@ class _Run:
             found.append(teacher(self.train.inputs(np.ascontiguousarray(mirror(pixels)) if mirrored else pixels)))
         return torch.cat(found)
 
-    def _batches(self, number: int) -> Iterator[tuple[Tensor, Drawn]]:
-        """Inputs of an epoch, and what they were made of."""
-        recipe, size = self.recipe, self.recipe.batch_size
-        random = np.random.default_rng((recipe.seed, number))
-        order = random.permutation(len(self.train))
-        for start in range(0, self.steps_per_epoch * size, size):
-            chosen = order[start : start + size]
-            changes = Changes.drawn(
-                *(random, len(chosen), self.train.spec.shape[1:]),
-                flip=recipe.flip,
-                crop_padding=recipe.crop_padding,
-                cutout=recipe.cutout,
-            )
-            own = self.team.part(np.arange(len(chosen)))
-            inputs, others, share = self._changed(chosen, changes, own), None, 1.0
-            if recipe.mixup:
-                share, partners = random.beta(recipe.mixup, recipe.mixup), random.permutation(len(chosen))
-                inputs = share * inputs + (1 - share) * self._changed(chosen, changes, partners[own])
-                others = torch.from_numpy(chosen[partners[own]])
-            yield inputs, Drawn(torch.from_numpy(chosen[own]), torch.from_numpy(changes.mirrored[own]), others, share)
-
-    def _changed(self, chosen: np.ndarray, changes: Changes, which: np.ndarray) -> Tensor:
-        """Inputs of some of the images of a batch."""
-        return self.train.inputs(changes.of(which).applied(self.train.pixels(chosen[which]), self.train.mean_pixel))
-
     def _loop(self, rate: float) -> Loop:
         return Loop(self.model, replace(self.recipe, learning_rate=rate), self.steps_per_epoch, self.aim.loss)
 
@@ -298,14 +256,9 @@ class _Run:
             "best_model": state.best,
             "loop": self.loop.state(),
         }
-        part = path.with_name(f"{path.name}.part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
+            with replacing(path) as part:
                 torch.save(held, part)
-                os.replace(part, path)
-            finally:
-                part.unlink(missing_ok=True)
         except (OSError, RuntimeError) as error:
             raise BadInput(f"{path}: cannot be written ({' '.join(str(error).split())})") from error
 
@@ -319,7 +272,7 @@ class _Run:
                 if damaged is not None:
                     raise zipfile.BadZipFile(damaged)
             saved.seek(0)
-            held: dict[str, Any] = torch.load(saved, weights_only=True)
+            held: dict[str, Any] = torch.load(saved, weights_only=True, map_location="cpu")
             same = held["fingerprint"] == self.fingerprint
             if same:
                 self.model.load_state_dict(held["model"])

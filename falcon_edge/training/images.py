@@ -36,6 +36,11 @@ class Images:
     def __len__(self) -> int:
         return len(self.split)
 
+    @property
+    def kept(self) -> bool:
+        """Whether its pixels are in memory: they need not be decoded again."""
+        return self._pixels is not None
+
     @cached_property
     def labels(self) -> Tensor:
         """The class of every image, int64 (N,). Raises BadInput for data without them."""

@@ -113,7 +113,7 @@ def test_quality_is_measured_there(elsewhere, stripes):
 
 
 def test_our_training_goes_there(elsewhere, stripes):
-    from falcon_edge.training.fit import Recipe
+    from falcon_edge.training.recipe import Recipe
 
     data = fe.open_dataset(stripes)
     states = []

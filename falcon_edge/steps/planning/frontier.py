@@ -15,7 +15,7 @@ from falcon_edge.steps.planning.frontier_page import Shown, frontier_page
 from falcon_edge.steps.planning.planner import COUNT, DOWN_TO, Planner, planner_for
 from falcon_edge.steps.planning.trial import Outcome
 from falcon_edge.steps.planning.verify import verify
-from falcon_edge.training.fit import Recipe
+from falcon_edge.training.recipe import Recipe
 from runtime_bench.files import check_outputs, write
 
 NAME = "plan-{:02}.json"

@@ -11,7 +11,7 @@ from falcon_edge.steps.judging import MetricChoice
 from falcon_edge.steps.planning.budgets import Latency
 from falcon_edge.steps.planning.planner import Planned
 from falcon_edge.steps.planning.trial import Outcome, Trial
-from falcon_edge.training.fit import Recipe
+from falcon_edge.training.recipe import Recipe
 
 
 def verify(

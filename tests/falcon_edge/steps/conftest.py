@@ -13,7 +13,7 @@ from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice, open_with_data
 from falcon_edge.steps.planning.planner import planner_for
 from falcon_edge.steps.train import train_bundle
-from falcon_edge.training.fit import Recipe
+from falcon_edge.training.recipe import Recipe
 
 CHOICE = Choice("vgg8", width=0.125)
 RECIPE = Recipe(epochs=4, learning_rate=0.1, batch_size=32, flip=False)

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import warnings
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,9 +27,9 @@ from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.training.aims import accuracy
-from falcon_edge.training.fit import Recipe
 from falcon_edge.training.history import Line
 from falcon_edge.training.images import Images
+from falcon_edge.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=2, learning_rate=0.05, batch_size=32, flip=False, temperature=3.0, distillation=0.7)
 
@@ -175,7 +175,7 @@ def test_fine_tuning_helps_and_is_recorded(standard, tmp_path, stripes):
     options = tuned.lineage.steps[-1].options
     best = options.pop("best_epoch")
     assert best in (1, 2)
-    assert options == {"rank": 1, "plan": None, "init": "svd", **asdict(RECIPE)}
+    assert options == {"rank": 1, "plan": None, "init": "svd", **RECIPE.said}
     lines = [json.loads(line) for line in (tmp_path / "tuned.falcon" / "training.jsonl").read_text().splitlines()]
     assert [(line["attempt"], line["epoch"]) for line in lines] == [(0, 0), (1, 1), (1, 2)]
     assert [line["learning_rate"] for line in lines] == [None, 0.05, 0.05]

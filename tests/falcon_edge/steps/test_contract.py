@@ -15,7 +15,7 @@ from falcon_edge.steps.planning.planner import planner_for
 from falcon_edge.steps.planning.trial import Drop, Figure, Outcome, Trial
 from falcon_edge.steps.planning.verify import verify
 from falcon_edge.steps.times import TimesRequest, time_layers
-from falcon_edge.training.fit import Recipe
+from falcon_edge.training.recipe import Recipe
 from runtime_bench.bench import Protocol
 from runtime_bench.turns import Turn
 

@@ -15,7 +15,7 @@ from falcon_edge.steps.opening import Choice, open_with_data
 from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.train import train_bundle
-from falcon_edge.training.fit import Recipe
+from falcon_edge.training.recipe import Recipe
 from runtime_bench.bench import Protocol
 from runtime_bench.regression import Tolerances
 

@@ -12,9 +12,10 @@ from falcon_edge.data import Split
 from falcon_edge.errors import BadInput
 from falcon_edge.preprocessing import InputSpec
 from falcon_edge.training.aims import Likeness
-from falcon_edge.training.fit import Recipe, fit
+from falcon_edge.training.fit import fit
 from falcon_edge.training.images import Images
 from falcon_edge.training.loop import NotFinite
+from falcon_edge.training.recipe import Recipe
 
 SPEC = InputSpec(shape=(1, 8, 8), mean=(0.5,), std=(0.5,))
 RECIPE = Recipe(epochs=4, learning_rate=0.05, batch_size=8)

@@ -24,9 +24,10 @@ from falcon_edge.data import Split, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.preprocessing import InputSpec
 from falcon_edge.training.aims import Drawn, Labels, accuracy
-from falcon_edge.training.fit import Recipe, fit
+from falcon_edge.training.fit import fit
 from falcon_edge.training.images import Images
 from falcon_edge.training.loop import LARGEST_GRADIENT
+from falcon_edge.training.recipe import Recipe
 
 SPEC = InputSpec(shape=(1, 12, 12), mean=(0.3,), std=(0.3,))
 RECIPE = Recipe(epochs=3, learning_rate=0.05, batch_size=32, flip=False)
@@ -465,8 +466,9 @@ def run(data, checkpoint, progress):
 
     from falcon_edge.data import open_dataset
     from falcon_edge.preprocessing import InputSpec
-    from falcon_edge.training.fit import Recipe, fit
+    from falcon_edge.training.fit import fit
     from falcon_edge.training.images import Images
+    from falcon_edge.training.recipe import Recipe
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

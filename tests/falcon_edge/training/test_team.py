@@ -12,8 +12,9 @@ from torch import nn
 from falcon_edge.data import Split, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.preprocessing import InputSpec
-from falcon_edge.training.fit import Recipe, fit
+from falcon_edge.training.fit import fit
 from falcon_edge.training.images import Images
+from falcon_edge.training.recipe import Recipe
 from falcon_edge.training.team import ALONE, joined, team
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
