@@ -82,7 +82,7 @@ def compress(
     flip: options.Flip = None,
     accelerator: options.Accelerator = "cpu",
     workers: options.Workers = 0,
-    log: options.Log = None,
+    curves: options.Curves = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
     model_args: options.ModelArgs = None,
     weights: options.Weights = None,
@@ -147,7 +147,7 @@ def compress(
             flip=flip,
             seed=seed,
         )
-        running = Running(accelerator, workers, log)
+        running = Running(accelerator, workers, curves)
         with out.team(output, accelerator) as place, out.progress() as progress:
             manifest = run(
                 choice,

@@ -167,9 +167,13 @@ Accelerator = Annotated[str, typer.Option("--accelerator", metavar="cpu|cuda", h
 Workers = Annotated[
     int, typer.Option("--workers", min=0, help="Processes that decode images, where they are too many to keep.")
 ]
-Log = Annotated[
+Curves = Annotated[
     Path | None,
-    typer.Option("--log", metavar="FOLDER", help="metrics.csv, and events for TensorBoard where that is installed."),
+    typer.Option(
+        "--curves",
+        metavar="FOLDER",
+        help="metrics.csv after every epoch, and events for TensorBoard where that is installed.",
+    ),
 ]
 
 

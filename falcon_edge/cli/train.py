@@ -27,7 +27,7 @@ def train(
     flip: options.Flip = None,
     accelerator: options.Accelerator = "cpu",
     workers: options.Workers = 0,
-    log: options.Log = None,
+    curves: options.Curves = None,
     model_args: options.ModelArgs = None,
     weights: options.Weights = None,
     weights_key: options.WeightsKey = None,
@@ -73,7 +73,7 @@ def train(
             model_args=model_args,
             trust_code=trust_code,
         )
-        running = Running(accelerator, workers, log)
+        running = Running(accelerator, workers, curves)
         with out.team(output, accelerator) as place, out.progress() as progress:
             manifest = run(choice, data, place, how, class_map=classes, running=running, force=force, progress=progress)
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))

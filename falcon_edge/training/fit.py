@@ -23,9 +23,9 @@ from falcon_edge.progress import Progress, Result, silent
 from falcon_edge.training.aims import Aim, Labels, Likeness
 from falcon_edge.training.augmentation import mirror
 from falcon_edge.training.batches import Batches
+from falcon_edge.training.curves import Curves
 from falcon_edge.training.history import DIVIDE, Attempt, Epoch, History
 from falcon_edge.training.images import Images
-from falcon_edge.training.log import Log
 from falcon_edge.training.loop import Loop, NotFinite
 from falcon_edge.training.recipe import Recipe
 from falcon_edge.training.running import HERE, Running
@@ -61,7 +61,7 @@ def fit(
     state = run.resume(checkpoint) if checkpoint is not None and begun else run.begin()
     history = state.history
     _lay_out(run.model, torch.channels_last)
-    with Log(running.log if run.team.leads else None) as log:
+    with Curves(running.curves if run.team.leads else None) as curves:
         while recipe.epochs and not state.finished:
             if state.between:
                 run.restart(state)
@@ -76,7 +76,7 @@ def fit(
                 run.conclude(state)
             if checkpoint is not None and run.team.leads:
                 run.save(checkpoint, state)
-            log.write(history)
+            curves.write(history)
             run.tell(state, number, progress)
     model.load_state_dict(state.kept)
     _lay_out(model, torch.contiguous_format)

@@ -16,12 +16,12 @@ from falcon_edge.falcon.observe import device_of
 class Running:
     """accelerator: cpu, which leaves modules where they are, or cuda, where numbers are rounded otherwise.
 
-    workers: processes that decode images. log: a folder that gets what every epoch came to, see `Log`.
+    workers: processes that decode images. curves: a folder that gets what every epoch came to, see `Curves`.
     """
 
     accelerator: str = "cpu"
     workers: int = 0
-    log: Path | None = None
+    curves: Path | None = None
 
     def __post_init__(self) -> None:
         if self.accelerator not in ("cpu", "cuda"):

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
@@ -67,7 +66,7 @@ class Team:
 
     def wrapped(self, module: nn.Module) -> nn.Module:
         """What is called in the module's place, so that gradients are the means over all processes."""
-        return module if self.size == 1 else DistributedDataParallel(module, broadcast_buffers=False)
+        return module if self.size == 1 else DistributedDataParallel(module)
 
 
 ALONE = Team()
@@ -105,6 +104,20 @@ def _device() -> torch.device:
     return torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")
 
 
+class _Sum(torch.autograd.Function):
+    """A tensor's sum over all processes, whose gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(_: Any, x: Tensor) -> Tensor:
+        x = x.clone()
+        distributed.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return _Sum.apply(gradient)
+
+
 class _WholeBatchNorm(_BatchNorm):
     """Batch normalisation over the batches of all processes: torch's own, SyncBatchNorm, is for GPUs alone."""
 
@@ -128,9 +141,9 @@ class _WholeBatchNorm(_BatchNorm):
         size = distributed.get_world_size()
         count = size * x.numel() // x.shape[1]
         shape = [1, -1, *([1] * (x.ndim - 2))]
-        mean = all_reduce(x.mean(others)) / size
+        mean = _Sum.apply(x.mean(others)) / size
         centred = x - mean.view(shape)
-        variance = all_reduce(centred.square().mean(others)) / size
+        variance = _Sum.apply(centred.square().mean(others)) / size
         if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
             with torch.no_grad():
                 assert self.num_batches_tracked is not None

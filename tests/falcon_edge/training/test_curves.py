@@ -33,7 +33,7 @@ def trained(stripes, folder, stop=None, **options):
             raise Stopped
 
     images = Images(dataset.train, SPEC), Images(dataset.val, SPEC)
-    return fit(network, *images, recipe, running=Running(log=folder), progress=progress, **options)
+    return fit(network, *images, recipe, running=Running(curves=folder), progress=progress, **options)
 
 
 def table(folder):

@@ -19,11 +19,11 @@ COLUMNS = "attempt", "epoch", "learning_rate", "loss", "validation_loss", "metri
 METRICS = "metrics.csv"
 
 
-class Log(AbstractContextManager["Log"]):
+class Curves(AbstractContextManager["Curves"]):
     """A folder with metrics.csv, written anew after every epoch, and events for TensorBoard where that is installed.
 
-    None is no log. A run that goes on takes up the events where it was broken off. Raises BadInput for a folder that
-    cannot be written.
+    None writes nothing. A run that goes on takes up the events where it was broken off. Raises BadInput for a folder
+    that cannot be written.
     """
 
     def __init__(self, folder: Path | None):
