@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from falcon_edge.manifest import Manifest
     from falcon_edge.steps.planning.budgets import Budget, Latency
 
-Init = Literal["svd", "whitened", "sequential"]
+Init = Literal["svd", "whitened", "sequential", "random"]
 Form = Literal["falcon", "dsconv", "tucker2", "lowrank_in", "lowrank_out", "spatial", "narrow", "mixed"]
 MIXED = "mixed"
 OF_LATENCY = "--times, --runtime, --precision, --device, --threads and --paced"
@@ -69,7 +69,7 @@ def compress(
     plan: Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="A plan (as --dry-run prints).")] = None,
     init: Annotated[
         Init,
-        typer.Option("--init", help="Fit to kernels, to outputs on DATA, or to those layer by layer."),
+        typer.Option("--init", help="Fit to kernels, to outputs on DATA, to those layer by layer; or fresh."),
     ] = "svd",
     finetune_epochs: Annotated[int | None, typer.Option("--finetune-epochs", min=0, show_default="0")] = None,
     recipe: options.Recipes = None,

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from falcon_edge.data import ClassMap, Dataset, open_dataset
@@ -22,6 +23,7 @@ from falcon_edge.falcon.patches import PatchStatistics
 from falcon_edge.falcon.plan import Plan, largest_saving_rank, make_plan, share_plan, uniform_plan
 from falcon_edge.falcon.statistics import has_batchnorm, patch_statistics, reestimate_batchnorm, sequential_statistics
 from falcon_edge.manifest import Manifest, MeasuredQuality, Parent, Step
+from falcon_edge.models.initialise import initialise
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.place import bundle_path, hold
@@ -41,7 +43,7 @@ from falcon_edge.training.running import HERE, Running
 from falcon_edge.training.team import ALONE, team
 from runtime_bench.files import read_document
 
-Init = Literal["svd", "whitened", "sequential"]
+Init = Literal["svd", "whitened", "sequential", "random"]
 STATISTICS_IMAGES = 512
 BATCHNORM_IMAGES = 4096
 MOMENT_IMAGES = 1024  # read anew for every layer
@@ -120,7 +122,7 @@ def plan_compression(
 ) -> tuple[Plan, dict[str, PatchStatistics]]:
     """The plan for a network, and the statistics that `init` needs: all but the change itself.
 
-    `whitened` and `sequential` need data. What costs more MACs than before is a notice.
+    `whitened` and `sequential` need data, `random` needs no fit at all. What costs more MACs than before is a notice.
     """
     return _planned(network, dataset, goal.checked(), init, progress)[:2]
 
@@ -137,9 +139,10 @@ def _planned(
     else:
         made = goal.plan_for(network, images)
     _tell_cost(network, made, goal.rank)
-    if init != "svd" and images is None:
+    fitted_to_data = init in ("whitened", "sequential")
+    if fitted_to_data and images is None:
         raise BadInput(f"`init` {init} needs `data`")
-    if init == "svd" or images is None or not made.replaced:
+    if not fitted_to_data or images is None or not made.replaced:
         return made, {}, None
     narrower = _narrower(network, made, dataset, init)
     if init == "whitened":
@@ -181,9 +184,11 @@ def compress(
 
     With data, which has the network's classes, its BN statistics are re-estimated (where there is no BN, the moments of
     its layers are matched), and with a recipe it is fine-tuned with the original as the teacher: from that alone where
-    the data has no targets, or the network is no classifier. Without data it is the bare closed form. metric: what its
-    quality on the test split is measured by; without targets there it is compared with the original. checkpoint: where
-    the fine-tuning keeps its state, to go on if it is killed; running: how that is carried out.
+    the data has no targets, or the network is no classifier. Without data it is the bare closed form. init: what takes
+    a layer's place begins as its closed form, fitted to its kernel, to its outputs, or to these layer by layer; or with
+    fresh weights, which the closed forms are to be compared with. metric: what its quality on the test split is
+    measured by; without targets there it is compared with the original. checkpoint: where the fine-tuning keeps its
+    state, to go on if it is killed; running: how that is carried out.
     """
     goal = Goal(rank, target_macs, plan, form, cap_rank, budget).checked()
     return _compressed(network, dataset, goal, init, recipe, metric, checkpoint, running, progress)
@@ -209,7 +214,12 @@ def _compressed(
     dataset = dataset.cut() if dataset is not None and tunes else dataset
     made, statistics, narrower = _planned(network, dataset, goal, init, progress)
     narrower = _narrower(network, made, dataset, init) if narrower is None else narrower
-    module = surgery.apply(narrower, made.replaced, statistics=statistics)
+    module = surgery.apply(narrower, made.replaced, fit=init != "random", statistics=statistics)
+    if init == "random":
+        with torch.random.fork_rng():
+            torch.manual_seed(0 if recipe is None else recipe.seed)
+            for name in made.replaced:
+                initialise(module.get_submodule(name))
     if tunes:
         assert dataset is not None
         if network.is_classifier and dataset.kind is not None:

@@ -38,7 +38,9 @@ def test_one_bundle_is_written_and_said_once(trained, folder):
 
 
 def test_the_bundle_is_compressed_and_tuned(trained, folder):
-    done = run(folder, "compress", "net.falcon", "--data", "sample", "--rank", "1", "--finetune-epochs", "1", "-o", "k1")
+    done = run(
+        folder, "compress", "net.falcon", "--data", "sample", "--rank", "1", "--finetune-epochs", "1", "-o", "k1"
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("compressed") == 1
     assert open_bundle(folder / "k1.falcon").manifest.lineage.parent.name == "net"

@@ -22,7 +22,7 @@ from falcon_edge.falcon.plan import Plan
 from falcon_edge.falcon.statistics import has_batchnorm
 from falcon_edge.notices import Notice
 from falcon_edge.place import locked
-from falcon_edge.steps.compress import Goal, compress_bundle, plan_compression, plan_of
+from falcon_edge.steps.compress import Goal, compress, compress_bundle, plan_compression, plan_of
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.pack import pack_bundle
@@ -165,6 +165,20 @@ def test_whitened_fits_the_outputs_on_the_data(standard, tmp_path, stripes):
     manifest = open_bundle(tmp_path / "whitened.falcon").manifest
     assert manifest.lineage.steps[-1].options["init"] == "whitened"
     assert manifest.parameters == sum(p.numel() for p in network(tmp_path / "whitened.falcon").parameters())
+
+
+def test_fresh_weights_are_those_of_a_seed_in_what_is_replaced_alone(standard):
+    given, made = open_network(Choice(str(standard))), {}
+    for seed in (0, 0, 1):
+        compressed = compress(given, rank=2, init="random", recipe=replace(RECIPE, epochs=0, seed=seed))
+        made.setdefault(seed, []).append(compressed.module.state_dict())
+    assert compressed.step.options["init"] == "random"
+    plan, fitted = compressed.plan, compress(given, rank=2).module.state_dict()
+    for name, values in made[0][0].items():
+        inside = any(name.startswith(f"{layer}.") for layer in plan.replaced)
+        assert torch.equal(values, made[0][1][name])
+        assert torch.equal(values, fitted[name]) == (not inside or name.endswith(".bias")), name
+        assert torch.equal(values, made[1][0][name]) == (not inside or name.endswith(".bias")), name
 
 
 def test_fine_tuning_helps_and_is_recorded(standard, tmp_path, stripes):
