@@ -24,8 +24,8 @@ from runtime_bench.report import page
 from runtime_bench.report.contents import contents
 from runtime_bench.results import Results, save
 
-RECIPE = Recipe(epochs=16, learning_rate=0.05, batch_size=64, weight_decay=1e-4, crop_padding=1)
-PROTOCOL = Protocol(seconds=1.0, processes=3, warm_up_seconds=0.3, ticks=30)
+RECIPE = Recipe(epochs=12, learning_rate=0.02, batch_size=64, weight_decay=1e-4, crop_padding=1)
+PROTOCOL = Protocol(seconds=1.0, processes=3, warm_up_seconds=0.3, ticks=20)
 
 
 def demo(folder: Path, *, device: str = "local", progress: Progress = silent) -> Results:
