@@ -156,11 +156,14 @@ class Study:
                 if bundle is not None:
                     append(rows, ACCURACY, self.row(cell, seed, bundle))
 
-    def bundle(self, cell: str, seed: int) -> Path | None:
-        """A cell's bundle with its four files, made if it is not there; None for a plan that could not be made."""
-        path = bundle_path(self.folder / f"{cell}-{seed}")
+    def bundle(self, cell: str, seed: int, *, tuned: bool = True) -> Path | None:
+        """A cell's bundle with its four files, made if it is not there; None for a plan that could not be made.
+
+        Not tuned it computes as much, which is all that a latency depends on.
+        """
+        path = bundle_path(self.folder / (f"{cell}-{seed}" if tuned else f"{cell}-untuned"))
         if not path.exists():
-            made = self.made(cell, seed)
+            made = self.made(cell, seed, tuned=tuned)
             if made is None:
                 return None
             save(made, path, self.data)
@@ -168,15 +171,16 @@ class Study:
             export_bundle(path, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(self.data, accept_loss=True))
         return path
 
-    def made(self, cell: str, seed: int) -> Network | None:
-        """Tuned or trained."""
-        recipe = Recipe(epochs=EPOCHS, learning_rate=RATE, batch_size=64, seed=seed)
+    def made(self, cell: str, seed: int, *, tuned: bool) -> Network | None:
+        """Tuned or trained, or as it is before that."""
+        recipe = Recipe(epochs=EPOCHS if tuned else 0, learning_rate=RATE, batch_size=64, seed=seed)
         if cell == "standard":
             return self.network
         kind, _, number = cell.partition("-")
         if kind in AFRESH:
             fresh = self.narrow(float(number)) if kind == "narrow" else self.mobile(float(number))
-            return self.taught(fresh, replace(recipe, epochs=FROM_SCRATCH, learning_rate=FIRST_RATE, batch_size=128))
+            epochs = FROM_SCRATCH if tuned else 0
+            return self.taught(fresh, replace(recipe, epochs=epochs, learning_rate=FIRST_RATE, batch_size=128))
         if kind == "pruned":
             return self.taught(self.pruned(int(number)), recipe)
         plan = self.plan_of(cell)
@@ -249,8 +253,9 @@ class Study:
         return {**found, "torch": quality.value}
 
     def measure(self, device: str, protocol: Protocol) -> None:
-        """Latencies, or instructions, of all cells in one run."""
-        bundles = {cell: path for cell in self.cells() if (path := bundle_path(self.folder / f"{cell}-0")).exists()}
+        """Latencies, or instructions, of all cells in one run, whatever of them is tuned yet."""
+        made = {cell: self.bundle(cell, 0, tuned=False) for cell in self.cells()}
+        bundles = {cell: path for cell, path in made.items() if path is not None}
         results = bench([*bundles.values()], BenchRequest(protocol), device=device)
         named = [cell for cell in bundles for _ in KINDS]
         rows = self.files / "latency.csv"

@@ -529,8 +529,9 @@ def stopped_in(epoch):
 
 @pytest.mark.parametrize("epoch", [2, 3])
 @pytest.mark.parametrize("taught", [True, False])
-def test_a_stopped_run_goes_on_from_its_last_whole_epoch(splits, tmp_path, epoch, taught):
-    recipe, teacher = replace(RECIPE, flip=True, crop_padding=2), network(3) if taught else None
+@pytest.mark.parametrize("more", [{}, {"ema": 0.9, "mixup": 0.3, "cutout": 3, "schedule": "one-cycle"}], ids=len)
+def test_a_stopped_run_goes_on_from_its_last_whole_epoch(splits, tmp_path, epoch, taught, more):
+    recipe, teacher = replace(RECIPE, flip=True, crop_padding=2, **more), network(3) if taught else None
     with pytest.raises(Stopped):
         trained(splits, recipe, teacher=teacher, checkpoint=tmp_path / "state", progress=stopped_in(epoch))
     resumed, history = trained(splits, recipe, teacher=teacher, checkpoint=tmp_path / "state")
