@@ -26,6 +26,14 @@ def _inside(name: str) -> str:
 BundlePath = Annotated[str, AfterValidator(_inside), Field(json_schema_extra={"pattern": INSIDE})]
 
 
+class PlacedUnit(Document):
+    """What stands in the place of convolutions since before the network was trained (see falcon_edge.falcon.units)."""
+
+    name: str
+    options: dict[str, int] = Field(default={})
+    layers: tuple[str, ...] = Field(description="the convolutions, by module path")
+
+
 class Architecture(Document):
     """How to build the network before its plan is applied (see falcon_edge.models.sources)."""
 
@@ -34,6 +42,7 @@ class Architecture(Document):
     in_channels: int | None = None
     width: float = 1.0
     model_args: dict[str, JsonValue] = Field(default={}, description="what `module:function` is called with besides")
+    unit: PlacedUnit | None = None
 
 
 class Parent(Document):

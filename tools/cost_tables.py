@@ -24,7 +24,8 @@ from falcon_edge.falcon.forms import FALCON
 from falcon_edge.falcon.forms.form import Replacement
 from falcon_edge.falcon.observe import Shape, Use, observe
 from falcon_edge.falcon.plan import default_layers
-from falcon_edge.falcon.units import DSConv
+from falcon_edge.falcon.units import unit_named
+from falcon_edge.falcon.units.placing import put
 from falcon_edge.models.sources import BUILTIN, build
 
 METHOD = Path(__file__).parents[1] / "docs" / "method.md"
@@ -115,12 +116,9 @@ def with_dsconv(name: str, replaced: list[str]) -> nn.Module:
     """The network with depthwise separable convolutions, which have no bias."""
     with torch.device("meta"):
         network = build(name)
-        for layer in replaced:
-            conv = network.get_submodule(layer)
-            parent, _, child = layer.rpartition(".")
-            unit = DSConv(conv.in_channels, conv.out_channels, conv.kernel_size[0], conv.stride[0])
-            setattr(network.get_submodule(parent), child, unit)
-    return network
+    for layer in replaced:
+        network.get_submodule(layer).register_parameter("bias", None)
+    return put(network, replaced, unit_named("dsconv"))
 
 
 def tables() -> str:

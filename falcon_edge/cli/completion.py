@@ -16,6 +16,9 @@ SHELLS = ("bash", "zsh", "fish")
 THIS_SHELL = "this"
 Completer = Callable[[str], Iterator[str]]
 NETWORKS = ("vgg19", "resnet34", "vgg16_bn", "resnet18", "vgg8")  # of models/sources.py, which imports torch
+# Of falcon/units and falcon/forms, which import torch too.
+UNITS = ("dsconv", "mobilev2", "shuffle", "shufflev2", "stconv_branch", "falcon", "falcon_branch")
+FORMS = ("falcon", "dsconv", "tucker2", "lowrank_in", "lowrank_out", "spatial", "narrow", "mixed")
 
 
 def with_shell(words: Sequence[str]) -> list[str]:
@@ -42,8 +45,15 @@ def here(*suffixes: str, names: Sequence[str] = ()) -> Completer:
     return complete
 
 
+def one_of(names: Sequence[str]) -> Completer:
+    """What completes one of these names."""
+    return lambda incomplete: (name for name in names if name.startswith(incomplete))
+
+
 model = here(SUFFIX, ".onnx", names=NETWORKS)
 bundle = here(SUFFIX)
+unit = one_of(UNITS)
+form = one_of(FORMS)
 source = here(SUFFIX, ".onnx")
 file = here(SUFFIX, ".onnx", ".tflite")
 judged = here(SUFFIX, ".onnx", ".tflite", ".json")

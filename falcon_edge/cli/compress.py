@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from falcon_edge.cli import options
+from falcon_edge.cli import completion, options
 from falcon_edge.cli.next_command import Given, to_export
 from falcon_edge.cli.render import manifest_table, plan_table
 from falcon_edge.cli.session import Debug, Json, Quiet, Session, session
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from falcon_edge.steps.planning.budgets import Budget, Latency
 
 Init = Literal["svd", "whitened", "sequential", "random"]
-Form = Literal["falcon", "dsconv", "tucker2", "lowrank_in", "lowrank_out", "spatial", "narrow", "mixed"]
 MIXED = "mixed"
 OF_LATENCY = "--times, --runtime, --precision, --device, --threads and --paced"
 OWN = {"learning_rate": 0.05, "batch_size": 64, "weight_decay": 5e-4}
@@ -34,7 +33,10 @@ def compress(
     data: options.Data = None,
     class_map: options.ClassMap = None,
     metric: options.Metric = None,
-    rank: Annotated[int | None, typer.Option("--rank", metavar="K", help="The same rank for every layer.")] = None,
+    rank: Annotated[
+        str | None,
+        typer.Option("--rank", metavar="K", help="The same rank for every layer; evbmf: in each what its kernel has."),
+    ] = None,
     target_macs: Annotated[
         float | None, typer.Option("--target-macs", metavar="SHARE", help="A share of the network's MACs, as 0.25.")
     ] = None,
@@ -56,10 +58,13 @@ def compress(
     threads: options.TimesThreads = 1,
     paced: options.Paced = False,
     form: Annotated[
-        Form | None,
+        str | None,
         typer.Option(
             "--form",
-            help="What takes a convolution's place; narrow: fewer channels; mixed: in each what loses least.",
+            metavar="NAME",
+            autocompletion=completion.form,
+            help=f"What takes a convolution's place: {', '.join(completion.FORMS[:-2])}; narrow: fewer channels; "
+            "mixed: in each what loses least.",
             show_default="falcon",
         ),
     ] = None,
@@ -124,12 +129,13 @@ def compress(
         )
         latency = partial(options.latency, times, runtime, precision, device, threads, paced)
         timed = any(each is not None for each in (times, runtime, precision, device)) or paced or threads != 1
+        wanted = options.rank(rank)
         macs = target_macs if form == MIXED else None
         budget = _budget(latency, timed, target_latency, target_size, macs, form, max_drop)
         if form == MIXED:
             form, target_macs = None, None
         if dry_run or output is None:
-            goal = Goal(rank, target_macs, plan, form, cap_rank, budget)
+            goal = Goal(wanted, target_macs, plan, form, cap_rank, budget)
             with out.progress() as progress:
                 made = plan_of(choice, goal, init=init, data=data, class_map=classes, progress=progress)
             out.result(made.model_dump(mode="json"), lambda: plan_table(made))
@@ -154,7 +160,7 @@ def compress(
                 place,
                 data=data,
                 class_map=classes,
-                rank=rank,
+                rank=wanted,
                 target_macs=target_macs,
                 plan_file=plan,
                 form=form,

@@ -13,6 +13,8 @@ from falcon_edge.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from falcon_edge.falcon.units.unit import Unit
+    from falcon_edge.steps.compress import Rank
     from falcon_edge.steps.opening import Choice
     from falcon_edge.steps.planning.budgets import Latency
     from falcon_edge.training.recipe import Recipe
@@ -137,6 +139,20 @@ TrustCode = Annotated[
     ),
 ]
 
+UnitName = Annotated[
+    str | None,
+    typer.Option(
+        "--unit",
+        metavar="NAME",
+        autocompletion=completion.unit,
+        help=f"What takes the place of convolutions: {', '.join(completion.UNITS)}; by default nothing.",
+    ),
+]
+Expansion = Annotated[int | None, typer.Option("--expansion", metavar="T", help="Of mobilev2.", show_default="2")]
+Groups = Annotated[int | None, typer.Option("--groups", metavar="G", help="Of shuffle.", show_default="2")]
+UnitRank = Annotated[
+    int | None, typer.Option("--rank", metavar="K", help="Of falcon and falcon_branch.", show_default="1")
+]
 LearningRate = Annotated[
     float | None,
     typer.Option("--lr", help="Peak learning rate; without it one is found, beginning with the verb's own."),
@@ -336,6 +352,7 @@ def choice(
     *,
     model_args: "Sequence[str] | None",
     trust_code: bool = False,
+    unit: "Unit | None" = None,
 ) -> "Choice":
     """The options that say which network is meant, read."""
     from falcon_edge.steps.opening import Choice
@@ -352,4 +369,29 @@ def choice(
         weights_key,
         trust_code,
         arguments(model_args),
+        unit,
     )
+
+
+def rank(text: str | None) -> "Rank | None":
+    """'2' as a number, or 'evbmf'."""
+    if text is None:
+        return None
+    if text == "evbmf":
+        return "evbmf"
+    try:
+        return int(text)
+    except ValueError as error:
+        raise BadInput(f"--rank {text}: write a whole number, or evbmf") from error
+
+
+def unit(name: str | None, **given: int | None) -> "Unit | None":
+    """The unit of --unit, and what was said of it. Raises BadInput for what it has not."""
+    said = {option: value for option, value in given.items() if value is not None}
+    if name is None:
+        if said:
+            raise BadInput(f"`{next(iter(said))}` goes with `unit`")
+        return None
+    from falcon_edge.falcon.units import unit_named
+
+    return unit_named(name, said)

@@ -1,5 +1,6 @@
 """falcon-edge train."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ from falcon_edge.cli import options
 from falcon_edge.cli.next_command import Given, after_packing
 from falcon_edge.cli.render import manifest_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
+from falcon_edge.errors import BadInput
 from falcon_edge.place import bundle_path
 
 OWN = {"epochs": 30, "learning_rate": 0.1, "batch_size": 128, "weight_decay": 5e-4}
@@ -17,6 +19,15 @@ def train(
     model: options.Model,
     output: options.Output,
     data: Annotated[str, typer.Option("--data", metavar="DATA", help="A folder, a .npz, or 'sample'.")],
+    unit: options.UnitName = None,
+    expansion: options.Expansion = None,
+    groups: options.Groups = None,
+    rank: options.UnitRank = None,
+    teacher: Annotated[
+        Path | None, typer.Option("--teacher", metavar="BUNDLE", help="A trained network to learn from, too.")
+    ] = None,
+    temperature: options.Temperature = None,
+    distillation: options.Distillation = None,
     class_map: options.ClassMap = None,
     recipe: options.Recipes = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, show_default=str(OWN["epochs"]))] = None,
@@ -43,11 +54,13 @@ def train(
     debug: Debug = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a standard network; a killed run goes on when it is started again."""
+    """Train a standard network, or one of any unit; a killed run goes on when it is started again."""
     with session(as_json, debug, quiet) as out:
         from falcon_edge.steps.train import train_bundle as run
         from falcon_edge.training.fit import Running
 
+        if teacher is None and (temperature, distillation) != (None, None):
+            raise BadInput("--temperature and --distillation go with --teacher")
         how = options.recipe(
             recipe,
             OWN,
@@ -55,6 +68,8 @@ def train(
             learning_rate=lr,
             batch_size=batch_size,
             weight_decay=weight_decay,
+            temperature=temperature,
+            distillation=distillation,
             crop_padding=crop_padding,
             flip=flip,
             seed=seed,
@@ -72,9 +87,17 @@ def train(
             weights_key,
             model_args=model_args,
             trust_code=trust_code,
+            unit=options.unit(unit, expansion=expansion, groups=groups, rank=rank),
         )
         running = Running(accelerator, workers, curves)
         with out.team(output, accelerator) as place, out.progress() as progress:
-            manifest = run(choice, data, place, how, class_map=classes, running=running, force=force, progress=progress)
+            manifest = run(
+                *(choice, data, place, how),
+                teacher=teacher,
+                class_map=classes,
+                running=running,
+                force=force,
+                progress=progress,
+            )
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))
         out.next(after_packing(bundle_path(output), Given(data, class_map)))

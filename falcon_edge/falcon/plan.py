@@ -11,6 +11,7 @@ from torch import nn
 
 from falcon_edge.documents import Upgrades
 from falcon_edge.errors import BadInput
+from falcon_edge.falcon import evbmf
 from falcon_edge.falcon.coupling import Group, Side
 from falcon_edge.falcon.cutting import cut, joined
 from falcon_edge.falcon.forms import FALCON, FORMS, KEEP, form_named
@@ -20,6 +21,7 @@ from falcon_edge.falcon.patches import PatchStatistics
 
 AS_THE_PLAN_SAYS = "as the plan says"
 NARROWER = "channels were removed"
+EVBMF = "evbmf"  # in the place of a rank
 LANES = 16  # channels that kernels work on at once; 8 on ARM
 
 
@@ -211,6 +213,32 @@ def uniform_plan(
     largest = max(max(made.lossless(conv.weight)) for conv in convs.values())
     if rank > largest:
         raise BadInput(f"rank {rank} is above the lossless rank of every layer (at most {largest}): choose a lower one")
+    return _plan(model, input_shape, observed, replaced, reasons, statistics or {}, {})
+
+
+def evbmf_plan(
+    model: nn.Module,
+    input_shape: tuple[int, int, int],
+    *,
+    form: str = "tucker2",
+    statistics: Mapping[str, PatchStatistics] | None = None,
+) -> Plan:
+    """Every layer that is replaced by default in one form, at the sizes at which its kernel stands out of noise.
+
+    See `evbmf.rank`; 1 where nothing does. Raises BadInput for a form whose sizes are no ranks of unfolded kernels, or
+    a network without a layer to replace.
+    """
+    made = form_named(form)
+    observed = observe(model, input_shape)
+    convs, reasons = _replaced_by_default(model, observed, made)
+    replaced: dict[str, Replacement] = {}
+    for name, conv in convs.items():
+        found = tuple(map(evbmf.rank, made.unfoldings(conv.weight)))
+        if not found:
+            raise BadInput(f"`rank` {EVBMF}: is not for {made.title}, which unfolds no kernel; use tucker2")
+        sizes = zip(found, made.lossless(conv.weight), strict=True)
+        replaced[name] = Replacement(form, tuple(max(1, min(each, most)) for each, most in sizes))
+        reasons[name] = f"EVBMF finds {made.describe(found)}"
     return _plan(model, input_shape, observed, replaced, reasons, statistics or {}, {})
 
 

@@ -54,10 +54,16 @@ def apply(
             made[conv] = form.from_conv(conv, sizes, (statistics or {}).get(name)) if fit else form.like(conv, sizes)
         except ValueError as error:
             raise BadInput(f"{name}: {error}") from error
+    return exchange(model, made)
+
+
+def exchange(model: nn.Module, made: Mapping[nn.Module, nn.Module]) -> nn.Module:
+    """A network with other modules in the place of its own, wherever these stand; it is changed in place."""
+    modules = dict(model.named_modules(remove_duplicate=False))
     for name, module in modules.items():
         if module in made:
             if not name:
                 return made[module]
             parent, _, child = name.rpartition(".")
-            setattr(modules[parent] if parent else model, child, made[module])
+            setattr(modules[parent], child, made[module])
     return model

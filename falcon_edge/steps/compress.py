@@ -15,13 +15,14 @@ from falcon_edge.documents import MAXIMUM_DOCUMENT, parse_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cutting import cut
-from falcon_edge.falcon.forms import FALCON, form_named
+from falcon_edge.falcon.forms import FALCON, FORMS, form_named
 from falcon_edge.falcon.moments import match_moments
 from falcon_edge.falcon.narrow import NARROW, narrow_plan, refit
 from falcon_edge.falcon.observe import full_precision
 from falcon_edge.falcon.patches import PatchStatistics
-from falcon_edge.falcon.plan import Plan, largest_saving_rank, make_plan, share_plan, uniform_plan
+from falcon_edge.falcon.plan import EVBMF, Plan, evbmf_plan, largest_saving_rank, make_plan, share_plan, uniform_plan
 from falcon_edge.falcon.statistics import has_batchnorm, patch_statistics, reestimate_batchnorm, sequential_statistics
+from falcon_edge.falcon.units import UNITS
 from falcon_edge.manifest import Manifest, MeasuredQuality, Parent, Step
 from falcon_edge.models.initialise import initialise
 from falcon_edge.network import Network
@@ -44,6 +45,7 @@ from falcon_edge.training.team import ALONE, team
 from runtime_bench.files import read_document
 
 Init = Literal["svd", "whitened", "sequential", "random"]
+Rank = int | Literal["evbmf"]  # the same in every layer, or what stands out of noise
 STATISTICS_IMAGES = 512
 BATCHNORM_IMAGES = 4096
 MOMENT_IMAGES = 1024  # read anew for every layer
@@ -59,7 +61,7 @@ class Goal:
     more than it did. budget: what forms, mixed, may cost. file: what the plan's file was called, once it was read.
     """
 
-    rank: int | None = None
+    rank: Rank | None = None
     target_macs: float | None = None
     plan: Plan | Path | None = None
     form: str | None = None
@@ -71,16 +73,23 @@ class Goal:
         """With the plan of its file. Raises BadInput for what does not go together."""
         if sum(each is not None for each in (self.rank, self.target_macs, self.plan, self.budget)) != 1:
             raise BadInput("give either `rank`, `target_macs`, `plan` or a budget for mixed forms")
-        if self.cap_rank and self.rank is None:
-            raise BadInput("`cap_rank` goes with `rank`")
+        if isinstance(self.rank, str) and self.rank != EVBMF:
+            raise BadInput(f"`rank` {self.rank}: give a whole number, or {EVBMF}")
+        if self.cap_rank and not isinstance(self.rank, int):
+            raise BadInput("`cap_rank` goes with a number for `rank`")
         if self.form is not None and (self.plan is not None or self.budget is not None):
             raise BadInput("`form` goes with `rank` or `target_macs`: a plan has the form of every layer")
         if self.form == NARROW:
             if self.rank is not None:
                 raise BadInput(f"`rank` does not go with {NARROW}, which has none: give `target_macs`")
         else:
+            if self.form in UNITS and self.form not in FORMS:
+                raise BadInput(
+                    f"{self.form}: has normalisation and activations inside, which no closed form fits to a trained "
+                    "kernel; train a network of it: `unit` of train"
+                )
             form = form_named(self.form or FALCON.name)
-            if self.rank is not None and self.rank < 1:
+            if isinstance(self.rank, int) and self.rank < 1:
                 raise BadInput(f"rank {self.rank}: {form.title} needs a rank of at least 1")
         plan, file = (read_plan(self.plan), self.plan.name) if isinstance(self.plan, Path) else (self.plan, self.file)
         if plan is not None and not plan.compresses:
@@ -95,6 +104,8 @@ class Goal:
     ) -> Plan:
         """The plan of a network, when the goal was checked. images: by which channels are chosen."""
         module, shape, form = network.module, network.input.shape, self.form or FALCON.name
+        if isinstance(self.rank, str):
+            return evbmf_plan(module, shape, form=form, statistics=statistics)
         if self.rank is not None:
             return uniform_plan(module, shape, self.rank, form=form, cap=self.cap_rank, statistics=statistics)
         if self.target_macs is not None and form == NARROW:
@@ -138,7 +149,7 @@ def _planned(
         made = plan_within(network, dataset, goal.budget, progress=progress).plan
     else:
         made = goal.plan_for(network, images)
-    _tell_cost(network, made, goal.rank)
+    _tell_cost(network, made, goal.rank if isinstance(goal.rank, int) else None)
     fitted_to_data = init in ("whitened", "sequential")
     if fitted_to_data and images is None:
         raise BadInput(f"`init` {init} needs `data`")
@@ -167,7 +178,7 @@ def compress(
     network: Network,
     dataset: Dataset | None = None,
     *,
-    rank: int | None = None,
+    rank: Rank | None = None,
     target_macs: float | None = None,
     plan: Plan | Path | None = None,
     form: str | None = None,
@@ -330,7 +341,7 @@ def compress_bundle(
     *,
     data: str | Dataset | None = None,
     class_map: ClassMap | None = None,
-    rank: int | None = None,
+    rank: Rank | None = None,
     target_macs: float | None = None,
     plan_file: Path | None = None,
     form: str | None = None,

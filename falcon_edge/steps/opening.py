@@ -18,9 +18,12 @@ from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.observe import evaluating, zeros_for
 from falcon_edge.falcon.plan import Plan
-from falcon_edge.manifest import Architecture, Output
+from falcon_edge.falcon.units import unit_named
+from falcon_edge.falcon.units.placing import places, put
+from falcon_edge.falcon.units.unit import Unit
+from falcon_edge.manifest import Architecture, Output, PlacedUnit
 from falcon_edge.models.ordinary import ordinary
-from falcon_edge.models.sources import BUILTIN, build
+from falcon_edge.models.sources import BUILTIN, MAXIMUM_NETWORK, build
 from falcon_edge.models.weight_files import read_state
 from falcon_edge.models.weights import largest_file, load_weights
 from falcon_edge.network import Network
@@ -38,7 +41,10 @@ PHOTO_SOURCES = ("timm:", "torchvision:")
 
 @dataclass(frozen=True)
 class Choice:
-    """What the user says about a network that is built by name; None is filled from the data or the paper."""
+    """What the user says about a network that is built by name; None is filled from the data or the paper.
+
+    unit: what stands in the place of its convolutions, with fresh weights (see falcon_edge.falcon.units).
+    """
 
     model: str
     weights: Path | None = None
@@ -51,6 +57,7 @@ class Choice:
     weights_key: str | None = None
     trust_code: bool = False  # of a bundle's: a MODEL that names a function asks for it
     model_args: Mapping[str, Any] = field(default_factory=dict)  # what a function is called with besides
+    unit: Unit | None = None
 
 
 def open_with_data(
@@ -80,6 +87,8 @@ def _opened(
 ) -> tuple[Network, Dataset | None]:
     """A network, and `dataset` with its classes."""
     path = Path(choice.model)
+    if choice.unit is not None and (is_bundle(path) or path.suffix.lower() in (SUFFIX, ONNX.suffix)):
+        raise BadInput(f"{path}: has its layers; a `unit` is put into a network that is built by name")
     if is_bundle(path) or path.suffix.lower() == SUFFIX:
         if replace(choice, seed=0, trust_code=False) != Choice(choice.model):
             raise BadInput(f"{path}: a bundle has its own weights, input and normalisation; leave those options out")
@@ -131,6 +140,8 @@ def _rebuilt(bundle: Bundle, plan: Plan) -> nn.Module:
     """The network of a bundle whose architecture is code or a name, its plan applied and its weights loaded."""
     architecture = bundle.manifest.architecture
     network = _built(architecture, bundle.manifest.input.shape)[0]
+    if architecture.unit is not None:
+        network = _with_unit(network, architecture.unit)
     network = surgery.apply(network, plan.replaced, removed=plan.removed, fit=False, in_place=True)
     try:
         network.load_state_dict(read_state(bundle.file(WEIGHTS), largest_file(network)))
@@ -154,6 +165,12 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
     )
     torch.manual_seed(choice.seed)
     network, done = _built(architecture, shape)
+    if choice.unit is not None:
+        found = places(network, shape, choice.unit)
+        placed = PlacedUnit(name=choice.unit.name, options=choice.unit.options, layers=found.layers)
+        architecture = architecture.model_copy(update={"unit": placed})
+        network = _with_unit(network, placed)
+        done += tuple(f"{name} stays a standard convolution: {reason}" for name, reason in found.kept.items())
     for words in done:
         notice(f"{choice.model}: {words}")
     if choice.weights is not None:
@@ -272,12 +289,17 @@ def _built(architecture: Architecture, shape: tuple[int, int, int]) -> tuple[nn.
     """The network by name, made an ordinary one whose weights have their shapes, and what was done to it."""
     source = architecture.source
     try:
-        network, done = ordinary(build(**architecture.model_dump()))
+        network, done = ordinary(build(**architecture.model_dump(exclude={"unit"})))
     except BadInput as error:
         raise BadInput(str(error) if str(error).startswith(source) else f"{source}: {error}") from error
     if any(isinstance(parameter, nn.UninitializedParameter) for parameter in network.parameters()):
         answer(source, network, shape)  # lazy modules take their shapes from the first input
     return network, done
+
+
+def _with_unit(network: nn.Module, placed: PlacedUnit) -> nn.Module:
+    """The network with units in the place of convolutions, counted before they take memory."""
+    return put(network, placed.layers, unit_named(placed.name, placed.options), MAXIMUM_NETWORK // 4)
 
 
 def answer(source: str, network: nn.Module, shape: tuple[int, int, int], advice: str = "") -> tuple[Output, ...]:

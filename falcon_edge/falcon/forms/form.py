@@ -71,8 +71,8 @@ def why_not(conv: nn.Conv2d) -> str | None:
     return None
 
 
-class FormConv2d(nn.Module, ABC):
-    """A convolution in a form: (B, in_channels, H, W) to (B, out_channels, H', W'), as the nn.Conv2d it stands for."""
+class StandIn(nn.Module):
+    """What stands in the place of a convolution: (B, in_channels, H, W) to (B, out_channels, H', W'), as that does."""
 
     in_channels: int
     out_channels: int
@@ -90,6 +90,10 @@ class FormConv2d(nn.Module, ABC):
         self.stride = cast(tuple[int, int], conv.stride)
         self.padding = cast(tuple[int, int] | str, conv.padding)
         self.dilation, self.padding_mode = cast(tuple[int, int], conv.dilation), conv.padding_mode
+
+
+class FormConv2d(StandIn, ABC):
+    """A convolution in a form."""
 
     @abstractmethod
     def last(self) -> dict[str, nn.Conv2d]:
@@ -178,6 +182,10 @@ class Form(ABC):
     @abstractmethod
     def sizes_of(self, weights: Mapping[str, Sizes]) -> Sizes | None:
         """The sizes of a module by the shapes of its weights by name; None for the names of another form."""
+
+    def unfoldings(self, kernel: Tensor) -> tuple[Tensor, ...]:
+        """For every dimension the kernel as the matrix whose rank the size is; nothing of a form without such."""
+        return ()
 
     def describe(self, sizes: Sizes) -> str:
         """Sizes in words: rank 2, or inputs 16, outputs 32."""

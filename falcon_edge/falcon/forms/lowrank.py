@@ -28,6 +28,10 @@ class _LowRank(Form):
         root = energies[:rank].sqrt().sqrt()
         return vectors[:, :rank], torch.where(root > 0, root, 1.0)
 
+    def unfoldings(self, kernel: Tensor) -> tuple[Tensor, ...]:
+        """Along its side."""
+        return (self._unfolded(kernel.flatten(2)),)
+
     def errors(self, kernel: Tensor, statistics: PatchStatistics | None = None) -> Tensor:
         """What the singular values behind rank r hold."""
         given = matrix(kernel)

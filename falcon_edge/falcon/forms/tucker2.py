@@ -47,6 +47,10 @@ class Tucker2(Form):
         total = energies.sum()
         return (1 - kept / total).clamp(min=0) if total > 0 else torch.zeros_like(kept)
 
+    def unfoldings(self, kernel: Tensor) -> tuple[Tensor, ...]:
+        """Along the inputs and along the outputs, as Kim and others choose ranks by (section 3.2)."""
+        return kernel.transpose(0, 1).flatten(1), kernel.flatten(1)
+
     def fit(self, kernel: Tensor, sizes: Sizes, statistics: PatchStatistics | None = None) -> Fit:
         """The core's energy in every direction is split evenly between it and the 1x1 convolutions."""
         self.check(kernel, sizes)

@@ -1,15 +1,40 @@
-"""The units that FALCON is compared with: each takes the place of one standard 3x3 (D x D) convolution, a file each.
+"""Units: what networks are built of and trained with, to be compared with FALCON; one file a unit.
 
-As in the FALCON paper they end where the convolution ends: the network's own batch normalisation and activation
-follow. Inside, units that need it have BN and ReLU of their own, as in the papers they come from.
+A form is fitted to a trained kernel (see falcon_edge.falcon.forms); a unit is trained from its first step on, and may
+have normalisation and activations inside.
 """
 
-from falcon_edge.falcon.units.dsconv import DSConv
-from falcon_edge.falcon.units.falcon_branch import FalconBranch
-from falcon_edge.falcon.units.mobileconv_v2 import MobileConvV2
-from falcon_edge.falcon.units.parts import shuffle
-from falcon_edge.falcon.units.shuffle_unit import ShuffleUnit
-from falcon_edge.falcon.units.shuffle_unit_v2 import ShuffleUnitV2
-from falcon_edge.falcon.units.stconv_branch import StConvBranch
+from collections.abc import Mapping
+from dataclasses import fields
+from types import MappingProxyType
 
-__all__ = ["DSConv", "FalconBranch", "MobileConvV2", "ShuffleUnit", "ShuffleUnitV2", "StConvBranch", "shuffle"]
+from falcon_edge.errors import BadInput
+from falcon_edge.falcon.units.dsconv import DSConv
+from falcon_edge.falcon.units.falcon import Falcon
+from falcon_edge.falcon.units.falcon_branch import FalconBranch
+from falcon_edge.falcon.units.mobileconv_v2 import MobileV2
+from falcon_edge.falcon.units.shuffle_unit import Shuffle
+from falcon_edge.falcon.units.shuffle_unit_v2 import ShuffleV2
+from falcon_edge.falcon.units.stconv_branch import StConvBranch
+from falcon_edge.falcon.units.unit import Unit
+
+UNITS: Mapping[str, type[Unit]] = {
+    unit.name: unit for unit in (DSConv, MobileV2, Shuffle, ShuffleV2, StConvBranch, Falcon, FalconBranch)
+}
+
+
+def unit_named(name: str, options: Mapping[str, int] = MappingProxyType({})) -> Unit:
+    """The unit of a name; an option that is left out has its default.
+
+    Raises BadInput for a unit that there is not, and for an option that it has not or that is out of its range.
+    """
+    if name not in UNITS:
+        raise BadInput(f"{name}: no unit of this name; there are {', '.join(UNITS)}")
+    unit = UNITS[name]
+    most = {field.name: field.metadata["most"] for field in fields(unit)}
+    for option, value in options.items():
+        if option not in most:
+            raise BadInput(f"`{option}` is not for {name}, which has {' and '.join(most) or 'no options'}")
+        if not 1 <= value <= most[option]:
+            raise BadInput(f"`{option}` {value}: lies in 1..{most[option]}")
+    return unit(**options)
