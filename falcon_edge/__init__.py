@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from falcon_edge.data import Dataset, Split, from_batches, from_pairs, open_dataset
     from falcon_edge.errors import BadInput
     from falcon_edge.falcon.statistics import reestimate_batchnorm
+    from falcon_edge.falcon.units import unit_named
     from falcon_edge.network import Network
     from falcon_edge.steps.adopt import adopt
     from falcon_edge.steps.bench import BenchRequest, Selection, bench
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 # What there is for Python, and where: torch is imported when it is asked for, not before.
 PLACES = {
     "falcon.statistics": ("reestimate_batchnorm",),
+    "falcon.units": ("unit_named",),
     "errors": ("BadInput",),
     "data": ("Dataset", "Split", "from_batches", "from_pairs", "open_dataset"),
     "network": ("Network",),
@@ -64,7 +66,7 @@ __all__ = [
     "Split", "TimesRequest", "Tuner", "adopt", "bench", "check_models", "compress", "compress_bundle", "distillation",
     "export_bundle", "features", "from_batches", "from_module", "from_pairs", "matching", "open_dataset",
     "open_network", "pack", "pack_bundle", "planner_for", "predicted", "read_times", "reestimate_batchnorm", "save",
-    "time_layers", "train", "train_bundle", "tuned",
+    "time_layers", "train", "train_bundle", "tuned", "unit_named",
 ]  # fmt: skip
 
 

@@ -76,7 +76,7 @@ class Goal:
         if isinstance(self.rank, str) and self.rank != EVBMF:
             raise BadInput(f"`rank` {self.rank}: give a whole number, or {EVBMF}")
         if self.cap_rank and not isinstance(self.rank, int):
-            raise BadInput("`cap_rank` goes with a number for `rank`")
+            raise BadInput("`cap_rank` goes with `rank`, a number")
         if self.form is not None and (self.plan is not None or self.budget is not None):
             raise BadInput("`form` goes with `rank` or `target_macs`: a plan has the form of every layer")
         if self.form == NARROW:

@@ -55,7 +55,12 @@ def test_a_form_goes_the_whole_way(flow, warm, tmp_path, form):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("--form wavelet --rank 1", "'wavelet' is not one of"),
+        ("--form wavelet --rank 1", "wavelet: no form of this name; there are falcon, dsconv"),
+        ("--form mobilev2 --rank 1", "mobilev2: has normalisation and activations inside, which no closed form fits"),
+        ("--form falcon_branch --rank 1", "train a network of it: --unit of train"),
+        ("--rank evbmf", "--rank evbmf: is not for FALCON"),
+        ("--form tucker2 --rank many", "--rank many: write a whole number, or evbmf"),
+        ("--form tucker2 --rank evbmf --cap-rank", "--cap-rank goes with --rank, a number"),
         ("--form tucker2", "give either --rank, --target-macs, --plan or a budget"),
         ("--rank 1 --target-macs 0.5", "give either --rank, --target-macs, --plan or a budget"),
         ("--target-macs 0.001", "at its smallest leaves"),

@@ -19,7 +19,7 @@ LISTED = [
     "Split", "TimesRequest", "Tuner", "adopt", "bench", "check_models", "compress", "compress_bundle", "distillation",
     "export_bundle", "features", "from_batches", "from_module", "from_pairs", "matching", "open_dataset",
     "open_network", "pack", "pack_bundle", "planner_for", "predicted", "read_times", "reestimate_batchnorm", "save",
-    "time_layers", "train", "train_bundle", "tuned",
+    "time_layers", "train", "train_bundle", "tuned", "unit_named",
 ]  # fmt: skip
 
 

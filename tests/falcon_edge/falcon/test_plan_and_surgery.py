@@ -1,14 +1,14 @@
 """Plans say what will happen; surgery does exactly that."""
 
 import json
-from typing import get_args
 
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import nn
 
-from falcon_edge.cli.compress import MIXED, Form
+from falcon_edge.cli import completion
+from falcon_edge.cli.compress import MIXED
 from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
@@ -17,7 +17,7 @@ from falcon_edge.falcon.forms import FORMS
 from falcon_edge.falcon.forms.falcon import FalconConv2d
 from falcon_edge.falcon.forms.form import Replacement
 from falcon_edge.falcon.narrow import NARROW
-from falcon_edge.falcon.plan import Plan, make_plan, share_plan, uniform_plan
+from falcon_edge.falcon.plan import Plan, evbmf_plan, make_plan, share_plan, uniform_plan
 from falcon_edge.falcon.statistics import patch_statistics
 from falcon_edge.models.sources import BUILTIN, build
 from tests.support.forms import falcon
@@ -212,7 +212,7 @@ def test_a_stem_is_not_filtered_channel_by_channel_unless_a_plan_says_so():
 
 
 def test_the_command_line_knows_every_form():
-    assert get_args(Form) == (*FORMS, NARROW, MIXED)
+    assert (*FORMS, NARROW, MIXED) == completion.FORMS
 
 
 def test_two_forms_in_one_network_and_a_form_of_two_sizes():
@@ -225,3 +225,24 @@ def test_two_forms_in_one_network_and_a_form_of_two_sizes():
     assert made(torch.zeros(1, 16, 12, 12)).shape == network(torch.zeros(1, 16, 12, 12)).shape
     with pytest.raises(BadInput, match="there are falcon, dsconv, tucker2"):
         uniform_plan(network, (16, 12, 12), 1, form="wavelet")
+
+
+@pytest.mark.parametrize(("form", "sizes"), [("tucker2", (3, 5)), ("lowrank_in", (3,)), ("lowrank_out", (5,))])
+def test_ranks_that_stand_out_of_noise(form, sizes):
+    """Of a kernel that reads three directions of its inputs and writes five of its outputs, and noise."""
+    network = nn.Sequential(nn.Conv2d(24, 32, 3), nn.ReLU(), nn.Conv2d(32, 24, 3))
+    torch.manual_seed(0)
+    with torch.no_grad():
+        network[0].weight.copy_(torch.einsum("ns,mr,srij->nmij", *map(torch.randn, ((32, 5), (24, 3), (5, 3, 3, 3)))))
+        network[0].weight.add_(torch.randn(32, 24, 3, 3), alpha=0.05)
+        network[2].weight.copy_(torch.randn(24, 32, 3, 3))
+    plan = evbmf_plan(network, (24, 12, 12), form=form)
+    found = {layer.name: (layer.sizes, layer.reason) for layer in plan.layers}
+    described = FORMS[form].describe
+    assert found["0"] == (sizes, f"EVBMF finds {described(sizes)}")
+    assert found["2"] == ((1,) * len(sizes), f"EVBMF finds {described((0,) * len(sizes))}")
+
+
+def test_ranks_by_evbmf_are_of_forms_that_unfold_a_kernel():
+    with pytest.raises(BadInput, match="`rank` evbmf: is not for FALCON, which unfolds no kernel; use tucker2"):
+        evbmf_plan(build("vgg8", width=0.25), (1, 28, 28), form="falcon")
