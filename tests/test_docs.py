@@ -27,3 +27,9 @@ def test_the_tables_of_the_method_are_fresh():
     text = cost_tables.METHOD.read_text()
     assert "| vgg19 | FALCON k=4 |" in text
     assert cost_tables.with_tables(text) == text
+
+
+def test_the_table_of_units_is_fresh():
+    text = cost_tables.OF_UNITS.read_text()
+    assert "| `falcon_branch` |" in text
+    assert cost_tables.with_tables(text, cost_tables.units_table) == text

@@ -1,5 +1,7 @@
 """Write the whole-model tables of docs/method.md: what we count, what the paper counts, and each difference.
 
+And that of docs/units.md: networks of every unit, as we count.
+
     python tools/cost_tables.py
 
 Everything is computed from the networks themselves, on torch's meta device: shapes without numbers. The paper's
@@ -10,7 +12,7 @@ convention differs from ours in four ways, each a column of the table:
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -24,11 +26,11 @@ from falcon_edge.falcon.forms import FALCON
 from falcon_edge.falcon.forms.form import Replacement
 from falcon_edge.falcon.observe import Shape, Use, observe
 from falcon_edge.falcon.plan import default_layers
-from falcon_edge.falcon.units import unit_named
-from falcon_edge.falcon.units.placing import put
+from falcon_edge.falcon.units import UNITS, unit_named
+from falcon_edge.falcon.units.placing import places, put
 from falcon_edge.models.sources import BUILTIN, build
 
-METHOD = Path(__file__).parents[1] / "docs" / "method.md"
+METHOD, OF_UNITS = (Path(__file__).parents[1] / "docs" / name for name in ("method.md", "units.md"))
 NETWORKS = {"vgg19": 4, "resnet34": 4, "vgg16_bn": 3, "resnet18": 3}  # name: highest rank of the paper
 
 
@@ -152,11 +154,35 @@ def change(amount: int) -> str:
     return f"{amount:+,}" if amount else ""
 
 
-def with_tables(text: str) -> str:
+def units_table() -> str:
+    """Networks of every unit with its default options, in Markdown: millions of parameters and MACs, as we count."""
+    heads = " | ".join(f"{name}: parameters | MACs" for name in NETWORKS)
+    lines = [f"| unit | {heads} |", "|---" * (1 + 2 * len(NETWORKS)) + "|"]
+    for unit in (None, *UNITS):
+        figures = []
+        for name in NETWORKS:
+            total = cost(with_unit(name, unit), BUILTIN[name].input_shape)
+            figures += [f"{total.parameters / 1e6:.2f} M", f"{total.macs / 1e6:,.2f} M"]
+        lines.append(f"| {'standard' if unit is None else f'`{unit}`'} | {' | '.join(figures)} |")
+    return "\n".join(lines)
+
+
+def with_unit(name: str, unit: str | None) -> nn.Module:
+    """A network of a unit, or the standard one."""
+    with torch.device("meta"):
+        network = build(name)
+    if unit is None:
+        return network
+    made = unit_named(unit)
+    return put(network, places(network, BUILTIN[name].input_shape, made).layers, made)
+
+
+def with_tables(text: str, made: Callable[[], str] = tables) -> str:
     """The document with fresh tables between its markers."""
-    return re.sub(r"(<!-- costs -->\n).*?(\n<!-- /costs -->)", lambda m: m[1] + tables() + m[2], text, flags=re.DOTALL)
+    return re.sub(r"(<!-- costs -->\n).*?(\n<!-- /costs -->)", lambda m: m[1] + made() + m[2], text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
-    METHOD.write_text(with_tables(METHOD.read_text()))
-    print(f"{METHOD.name}: tables written")
+    for document, made in ((METHOD, tables), (OF_UNITS, units_table)):
+        document.write_text(with_tables(document.read_text(), made))
+        print(f"{document.name}: tables written")
