@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 from torch import Tensor
 
-STEPS = 100  # of the first look at the variance, which may lie anywhere over many orders of magnitude
+STEPS = 100  # of the first look at the variance, whose free energy has several minima
 LEAST = np.finfo(np.float64).eps  # of a singular value, as a share of the largest: what is below is rounding
 
 

@@ -66,8 +66,9 @@ def record(manifest: Manifest) -> None:
 
 def _line(architecture: Architecture, identity: str, code: str) -> str:
     choices = architecture.model_dump()
-    if not choices["model_args"]:
-        del choices["model_args"]  # lines of former versions stay what they were
+    for later in ("model_args", "unit"):
+        if not choices[later]:
+            del choices[later]  # lines of former versions stay what they were
     return json.dumps(choices | {"identity": identity, "code": code}, sort_keys=True)
 
 

@@ -201,6 +201,7 @@ def test_a_bundle_says_what_is_in_it(compressed):
         "in_channels": 1,
         "width": 0.125,
         "model_args": {},
+        "unit": None,
     }
 
 
