@@ -31,6 +31,10 @@ def manifest_table(manifest: "Manifest") -> Table:
     architecture = manifest.architecture
     given = ", ".join(f"{name}={json.dumps(value)}" for name, value in architecture.model_args.items())
     table.add_row("network", architecture.source + (f"({given})" if given else ""))
+    unit = architecture.unit
+    if unit is not None:
+        options = ", ".join(f"{name} {value}" for name, value in unit.options.items())
+        table.add_row("unit", f"{unit.name}{f' ({options})' if options else ''} in {len(unit.layers)} layers")
     lineage = manifest.lineage
     table.add_row("role", lineage.role + (f" from {lineage.parent.name}" if lineage.parent else ""))
     steps = (step.verb + (f" on {step.data}" if step.data else "") for step in lineage.steps)

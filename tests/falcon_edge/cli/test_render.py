@@ -8,7 +8,7 @@ from rich.console import Console
 
 from falcon_edge.cli.render import findings_table, manifest_table
 from falcon_edge.documents import read_document
-from falcon_edge.manifest import Manifest
+from falcon_edge.manifest import Manifest, PlacedUnit
 from runtime_bench.regression import Finding, Tolerances, Verdict
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "manifest.json"
@@ -33,3 +33,11 @@ def test_what_a_function_was_called_with_is_shown():
     given = manifest.architecture.model_copy(update={"source": "nets:net", "model_args": {"depth": 3, "kind": "small"}})
     said = drawn(manifest_table(manifest.model_copy(update={"architecture": given})))
     assert 'nets:net(depth=3, kind="small")' in said
+
+
+def test_a_manifest_says_what_unit_its_network_is_built_of():
+    manifest = read_document(EXAMPLE, Manifest)
+    for options, said in (({"rank": 2}, "falcon_branch (rank 2) in 2 layers"), ({}, "falcon_branch in 2 layers")):
+        unit = PlacedUnit(name="falcon_branch", options=options, layers=("0", "3"))
+        given = manifest.architecture.model_copy(update={"unit": unit})
+        assert said in drawn(manifest_table(manifest.model_copy(update={"architecture": given})))

@@ -292,6 +292,30 @@ def test_capped_ranks_are_the_largest_that_save(tmp_path):
     assert made.lineage.steps[-1].options == {"rank": 8, "plan": None, "init": "svd", "cap_rank": True}
 
 
+def test_ranks_that_stand_out_of_noise(tmp_path, standard):
+    made = compress_bundle(Choice(str(standard)), tmp_path / "net", rank="evbmf", form="tucker2")
+    assert made.lineage.steps[-1].options == {"rank": "evbmf", "plan": None, "form": "tucker2", "init": "svd"}
+    layers = [
+        layer for layer in read_document(tmp_path / "net.falcon" / "plan.json", Plan).layers if layer.form != "keep"
+    ]
+    assert layers
+    assert all(layer.reason.startswith("EVBMF finds inputs ") for layer in layers)
+
+
+@pytest.mark.parametrize(
+    ("goal", "said"),
+    [
+        (Goal(rank="evbmf"), "`rank` evbmf: is not for FALCON"),
+        (Goal(rank="many", form="tucker2"), "`rank` many: give a whole number, or evbmf"),
+        (Goal(rank="evbmf", form="tucker2", cap_rank=True), "`cap_rank` goes with `rank`, a number"),
+        (Goal(rank=1, form="shufflev2"), "shufflev2: has normalisation and activations inside"),
+    ],
+)
+def test_goals_that_cannot_be(goal, said):
+    with pytest.raises(BadInput, match=said):
+        plan_of(WIDER, goal)
+
+
 def test_layers_of_a_plan_file_that_cost_more_are_named(tmp_path):
     document = notices(WIDER, rank=8)[0].model_dump(mode="json")
     path = written(tmp_path / "plan.json", document)
