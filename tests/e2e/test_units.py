@@ -44,7 +44,7 @@ def test_a_unit_goes_the_whole_way(warm, folder):
         ("vgg8 --unit dsconv --groups 2", "--groups is not for dsconv, which has no options"),
         ("vgg8 --unit mobilev2 --expansion 99", "--expansion 99: lies in 1..16"),
         ("vgg8 --rank 2", "--rank goes with --unit"),
-        ("vgg8 --temperature 2", "--temperature goes with --teacher"),
+        ("vgg8 --temperature 2", "--temperature and --distillation go with --teacher"),
         ("vgg8 --teacher nothing.falcon", "nothing.falcon"),
         ("standard.falcon --unit dsconv", "standard.falcon: has its layers; a --unit is put into a network"),
         ("net.onnx --unit dsconv", "net.onnx: has its layers; a --unit is put into a network"),

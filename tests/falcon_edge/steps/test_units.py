@@ -19,7 +19,7 @@ from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.train import train_bundle
-from falcon_edge.training.fit import Recipe
+from falcon_edge.training.recipe import Recipe
 
 SHORT = Recipe(epochs=1, learning_rate=0.05, batch_size=32, flip=False)
 LONGER = replace(SHORT, epochs=8)  # until the statistics of batch normalisation have come after
