@@ -22,6 +22,7 @@ from falcon_edge.falcon.units import unit_named
 from falcon_edge.falcon.units.placing import places, put
 from falcon_edge.falcon.units.unit import Unit
 from falcon_edge.manifest import Architecture, Output, PlacedUnit
+from falcon_edge.models.initialise import initialise
 from falcon_edge.models.ordinary import ordinary
 from falcon_edge.models.sources import BUILTIN, MAXIMUM_NETWORK, build
 from falcon_edge.models.weight_files import read_state
@@ -170,6 +171,8 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
         placed = PlacedUnit(name=choice.unit.name, options=choice.unit.options, layers=found.layers)
         architecture = architecture.model_copy(update={"unit": placed})
         network = _with_unit(network, placed)
+        for layer in placed.layers:
+            initialise(network.get_submodule(layer))
         done += tuple(f"{name} stays a standard convolution: {reason}" for name, reason in found.kept.items())
     for words in done:
         notice(f"{choice.model}: {words}")

@@ -22,7 +22,7 @@ class Unit(ABC):
     """A unit by its `name`; its options are the fields of its class. source: the paper that it comes from.
 
     It ends where the convolution ended: the network's own normalisation and activation follow. What is spatial in it
-    has the convolution's stride, padding, padding mode and dilation. Weights are fresh, as torch makes them.
+    has the convolution's stride, padding, padding mode and dilation. Weights are fresh.
     """
 
     name: ClassVar[str]
