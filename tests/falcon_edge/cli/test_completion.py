@@ -57,7 +57,9 @@ def test_bash_completes_what_it_installed(home):
     assert "source '" in (home / ".bashrc").read_text()
     assert by_bash(home, "falcon-edge comp") == ["compress", "compare"]
     assert by_bash(home, "falcon-edge compress --finetune") == ["--finetune-epochs"]
-    assert by_bash(home, "falcon-edge compress net.falcon --init ") == ["svd", "whitened", "sequential"]
+    assert by_bash(home, "falcon-edge compress net.falcon --init ") == ["svd", "whitened", "sequential", "random"]
+    assert by_bash(home, "falcon-edge compress net.falcon --form lowrank") == ["lowrank_in", "lowrank_out"]
+    assert by_bash(home, "falcon-edge train vgg19 --unit falcon") == ["falcon", "falcon_branch"]
     assert by_bash(home, "falcon-edge devices se") == ["setup"]
     (home / "mine.falcon").mkdir()
     (home / "other.onnx").touch()
