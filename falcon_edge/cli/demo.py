@@ -16,7 +16,7 @@ def demo(
     debug: Debug = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run the whole flow on the network and images that ship with us: 4 minutes on two cores, more if emulated."""
+    """Run the whole flow on the network and images that ship with us: 3 minutes on two cores, more if emulated."""
     with session(as_json, debug, quiet) as out:
         from falcon_edge.steps.demo import demo as run
         from runtime_bench.compare import compare
