@@ -1,0 +1,155 @@
+"""The cells of a study: one network each, by name, and in the order of its file."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from itertools import product
+from pathlib import Path
+from typing import Any, get_args
+
+from falcon_edge.documents import Document
+from falcon_edge.errors import BadInput
+from falcon_edge.falcon.units import UNITS, unit_named
+from falcon_edge.falcon.units.unit import Unit
+from falcon_edge.steps.compress import Init
+from falcon_edge.steps.study.document import OPTIONS, Study, Sweep
+from falcon_edge.training.recipe import Recipe, recipe_of
+
+STANDARD = "standard"
+SVD: Init = "svd"
+
+
+class Cell(Document):
+    """One network of a study, and all that decides what becomes of it.
+
+    kind: form, unit or standard. recipe: its fields, seed and epochs among them. data: the name of the data. macs_of:
+    the form and rank whose MACs it has. begins: the name of the standard network that it begins with or learns from.
+    """
+
+    model: str
+    width: float
+    input: tuple[int, int, int] | None
+    data: str
+    kind: str
+    what: str
+    options: dict[str, int] = {}
+    rank: int | None = None
+    macs_of: str | None = None
+    init: str | None = None
+    taught: bool = False
+    begins: str | None = None
+    recipe: dict[str, Any]
+
+    @property
+    def seed(self) -> int:
+        """Of weights, batches and augmentation."""
+        return int(self.recipe["seed"])
+
+    @property
+    def epochs(self) -> int:
+        """Of its training or tuning."""
+        return int(self.recipe["epochs"])
+
+    @property
+    def made_by(self) -> Recipe:
+        """How it is trained."""
+        return recipe_of(self.recipe)
+
+    @property
+    def unit(self) -> Unit | None:
+        """What it is built of, if it is a unit."""
+        return unit_named(self.what, self.options) if self.kind == "unit" else None
+
+    @property
+    def size(self) -> str:
+        """The rank, options and share of it, in words that go into a name: 'falcon-1', 'mobilev2-expansion2'."""
+        options = [f"{name}{value}" for name, value in self.options.items() if name != "rank"]
+        rank = [] if self.rank is None else [str(self.rank)]
+        as_other = [] if self.macs_of is None else [f"as-{self.macs_of}"]
+        return "-".join([self.what, *options, *rank, *as_other, *(["taught"] if self.taught else [])])
+
+    @property
+    def structure(self) -> tuple[str, float, str]:
+        """What its latency depends on: all but weights. A teacher is none of it, but the cells stay apart."""
+        return self.model, self.width, self.size
+
+    @property
+    def group(self) -> tuple[str, float, str, str, int]:
+        """What cells have in common that differ by their seed alone."""
+        return *self.structure, self.init or "", self.epochs
+
+    @property
+    def name(self) -> str:
+        """As in vgg19-0.25-falcon-1-svd-10-s0: the stem of its files."""
+        model = re.sub(r"[^A-Za-z0-9_.]+", "-", self.model).strip("-.")
+        parts = [model, f"{self.width:g}", self.size, self.init, str(self.epochs), f"s{self.seed}"]
+        return "-".join(part for part in parts if part)
+
+
+def cells_of(study: Study) -> tuple[Cell, ...]:
+    """All cells, a model and width after the other; of each the standard networks first.
+
+    What several [[cells]] name is there once. Raises BadInput for an option that a unit has not, an initialisation
+    that there is not, and for two cells of one name.
+    """
+    found: dict[str, Cell] = {}
+    for model, width in product(study.models, study.widths):
+        for cell in _of_network(study, model, width):
+            if found.setdefault(cell.name, cell) != cell:
+                raise BadInput(f"two different cells would be called {cell.name}: give models, widths other names")
+    return tuple(found.values())
+
+
+def _of_network(study: Study, model: str, width: float) -> Iterator[Cell]:
+    seeds = dict.fromkeys([*study.seeds, *(seed for sweep in study.cells for seed in sweep.seeds)])
+    own: dict[str, Any] = {
+        "model": model,
+        "width": width,
+        "input": study.input,
+        "data": Path(study.data).name,
+    }
+    standards = {
+        seed: Cell(**own, kind=STANDARD, what=STANDARD, recipe=study.training(seed).said) for seed in sorted(seeds)
+    }
+    yield from standards.values()
+    for number, sweep in enumerate(study.cells):
+        for seed in sweep.seeds or study.seeds:
+            own["begins"] = standards[seed].name
+            try:
+                yield from _of_form(study, sweep, seed, own) if sweep.form else _of_unit(study, sweep, seed, own)
+            except BadInput as error:
+                raise BadInput(f"cells.{number}: {error}") from error
+
+
+def _of_form(study: Study, sweep: Sweep, seed: int, own: dict[str, Any]) -> Iterator[Cell]:
+    for init in sweep.init:
+        if init not in get_args(Init):
+            raise BadInput(f"init {init}: is none of {', '.join(get_args(Init))}")
+    ranks: tuple[int | None, ...] = sweep.rank or (None,)
+    for form, rank, init, epochs in product(sweep.form, ranks, sweep.init or (SVD,), sweep.epochs or study.tunings):
+        recipe = study.tuning(seed, epochs).said
+        yield Cell(**own, kind="form", what=form, rank=rank, macs_of=sweep.macs_of, init=init, recipe=recipe)
+
+
+def _of_unit(study: Study, sweep: Sweep, seed: int, own: dict[str, Any]) -> Iterator[Cell]:
+    said = {name: value for name in OPTIONS if (value := getattr(sweep, name)) is not None}
+    having = {name: {field.name for field in fields(UNITS[name])} for name in sweep.unit}
+    for option in (*said, *(["rank"] if sweep.rank else [])):
+        if not any(option in known for known in having.values()):
+            raise BadInput(f"{option}: none of {', '.join(sweep.unit)} has it")
+    own = own if sweep.taught else own | {"begins": None}
+    budgets: tuple[int | None, ...] = sweep.epochs or (None,)
+    for name, epochs in product(sweep.unit, budgets):
+        for rank in sweep.rank if sweep.rank and "rank" in having[name] else (None,):
+            given = {option: value for option, value in said.items() if option in having[name]}
+            unit = unit_named(name, given | ({} if rank is None else {"rank": rank}))
+            yield Cell(
+                **own,
+                kind="unit",
+                what=name,
+                options=unit.options,
+                rank=unit.options.get("rank"),
+                macs_of=sweep.macs_of,
+                taught=sweep.taught,
+                recipe=study.training(seed, epochs).said,
+            )

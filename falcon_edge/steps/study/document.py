@@ -1,0 +1,173 @@
+"""What a study is: the file that says which networks are made, and how they are trained."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from falcon_edge.data.formats import SAMPLE
+from falcon_edge.documents import Document, read_at_most
+from falcon_edge.errors import BadInput
+from falcon_edge.falcon.forms import FORMS
+from falcon_edge.falcon.units import UNITS
+from falcon_edge.training.recipe import PRESETS, Recipe, read_recipe, recipe_of
+
+LARGEST = 1 << 20
+OPTIONS = ("expansion", "groups")  # of units, beside their rank
+
+
+class Sweep(Document):
+    """One [[cells]] table: every combination of what its lists have.
+
+    form: fitted to the trained kernels, at each `rank` and by each `init`, then tuned for each of `epochs` (the study's
+    [tune]); unit: trained from scratch (its [train]). macs_of, as in "falcon-1": in the place of a rank, the MACs of
+    that form at that rank, met by a form's sizes or by the width of a unit's network. taught: a unit learns from the
+    standard network, too. seeds: the study's, unless given.
+    """
+
+    form: tuple[str, ...] = ()
+    unit: tuple[str, ...] = ()
+    rank: tuple[int, ...] = ()
+    macs_of: str | None = None
+    init: tuple[str, ...] = ()
+    expansion: int | None = None
+    groups: int | None = None
+    taught: bool = False
+    seeds: tuple[int, ...] = ()
+    epochs: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> "Sweep":
+        if bool(self.form) == bool(self.unit):
+            raise ValueError("give either form or unit")
+        known = FORMS if self.form else UNITS
+        for name in (*self.form, *self.unit):
+            if name not in known:
+                raise ValueError(f"{name} is none of {', '.join(known)}")
+        if self.form and (bool(self.rank) == (self.macs_of is not None)):
+            raise ValueError("a form needs either rank or macs_of")
+        if self.form and (self.taught or self.expansion is not None or self.groups is not None):
+            raise ValueError(
+                "taught, expansion and groups are of units: a form has the standard network as its teacher"
+            )
+        if self.unit and self.init:
+            raise ValueError("init is of forms: a unit begins with fresh weights")
+        if min((*self.rank, *self.epochs), default=1) < 1 or min(self.seeds, default=0) < 0:
+            raise ValueError("ranks and epochs are at least 1, seeds at least 0")
+        if self.macs_of is not None:
+            form_at(self.macs_of)
+        return self
+
+
+def form_at(text: str) -> tuple[str, int]:
+    """'falcon-1' as a form and its rank. Raises ValueError."""
+    form, _, rank = text.rpartition("-")
+    if form not in FORMS or not (rank.isascii() and rank.isdecimal() and int(rank) >= 1):
+        raise ValueError(f"{text} is no form with a rank, as falcon-1")
+    return form, int(rank)
+
+
+class Study(Document):
+    """A study: models and widths, each with seeds, and what is made of them.
+
+    data: a path, or 'sample'. input: CxHxW; by default from the data or the paper. train: the fields of the recipe from
+    scratch; tune: those of what begins with the standard network, and tunings: for how many epochs, each by itself.
+    """
+
+    models: tuple[str, ...] = Field(min_length=1)
+    widths: tuple[float, ...] = Field(default=(1.0,), min_length=1)
+    data: str
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    input: tuple[int, int, int] | None = None
+    train: dict[str, Any]
+    tune: dict[str, Any] = {}
+    tunings: tuple[int, ...] = ()
+    cells: tuple[Sweep, ...] = ()
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _read_shape(cls, value: Any) -> Any:
+        return value.split("x") if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> "Study":
+        if min(self.seeds) < 0 or not all(0.01 <= width <= 16 for width in self.widths):
+            raise ValueError("seeds are at least 0, widths lie in 0.01..16")
+        if not self.tunings and any(sweep.form and not sweep.epochs for sweep in self.cells):
+            raise ValueError("tune.epochs: is needed for cells of forms, as [1, 5, 10]")
+        return self
+
+    def training(self, seed: int, epochs: int | None = None) -> Recipe:
+        """From scratch."""
+        return recipe_of(self.train | {"seed": seed} | ({} if epochs is None else {"epochs": epochs}))
+
+    def tuning(self, seed: int, epochs: int) -> Recipe:
+        """From the standard network."""
+        return recipe_of(self.tune | {"seed": seed, "epochs": epochs})
+
+
+def read_study(path: Path, data: str | None = None) -> Study:
+    """The study of a .toml; what it names lies in its folder. data: in the place of what it says.
+
+    Raises BadInput with the first thing that is wrong, and where.
+    """
+    try:
+        said = tomllib.loads(read_at_most(path, LARGEST).decode())
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise BadInput(f"{path}: is no TOML ({error})") from error
+    for table in ("train", "tune"):
+        if not isinstance(said.get(table, {}), dict):
+            raise BadInput(f"{path}: {table}: is no table")
+    if "tunings" in said:
+        raise BadInput(f"{path}: tunings: a study has no such thing; it is tune.epochs")
+    tune = dict(said.get("tune", {}))
+    tunings = tune.pop("epochs", [])
+    if data is not None:
+        said["data"] = data
+    elif isinstance(said.get("data"), str) and said["data"] != SAMPLE:
+        said["data"] = str(path.parent / said["data"])
+    made = said | {
+        "train": _recipe(path, "train", said.get("train", {}), {}),
+        "tune": _recipe(path, "tune", tune, {"epochs": 1}),
+        "tunings": tunings if isinstance(tunings, list) else [tunings],
+    }
+    return _parsed(path, made)
+
+
+def _recipe(path: Path, table: str, said: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, Any]:
+    """All fields of a recipe that a table names, the seed apart. A learning rate is found unless one is said."""
+    own = dict(said)
+    names = own.pop("recipe", [])
+    fields: dict[str, Any] = {}
+    for name in [names] if isinstance(names, str) else names:
+        if name in PRESETS:
+            fields |= PRESETS[name]
+        elif str(name).endswith(".toml"):
+            fields |= read_recipe(path.parent / name)
+        else:
+            raise BadInput(f"{path}: {table}.recipe: {name} is none of {', '.join(PRESETS)}, and no .toml")
+    fields |= own
+    if "seed" in fields:
+        raise BadInput(f"{path}: {table}.seed: seeds are those of the study")
+    if table == "train" and "epochs" not in fields:
+        raise BadInput(f"{path}: {table}.epochs: is missing")
+    try:
+        made = recipe_of({"find_rate": "learning_rate" not in fields, **first, **fields}).said
+    except BadInput as error:
+        raise BadInput(f"{path}: {table}: {error}") from error
+    return {name: value for name, value in made.items() if name != "seed"}
+
+
+def _parsed(path: Path, said: Mapping[str, Any]) -> Study:
+    try:
+        return Study.model_validate(said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        what = "a study has no such thing" if first["type"] == "extra_forbidden" else first["msg"]
+        what = what.removeprefix("Value error, ")
+        raise BadInput(f"{path}: {place}: {what}" if place else f"{path}: {what}") from error

@@ -1,0 +1,84 @@
+"""The table of a study: a row a cell, in the order of its file, with what was measured of its files."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from falcon_edge.steps.study.cells import Cell
+from falcon_edge.steps.study.making import TOP1, Record, records_of
+from runtime_bench import text
+from runtime_bench.files import write
+from runtime_bench.results import Entry, load
+
+TABLE, RESULTS = "study.csv", "results.json"
+OF_CELL = ("model", "width", "kind", "what", "rank", "options", "macs_of", "taught", "init", "epochs", "seed")
+OF_NETWORK = ("network_width", "parameters", "macs", "top1", "low", "high", "images", "failed")
+KINDS = [(runtime, precision) for runtime in ("onnxruntime", "litert") for precision in ("fp32", "int8")]
+WAYS = {"back to back": "", "paced": " paced", "cold": " cold"}
+
+
+def figures_of(entry: Entry) -> dict[str, float]:
+    """What was measured of a file, by the columns' names: latencies in microseconds, and its accuracy."""
+    assert entry.runtime is not None
+    file = f"{entry.runtime.name} {entry.model.precision}"
+    found: dict[str, float] = {}
+    for way, timing in entry.timings.items():
+        name = f"{file}{WAYS[way]} us"
+        found[name] = timing.summary.p50_ns / 1e3
+        if timing.intervals is not None:
+            found[f"{name} low"], found[f"{name} high"] = (end / 1e3 for end in timing.intervals.p50_ns)
+    for quality in entry.quality:
+        if quality.metric == TOP1:
+            found[f"{file} top1"] = quality.value
+            if quality.interval is not None:
+                found[f"{file} top1 low"], found[f"{file} top1 high"] = quality.interval
+    return found
+
+
+def measured(folder: Path) -> dict[str, dict[str, float]]:
+    """What results.json has of cells' files, by cell; nothing where there is none."""
+    path = folder / RESULTS
+    found: dict[str, dict[str, float]] = {}
+    for entry in load(path).entries if path.exists() else ():
+        if entry.failure is None and entry.runtime is not None:
+            found.setdefault(entry.model.name, {}).update(figures_of(entry))
+    return found
+
+
+def write_table(folder: Path, cells: Sequence[Cell]) -> None:
+    """Write study.csv, as a whole: the same records give the same bytes."""
+    records, figures = records_of(folder, tuple(cells)), measured(folder)
+    known = {name for each in figures.values() for name in each}
+    columns = [name for name in _columns() if name in known]
+    rows = [_row(cell, records.get(cell.name)) | figures.get(cell.name, {}) for cell in cells]
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, ["cell", *OF_CELL, *OF_NETWORK, *columns], restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: text.csv(value) if isinstance(value, str) else value for name, value in row.items()})
+    write(lines.getvalue().encode(), folder / TABLE)
+
+
+def _columns() -> list[str]:
+    """All that may be measured, in one order."""
+    names = []
+    for runtime, precision in KINDS:
+        file = f"{runtime} {precision}"
+        for name in (*(f"{file}{way} us" for way in WAYS.values()), f"{file} top1"):
+            names += [name, f"{name} low", f"{name} high"]
+    return names
+
+
+def _row(cell: Cell, record: Record | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"cell": cell.name, **{name: getattr(cell, name) for name in OF_CELL}}
+    row["options"] = " ".join(f"{name}={value}" for name, value in cell.options.items() if name != "rank")
+    row["taught"] = "yes" if cell.taught else ""
+    row = {name: "" if value is None else value for name, value in row.items()}
+    if record is None or record.made is None:
+        return row | {"failed": "" if record is None else record.failed or ""}
+    made = record.made
+    low, high = made.interval or ("", "")
+    own = {"network_width": made.network_width, "parameters": made.parameters, "macs": made.macs}
+    return row | own | {"top1": made.top1, "low": low, "high": high, "images": made.images}
