@@ -27,6 +27,8 @@ from falcon_edge.cli.pack import pack
 from falcon_edge.cli.plan import plan
 from falcon_edge.cli.report import report
 from falcon_edge.cli.serve import serve
+from falcon_edge.cli.study import about as about_studies
+from falcon_edge.cli.study import study
 from falcon_edge.cli.times import times
 from falcon_edge.cli.train import train
 
@@ -67,7 +69,8 @@ WITHOUT_MODELS = (inspect, compare, check, report, embed, serve)  # or with some
 for verb in VERBS:
     app.command()(verb if verb in WITHOUT_MODELS else loads_models(verb))
 app.add_typer(devices, name="devices", short_help=show.__doc__)
-for command in (*app.registered_commands, *devices.registered_commands):
+app.add_typer(study, name="study", short_help=about_studies.__doc__)
+for command in (*app.registered_commands, *devices.registered_commands, *study.registered_commands):
     command.short_help = (command.callback.__doc__ or "").partition("\n\n")[0]  # it is wrapped; a made one is cut
 PROGRAMS.append(app)
 

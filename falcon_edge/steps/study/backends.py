@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -181,8 +182,11 @@ def _work(pipe: Connection, threads: int, gpu: str | None) -> None:
     with suppress(KeyboardInterrupt, EOFError, BrokenPipeError):
         while True:
             task: Task = pipe.recv()
-            name = task.cell.name
-            pipe.send(attempted(task, lambda done, total, text, name=name: pipe.send(Said(name, str(text)))))  # type: ignore[misc]
+            pipe.send(attempted(task, partial(_say, pipe, task.cell.name)))
+
+
+def _say(pipe: Connection, name: str, done: int, total: int, text: str) -> None:
+    pipe.send(Said(name, str(text)))
 
 
 def _asked(number: int, frame: FrameType | None) -> None:

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterator
 from dataclasses import fields
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, get_args
+
+from pydantic import Field
 
 from falcon_edge.documents import Document
 from falcon_edge.errors import BadInput
@@ -32,7 +34,7 @@ class Cell(Document):
     data: str
     kind: str
     what: str
-    options: dict[str, int] = {}
+    options: dict[str, int] = Field(default={})
     rank: int | None = None
     macs_of: str | None = None
     init: str | None = None
@@ -113,12 +115,15 @@ def _of_network(study: Study, model: str, width: float) -> Iterator[Cell]:
     }
     yield from standards.values()
     for number, sweep in enumerate(study.cells):
-        for seed in sweep.seeds or study.seeds:
-            own["begins"] = standards[seed].name
-            try:
-                yield from _of_form(study, sweep, seed, own) if sweep.form else _of_unit(study, sweep, seed, own)
-            except BadInput as error:
-                raise BadInput(f"cells.{number}: {error}") from error
+        make = _of_form if sweep.form else _of_unit
+        try:
+            by_seed = [
+                [*make(study, sweep, seed, own | {"begins": standards[seed].name})]
+                for seed in sweep.seeds or study.seeds
+            ]
+        except BadInput as error:
+            raise BadInput(f"cells.{number}: {error}") from error
+        yield from chain.from_iterable(zip(*by_seed, strict=True))  # seeds of one side by side
 
 
 def _of_form(study: Study, sweep: Sweep, seed: int, own: dict[str, Any]) -> Iterator[Cell]:

@@ -82,7 +82,7 @@ class Study(Document):
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     input: tuple[int, int, int] | None = None
     train: dict[str, Any]
-    tune: dict[str, Any] = {}
+    tune: dict[str, Any] = Field(default={})
     tunings: tuple[int, ...] = ()
     cells: tuple[Sweep, ...] = ()
 

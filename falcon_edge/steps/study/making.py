@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -178,14 +178,14 @@ def _made(manifest: Manifest) -> Made:
     )
 
 
-def failure(task: Task, text: str) -> Record:
+def failure(folder: Path, cell: Cell, text: str) -> Record:
     """The record of a cell that failed, written."""
-    record = Record(cell=task.cell, failed=" ".join(text.split()) or "it failed without a word")
-    write_record(task.folder, record)
+    record = Record(cell=cell, failed=" ".join(text.split()) or "it failed without a word")
+    write_record(folder, record)
     return record
 
 
-def records_of(folder: Path, cells: tuple[Cell, ...]) -> Mapping[str, Record]:
+def records_of(folder: Path, cells: Sequence[Cell]) -> Mapping[str, Record]:
     """What there is of cells, by their names. Raises BadInput as `read_record`."""
     found = {cell.name: read_record(folder, cell) for cell in cells}
     return {name: record for name, record in found.items() if record is not None}

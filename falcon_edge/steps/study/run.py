@@ -55,7 +55,7 @@ def run_study(
     folder: Path,
     means: Means = Means(),
     *,
-    progress: Progress = silent,  # noqa: B008  # it is frozen
+    progress: Progress = silent,
 ) -> dict[str, Record]:
     """Make every cell that is not done; the records of all, in the study's order, by name.
 
@@ -71,7 +71,7 @@ def run_study(
         done = {name for name, record in records.items() if record.made is not None}
         _Run(study, folder, cells, means, progress, done).all()
         write_table(folder, cells)
-        return {name: record for name, record in records_of(folder, cells).items()}
+        return records_of(folder, cells)
 
 
 @dataclass
@@ -85,6 +85,9 @@ class _Run:
     failed: set[str] = field(default_factory=set)
     running: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.named = {cell.name: cell for cell in self.cells}
+
     def all(self) -> None:
         """Make what is left: standard networks first, for others wait for them."""
         left = [cell for cell in self.cells if cell.name not in self.done]
@@ -96,11 +99,11 @@ class _Run:
                 for cell in [cell for cell in left if cell.begins in self.failed]:
                     left.remove(cell)
                     self.end(Ended(cell.name, f"{cell.begins}, which it begins with, failed"))
-                while len(self.running) < backend.slots and (cell := self.ready(left)) is not None:
-                    left.remove(cell)
-                    self.running[cell.name] = "begins"
+                while len(self.running) < backend.slots and (ready := self.ready(left)) is not None:
+                    left.remove(ready)
+                    self.running[ready.name] = "begins"
                     self.tell()
-                    backend.start(self.task(cell.name))
+                    backend.start(self.task(ready))
                 if self.running:
                     event = backend.event()
                     self.hear(event) if isinstance(event, Said) else self.end(event)
@@ -109,9 +112,8 @@ class _Run:
         """The next cell that has what it begins with, if there is one."""
         return next((cell for cell in left if cell.begins is None or cell.begins in self.done), None)
 
-    def task(self, name: str) -> Task:
-        """A cell by its name, as it is made."""
-        cell = next(cell for cell in self.cells if cell.name == name)
+    def task(self, cell: Cell) -> Task:
+        """What a backend is given."""
         return Task(self.folder.absolute(), cell, self.study.data, self.means.accelerator)
 
     def hear(self, said: Said) -> None:
@@ -127,7 +129,7 @@ class _Run:
             self.tell()
         else:
             self.failed.add(ended.name)
-            failed = failure(self.task(ended.name), ended.failed)
+            failed = failure(self.folder, self.named[ended.name], ended.failed)
             self.tell(Result(f"{ended.name} failed: {failed.failed}"))
         write_table(self.folder, self.cells)
 

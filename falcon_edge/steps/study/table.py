@@ -49,7 +49,7 @@ def measured(folder: Path) -> dict[str, dict[str, float]]:
 
 def write_table(folder: Path, cells: Sequence[Cell]) -> None:
     """Write study.csv, as a whole: the same records give the same bytes."""
-    records, figures = records_of(folder, tuple(cells)), measured(folder)
+    records, figures = records_of(folder, cells), measured(folder)
     known = {name for each in figures.values() for name in each}
     columns = [name for name in _columns() if name in known]
     rows = [_row(cell, records.get(cell.name)) | figures.get(cell.name, {}) for cell in cells]
