@@ -14,8 +14,9 @@ from falcon_edge.cli.tables import Table
 from falcon_edge.errors import BadInput
 
 if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from falcon_edge.steps.study.claims import Claim
     from falcon_edge.steps.study.making import Record
 
 
@@ -133,15 +134,20 @@ def report(
         if output.suffix.lower() not in (".html", ".md"):
             raise BadInput(f"{output}: write to an .html or an .md")
         claims = write_report(folder, output)
-        out.result(
-            [vars(claim) for claim in claims],
-            lambda: "\n".join(f"{claim.word}: {claim.network}: {claim.says}" for claim in claims),
-        )
+        out.result([vars(claim) for claim in claims], lambda: _claims(claims))
         out.say(f"written to {output}")
 
 
 for verb in (run, measure):
     study.command()(loads_models(verb))
+
+
+def _claims(claims: "Sequence[Claim]") -> Table:
+    """A row a claim."""
+    table = Table("network", "claimed", "here it", "found")
+    for each in claims:
+        table.add_row(each.network, each.claimed, each.word, each.says)
+    return table
 
 
 def _shown(records: "Mapping[str, Record]") -> Table:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections import deque
@@ -17,9 +18,11 @@ from typing import Any, Protocol
 from falcon_edge.errors import BadInput
 from falcon_edge.progress import Progress
 from falcon_edge.steps.study.making import Task, make
+from runtime_bench.scratch import short_folder
 
 PATIENCE = 10.0  # seconds, for a process that was asked to end
 POLL = 0.5
+SOCKETS = 72  # characters of the paths of Ray's sockets, below its folder
 
 
 @dataclass(frozen=True)
@@ -214,8 +217,9 @@ class Ray:
         except ImportError as error:
             raise BadInput('`ray` is not installed here: pip install "falcon-edge[ray]"') from error
         self._ray = ray
-        if not ray.is_initialized():
-            ray.init(log_to_driver=False, include_dashboard=False, logging_level="error")
+        self._scratch = None if "RAY_ADDRESS" in os.environ else short_folder(SOCKETS)
+        own = {} if self._scratch is None else {"_temp_dir": str(self._scratch), "include_dashboard": False}
+        ray.init(log_to_driver=False, logging_level="error", **own)
         wants = {"num_gpus": 1} if accelerator == "cuda" else {"num_cpus": 1}
         known = ray.cluster_resources()
         self.slots = int(known.get("GPU" if accelerator == "cuda" else "CPU", 0))
@@ -243,6 +247,8 @@ class Ray:
         for each in self._running:
             self._ray.cancel(each, force=True)
         self._ray.shutdown()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _said(self) -> Iterator[Said]:
         yield from self._queue.get_nowait_batch(self._queue.qsize())

@@ -57,12 +57,12 @@ def _ahead(network: Network) -> Iterator[Claim]:
     """Of every other at the same MACs, by the form and rank that these are of."""
     rivals = [group for group in main_groups(network.groups) if group.cell.macs_of is not None]
     if not rivals:
-        yield _unknown(network, "FALCON is ahead of every other unit at its MACs")
+        yield _unknown(network, "FALCON is ahead of every other form and unit at its MACs")
     for macs_of in dict.fromkeys(group.cell.macs_of for group in rivals):
         form, _, rank = str(macs_of).rpartition("-")
         if form != "falcon":
             continue
-        claimed = f"rank {rank} is ahead of every other at its MACs"
+        claimed = f"rank {rank} is ahead of every other form and unit at its MACs"
         falcon = network.falcon(int(rank))
         if falcon is None:
             yield _unknown(network, claimed)
@@ -83,7 +83,7 @@ def _at_or_above(network: Network) -> Claim:
     found = [(rank, group) for rank in RANKS if (group := network.falcon(rank)) is not None]
     if standard is None or not found:
         return _unknown(network, claimed)
-    says = "; ".join(f"rank {rank}: {_points(group, standard)}" for rank, group in found)
+    says = "; ".join(f"at rank {rank} {_points(group, standard)}" for rank, group in found)
     return _found(network, claimed, says, any(group.mean >= standard.mean for _, group in found))
 
 
@@ -101,7 +101,7 @@ def _begins_better(network: Network) -> Iterator[Claim]:
     if not pairs:
         yield _unknown(network, claimed)
         return
-    said = (f"rank {rank}, {_epochs(random)}: {_points(fitted, random)}" for rank, fitted, random in pairs)
+    said = (f"at rank {rank} after {_epochs(random)} {_points(fitted, random)}" for rank, fitted, random in pairs)
     yield _found(network, claimed, "; ".join(said), all(fitted.mean > random.mean for _, fitted, random in pairs))
 
 

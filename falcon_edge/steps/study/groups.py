@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from scipy.stats import t as student
 
 from falcon_edge.steps.study.cells import STANDARD, SVD, Cell
-from falcon_edge.steps.study.making import Made, Record
+from falcon_edge.steps.study.making import TOP1, Made, Record
 
 LEVEL = 0.95
 Interval = tuple[float, float]
@@ -18,7 +18,7 @@ Interval = tuple[float, float]
 class Group:
     """Cells of one structure, initialisation and budget, and what came of those that are made, by their seeds.
 
-    figures: what was measured of the files of the structure's cell, see `table`; empty where nothing was.
+    figures: what was measured, see `table`: latencies of the structure, and accuracies of files of one of these cells.
     """
 
     cell: Cell
@@ -92,11 +92,21 @@ def groups_of(
         record = records.get(cell.name)
         if record is not None and record.made is not None:
             found.setdefault(cell.group, []).append(cell)
-    by_structure = {cell.structure: figures[cell.name] for cell in cells if cell.name in figures}
+    measured = {cell.structure: cell for cell in cells if cell.name in figures}
     return tuple(
-        Group(each[0], {cell.seed: records[cell.name] for cell in each}, by_structure.get(each[0].structure, {}))
+        Group(each[0], {cell.seed: records[cell.name] for cell in each}, _figures(each, measured, figures))
         for each in found.values()
     )
+
+
+def _figures(
+    cells: Sequence[Cell], measured: Mapping[tuple[str, float, str], Cell], figures: Mapping[str, Mapping[str, float]]
+) -> dict[str, float]:
+    """What was measured for the cells of a group: their latency is that of any cell of the structure."""
+    whose = measured.get(cells[0].structure)
+    if whose is None:
+        return {}
+    return {name: value for name, value in figures[whose.name].items() if whose in cells or f" {TOP1}" not in name}
 
 
 def main_groups(groups: Sequence[Group]) -> tuple[Group, ...]:

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -185,7 +185,7 @@ def failure(folder: Path, cell: Cell, text: str) -> Record:
     return record
 
 
-def records_of(folder: Path, cells: Sequence[Cell]) -> Mapping[str, Record]:
+def records_of(folder: Path, cells: Sequence[Cell]) -> dict[str, Record]:
     """What there is of cells, by their names. Raises BadInput as `read_record`."""
     found = {cell.name: read_record(folder, cell) for cell in cells}
     return {name: record for name, record in found.items() if record is not None}

@@ -34,7 +34,7 @@ def matched_width(
     have no width.
     """
     if source not in BUILTIN:
-        raise BadInput(f"{source}: `macs_of` a unit is met by the width, which is for {', '.join(BUILTIN)}")
+        raise BadInput(f"{source}: macs_of a unit is met by the width, which is for {', '.join(BUILTIN)}")
 
     @cache
     def macs(step: int) -> int:

@@ -71,9 +71,7 @@ def _trades(number: int, network: Network) -> Section:
     for runtime, precision in KINDS:
         file = f"{runtime} {precision}"
         title = f"p50 latency back to back, {BY_NAME[runtime].title} in {precision}"
-        figures += _figure(
-            f"{runtime}-{precision}-{number}", network, groups, title, " us", _latency(file), integer_of(file)
-        )
+        figures += _figure(f"{runtime}-{precision}-{number}", network, groups, title, " us", _latency(file), _own(file))
     says = (
         "Every structure after its longest training, with the study's first initialisation. Bars are 95% intervals, of "
         "which the table says what they are of. What was not measured is left out of plots, and empty in the table."
@@ -85,7 +83,7 @@ def _latency(file: str) -> Cost:
     return lambda group: group.figures.get(f"{file} us")
 
 
-def integer_of(file: str) -> str | None:
+def _own(file: str) -> str | None:
     """The accuracy that an int8 file's latency is shown with: its own, of one seed. fp32 files have the network's."""
     return f"{file} top1" if file.endswith("int8") else None
 
@@ -109,10 +107,11 @@ def _figure(
         ends = group.interval if own is None else _ends(group, own)
         x = cost(group)
         words = (_said(group), f"{title}: {x:,.6g}{unit}", f"top-1 {100 * value:.2f}%")
-        look = {"color": COLOURS[group.cell.kind], "size": 9, "symbol": SYMBOLS[place % len(SYMBOLS)]}
+        colour = COLOURS[group.cell.kind]
+        look = {"color": colour, "size": 9, "symbol": SYMBOLS[place % len(SYMBOLS)]}
         mark = points(_said(group), [x], [100 * value], [words], **look)
         if ends is not None:
-            mark["error_y"] = interval([100 * value], [(100 * ends[0], 100 * ends[1])], look["color"], 1)
+            mark["error_y"] = interval([100 * value], [(100 * ends[0], 100 * ends[1])], colour, 1)
         data.append(mark)
     costs = [x for group in known if (x := cost(group)) is not None]
     layout = BESIDE | {"xaxis": logarithmic(min(costs), max(costs), unit, title), "yaxis": axis("%", "top-1, test")}
@@ -152,7 +151,7 @@ def _budgets(number: int, network: Network) -> Section | None:
     says = f"{network.name}: accuracy (the mean over seeds) against epochs of tuning, by how it began."
     figure = Figure(f"budgets-{number}", says, CLOUD, data, layout)
     told = "Each point was tuned for so many epochs from the start, its learning rate going down to nothing."
-    return Section(f"tuning-{number}", f"{network.name}: how long, and from where", told, (figure,), ())
+    return Section(f"tuning-{number}", f"{network.name}, by epochs of tuning", told, (figure,), ())
 
 
 def _table(network: Network) -> Table:
@@ -199,7 +198,7 @@ def _measured(group: Group, name: str) -> Cell:
 def markdown(report: Report) -> str:
     """The texts and tables of a report."""
     lines = [f"# {text.markdown(report.headlines[0].says)}", ""]
-    for section in report.sections:
+    for section in (each for each in report.sections if each.tables):
         lines += [f"## {text.markdown(section.title)}", "", section.says, ""]
         for table in section.tables:
             lines += [_line(table.columns), "|" + "---|" * len(table.columns)]
