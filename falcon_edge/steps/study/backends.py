@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,11 +19,9 @@ from typing import Any, Protocol
 from falcon_edge.errors import BadInput
 from falcon_edge.progress import Progress
 from falcon_edge.steps.study.making import Task, make
-from runtime_bench.scratch import short_folder
 
 PATIENCE = 10.0  # seconds, for a process that was asked to end
 POLL = 0.5
-SOCKETS = 72  # characters of the paths of Ray's sockets, below its folder
 
 
 @dataclass(frozen=True)
@@ -217,8 +216,9 @@ class Ray:
         except ImportError as error:
             raise BadInput('`ray` is not installed here: pip install "falcon-edge[ray]"') from error
         self._ray = ray
-        self._scratch = None if "RAY_ADDRESS" in os.environ else short_folder(SOCKETS)
-        own = {} if self._scratch is None else {"_temp_dir": str(self._scratch), "include_dashboard": False}
+        # Its sockets have long names, so that its folder must have a short one.
+        self._scratch = None if "RAY_ADDRESS" in os.environ else tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+        own = {} if self._scratch is None else {"_temp_dir": self._scratch, "include_dashboard": False}
         ray.init(log_to_driver=False, logging_level="error", **own)
         wants = {"num_gpus": 1} if accelerator == "cuda" else {"num_cpus": 1}
         known = ray.cluster_resources()
