@@ -57,8 +57,8 @@ def matched_width(
     while macs(most) < wanted and most < WIDEST * STEPS:
         most *= 2
     above = 1 + bisect_left(range(1, most), wanted, key=macs)
-    tried = {max(1, above - 1), above, own}
-    best = min(tried, key=lambda step: (abs(macs(step) - wanted), abs(step - own), step))
-    if not macs(best):
+    tried = [step for step in (above - 1, above, own) if step and macs(step)]
+    if not tried:
         raise BadInput(f"{source}: no width with {unit.title} has about {wanted:,} MACs")
+    best = min(tried, key=lambda step: (abs(macs(step) - wanted), abs(step - own), step))
     return best / STEPS, macs(best)

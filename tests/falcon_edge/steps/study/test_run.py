@@ -1,0 +1,129 @@
+"""Studies that are carried out: alike in one process and in several, broken off, and where a cell fails."""
+
+import signal
+import time
+
+import pytest
+from program import start
+
+from falcon_edge.bundle import open_bundle
+from falcon_edge.errors import BadInput
+from falcon_edge.steps.study.document import read_study
+from falcon_edge.steps.study.making import Record, read_record, record_path
+from falcon_edge.steps.study.run import Means, run_study
+
+NAMES = [f"vgg8-0.125-{name}-1-s0" for name in ("standard", "falcon-1-svd", "falcon-1-random", "dsconv-taught")]
+
+
+def table(folder):
+    return (folder / "study.csv").read_bytes()
+
+
+def test_it_is_made_once_and_another_one_is_refused(file, tmp_path):
+    study, folder = read_study(file), tmp_path / "made"
+    said = []
+    records = run_study(study, folder, progress=lambda done, total, text: said.append((done, total, text)))
+    assert [*records] == NAMES
+    assert all(record.made is not None and record.seconds > 0 for record in records.values())
+    rows = table(folder).decode().splitlines()
+    assert [row.partition(",")[0] for row in rows] == ["cell", *NAMES]
+    assert said[-1] == (4, 4, "4 of 4 cells")
+    assert any(f"1 of 4 cells; {NAMES[1]}: epoch 1/1" in text for _, _, text in said)
+    standard, falcon = (open_bundle(folder / f"cells/{name}.falcon").manifest for name in NAMES[:2])
+    assert falcon.lineage.parent.identity == standard.lineage.identity
+    assert records[NAMES[1]].made.macs == falcon.macs < standard.macs
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("cells/*")}
+    assert run_study(study, folder) == records
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("cells/*")} == before
+    file.write_text(file.read_text().replace("learning_rate = 0.05", "learning_rate = 0.06"))
+    with pytest.raises(BadInput, match=rf"{NAMES[1]}.json: is of another recipe; write to another folder"):
+        run_study(read_study(file), folder)
+
+
+@pytest.mark.slow
+def test_two_processes_and_one_that_was_killed_make_the_same_table(file, tmp_path):
+    study = read_study(file)
+    run_study(study, tmp_path / "whole")
+    run_study(study, tmp_path / "two", Means(processes=2))
+    assert table(tmp_path / "two") == table(tmp_path / "whole")
+    killed = start(f"study {file} -o killed --processes 2", tmp_path)
+    while not record_path(tmp_path / "killed", NAMES[1]).exists():
+        time.sleep(0.02)
+        assert killed.poll() is None
+    killed.kill()
+    killed.communicate()
+    assert read_record(tmp_path / "killed", cell_named(tmp_path / "whole", NAMES[0])).made is not None
+    for _ in range(100):  # its processes end with it
+        try:
+            run_study(study, tmp_path / "killed")
+            break
+        except BadInput:
+            time.sleep(0.1)
+    assert table(tmp_path / "killed") == table(tmp_path / "whole")
+
+
+def cell_named(folder, name):
+    return Record.model_validate_json(record_path(folder, name).read_text()).cell
+
+
+def test_a_cell_that_fails_is_tried_again_and_costs_the_others_nothing(file, tmp_path):
+    study, folder = read_study(file), tmp_path / "made"
+    (folder / "cells").mkdir(parents=True)
+    in_the_way = folder / "cells" / f"{NAMES[2]}.falcon"
+    in_the_way.write_text("no bundle")
+    said = []
+    records = run_study(study, folder, progress=lambda done, total, text: said.append(text))
+    assert [record.failed is None for record in records.values()] == [True, True, False, True]
+    assert "exists and is not a bundle" in records[NAMES[2]].failed
+    assert len([text for text in said if text.startswith(f"{NAMES[2]} failed: ")]) == 1
+    (row,) = [row for row in table(folder).decode().splitlines() if row.startswith(NAMES[2])]
+    assert "exists and is not a bundle" in row
+    in_the_way.unlink()
+    assert all(record.failed is None for record in run_study(study, folder).values())
+
+
+def test_what_begins_with_a_network_that_failed_fails_too(file, tmp_path):
+    folder = tmp_path / "made"
+    (folder / "cells").mkdir(parents=True)
+    (folder / "cells" / f"{NAMES[0]}.falcon").write_text("no bundle")
+    records = run_study(read_study(file), folder)
+    assert [records[name].failed for name in NAMES[1:]] == [f"{NAMES[0]}, which it begins with, failed"] * 3
+
+
+def test_a_process_that_dies_is_a_cell_that_failed(tmp_path, stripes, user_module):
+    user_module("def net(): import os; os._exit(7)\n")
+    path = tmp_path / "study.toml"
+    path.write_text(
+        f'models = ["users_own:net", "vgg8"]\ndata = "{stripes}"\n[train]\nepochs = 1\nlearning_rate = 0.1\n'
+    )
+    records = run_study(read_study(path), tmp_path / "made", Means(processes=2))
+    assert records["users_own-net-1-standard-1-s0"].failed == "its process ended with 7"
+    assert records["vgg8-1-standard-1-s0"].failed is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_interruption_ends_all_processes_and_leaves_no_half_bundle(file, tmp_path, processes):
+    file.write_text(file.read_text().replace("epochs = 1\n", "epochs = 500\n", 1))
+    running = start(f"study {file} -o made --processes {processes}", tmp_path)
+    for line in running.stderr:
+        if "epoch 2" in line:
+            break
+    running.send_signal(signal.SIGINT)
+    assert running.wait(20) == 130
+    assert running.communicate()[1].strip().splitlines()[-1] == "interrupted"
+    left = {path.name for path in (tmp_path / "made/cells").iterdir()}
+    name = NAMES[0].replace("-1-s0", "-500-s0")
+    assert left == {f"{name}.json", f".{name}.checkpoint"}
+
+
+@pytest.mark.parametrize(
+    ("means", "said"),
+    [
+        ({"processes": 0}, "`processes` 0: at least 1"),
+        ({"processes": 2, "ray": True}, "give either `processes` or `ray`"),
+    ],
+)
+def test_means_that_cannot_be(means, said):
+    with pytest.raises(BadInput, match=said):
+        Means(**means)
