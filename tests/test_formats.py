@@ -12,6 +12,8 @@ from falcon_edge.embedded import Index
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.manifest import Card, Manifest
 from falcon_edge.steps.answers import Record
+from falcon_edge.steps.study.document import Study
+from falcon_edge.steps.study.making import Record as Cell
 from falcon_edge.times import Times
 from falcon_edge.training import history as training
 from runtime_bench import calibration
@@ -31,6 +33,8 @@ KINDS = {
     "embedded": Index,
     "answers": Record,
     "times": Times,
+    "study": Study,
+    "cell": Cell,
 }
 
 

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -76,6 +76,7 @@ class Study(Document):
     scratch; tune: those of what begins with the standard network, and tunings: for how many epochs, each by itself.
     """
 
+    schema_version: Literal[1] = 1
     models: tuple[str, ...] = Field(min_length=1)
     widths: tuple[float, ...] = Field(default=(1.0,), min_length=1)
     data: str

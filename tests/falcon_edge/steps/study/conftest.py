@@ -26,6 +26,10 @@ init = ["svd", "random"]
 [[cells]]
 unit = ["dsconv"]
 taught = true
+
+[[cells]]
+unit = ["shuffle"]
+macs_of = "falcon-1"
 """
 
 

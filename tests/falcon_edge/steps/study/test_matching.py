@@ -41,6 +41,7 @@ def test_others_have_no_width():
 def test_where_a_unit_cannot_be_as_small_the_smallest_width_is_taken():
     wanted, _ = wanted_macs(build("vgg8", in_channels=3, width=0.125), SHAPE, "falcon", 1)
     width, macs = matched_width("vgg8", unit_named("dsconv"), SHAPE, 10, wanted, 0.125)
-    assert macs == cost(built("dsconv", width), SHAPE).macs > wanted
+    assert width == 0.125
+    assert macs == cost(built("dsconv", 12 / STEPS), SHAPE).macs > 2 * wanted
     with pytest.raises(BadInput, match="can stand in the place of no layer"):
-        built("dsconv", width - 1 / STEPS)
+        built("dsconv", 11 / STEPS)
