@@ -96,6 +96,8 @@ class Study(Document):
     def _goes_together(self) -> "Study":
         if min(self.seeds) < 0 or not all(0.01 <= width <= 16 for width in self.widths):
             raise ValueError("seeds are at least 0, widths lie in 0.01..16")
+        if min(self.tunings, default=1) < 1:
+            raise ValueError("tune.epochs: at least 1")
         if not self.tunings and any(sweep.form and not sweep.epochs for sweep in self.cells):
             raise ValueError("tune.epochs: is needed for cells of forms, as [1, 5, 10]")
         return self
@@ -168,7 +170,7 @@ def _parsed(path: Path, said: Mapping[str, Any]) -> Study:
         return Study.model_validate(said)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = ".".join(str(part) for part in first["loc"]).replace("tunings", "tune.epochs")
         what = "a study has no such thing" if first["type"] == "extra_forbidden" else first["msg"]
         what = what.removeprefix("Value error, ")
         raise BadInput(f"{path}: {place}: {what}" if place else f"{path}: {what}") from error

@@ -14,7 +14,11 @@ SLOW = {"torch", "numpy", "scipy", "onnx", "onnxruntime", "pydantic", "PIL", "ri
 OF_TYPER = ("email", "pydantic")
 
 
-@pytest.mark.parametrize(("words", "allowed"), [("--help", ()), ("--version", ()), ("bench --help", OF_TYPER)], ids=str)
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [("--help", ()), ("--version", ()), ("bench --help", OF_TYPER), ("study --help", OF_TYPER)],
+    ids=str,
+)
 def test_what_help_needs_is_imported(tmp_path, words, allowed):
     command = [sys.executable, "-X", "importtime", *PROGRAM[1:], *words.split()]
     done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=True)
@@ -23,7 +27,7 @@ def test_what_help_needs_is_imported(tmp_path, words, allowed):
     assert imported & SLOW <= {*allowed}
 
 
-@pytest.mark.parametrize("words", ["--help", "devices --help"])
+@pytest.mark.parametrize("words", ["--help", "devices --help", "study --help"])
 def test_every_verb_says_what_it_does_in_whole_sentences(tmp_path, words):
     done = run(words, tmp_path)
     assert done.code == 0

@@ -43,6 +43,8 @@ def test_what_it_names_lies_in_its_folder(tmp_path):
         ("[train]", "widths = [0]\n[train]", "study.toml: seeds are at least 0, widths lie in 0.01..16"),
         ("[train]", 'input = "32x32"\n[train]', "study.toml: input"),
         ('["vgg8"]', "[]", "study.toml: models"),
+        ("[1, 5]", '["long"]', "study.toml: tune.epochs.0: "),
+        ("[1, 5]", "0", "study.toml: tune.epochs: at least 1"),
         ("[train]", "[train", "study.toml: is no TOML"),
     ],
 )
