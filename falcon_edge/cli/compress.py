@@ -97,7 +97,7 @@ def compress(
     width: options.Width = 1.0,
     mean: options.Mean = None,
     std: options.Std = None,
-    seed: options.Seed = 0,
+    seed: options.RecipeSeed = None,
     trust_code: options.TrustCode = False,
     force: options.Force = False,
     as_json: Json = False,
@@ -113,33 +113,6 @@ def compress(
         from falcon_edge.training.fit import Running
 
         options.check_metric(metric, data)
-        classes = options.class_map(class_map, data)
-        choice = options.choice(
-            model,
-            weights,
-            input_shape,
-            num_classes,
-            width,
-            mean,
-            std,
-            seed,
-            weights_key,
-            model_args=model_args,
-            trust_code=trust_code,
-        )
-        latency = partial(options.latency, times, runtime, precision, device, threads, paced)
-        timed = any(each is not None for each in (times, runtime, precision, device)) or paced or threads != 1
-        wanted = options.rank(rank)
-        macs = target_macs if form == MIXED else None
-        budget = _budget(latency, timed, target_latency, target_size, macs, form, max_drop)
-        if form == MIXED:
-            form, target_macs = None, None
-        if dry_run or output is None:
-            goal = Goal(wanted, target_macs, plan, form, cap_rank, budget)
-            with out.progress() as progress:
-                made = plan_of(choice, goal, init=init, data=data, class_map=classes, progress=progress)
-            out.result(made.model_dump(mode="json"), lambda: plan_table(made))
-            return
         how = options.recipe(
             recipe,
             OWN | {"epochs": 0},
@@ -153,6 +126,35 @@ def compress(
             flip=flip,
             seed=seed,
         )
+        choice = options.choice(
+            model,
+            weights,
+            input_shape,
+            num_classes,
+            width,
+            mean,
+            std,
+            how.seed,
+            weights_key,
+            model_args=model_args,
+            trust_code=trust_code,
+        )
+        classes = options.class_map(class_map, data)
+        latency = partial(options.latency, times, runtime, precision, device, threads, paced)
+        timed = any(each is not None for each in (times, runtime, precision, device)) or paced or threads != 1
+        wanted = options.rank(rank)
+        macs = target_macs if form == MIXED else None
+        budget = _budget(latency, timed, target_latency, target_size, macs, form, max_drop)
+        if form == MIXED:
+            form, target_macs = None, None
+        if dry_run or output is None:
+            goal = Goal(wanted, target_macs, plan, form, cap_rank, budget)
+            with out.progress() as progress:
+                made = plan_of(choice, goal, init=init, data=data, class_map=classes, progress=progress)
+            out.result(made.model_dump(mode="json"), lambda: plan_table(made))
+            return
+        if recipe and not how.epochs:
+            raise BadInput("--recipe says how to fine-tune, but not for how many epochs: give --finetune-epochs")
         running = Running(accelerator, workers, curves)
         with out.team(output, accelerator) as place, out.progress() as progress:
             manifest = run(

@@ -130,6 +130,10 @@ Mean = Annotated[
 ]
 Std = Annotated[str | None, typer.Option("--std", metavar="S,...", help="Standard deviation per channel.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of weights, batches and augmentation.")]
+RecipeSeed = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, help="Of weights, batches and augmentation; by default the recipe's, or 0."),
+]
 TrustCode = Annotated[
     bool,
     typer.Option(

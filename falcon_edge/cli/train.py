@@ -47,7 +47,7 @@ def train(
     width: options.Width = 1.0,
     mean: options.Mean = None,
     std: options.Std = None,
-    seed: options.Seed = 0,
+    seed: options.RecipeSeed = None,
     trust_code: options.TrustCode = False,
     force: options.Force = False,
     as_json: Json = False,
@@ -74,7 +74,6 @@ def train(
             flip=flip,
             seed=seed,
         )
-        classes = options.class_map(class_map, data)
         choice = options.choice(
             model,
             weights,
@@ -83,12 +82,13 @@ def train(
             width,
             mean,
             std,
-            seed,
+            how.seed,
             weights_key,
             model_args=model_args,
             trust_code=trust_code,
             unit=options.unit(unit, expansion=expansion, groups=groups, rank=rank),
         )
+        classes = options.class_map(class_map, data)
         running = Running(accelerator, workers, curves)
         with out.team(output, accelerator) as place, out.progress() as progress:
             manifest = run(

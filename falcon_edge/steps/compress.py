@@ -238,6 +238,7 @@ def _compressed(
     answer(f"{network}, compressed,", module, network.input.shape)  # it may ask a layer for what is no more
     compressed = replace(network, module=module, plan=made)
     said: dict[str, Any] = {**goal.said, "init": init, **met(dataset)}
+    said |= {"seed": 0 if recipe is None else recipe.seed} if init == "random" else {}
     quality: tuple[MeasuredQuality, ...] = ()
     training: bytes | None = None
     if dataset is not None:

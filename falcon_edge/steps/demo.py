@@ -24,7 +24,7 @@ from runtime_bench.report import page
 from runtime_bench.report.contents import contents
 from runtime_bench.results import Results, save
 
-RECIPE = Recipe(epochs=12, learning_rate=0.02, batch_size=64, weight_decay=1e-4, crop_padding=1)
+RECIPE = Recipe(epochs=14, learning_rate=0.02, batch_size=64, weight_decay=1e-4)
 PROTOCOL = Protocol(seconds=1.0, processes=3, warm_up_seconds=0.3, ticks=15)
 
 

@@ -166,7 +166,9 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
     )
     torch.manual_seed(choice.seed)
     network, done = _built(architecture, shape)
+    advice = "" if choice.input_shape is not None else "; if it takes another one, say so with `input_shape`"
     if choice.unit is not None:
+        answer(choice.model, network, shape, advice)
         found = places(network, shape, choice.unit)
         placed = PlacedUnit(name=choice.unit.name, options=choice.unit.options, layers=found.layers)
         architecture = architecture.model_copy(update={"unit": placed})
@@ -180,7 +182,6 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
         load_weights(network, choice.weights, choice.weights_key)
     elif choice.weights_key is not None:
         raise BadInput("`weights_key` chooses among the weights of a file: give it with `weights`")
-    advice = "" if choice.input_shape is not None else "; if it takes another one, say so with `input_shape`"
     outputs = answer(choice.model, network, shape, advice)
     name = choice.model.replace(":", "-").replace("/", "-")
     return _met(Built(network, name, architecture, shape, outputs), choice, names, dataset, class_map)

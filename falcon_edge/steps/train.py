@@ -37,7 +37,7 @@ def train(
     the run keeps its state, to go on if it is killed; running: how it is carried out. Raises BadInput for a compressed
     network, data without a training split, or a teacher of another input or other labels.
     """
-    require_trainable(network, dataset)
+    require_trainable(network, dataset, recipe)
     taught: dict[str, Any] = {}
     if teacher is not None:
         _require_alike(network, teacher)
@@ -56,8 +56,10 @@ def train(
     )
 
 
-def require_trainable(network: Network, dataset: Dataset) -> None:
-    """Raise BadInput for a network or data that our training cannot use."""
+def require_trainable(network: Network, dataset: Dataset, recipe: Recipe) -> None:
+    """Raise BadInput for a network or data that our training cannot use, and for a recipe that does not train."""
+    if recipe.epochs < 1:
+        raise BadInput(f"{network}: is trained for at least 1 epoch, not {recipe.epochs}")
     dataset.require("train")
     dataset.require_classes("our training")
     network.require_classifier("our training")
@@ -98,7 +100,7 @@ def train_bundle(
         taught = None if teacher is None else open_network(Choice(str(teacher), trust_code=choice.trust_code))
         network, dataset = open_with_data(choice, data, class_map)
         assert dataset is not None  # as there is DATA
-        require_trainable(network, dataset)
+        require_trainable(network, dataset, recipe)
         if network.lineage is None:  # of a bundle it was told when that was made
             tell_preparation(network, dataset, choice.model)
         trained = train(

@@ -85,6 +85,7 @@ class Batches:
             batch_sampler=[each.tolist() for each in places],
             num_workers=self.workers,
             collate_fn=_as_it_is,
+            generator=torch.Generator(),  # or it would draw from the network's, and dropout with it
         )
         return iter(loader)
 

@@ -26,6 +26,7 @@ class NotFinite(BadInput):
 
 
 Schedule = Literal["cosine", "steps", "one-cycle"]
+MOMENTUM, WARM_UP = 0.9, 0.1
 CYCLE_MOMENTUM = 0.95, 0.85  # of one cycle: at its ends, and at the peak of its rate
 
 
@@ -52,9 +53,9 @@ class Descent:
 
     epochs: int
     learning_rate: float = 0.1
-    momentum: float = 0.9
+    momentum: float = MOMENTUM
     weight_decay: float = 5e-4
-    warm_up: float = 0.1
+    warm_up: float = WARM_UP
     temperature: float = 4.0
     distillation: float = 0.9
     seed: int = 0
@@ -74,8 +75,14 @@ class Descent:
             raise BadInput("a seed lies in 0..4294967295")
         if self.schedule not in get_args(Schedule):
             raise BadInput(f"{self.schedule}: no schedule of this name; there are {', '.join(get_args(Schedule))}")
-        if not 0 <= self.ema < 1 or not all(0 < share < 1 for share in self.milestones):
-            raise BadInput("the decay of an exponential mean lies in 0..1, milestones are shares between 0 and 1")
+        if not 0 <= self.ema < 1:
+            raise BadInput("the decay of an exponential mean lies in 0..1")
+        if not all(0 < share < 1 for share in self.milestones):
+            raise BadInput("milestones are shares of all steps, between 0 and 1")
+        if bool(self.milestones) != (self.schedule == "steps"):
+            raise BadInput("milestones are for the schedule steps, which needs some")
+        if self.schedule == "one-cycle" and (self.warm_up, self.momentum) != (WARM_UP, MOMENTUM):
+            raise BadInput("one-cycle has a warm-up and a momentum of its own: leave them out")
 
     def pace(self, step: int, steps: int) -> Pace:
         """Learning rate and momentum of one step (from 0) of `steps` in all."""

@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -75,9 +75,12 @@ def recipe_of(said: Mapping[str, Any]) -> Recipe:
     unknown = [name for name in said if name not in known]
     if unknown:
         raise BadInput(f"{unknown[0]}: a recipe has no such thing; it has {', '.join(known)}")
-    try:
-        return TypeAdapter(Recipe).validate_python(dict(said))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "recipe"
-        raise BadInput(f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+    kinds, values = get_type_hints(Recipe), {}
+    for name, value in said.items():
+        given = tuple(value) if isinstance(value, list) else value
+        try:
+            values[name] = TypeAdapter(kinds[name]).validate_python(given, strict=True)
+        except ValidationError as error:
+            first = error.errors()[0]["msg"]
+            raise BadInput(f"{name}: {first[0].lower()}{first[1:]}") from error
+    return Recipe(**values)

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from falcon_edge.documents import Document
 from falcon_edge.errors import BadInput
+from falcon_edge.falcon.forms import FORMS
 from falcon_edge.falcon.units import UNITS, unit_named
 from falcon_edge.falcon.units.unit import Unit
 from falcon_edge.steps.compress import Init
@@ -24,7 +25,8 @@ SVD: Init = "svd"
 class Cell(Document):
     """One network of a study, and all that decides what becomes of it.
 
-    kind: form, unit or standard. recipe: its fields, seed and epochs among them. data: the name of the data. macs_of:
+    kind: form, unit or standard. recipe: its fields, seed and epochs among them. data: the name of the data, digest: of
+    what it holds. macs_of:
     the form and rank whose MACs it has. begins: the name of the standard network that it begins with or learns from.
     """
 
@@ -32,6 +34,7 @@ class Cell(Document):
     width: float
     input: tuple[int, int, int] | None
     data: str
+    digest: str | None = None
     kind: str
     what: str
     options: dict[str, int] = Field(default={})
@@ -68,7 +71,8 @@ class Cell(Document):
         options = [f"{name}{value}" for name, value in self.options.items() if name != "rank"]
         rank = [] if self.rank is None else [str(self.rank)]
         as_other = [] if self.macs_of is None else [f"as-{self.macs_of}"]
-        return "-".join([self.what, *options, *rank, *as_other, *(["taught"] if self.taught else [])])
+        kind = ["unit"] if self.kind == "unit" and self.what in FORMS else []
+        return "-".join([*kind, self.what, *options, *rank, *as_other, *(["taught"] if self.taught else [])])
 
     @property
     def structure(self) -> tuple[str, float, str]:
@@ -109,6 +113,7 @@ def _of_network(study: Study, model: str, width: float) -> Iterator[Cell]:
         "width": width,
         "input": study.input,
         "data": Path(study.data).name,
+        "digest": study.digest,
     }
     standards = {
         seed: Cell(**own, kind=STANDARD, what=STANDARD, recipe=study.training(seed).said) for seed in sorted(seeds)

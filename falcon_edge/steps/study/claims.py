@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 from falcon_edge.steps.study.groups import Group, Interval, Network, around, main_groups
@@ -14,6 +15,7 @@ FEWER_PARAMETERS, FEWER_MACS = 7.0, {"resnet34": 5.0}
 LOST = 0.003
 RANKS = 2, 3
 RANDOM = "random"
+AHEAD = "is ahead of every other form and unit at its MACs (FALCON-branch, its own, apart)"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def _smaller(network: Network) -> Claim:
     if standard is None or falcon is None:
         return _unknown(network, claimed)
     parameters, macs = standard.parameters / falcon.parameters, standard.macs / falcon.macs
-    ahead = falcon.mean - standard.mean
+    ahead = difference(falcon, standard)[0]
     says = f"{parameters:.2f} times fewer parameters, {macs:.2f} times fewer MACs, {_points(falcon, standard)}"
     return _found(network, claimed, says, parameters >= FEWER_PARAMETERS and macs >= fewer_macs and ahead >= -LOST)
 
@@ -57,12 +59,12 @@ def _ahead(network: Network) -> Iterator[Claim]:
     """Of every other at the same MACs, by the form and rank that these are of."""
     rivals = [group for group in main_groups(network.groups) if group.cell.macs_of is not None]
     if not rivals:
-        yield _unknown(network, "FALCON is ahead of every other form and unit at its MACs")
+        yield _unknown(network, f"FALCON {AHEAD}")
     for macs_of in dict.fromkeys(group.cell.macs_of for group in rivals):
         form, _, rank = str(macs_of).rpartition("-")
         if form != "falcon":
             continue
-        claimed = f"rank {rank} is ahead of every other form and unit at its MACs"
+        claimed = f"rank {rank} {AHEAD}"
         falcon = network.falcon(int(rank))
         if falcon is None:
             yield _unknown(network, claimed)
@@ -74,7 +76,7 @@ def _ahead(network: Network) -> Iterator[Claim]:
             f"{_points(falcon, group)} of {group.name} ({group.macs / falcon.macs:.2f} of the MACs)" for group in others
         )
         if others:
-            yield _found(network, claimed, says, all(falcon.mean > group.mean for group in others))
+            yield _found(network, claimed, says, all(difference(falcon, group)[0] > 0 for group in others))
 
 
 def _at_or_above(network: Network) -> Claim:
@@ -84,7 +86,7 @@ def _at_or_above(network: Network) -> Claim:
     if standard is None or not found:
         return _unknown(network, claimed)
     says = "; ".join(f"at rank {rank} {_points(group, standard)}" for rank, group in found)
-    return _found(network, claimed, says, any(group.mean >= standard.mean for _, group in found))
+    return _found(network, claimed, says, any(difference(group, standard)[0] >= 0 for _, group in found))
 
 
 def _begins_better(network: Network) -> Iterator[Claim]:
@@ -102,7 +104,8 @@ def _begins_better(network: Network) -> Iterator[Claim]:
         yield _unknown(network, claimed)
         return
     said = (f"at rank {rank} after {_epochs(random)} {_points(fitted, random)}" for rank, fitted, random in pairs)
-    yield _found(network, claimed, "; ".join(said), all(fitted.mean > random.mean for _, fitted, random in pairs))
+    ahead = all(difference(fitted, random)[0] > 0 for _, fitted, random in pairs)
+    yield _found(network, claimed, "; ".join(said), ahead)
 
 
 def _epochs(group: Group) -> str:
@@ -112,13 +115,13 @@ def _epochs(group: Group) -> str:
 def difference(one: Group, other: Group) -> tuple[float, Interval | None, str]:
     """How far one is ahead of another, its 95% interval, and what that is of.
 
-    Of two or more seeds that both have it is Student's t of the differences seed by seed; else the halves of both
-    intervals, squared and added.
+    Of the seeds that both have, if there are any, else of all. The interval is of two or more shared seeds Student's t
+    of the differences seed by seed; else it has the halves of both intervals, squared and added.
     """
-    shared = [seed for seed in one.top1 if seed in other.top1]
-    if len(shared) > 1:
-        return one.mean - other.mean, around([one.top1[seed] - other.top1[seed] for seed in shared]), "t, by seed"
-    ahead = one.mean - other.mean
+    differences = [one.top1[seed] - other.top1[seed] for seed in one.top1 if seed in other.top1]
+    ahead = fmean(differences) if differences else one.mean - other.mean
+    if len(differences) > 1:
+        return ahead, around(differences), "t, by seed"
     if one.interval is None or other.interval is None:
         return ahead, None, ""
     half = math.hypot(*((high - low) / 2 for low, high in (one.interval, other.interval)))

@@ -72,14 +72,16 @@ def form_at(text: str) -> tuple[str, int]:
 class Study(Document):
     """A study: models and widths, each with seeds, and what is made of them.
 
-    data: a path, or 'sample'. input: CxHxW; by default from the data or the paper. train: the fields of the recipe from
-    scratch; tune: those of what begins with the standard network, and tunings: for how many epochs, each by itself.
+    data: a path, or 'sample'; digest: of what is there, once it was opened. input: CxHxW; by default from the data or
+    the paper. train: the fields of the recipe from scratch; tune: those of what begins with the standard network, and
+    tunings: for how many epochs, each by itself.
     """
 
     schema_version: Literal[1] = 1
     models: tuple[str, ...] = Field(min_length=1)
     widths: tuple[float, ...] = Field(default=(1.0,), min_length=1)
     data: str
+    digest: str | None = None
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     input: tuple[int, int, int] | None = None
     train: dict[str, Any]
@@ -125,8 +127,9 @@ def read_study(path: Path, data: str | None = None) -> Study:
     for table in ("train", "tune"):
         if not isinstance(said.get(table, {}), dict):
             raise BadInput(f"{path}: {table}: is no table")
-    if "tunings" in said:
-        raise BadInput(f"{path}: tunings: a study has no such thing; it is tune.epochs")
+    own = {"tunings": "it is tune.epochs", "digest": "it is of the data"}
+    for name in own.keys() & said.keys():
+        raise BadInput(f"{path}: {name}: a study has no such thing; {own[name]}")
     tune = dict(said.get("tune", {}))
     tunings = tune.pop("epochs", [])
     if data is not None:
@@ -144,9 +147,12 @@ def read_study(path: Path, data: str | None = None) -> Study:
 def _recipe(path: Path, table: str, said: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, Any]:
     """All fields of a recipe that a table names, the seed apart. A learning rate is found unless one is said."""
     own = dict(said)
-    names = own.pop("recipe", [])
+    named = own.pop("recipe", [])
+    names = named if isinstance(named, list) else [named]
     fields: dict[str, Any] = {}
-    for name in [names] if isinstance(names, str) else names:
+    for name in names:
+        if not isinstance(name, str):
+            raise BadInput(f"{path}: {table}.recipe: {name} is no text")
         if name in PRESETS:
             fields |= PRESETS[name]
         elif str(name).endswith(".toml"):
@@ -156,8 +162,8 @@ def _recipe(path: Path, table: str, said: Mapping[str, Any], first: Mapping[str,
     fields |= own
     if "seed" in fields:
         raise BadInput(f"{path}: {table}.seed: seeds are those of the study")
-    if table == "train" and "epochs" not in fields:
-        raise BadInput(f"{path}: {table}.epochs: is missing")
+    if table == "train" and fields.get("epochs", 0) == 0:
+        raise BadInput(f"{path}: {table}.epochs: is missing, or 0")
     try:
         made = recipe_of({"find_rate": "learning_rate" not in fields, **first, **fields}).said
     except BadInput as error:

@@ -1,10 +1,13 @@
 """A study carried out: cells made as soon as what they begin with is there, and a table that is always whole."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from falcon_edge.data import open_dataset
+from falcon_edge.data.formats import SAMPLE
 from falcon_edge.documents import canonical_json
 from falcon_edge.errors import BadInput
 from falcon_edge.place import locked
@@ -18,6 +21,7 @@ from falcon_edge.training.running import Running
 from runtime_bench.files import write
 
 STUDY = "study.json"
+LOOKED_AT = 256  # images of a split, for a digest
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ def run_study(
     folder: gets study.json, cells/ and study.csv. A cell that fails has a record that says why, and is tried again the
     next time. Raises BadInput for a study that cannot be, and for a folder that holds another one's cells.
     """
+    study = _with_data(study)
     cells = cells_of(study)
     with locked(folder / STUDY):
         records = records_of(folder, cells)  # before anything is made
@@ -72,6 +77,17 @@ def run_study(
         _Run(study, folder, cells, means, progress, done).all()
         write_table(folder, cells)
         return records_of(folder, cells)
+
+
+def _with_data(study: Study) -> Study:
+    """A study that says where its data is, from anywhere, and what is in it. Raises BadInput for data it cannot use."""
+    data = study.data if study.data == SAMPLE else str(Path(study.data).absolute())
+    dataset = open_dataset(data)
+    digest = hashlib.sha256()
+    for name in ("train", "test"):
+        split = dataset.require(name)
+        digest.update(f"{name} {len(split)} {split.spread(LOOKED_AT).sha256()}".encode())
+    return study.model_copy(update={"data": data, "digest": digest.hexdigest()})
 
 
 @dataclass

@@ -172,7 +172,8 @@ def test_fresh_weights_are_those_of_a_seed_in_what_is_replaced_alone(standard):
     for seed in (0, 0, 1):
         compressed = compress(given, rank=2, init="random", recipe=replace(RECIPE, epochs=0, seed=seed))
         made.setdefault(seed, []).append(compressed.module.state_dict())
-    assert compressed.step.options["init"] == "random"
+    assert compressed.step.options | {"seed": 1} == compressed.step.options | {"init": "random"}
+    assert compress(given, rank=2, init="random").step.options["seed"] == 0
     plan, fitted = compressed.plan, compress(given, rank=2).module.state_dict()
     for name, values in made[0][0].items():
         inside = any(name.startswith(f"{layer}.") for layer in plan.replaced)

@@ -59,6 +59,16 @@ def test_the_parts_of_a_team_make_the_whole(images, name, size):
             assert alike(part[number], (inputs[own], expected))
 
 
+def test_other_processes_draw_nothing_from_a_networks_own_chance(stripes, monkeypatch):
+    monkeypatch.setattr(images_module, "PIXEL_CACHE_BYTES", 0)
+    decoded, drawn = Images(open_dataset(stripes).train, SPEC), []
+    for workers in (0, 1):
+        torch.manual_seed(0)
+        batches(decoded, RECIPES["plain"], workers=workers)
+        drawn.append(torch.rand(3))
+    assert torch.equal(*drawn)
+
+
 def test_every_image_once_but_for_the_last_few(images):
     seen = torch.cat([drawn.images for _, drawn in batches(images, RECIPES["plain"])])
     assert len(seen) == len(seen.unique()) == 7 * 32

@@ -30,6 +30,9 @@ def test_the_last_word_counts_and_options_of_their_own_most(tmp_path):
     (tmp_path / "mine.toml").write_text("mixup = 0.2\nepochs = 7\n")
     recipe = said("short", str(tmp_path / "mine.toml"), "ema=0.99", 'schedule="cosine"', epochs=3, batch_size=None)
     assert (recipe.mixup, recipe.ema, recipe.schedule, recipe.epochs) == (0.2, 0.99, "cosine", 3)
+    assert said("seed=5").seed == 5
+    assert said("seed=5", seed=None).seed == 5
+    assert said("seed=5", seed=0).seed == 0
     assert recipe.batch_size == PRESETS["short"]["batch_size"]
 
 
@@ -56,6 +59,13 @@ def test_what_is_said_of_a_recipe_makes_it_again():
         (["mixup=much"], "mixup: input should be a valid number"),
         (["schedule=linear"], "schedule: input should be 'cosine', 'steps' or 'one-cycle'"),
         (["milestones=[1.5]"], "milestones are shares"),
+        (["milestones=[0.5]"], "milestones are for the schedule steps, which needs some"),
+        (["schedule=steps"], "milestones are for the schedule steps, which needs some"),
+        (["short", "momentum=0.5"], "one-cycle has a warm-up and a momentum of its own"),
+        (["short", "warm_up=0.2"], "one-cycle has a warm-up and a momentum of its own"),
+        (["mixup=true"], "mixup: input should be a valid number"),
+        (["flip='no'"], "flip: input should be a valid boolean"),
+        (["epochs=true"], "epochs: input should be a valid integer"),
         (["epochs=0.5"], "epochs: input should be a valid integer"),
         (["nowhere.toml"], r"nowhere\.toml: cannot be read"),
     ],

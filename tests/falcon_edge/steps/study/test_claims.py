@@ -5,8 +5,9 @@ from made_up_studies import networks, study
 from scipy.stats import ttest_rel
 
 from falcon_edge.steps.study.claims import claims_of
+from falcon_edge.steps.study.groups import main_groups
 
-COSTS = {"standard": (8000, 80_000), "falcon-1": (1000, 10_000), "dsconv-as-falcon-1": (900, 10_100)}
+COSTS = {"standard": (8000, 80_000), "falcon-1": (1000, 10_000), "unit-dsconv-as-falcon-1": (900, 10_100)}
 WORDS = [
     "rank 1 has at least",
     "is ahead of every other",
@@ -53,17 +54,37 @@ def test_several_seeds_are_compared_seed_by_seed():
     assert f"-0.17 points ({100 * low:+.2f}..{100 * high:+.2f}; t, by seed)" in claim.says
 
 
+@pytest.mark.parametrize("seeds", [(0, 1), (0,)])
+def test_only_seeds_that_both_have_are_compared(seeds):
+    """The third seed makes the standard network's mean low, and says nothing of FALCON."""
+    figures = {"standard-20-s0": 0.90, "standard-20-s1": 0.91, "standard-20-s2": 0.5}
+    figures |= {f"falcon-1-svd-10-s{seed}": 0.88 for seed in seeds}
+    claim = found(figures, FALCON | {"seeds": seeds}, seeds=(0, 1, 2))[WORDS[0]]
+    assert claim.word == "does not hold"
+    assert f"{-2.5 if len(seeds) > 1 else -2:+.2f} points" in claim.says
+
+
+def test_a_form_and_a_unit_of_one_name_are_two_structures():
+    figures = {"standard-20-s0": 0.9, "falcon-1-svd-10-s0": 0.89, "unit-falcon-1-20-s0": 0.5}
+    (network,) = networks(study(FALCON, {"unit": ("falcon",), "rank": (1,)}), figures, COSTS)
+    assert {group.name: group.mean for group in main_groups(network.groups)} == {
+        "standard": 0.9,
+        "falcon-1": 0.89,
+        "unit-falcon-1": 0.5,
+    }
+
+
 @pytest.mark.parametrize(("rival", "word"), [(0.88, "holds"), (0.90, "does not hold")])
 def test_others_at_the_same_macs(rival, word):
     sweep = {"unit": ("dsconv", "falcon_branch"), "macs_of": "falcon-1"}
     figures = {
         "falcon-1-svd-10-s0": 0.89,
-        "dsconv-as-falcon-1-20-s0": rival,
+        "unit-dsconv-as-falcon-1-20-s0": rival,
         "falcon_branch-1-as-falcon-1-20-s0": 0.99,  # FALCON too
     }
     claim = found(figures, FALCON, sweep)[WORDS[1]]
     assert claim.word == word
-    assert "of dsconv-as-falcon-1 (1.01 of the MACs)" in claim.says
+    assert "of unit-dsconv-as-falcon-1 (1.01 of the MACs)" in claim.says
     assert "falcon_branch" not in claim.says
     assert "binomial, 10,000 images" in claim.says
 

@@ -2,25 +2,33 @@
 
 import signal
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 from program import start
 
 from falcon_edge.bundle import open_bundle
+from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput
-from falcon_edge.steps.study.document import read_study
+from falcon_edge.steps.study.document import Study, read_study
 from falcon_edge.steps.study.making import Record, read_record, record_path
 from falcon_edge.steps.study.run import Means, run_study
 
-CELLS = "standard", "falcon-1-svd", "falcon-1-random", "dsconv-taught", "shuffle-groups2-as-falcon-1"
+CELLS = "standard", "falcon-1-svd", "falcon-1-random", "unit-dsconv-taught", "shuffle-groups2-as-falcon-1"
 NAMES = [f"vgg8-0.125-{name}-1-s0" for name in CELLS]
+
+
+def data_of(file):
+    """The data of a study's file."""
+    return Path(read_study(file).data).absolute()
 
 
 def table(folder):
     return (folder / "study.csv").read_bytes()
 
 
-def test_it_is_made_once_and_another_one_is_refused(file, tmp_path):
+def test_it_is_made_once_and_another_one_is_refused(file, tmp_path, monkeypatch):
     study, folder = read_study(file), tmp_path / "made"
     said = []
     records = run_study(study, folder, progress=lambda done, total, text: said.append((done, total, text)))
@@ -40,6 +48,14 @@ def test_it_is_made_once_and_another_one_is_refused(file, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in folder.glob("cells/*")}
     assert run_study(study, folder) == records
     assert {path: path.stat().st_mtime_ns for path in folder.glob("cells/*")} == before
+    monkeypatch.chdir(tmp_path)  # where the data is must be found from anywhere
+    assert read_document(folder / "study.json", Study).data == str(data_of(file))
+    other = tmp_path / "other" / data_of(file).name
+    other.parent.mkdir()
+    arrays = dict(np.load(data_of(file)))
+    np.savez(other, **arrays | {"y_train": arrays["y_train"][::-1]})
+    with pytest.raises(BadInput, match=rf"{NAMES[0]}.json: is of another digest; write to another folder"):
+        run_study(read_study(file, str(other)), folder)
     file.write_text(file.read_text().replace("learning_rate = 0.05", "learning_rate = 0.06"))
     with pytest.raises(BadInput, match=rf"{NAMES[1]}.json: is of another recipe; write to another folder"):
         run_study(read_study(file), folder)
