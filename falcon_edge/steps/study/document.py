@@ -1,5 +1,6 @@
 """What a study is: the file that says which networks are made, and how they are trained."""
 
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -92,7 +93,8 @@ class Study(Document):
     @field_validator("input", mode="before")
     @classmethod
     def _read_shape(cls, value: Any) -> Any:
-        return value.split("x") if isinstance(value, str) else value
+        value = [int(part) for part in value.split("x")] if isinstance(value, str) else value
+        return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _goes_together(self) -> "Study":
@@ -173,7 +175,7 @@ def _recipe(path: Path, table: str, said: Mapping[str, Any], first: Mapping[str,
 
 def _parsed(path: Path, said: Mapping[str, Any]) -> Study:
     try:
-        return Study.model_validate(said)
+        return Study.model_validate_json(json.dumps(said, default=str), strict=True)  # lists are tuples in JSON alone
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]).replace("tunings", "tune.epochs")

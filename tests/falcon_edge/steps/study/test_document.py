@@ -60,6 +60,8 @@ def test_what_is_wrong_is_one_line_with_its_place(tmp_path, before, after, said)
     [
         ('form = ["falcon"]', "cells.0: a form needs either rank or macs_of"),
         ('form = ["falcon"]\nrank = [0]', "cells.0: ranks and epochs are at least 1"),
+        ('form = ["falcon"]\nrank = [true]', "cells.0.rank.0: Input should be a valid integer"),
+        ('unit = ["dsconv"]\ntaught = "yes"', "cells.0.taught: Input should be a valid boolean"),
         ('form = ["falcons"]\nrank = [1]', "cells.0: falcons is none of falcon, "),
         ('form = ["falcon"]\nunit = ["dsconv"]', "cells.0: give either form or unit"),
         ('form = ["tucker2"]\nmacs_of = "dsconvs-1"', "cells.0: dsconvs-1 is no form with a rank"),
