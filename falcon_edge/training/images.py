@@ -67,7 +67,7 @@ class Images:
     def batches(self, batch_size: int, limit: int | None = None, team: Team = ALONE) -> Iterator[tuple[Tensor, Tensor]]:
         """(inputs, labels) in order, of the first `limit` images or all; of a team each its own part of them."""
         for places in self._places(batch_size, limit, team):
-            yield self.inputs(self.pixels(places)), self.labels[torch.from_numpy(places)]
+            yield self.inputs(self.pixels(places)), self.labels[places[0] : places[-1] + 1]
 
     def unlabelled(self, batch_size: int, limit: int | None = None) -> Iterator[Tensor]:
         """Inputs in order, of the first `limit` images or all."""

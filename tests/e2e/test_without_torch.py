@@ -27,6 +27,7 @@ def bare(flow, tmp_path):
     return lambda command: run(command, flow.folder, PYTHONPATH=str(tmp_path))
 
 
+@pytest.mark.slow
 def test_files_are_measured_and_read(bare, flow, tmp_path):
     results = tmp_path / "results.json"
     done = bare(f"bench standard.falcon falcon.falcon --data stripes.npz --profile {QUICK} -o {results}")

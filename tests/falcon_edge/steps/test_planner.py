@@ -141,6 +141,7 @@ def test_only_what_was_timed_is_offered(opened, times):
             }
 
 
+@pytest.mark.slow
 def test_a_narrower_network_is_the_plan_where_nothing_else_is_as_fast(opened, tmp_path):
     network, dataset = opened
     path = tmp_path / "times.json"

@@ -111,6 +111,7 @@ def test_what_begins_with_a_network_that_failed_fails_too(file, tmp_path):
     assert [records[name].failed for name in NAMES[1:4]] == [f"{NAMES[0]}, which it begins with, failed"] * 3
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_a_cell_that_failed(tmp_path, stripes, user_module):
     user_module("def net(): import os; os._exit(7)\n")
     path = tmp_path / "study.toml"
