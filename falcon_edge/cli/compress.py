@@ -110,7 +110,7 @@ def compress(
             raise BadInput("name the bundle to write with -o, or ask for the plan alone with --dry-run")
         from falcon_edge.steps.compress import Goal, plan_of
         from falcon_edge.steps.compress import compress_bundle as run
-        from falcon_edge.training.fit import Running
+        from falcon_edge.training.running import Running
 
         options.check_metric(metric, data)
         how = options.recipe(

@@ -244,20 +244,18 @@ def recipe(said: "Sequence[str] | None", first: "Mapping[str, Any]", **given: An
 
     A learning rate is found unless one is said.
     """
-    from falcon_edge.training.recipe import PRESETS, read_recipe, recipe_of
+    from falcon_edge.training.recipe import PRESETS, fields_named, recipe_with
 
     named: dict[str, Any] = {}
     for text in said or ():
         if "=" in text:
             named |= arguments([text], "--recipe")
-        elif text in PRESETS:
-            named |= PRESETS[text]
-        elif text.endswith(".toml"):
-            named |= read_recipe(Path(text))
+        elif (fields := fields_named(text)) is not None:
+            named |= fields
         else:
             raise BadInput(f"--recipe {text}: write {', '.join(PRESETS)}, a .toml, or FIELD=VALUE")
     named |= {name: value for name, value in given.items() if value is not None}
-    return recipe_of({**first, "find_rate": "learning_rate" not in named, **named})
+    return recipe_with(first, named)
 
 
 def class_map(path: Path | None, data: str | None) -> "dict[str, str | int | None] | None":

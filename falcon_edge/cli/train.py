@@ -57,7 +57,7 @@ def train(
     """Train a standard network, or one of any unit; a killed run goes on when it is started again."""
     with session(as_json, debug, quiet) as out:
         from falcon_edge.steps.train import train_bundle as run
-        from falcon_edge.training.fit import Running
+        from falcon_edge.training.running import Running
 
         if teacher is None and (temperature, distillation) != (None, None):
             raise BadInput("--temperature and --distillation go with --teacher")

@@ -59,6 +59,13 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+def fields_named(name: str, folder: Path = Path()) -> Mapping[str, Any] | None:
+    """What a preset says, or a .toml that lies in a folder; None for a name of neither. Raises BadInput."""
+    if name in PRESETS:
+        return PRESETS[name]
+    return read_recipe(folder / name) if name.endswith(".toml") else None
+
+
 def read_recipe(path: Path) -> dict[str, Any]:
     """The fields of a recipe that a .toml names. Raises BadInput."""
     try:
@@ -67,6 +74,11 @@ def read_recipe(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise BadInput(f"{path}: is no TOML ({error})") from error
+
+
+def recipe_with(own: Mapping[str, Any], said: Mapping[str, Any]) -> Recipe:
+    """What is said, over what a verb does by itself; a learning rate is found unless one is said. Raises BadInput."""
+    return recipe_of({**own, "find_rate": "learning_rate" not in said, **said})
 
 
 def recipe_of(said: Mapping[str, Any]) -> Recipe:

@@ -13,7 +13,7 @@ from falcon_edge.documents import Document, read_at_most
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.forms import FORMS
 from falcon_edge.falcon.units import UNITS
-from falcon_edge.training.recipe import PRESETS, Recipe, read_recipe, recipe_of
+from falcon_edge.training.recipe import PRESETS, Recipe, fields_named, recipe_of, recipe_with
 
 LARGEST = 1 << 20
 OPTIONS = ("expansion", "groups")  # of units, beside their rank
@@ -155,19 +155,17 @@ def _recipe(path: Path, table: str, said: Mapping[str, Any], first: Mapping[str,
     for name in names:
         if not isinstance(name, str):
             raise BadInput(f"{path}: {table}.recipe: {name} is no text")
-        if name in PRESETS:
-            fields |= PRESETS[name]
-        elif str(name).endswith(".toml"):
-            fields |= read_recipe(path.parent / name)
-        else:
+        known = fields_named(name, path.parent)
+        if known is None:
             raise BadInput(f"{path}: {table}.recipe: {name} is none of {', '.join(PRESETS)}, and no .toml")
+        fields |= known
     fields |= own
     if "seed" in fields:
         raise BadInput(f"{path}: {table}.seed: seeds are those of the study")
     if table == "train" and fields.get("epochs", 0) == 0:
         raise BadInput(f"{path}: {table}.epochs: is missing, or 0")
     try:
-        made = recipe_of({"find_rate": "learning_rate" not in fields, **first, **fields}).said
+        made = recipe_with(first, fields).said
     except BadInput as error:
         raise BadInput(f"{path}: {table}: {error}") from error
     return {name: value for name, value in made.items() if name != "seed"}
