@@ -1,7 +1,7 @@
 """A study carried out: cells made as soon as what they begin with is there, and a table that is always whole."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,7 @@ from falcon_edge.data import open_dataset
 from falcon_edge.data.formats import SAMPLE
 from falcon_edge.documents import canonical_json
 from falcon_edge.errors import BadInput
-from falcon_edge.place import locked
+from falcon_edge.place import bundle_path, locked
 from falcon_edge.progress import Progress, Result, silent
 from falcon_edge.steps.study.backends import Backend, Ended, Here, Processes, Ray, Said
 from falcon_edge.steps.study.cells import STANDARD, Cell, cells_of
@@ -63,6 +63,7 @@ def run_study(
 ) -> dict[str, Record]:
     """Make every cell that is not done; the records of all, in the study's order, by name.
 
+    A cell whose record says what came of it is done, also without its bundle, unless others begin with that.
     folder: gets study.json, cells/ and study.csv. A cell that fails has a record that says why, and is tried again the
     next time. Raises BadInput for a study that cannot be, and for a folder that holds another one's cells.
     """
@@ -73,10 +74,16 @@ def run_study(
         cells_folder(folder).mkdir(parents=True, exist_ok=True)
         write(canonical_json(study), folder / STUDY)
         write_table(folder, cells)
-        done = {name for name, record in records.items() if record.made is not None}
-        _Run(study, folder, cells, means, progress, done).all()
+        _Run(study, folder, cells, means, progress, _done(folder, cells, records)).all()
         write_table(folder, cells)
         return records_of(folder, cells)
+
+
+def _done(folder: Path, cells: Sequence[Cell], records: Mapping[str, Record]) -> set[str]:
+    """What is made: it has a record that says so, and its bundle where something begins with it that is not made."""
+    done = {name for name, record in records.items() if record.made is not None}
+    needed = {cell.begins for cell in cells if cell.name not in done and cell.begins is not None}
+    return {name for name in done if name not in needed or bundle_path(cells_folder(folder) / name).exists()}
 
 
 def _with_data(study: Study) -> Study:
@@ -105,9 +112,9 @@ class _Run:
         self.named = {cell.name: cell for cell in self.cells}
 
     def all(self) -> None:
-        """Make what is left: standard networks first, for others wait for them."""
+        """Make what is left, a seed after the other: standard networks first, for others wait for them."""
         left = [cell for cell in self.cells if cell.name not in self.done]
-        left.sort(key=lambda cell: cell.kind != STANDARD)
+        left.sort(key=lambda cell: (cell.seed, cell.kind != STANDARD))
         if not left:
             return
         with self.means.backend(self.hear) as backend:

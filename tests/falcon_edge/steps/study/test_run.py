@@ -1,5 +1,6 @@
 """Studies that are carried out: alike in one process and in several, broken off, and where a cell fails."""
 
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -59,6 +60,22 @@ def test_it_is_made_once_and_another_one_is_refused(file, tmp_path, monkeypatch)
     file.write_text(file.read_text().replace("learning_rate = 0.05", "learning_rate = 0.06"))
     with pytest.raises(BadInput, match=rf"{NAMES[1]}.json: is of another recipe; write to another folder"):
         run_study(read_study(file), folder)
+
+
+def test_a_record_is_enough_unless_others_begin_with_the_bundle(file, tmp_path):
+    file.write_text(file.read_text().replace("seeds = [0]", "seeds = [0, 1]"))
+    study, folder = read_study(file), tmp_path / "made"
+    said = []
+    records = run_study(study, folder, progress=lambda done, total, text: said.append(text))
+    firsts = [text for text in said if text.endswith(": begins")]
+    assert [text[-len("0: begins")] for text in firsts] == ["0"] * 5 + ["1"] * 5  # a seed after the other
+    for path in (folder / "cells").glob("*.falcon"):
+        shutil.rmtree(path)
+    assert run_study(study, folder) == records
+    assert not [*(folder / "cells").glob("*.falcon")]
+    record_path(folder, NAMES[1]).unlink()
+    run_study(study, folder)
+    assert {path.stem for path in (folder / "cells").glob("*.falcon")} == {*NAMES[:2]}
 
 
 @pytest.mark.slow
