@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from given_times import write_given_times
 
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.steps.compress import compress
@@ -14,22 +15,17 @@ from falcon_edge.steps.planning.frontier_page import Shown, frontier_page
 from falcon_edge.steps.planning.planner import planner_for
 from falcon_edge.steps.planning.trial import Drop, Figure, Outcome, Trial
 from falcon_edge.steps.planning.verify import verify
-from falcon_edge.steps.times import TimesRequest, time_layers
 from falcon_edge.training.recipe import Recipe
 from runtime_bench.bench import Protocol
-from runtime_bench.turns import Turn
 
-QUICK = Turn(runs=3, seconds=0.0, cold=1)
 SHORT = Protocol(runs=5, seconds=0.0, processes=2, rounds=1, warm_up_seconds=0.0, ticks=1)
 BRIEF = Recipe(epochs=1, learning_rate=0.02)
 
 
 @pytest.fixture(scope="module")
 def times(opened, tmp_path_factory):
-    """Real times of every form, and of a narrower network."""
-    path = tmp_path_factory.mktemp("times") / "times.json"
-    time_layers(opened[0], path, TimesRequest("litert", widths=(0.5,), rounds=1, turn=QUICK))
-    return path
+    """Times of every form, and of a narrower network."""
+    return write_given_times(opened[0], tmp_path_factory.mktemp("times") / "times.json", widths=(0.5,))
 
 
 class Scripted:
