@@ -64,6 +64,7 @@ def test_the_workflow_gives_the_action_what_it_takes():
 # -- what they do --
 
 
+@pytest.mark.slow
 def test_a_model_is_measured_checked_reported_and_judged(flow, runner, tmp_path):
     """FALCON beside its standard network; it may be as slow as it likes here."""
     job = runner(
