@@ -72,19 +72,32 @@ def build(
         if needed > MAXIMUM_NETWORK:
             raise BadInput(f"{source} with {choices} would be larger than {MAXIMUM_NETWORK >> 30} GiB")
         return _call(source, builtin.make, choices).eval()
-    if not name:
-        raise BadInput(f"{source}: not a bundle and no known network; use {KNOWN}")
-    if width != 1.0:
-        raise BadInput(f"{source}: `width` is for {', '.join(BUILTIN)}")
+    check_source(source, width)
     if kind == "timm":
         return _call(source, _timm(name), _chosen(num_classes=num_classes, in_chans=in_channels)).eval()
     if kind == "torchvision":
         channels = None if in_channels == 3 else in_channels
         return _call(source, _torchvision(name), _chosen(num_classes=num_classes, in_channels=channels)).eval()
-    code_of(source)
     function = imported(kind, name, KNOWN)
     chosen = _chosen(num_classes=num_classes, in_channels=in_channels)
     return _call(source, function, _accepted(source, function, chosen, model_args or {})).eval()
+
+
+def check_source(source: str, width: float = 1.0) -> None:
+    """Raise BadInput for a source that is not there, or has no width. The user's code is looked for, and not run."""
+    kind, _, name = source.partition(":")
+    if source in BUILTIN:
+        return
+    if not name:
+        raise BadInput(f"{source}: not a bundle and no known network; use {KNOWN}")
+    if width != 1.0:
+        raise BadInput(f"{source}: `width` is for {', '.join(BUILTIN)}")
+    if kind == "timm":
+        _timm(name)
+    elif kind == "torchvision":
+        _torchvision(name)
+    elif code_of(source) == "":
+        imported(kind, name, KNOWN)
 
 
 def _chosen(**choices: int | None) -> dict[str, Any]:

@@ -2,20 +2,19 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import fields
 from itertools import chain, product
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import Field
 
 from falcon_edge.documents import Document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.forms import FORMS
-from falcon_edge.falcon.units import UNITS, unit_named
+from falcon_edge.falcon.units import unit_named
 from falcon_edge.falcon.units.unit import Unit
 from falcon_edge.steps.compress import Init
-from falcon_edge.steps.study.document import OPTIONS, Study, Sweep
+from falcon_edge.steps.study.document import Study, Sweep
 from falcon_edge.training.recipe import Recipe, recipe_of
 
 STANDARD = "standard"
@@ -95,8 +94,7 @@ class Cell(Document):
 def cells_of(study: Study) -> tuple[Cell, ...]:
     """All cells, a model and width after the other; of each the standard networks first.
 
-    What several [[cells]] name is there once. Raises BadInput for an option that a unit has not, an initialisation
-    that there is not, and for two cells of one name.
+    What several [[cells]] name is there once. Raises BadInput for two cells of one name.
     """
     found: dict[str, Cell] = {}
     for model, width in product(study.models, study.widths):
@@ -119,22 +117,15 @@ def _of_network(study: Study, model: str, width: float) -> Iterator[Cell]:
         seed: Cell(**own, kind=STANDARD, what=STANDARD, recipe=study.training(seed).said) for seed in sorted(seeds)
     }
     yield from standards.values()
-    for number, sweep in enumerate(study.cells):
+    for sweep in study.cells:
         make = _of_form if sweep.form else _of_unit
-        try:
-            by_seed = [
-                [*make(study, sweep, seed, own | {"begins": standards[seed].name})]
-                for seed in sweep.seeds or study.seeds
-            ]
-        except BadInput as error:
-            raise BadInput(f"cells.{number}: {error}") from error
+        by_seed = [
+            [*make(study, sweep, seed, own | {"begins": standards[seed].name})] for seed in sweep.seeds or study.seeds
+        ]
         yield from chain.from_iterable(zip(*by_seed, strict=True))  # seeds of one side by side
 
 
 def _of_form(study: Study, sweep: Sweep, seed: int, own: dict[str, Any]) -> Iterator[Cell]:
-    for init in sweep.init:
-        if init not in get_args(Init):
-            raise BadInput(f"init {init}: is none of {', '.join(get_args(Init))}")
     ranks: tuple[int | None, ...] = sweep.rank or (None,)
     for form, rank, init, epochs in product(sweep.form, ranks, sweep.init or (SVD,), sweep.epochs or study.tunings):
         recipe = study.tuning(seed, epochs).said
@@ -142,17 +133,10 @@ def _of_form(study: Study, sweep: Sweep, seed: int, own: dict[str, Any]) -> Iter
 
 
 def _of_unit(study: Study, sweep: Sweep, seed: int, own: dict[str, Any]) -> Iterator[Cell]:
-    said = {name: value for name in OPTIONS if (value := getattr(sweep, name)) is not None}
-    having = {name: {field.name for field in fields(UNITS[name])} for name in sweep.unit}
-    for option in (*said, *(["rank"] if sweep.rank else [])):
-        if not any(option in known for known in having.values()):
-            raise BadInput(f"{option}: none of {', '.join(sweep.unit)} has it")
     own = own if sweep.taught else own | {"begins": None}
     budgets: tuple[int | None, ...] = sweep.epochs or (None,)
     for name, epochs in product(sweep.unit, budgets):
-        for rank in sweep.rank if sweep.rank and "rank" in having[name] else (None,):
-            given = {option: value for option, value in said.items() if option in having[name]}
-            unit = unit_named(name, given | ({} if rank is None else {"rank": rank}))
+        for unit in sweep.units(name):
             yield Cell(
                 **own,
                 kind="unit",

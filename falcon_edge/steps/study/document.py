@@ -3,8 +3,10 @@
 import json
 import tomllib
 from collections.abc import Mapping
+from dataclasses import fields
+from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -12,7 +14,10 @@ from falcon_edge.data.formats import SAMPLE
 from falcon_edge.documents import Document, read_at_most
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.forms import FORMS
-from falcon_edge.falcon.units import UNITS
+from falcon_edge.falcon.units import UNITS, unit_named
+from falcon_edge.falcon.units.unit import Unit
+from falcon_edge.models.sources import check_source
+from falcon_edge.steps.compress import Init
 from falcon_edge.training.recipe import PRESETS, Recipe, fields_named, recipe_of, recipe_with
 
 LARGEST = 1 << 20
@@ -59,7 +64,34 @@ class Sweep(Document):
             raise ValueError("ranks and epochs are at least 1, seeds at least 0")
         if self.macs_of is not None:
             form_at(self.macs_of)
+        other = next((init for init in self.init if init not in get_args(Init)), None)
+        if other is not None:
+            raise ValueError(f"init {other}: is none of {', '.join(get_args(Init))}")
+        for option in (*self.options, *(["rank"] if self.unit and self.rank else [])):
+            if not any(option in _options_of(name) for name in self.unit):
+                raise ValueError(f"{option}: none of {', '.join(self.unit)} has it")
+        try:
+            for name in self.unit:
+                self.units(name)
+        except BadInput as error:
+            raise ValueError(str(error)) from error
         return self
+
+    @property
+    def options(self) -> dict[str, int]:
+        """What is said of units, beside their rank."""
+        return {name: value for name in OPTIONS if (value := getattr(self, name)) is not None}
+
+    def units(self, name: str) -> list[Unit]:
+        """The units of a name, one at every rank where it has ranks, with the options that it has."""
+        known = _options_of(name)
+        given = {option: value for option, value in self.options.items() if option in known}
+        ranks = self.rank if "rank" in known else ()
+        return [unit_named(name, given | {"rank": rank}) for rank in ranks] or [unit_named(name, given)]
+
+
+def _options_of(unit: str) -> set[str]:
+    return {field.name for field in fields(UNITS[unit])}
 
 
 def form_at(text: str) -> tuple[str, int]:
@@ -143,7 +175,13 @@ def read_study(path: Path, data: str | None = None) -> Study:
         "tune": _recipe(path, "tune", tune, {"epochs": 1}),
         "tunings": tunings if isinstance(tunings, list) else [tunings],
     }
-    return _parsed(path, made)
+    study = _parsed(path, made)
+    for model, width in product(study.models, study.widths):
+        try:
+            check_source(model, width)
+        except BadInput as error:
+            raise BadInput(f"{path}: models: {error}") from error
+    return study
 
 
 def _recipe(path: Path, table: str, said: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,9 @@ def test_what_it_names_lies_in_its_folder(tmp_path):
         ("[train]", "widths = [0]\n[train]", "study.toml: seeds are at least 0, widths lie in 0.01..16"),
         ("[train]", 'input = "32x32"\n[train]', "study.toml: input"),
         ('["vgg8"]', "[]", "study.toml: models"),
+        ("vgg8", "vgg9", "study.toml: models: vgg9: not a bundle and no known network; use vgg19"),
+        ("vgg8", "no_such_file:net", "study.toml: models: no_such_file:net cannot be imported: ModuleNotFoundError"),
+        ("vgg8", "torchvision:resnet19", "study.toml: models: torchvision:resnet19: torchvision has no network"),
         ("[1, 5]", '["long"]', "study.toml: tune.epochs.0: "),
         ("[1, 5]", "0", "study.toml: tune.epochs: at least 1"),
         ("[train]", "[train", "study.toml: is no TOML"),
@@ -69,14 +72,15 @@ def test_what_is_wrong_is_one_line_with_its_place(tmp_path, before, after, said)
         ('form = ["falcon"]\nrank = [1]\ninit = ["he"]', "cells.0: init he: is none of svd"),
         ('unit = ["dsconv"]\ninit = ["svd"]', "cells.0: init is of forms"),
         ('unit = ["dsconv"]\nexpansion = 2', "cells.0: expansion: none of dsconv has it"),
+        ('unit = ["dsconv", "shuffle"]\nrank = [2]', "cells.0: rank: none of dsconv, shuffle has it"),
         ('unit = ["mobilev2"]\nexpansion = 99', "cells.0: `expansion` 99: lies in 1..16"),
         ('unit = ["dsconv"]\nwidth = 2', "cells.0.width: a study has no such thing"),
     ],
 )
 def test_what_is_wrong_in_cells_is_one_line_with_its_number(tmp_path, sweep, said):
     with pytest.raises(BadInput) as error:
-        cells_of(read(tmp_path, f"{BASE}\n[[cells]]\n{sweep}\n"))
-    assert said in str(error.value)
+        read(tmp_path, f"{BASE}\n[[cells]]\n{sweep}\n")
+    assert f"study.toml: {said}" in str(error.value)
 
 
 def test_the_study_of_the_paper_is_read():
