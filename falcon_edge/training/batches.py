@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from falcon_edge.errors import BadInput
 from falcon_edge.training.aims import Drawn
 from falcon_edge.training.augmentation import Changes
 from falcon_edge.training.images import Images
@@ -35,11 +36,16 @@ class _Batch:
 class Batches:
     """Of training images, under a recipe; each process of a team has its own part of every batch.
 
-    workers: processes that decode images, where there are too many to keep; the batches are the same.
+    workers: processes that decode images, where there are too many to keep; the batches are the same. Raises BadInput
+    for changes that leave nothing of some images.
     """
 
     def __init__(self, images: Images, recipe: Recipe, team: Team, workers: int = 0):
         self.images, self.recipe, self.team = images, recipe, team
+        least = min(images.spec.shape[1:])
+        for name in ("cutout", "crop_padding"):  # or a whole image may be covered, or left behind
+            if (asked := getattr(recipe, name)) >= least:
+                raise BadInput(f"{name} {asked}: is less than the images' shorter side, which is {least} pixels")
         self.workers = 0 if images.kept else workers
         self.steps = max(1, len(images) // recipe.batch_size)
 

@@ -86,3 +86,10 @@ def test_what_cannot_run_is_one_line(said, error, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(BadInput, match=error):
         Running(**said)
+
+
+@pytest.mark.parametrize("change", ["cutout", "crop_padding"])
+def test_a_change_that_leaves_nothing_of_an_image_is_refused(images, change):
+    batches(images, Recipe(epochs=1, **{change: 11}))
+    with pytest.raises(BadInput, match=f"{change} 12: is less than the images' shorter side, which is 12 pixels"):
+        batches(images, Recipe(epochs=1, **{change: 12}))
