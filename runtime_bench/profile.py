@@ -35,7 +35,7 @@ PREFIX_ROUNDS = 7
 PREFIX_NANOSECONDS = 5_000_000  # of samples of a prefix in a round, at least
 PREFIX_RUNS = 5  # or so many samples, whichever is more
 # Of a model and an empty one, back to back and apart; more turns where more ticks are asked.
-TURNS, WARM_RUNS, APART_RUNS, CALL_EVERY = 4, 25, 15, 2
+TURNS, WARM_RUNS, APART_RUNS, CALL_EVERY = 4, 25, 12, 2
 # Back to back an inference is its operators and its call. What ONNX Runtime tells of the operators is more than that
 # by 0.50, 0.51, 0.51 and 0.53 of what it takes longer to be profiled (VGG8 and VGG19, rank 1, in fp32 and int8).
 WITHIN = 0.5

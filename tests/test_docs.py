@@ -2,6 +2,7 @@
 
 import cost_tables
 import pytest
+import study_page
 
 # Millions of parameters and MACs by the paper's convention: standard, FALCON of rank 1, 2, ..., DSConv where known.
 PUBLISHED = {
@@ -33,3 +34,9 @@ def test_the_table_of_units_is_fresh():
     text = cost_tables.OF_UNITS.read_text()
     assert "| `falcon_branch` |" in text
     assert cost_tables.with_tables(text, cost_tables.units_table) == text
+
+
+def test_the_tables_of_the_study_are_fresh():
+    text = study_page.PAGE.read_text()
+    assert "cells of fashion-mnist are made" in text
+    assert study_page.with_tables(text) == text

@@ -209,3 +209,33 @@ def test_nothing_but_what_was_asked_for_is_left(flow):
     names = {path.name for path in folder.iterdir()}
     made = {"results.json", "history.jsonl", "report.html"}
     assert names == {"stripes.npz", "standard.falcon", "small.falcon", *made}
+
+
+# What needs minutes, in its order.
+REST = {
+    "train": "train vgg8 --width 0.25 --data stripes.npz --epochs 1 -o trained",
+    "times": "times trained.falcon --runtime litert --precision fp32 --rounds 1 -o times.json",
+    "plan": "plan trained.falcon --data stripes.npz --times times.json --runtime litert --precision fp32 -o plans",
+    "contract": "compress trained.falcon --data stripes.npz --target-latency 0.9 --max-drop 100 --times times.json "
+    "--runtime litert --precision fp32 --finetune-epochs 1 -o planned",
+    "adopt": "adopt trained.falcon --weights planned.falcon/weights.safetensors --data stripes.npz -o adopted",
+    "export trained": "export trained.falcon --precision fp32",
+    "export planned": "export planned.falcon --precision fp32",
+    "check": "check planned.falcon --baseline trained.falcon --tolerance 10000% --patience 0s",
+    "convert": "convert trained.falcon/exports/model.fp32.onnx -o trained.tflite",
+    "embed": "embed planned.falcon web",
+    "study": "study study.toml -o study",
+    "demo": "demo -o demo",
+}
+STUDY = 'models = ["vgg8"]\nwidths = [0.125]\ndata = "stripes.npz"\n[train]\nepochs = 1\nlearning_rate = 0.1\n'
+
+
+@pytest.mark.slow
+def test_the_rest_of_the_verbs(mac, stripes, tmp_path):
+    shutil.copy(stripes, tmp_path)
+    shutil.copytree(Path(__file__).parents[2] / "android_demo/web", tmp_path / "web")
+    (tmp_path / "study.toml").write_text(STUDY)
+    for name, command in REST.items():
+        done = mac(command, tmp_path)
+        assert done.code in ((0, 3) if name == "check" else (0,)), (name, done)
+        assert "Traceback" not in done.err
