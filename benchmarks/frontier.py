@@ -10,9 +10,9 @@ Plans are made for int8 on LiteRT and for fp32 on ONNX Runtime, for three shares
 times of its layers at four widths. Rivals: one form in every layer at the MACs of FALCON at rank 1 and 2; networks of
 fewer channels and a small MobileNetV2 from scratch; and channels pruned by Torch-Pruning to the MACs of FALCON (by the
 magnitudes of groups, where it can be imported: pip install --no-deps --target ELSEWHERE torch-pruning==1.6.1). What
-starts from the trained network is tuned for 6 epochs at one learning rate, what does not is trained for 24, both with
-the standard network as the teacher. Bundles are kept in FOLDER, rows of accuracy and latency in its .csv files, so that
-an interrupted run goes on. --only NAME... makes these cells alone.
+starts from the trained network is tuned for 6 epochs (--epochs) at one learning rate, what does not is trained for 24,
+both with the standard network as the teacher. Bundles are kept in FOLDER, rows of accuracy and latency in its .csv
+files, so that an interrupted run goes on. --only NAME... makes these cells alone.
 """
 
 import argparse
@@ -79,6 +79,7 @@ def main() -> None:
     parser.add_argument("--data")
     parser.add_argument("--step", choices=("plan", "tune", "measure", "count", "table"), required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of tuning")
     parser.add_argument("--only", nargs="+", help="names of cells")
     parser.add_argument("--cpu", default="cortex-a76")
     options = parser.parse_args()
@@ -87,7 +88,7 @@ def main() -> None:
         return
     network, data = open_with_data(Choice(str(options.standard)), options.data)
     assert data is not None
-    study = Study(options.folder, network, data)
+    study = Study(options.folder, network, data, options.epochs)
     if options.step == "plan":
         study.plan()
     elif options.step == "tune":
@@ -101,8 +102,8 @@ def main() -> None:
 class Study:
     """The cells of one network."""
 
-    def __init__(self, folder: Path, network: Network, data: Dataset):
-        self.network, self.data = network, data
+    def __init__(self, folder: Path, network: Network, data: Dataset, epochs: int):
+        self.network, self.data, self.tuning = network, data, epochs
         self.files, self.folder = folder, folder / network.name
         self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -147,10 +148,11 @@ class Study:
     def tune(self, seeds: Sequence[int], only: Sequence[str] | None) -> None:
         """Accuracies."""
         rows = self.files / "accuracy.csv"
-        done = {(row["network"], row["cell"], row["seed"]) for row in read(rows)}
+        done = {(row["network"], row["cell"], row["seed"], row["epochs"]) for row in read(rows)}
         for seed in seeds:
             for cell in self.cells():
-                if (self.network.name, cell, str(seed)) in done or (only and cell not in only):
+                own = self.network.name, cell, str(seed), str(self.epochs(cell))
+                if own in done or (only and cell not in only):
                     continue
                 bundle = self.bundle(cell, seed)
                 if bundle is not None:
@@ -161,7 +163,8 @@ class Study:
 
         Not tuned it computes as much, which is all that a latency depends on.
         """
-        path = bundle_path(self.folder / (f"{cell}-{seed}" if tuned else f"{cell}-untuned"))
+        longer = f"-{self.tuning}" if self.tuning != EPOCHS else ""
+        path = bundle_path(self.folder / (f"{cell}-{seed}{longer}" if tuned else f"{cell}-untuned"))
         if not path.exists():
             made = self.made(cell, seed, tuned=tuned)
             if made is None:
@@ -173,20 +176,24 @@ class Study:
 
     def made(self, cell: str, seed: int, *, tuned: bool) -> Network | None:
         """Tuned or trained, or as it is before that."""
-        recipe = Recipe(epochs=EPOCHS if tuned else 0, learning_rate=RATE, batch_size=64, seed=seed)
+        epochs = self.epochs(cell) if tuned else 0
+        recipe = Recipe(epochs=epochs, learning_rate=RATE, batch_size=64, seed=seed)
         if cell == "standard":
             return self.network
         kind, _, number = cell.partition("-")
         if kind in AFRESH:
             fresh = self.narrow(float(number)) if kind == "narrow" else self.mobile(float(number))
-            epochs = FROM_SCRATCH if tuned else 0
-            return self.taught(fresh, replace(recipe, epochs=epochs, learning_rate=FIRST_RATE, batch_size=128))
+            return self.taught(fresh, replace(recipe, learning_rate=FIRST_RATE, batch_size=128))
         if kind == "pruned":
             return self.taught(self.pruned(int(number)), recipe)
         plan = self.plan_of(cell)
         if plan is None:
             return None
         return compress(self.network, replace(self.data, test=None), plan=plan, recipe=recipe)
+
+    def epochs(self, cell: str) -> int:
+        """For how many a cell is tuned, or trained."""
+        return 0 if cell == "standard" else FROM_SCRATCH if cell.partition("-")[0] in AFRESH else self.tuning
 
     def narrow(self, width: float) -> Network:
         """Fewer channels everywhere, fresh weights."""
@@ -243,8 +250,7 @@ class Study:
         judge = judge_for(split, manifest.input, manifest.outputs, "top1", where=self.data.name)
         pixels = batch_pixels(split.images, manifest.input)
         found: dict[str, object] = {"network": self.network.name, "cell": cell, "seed": seed}
-        epochs = 0 if cell == "standard" else FROM_SCRATCH if cell.partition("-")[0] in AFRESH else EPOCHS
-        found |= {"epochs": epochs, "macs": manifest.macs, "parameters": manifest.parameters}
+        found |= {"epochs": self.epochs(cell), "macs": manifest.macs, "parameters": manifest.parameters}
         for export in manifest.exports:
             runtime = "onnxruntime" if export.target == "onnx" else "litert"
             answers = host_answers(judge, bundle / export.file, pixels, manifest.input)
@@ -282,22 +288,22 @@ def figures(entry: Entry) -> Iterator[tuple[str, float, float | str, float | str
 
 
 def table(folder: Path) -> None:
-    """A row a cell: mean top-1 over seeds, and the share of the standard network's latency in all four."""
+    """A row a cell and length of tuning: mean top-1 over seeds, and the share of the standard network's latency in all four."""
     accuracies, latencies = read(folder / "accuracy.csv"), read(folder / "latency.csv")
     for network in dict.fromkeys(row["network"] for row in accuracies):
         devices = dict.fromkeys(row["device"] for row in latencies if row["network"] == network)
         own = [row for row in accuracies if row["network"] == network]
         tops = " | ".join(f"top-1 {runtime} {precision}" for runtime, precision in KINDS[:2])
-        print(f"\n| {network} | seeds | M MACs | top-1 fp32 | {tops} |", end="")
+        print(f"\n| {network} | epochs | seeds | M MACs | top-1 fp32 | {tops} |", end="")
         print("".join(f" {device}: {r} {p} |" for device in devices for r, p in KINDS))
-        print("|" + "---|" * (6 + len(devices) * len(KINDS)))
-        for cell in dict.fromkeys(row["cell"] for row in own):
-            rows = [row for row in own if row["cell"] == cell]
+        print("|" + "---|" * (7 + len(devices) * len(KINDS)))
+        for cell, epochs in dict.fromkeys((row["cell"], row["epochs"]) for row in own):
+            rows = [row for row in own if (row["cell"], row["epochs"]) == (cell, epochs)]
             tops = ["torch", *(f"{r} {p}" for r, p in KINDS[:2])]
             means = [f"{100 * np.mean([float(row[name]) for row in rows]):.2f}" for name in tops]
             shares = [share(latencies, network, cell, device, *kind) for device in devices for kind in KINDS]
             macs = f"{int(rows[0]['macs']) / 1e6:.2f}"
-            print(f"| {cell} | {len(rows)} | {macs} | {' | '.join([*means, *shares])} |")
+            print(f"| {cell} | {epochs} | {len(rows)} | {macs} | {' | '.join([*means, *shares])} |")
 
 
 def share(rows: Sequence[dict[str, str]], network: str, cell: str, device: str, runtime: str, precision: str) -> str:
