@@ -288,7 +288,7 @@ def figures(entry: Entry) -> Iterator[tuple[str, float, float | str, float | str
 
 
 def table(folder: Path) -> None:
-    """A row a cell and length of tuning: mean top-1 over seeds, and the share of the standard network's latency in all four."""
+    """A row a cell and length: mean top-1 over seeds, and the share of the standard network's latency in all four."""
     accuracies, latencies = read(folder / "accuracy.csv"), read(folder / "latency.csv")
     for network in dict.fromkeys(row["network"] for row in accuracies):
         devices = dict.fromkeys(row["device"] for row in latencies if row["network"] == network)
