@@ -116,12 +116,15 @@ def difference(one: Group, other: Group) -> tuple[float, Interval | None, str]:
     """How far one is ahead of another, its 95% interval, and what that is of.
 
     Of the seeds that both have, if there are any, else of all. The interval is of two or more shared seeds Student's t
-    of the differences seed by seed; else it has the halves of both intervals, squared and added.
+    of the differences seed by seed; else it has the halves of both intervals, of these seeds, squared and added.
     """
-    differences = [one.top1[seed] - other.top1[seed] for seed in one.top1 if seed in other.top1]
-    ahead = fmean(differences) if differences else one.mean - other.mean
-    if len(differences) > 1:
-        return ahead, around(differences), "t, by seed"
+    shared = one.top1.keys() & other.top1.keys()
+    if len(shared) > 1:
+        differences = [one.top1[seed] - other.top1[seed] for seed in sorted(shared)]
+        return fmean(differences), around(differences), "t, by seed"
+    if shared:
+        one, other = one.of(shared), other.of(shared)
+    ahead = one.mean - other.mean
     if one.interval is None or other.interval is None:
         return ahead, None, ""
     half = math.hypot(*((high - low) / 2 for low, high in (one.interval, other.interval)))

@@ -1,8 +1,8 @@
 """What cells come to that differ by their seed alone: a mean with its interval."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from scipy.stats import t as student
@@ -24,6 +24,10 @@ class Group:
     cell: Cell
     made: Mapping[int, Record]
     figures: Mapping[str, float]
+
+    def of(self, seeds: Container[int]) -> "Group":
+        """What came of some of its seeds."""
+        return replace(self, made={seed: record for seed, record in self.made.items() if seed in seeds})
 
     @property
     def network(self) -> str:

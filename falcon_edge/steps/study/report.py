@@ -54,8 +54,8 @@ def report_of(says: str, networks: Sequence[Network], claims: Sequence[Claim]) -
 def _claims(claims: Sequence[Claim]) -> Section:
     rows = tuple((Cell(each.network), Cell(each.claimed), Cell(each.word), Cell(each.says)) for each in claims)
     said = (
-        "What the FALCON paper claims, and what was found here. The word is by the means over seeds; beside each "
-        "difference stands its 95% interval, and what that is of."
+        "What the FALCON paper claims, and what was found here. The word is by the means over the seeds that both "
+        "have; beside each difference stands its 95% interval, and what that is of."
     )
     tables = (Table("Claims", ("network", "claimed", "here it", "found"), rows),) if rows else ()
     return Section("claims", "Claims", said, (), tables)
@@ -73,8 +73,9 @@ def _trades(number: int, network: Network) -> Section:
         title = f"p50 latency back to back, {BY_NAME[runtime].title} in {precision}"
         figures += _figure(f"{runtime}-{precision}-{number}", network, groups, title, " us", _latency(file), _own(file))
     says = (
-        "Every structure after its longest training, with the study's first initialisation. Bars are 95% intervals, of "
-        "which the table says what they are of. What was not measured is left out of plots, and empty in the table."
+        "Plots have every structure after its longest training, with the study's first initialisation, the table has "
+        "all. Bars are 95% intervals, of which the table says what they are of; int8's top-1 is that of one file, of one "
+        "seed. What was not measured is left out of plots, and empty in the table."
     )
     return Section(f"network-{number}", network.name, says, tuple(figures), (_table(network),))
 
@@ -147,7 +148,8 @@ def _budgets(number: int, network: Network) -> Section | None:
         words = [(_said(group), f"top-1 {100 * group.mean:.2f}%") for group in each]
         mark = points(f"{name}, {init}", x, y, words, color=ACCENT, size=9, symbol=SYMBOLS[place % len(SYMBOLS)])
         data.append(mark)
-    layout = BESIDE | {"xaxis": axis("", "epochs of tuning"), "yaxis": axis("%", "top-1, test")}
+    epochs = sorted({group.cell.epochs for each in shown.values() for group in each})
+    layout = BESIDE | {"xaxis": axis("", "epochs of tuning") | {"tickvals": epochs}, "yaxis": axis("%", "top-1, test")}
     says = f"{network.name}: accuracy (the mean over seeds) against epochs of tuning, by how it began."
     figure = Figure(f"budgets-{number}", says, CLOUD, data, layout)
     told = "Each point was tuned for so many epochs from the start, its learning rate going down to nothing."

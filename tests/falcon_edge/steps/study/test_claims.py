@@ -1,5 +1,7 @@
 """What is said of the paper's claims, on made-up figures."""
 
+import math
+
 import pytest
 from made_up_studies import networks, study
 from scipy.stats import ttest_rel
@@ -62,6 +64,14 @@ def test_only_seeds_that_both_have_are_compared(seeds):
     claim = found(figures, FALCON | {"seeds": seeds}, seeds=(0, 1, 2))[WORDS[0]]
     assert claim.word == "does not hold"
     assert f"{-2.5 if len(seeds) > 1 else -2:+.2f} points" in claim.says
+
+
+def test_of_a_single_seed_that_both_have_the_interval_is_that_of_its_images():
+    """Not that of a mean over seeds of which one network has none."""
+    figures = {"standard-20-s0": 0.90, "standard-20-s1": 0.91, "standard-20-s2": 0.5, "falcon-1-svd-10-s0": 0.88}
+    claim = found(figures, FALCON | {"seeds": (0,)}, seeds=(0, 1, 2))[WORDS[0]]
+    half = math.hypot(0.5, 0.5)  # of both, in points: see made_up_studies
+    assert f"-2.00 points ({-2 - half:+.2f}..{-2 + half:+.2f}; binomial, 10,000 images)" in claim.says
 
 
 def test_a_form_and_a_unit_of_one_name_are_two_structures():
