@@ -131,8 +131,13 @@ def logarithmic(low: float, high: float, unit: str = "", title: str = "") -> Mar
         "type": "log",
         "range": short(np.log10([low, high])),
         "tickvals": short(ticks),
-        "ticktext": [f"{tick:.4g}{unit}" for tick in ticks],
+        "ticktext": [f"{_number(tick)}{unit}" for tick in ticks],
     }
+
+
+def _number(tick: float) -> str:
+    """Without a power of ten where there are thousands, as MACs and parameters have them: '0.02 M'."""
+    return f"{tick:.4g}" if tick < 10_000 else f"{tick / 1e6:.4g} M"
 
 
 def upright(x: float) -> Mark:

@@ -143,6 +143,13 @@ def test_a_logarithmic_axis_shows_its_range_in_a_few_ticks(low, factor):
     assert axis["tickvals"] == sorted(axis["tickvals"])
 
 
+def test_ticks_are_numbers_that_are_read_as_such():
+    assert marks.logarithmic(1386, 7570)["ticktext"][0] == "2000"
+    ticks = marks.logarithmic(104_000, 565_000, " a")["ticktext"]
+    assert ticks == ["0.1 M a", "0.2 M a", "0.3 M a", "0.4 M a", "0.5 M a", "0.6 M a"]
+    assert marks.logarithmic(9_000, 400_000_000)["ticktext"][-1] == "100 M"
+
+
 @pytest.mark.parametrize(
     ("name", "short"),
     [
