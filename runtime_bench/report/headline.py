@@ -48,7 +48,13 @@ def _headline(place: str, entries: Sequence[ShownEntry]) -> Headline:
         for each in entries
         if each.standard is not None and each.entry.failure is None
     ]
-    facts = (*_speeds(pairs), _instructions(pairs), _size(pairs), *_quality(pairs, entries), _certainty(entries))
+    facts = (
+        *_speeds(pairs),
+        _instructions(pairs),
+        _size(pairs),
+        *_quality(pairs, entries),
+        certainty([each.entry for each in entries]),
+    )
     return Headline(place, _says(pairs, entries), tuple(fact for fact in facts if fact is not None))
 
 
@@ -178,8 +184,9 @@ def _judged(metric: str, found: Sequence[Quality], both: Sequence[tuple[Quality,
     return _fact(title[0].upper() + title[1:], [scale * each.value for each in found], digits, "; ".join(says))
 
 
-def _certainty(entries: Sequence[ShownEntry]) -> Fact:
-    working = [each.entry for each in entries if each.entry.failure is None]
+def certainty(entries: Sequence[Entry]) -> Fact:
+    """How many files were measured how often, and what makes which of them doubtful."""
+    working = [entry for entry in entries if entry.failure is None]
     summaries = [entry.summary for entry in working if entry.summary is not None]
     doubtful = sum(bool(entry.flags) for entry in working)
     if any(entry.emulated for entry in working):

@@ -8,13 +8,13 @@ from falcon_edge.steps.study.claims import Claim, claims_of
 from falcon_edge.steps.study.groups import Group, Network, groups_of, main_groups, networks_of
 from falcon_edge.steps.study.making import records_of
 from falcon_edge.steps.study.measure import read_folder
-from falcon_edge.steps.study.table import KINDS, measured
+from falcon_edge.steps.study.table import KINDS, entries_of, measured
 from runtime_bench import text
 from runtime_bench.files import check_outputs, write
 from runtime_bench.report import page
 from runtime_bench.report.contents import Report, Section
 from runtime_bench.report.figures import BESIDE, CLOUD, Figure
-from runtime_bench.report.headline import Headline
+from runtime_bench.report.headline import Fact, Headline, certainty
 from runtime_bench.report.marks import ACCENT, GREY, INK, SYMBOLS, Mark, axis, interval, line, logarithmic, points
 from runtime_bench.report.tables import Cell, Table
 from runtime_bench.units import BY_NAME
@@ -31,24 +31,25 @@ def write_report(folder: Path, output: Path) -> tuple[Claim, ...]:
     check_outputs([output])
     study, cells = read_folder(folder)
     records = records_of(folder, cells)
-    networks = networks_of(groups_of(cells, records, measured(folder)))
+    entries = entries_of(folder)
+    networks = networks_of(groups_of(cells, records, measured(entries)))
     claims = claims_of(networks)
     made = sum(record.made is not None for record in records.values())
     says = f"{made} of {len(cells)} cells of {Path(study.data).name} are made"
-    contents = report_of(says, networks, claims)
+    contents = report_of(says, networks, claims, [certainty(entries)] if entries else [])
     written = markdown(contents) if output.suffix.lower() == ".md" else page.html(contents)
     write(written.encode(), output)
     return claims
 
 
-def report_of(says: str, networks: Sequence[Network], claims: Sequence[Claim]) -> Report:
-    """The claims, then network by network its plots and tables."""
+def report_of(says: str, networks: Sequence[Network], claims: Sequence[Claim], facts: Sequence[Fact] = ()) -> Report:
+    """The claims, then network by network its plots and tables. facts: what stands above all."""
     sections = [_claims(claims)]
     for number, network in enumerate(networks):
         sections.append(_trades(number, network))
         budgets = _budgets(number, network)
         sections += [] if budgets is None else [budgets]
-    return Report((Headline("a study", says, ()),), (), tuple(sections))
+    return Report((Headline("a study", says, tuple(facts)),), (), tuple(sections))
 
 
 def _claims(claims: Sequence[Claim]) -> Section:
@@ -74,8 +75,8 @@ def _trades(number: int, network: Network) -> Section:
         figures += _figure(f"{runtime}-{precision}-{number}", network, groups, title, " us", _latency(file), _own(file))
     says = (
         "Plots have every structure after its longest training, with the study's first initialisation, the table has "
-        "all. Bars are 95% intervals, of which the table says what they are of; int8's top-1 is that of one file, of one "
-        "seed. What was not measured is left out of plots, and empty in the table."
+        "all. Bars are 95% intervals, of which the table says what they are of; int8's top-1 is that of one file, "
+        "of one seed. What was not measured is left out of plots, and empty in the table."
     )
     return Section(f"network-{number}", network.name, says, tuple(figures), (_table(network),))
 
@@ -199,7 +200,10 @@ def _measured(group: Group, name: str) -> Cell:
 
 def markdown(report: Report) -> str:
     """The texts and tables of a report."""
-    lines = [f"# {text.markdown(report.headlines[0].says)}", ""]
+    (headline,) = report.headlines
+    lines = [f"# {text.markdown(headline.says)}", ""]
+    for fact in headline.facts:
+        lines += [f"{fact.name}: {fact.figure}; {fact.says}.", ""]
     for section in (each for each in report.sections if each.tables):
         lines += [f"## {text.markdown(section.title)}", "", section.says, ""]
         for table in section.tables:

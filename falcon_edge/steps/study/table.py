@@ -37,11 +37,16 @@ def figures_of(entry: Entry) -> dict[str, float]:
     return found
 
 
-def measured(folder: Path) -> dict[str, dict[str, float]]:
-    """What results.json has of cells' files, by cell; nothing where there is none."""
+def entries_of(folder: Path) -> tuple[Entry, ...]:
+    """What results.json has of cells' files; nothing where there is none."""
     path = folder / RESULTS
+    return tuple(load(path).entries) if path.exists() else ()
+
+
+def measured(entries: Sequence[Entry]) -> dict[str, dict[str, float]]:
+    """The figures of cells' files, by cell."""
     found: dict[str, dict[str, float]] = {}
-    for entry in load(path).entries if path.exists() else ():
+    for entry in entries:
         if entry.failure is None and entry.runtime is not None:
             found.setdefault(entry.model.name, {}).update(figures_of(entry))
     return found
@@ -49,7 +54,7 @@ def measured(folder: Path) -> dict[str, dict[str, float]]:
 
 def write_table(folder: Path, cells: Sequence[Cell]) -> None:
     """Write study.csv, as a whole: the same records give the same bytes."""
-    records, figures = records_of(folder, cells), measured(folder)
+    records, figures = records_of(folder, cells), measured(entries_of(folder))
     known = {name for each in figures.values() for name in each}
     columns = [name for name in _columns() if name in known]
     rows = [_row(cell, records.get(cell.name)) | figures.get(cell.name, {}) for cell in cells]

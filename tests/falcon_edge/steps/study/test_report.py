@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 from made_up_studies import networks, record, study
@@ -16,6 +17,10 @@ from falcon_edge.steps.study.making import write_record
 from falcon_edge.steps.study.measure import representatives
 from falcon_edge.steps.study.report import markdown, report_of, write_report
 from falcon_edge.steps.study.table import KINDS, write_table
+from runtime_bench.report.headline import certainty
+from runtime_bench.results import load
+
+EXAMPLE = Path(__file__).parents[4] / "docs/examples/results.json"
 
 SWEEP = {"form": ("falcon",), "rank": (1,), "init": ("svd", "whitened"), "epochs": (1, 10), "seeds": (0, 1)}
 FIGURES = {
@@ -75,6 +80,20 @@ def test_plots_are_of_what_is_known_and_say_seeds_and_epochs(report):
     assert [(mark["x"], mark["y"]) for mark in floats.data] == [([12.0], [89.0])]
     assert [(mark["x"], mark["y"]) for mark in integers.data] == [([6.0], [87.5])]
     assert [mark["x"] for mark in budgets.figures[0].data if mark["mode"] == "markers"] == [[1, 10]]
+
+
+def test_what_makes_latencies_doubtful_is_said_above_all():
+    made = networks(study(SWEEP), FIGURES, COSTS, MEASURED)
+    entries = [entry for entry in load(EXAMPLE).entries if entry.flags]
+    contents = report_of("made up", made, claims_of(made), [certainty(entries)])
+    said = f"Certainty: {len(entries)} of {len(entries)} doubtful; "
+    assert markdown(contents).startswith(f"# made up\n\n{said}")
+    assert f"flagged: {entries[0].flags[0].flag}" in markdown(contents)
+
+
+def test_epochs_are_whole_numbers(report):
+    (_, _, budgets) = report.sections
+    assert budgets.figures[0].layout["xaxis"]["tickvals"] == [1, 10]
 
 
 def test_markdown_has_all_tables(report):
