@@ -67,13 +67,17 @@ def fields_named(name: str, folder: Path = Path()) -> Mapping[str, Any] | None:
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
-    """The fields of a recipe that a .toml names. Raises BadInput."""
+    """The fields of a recipe that a .toml names. Raises BadInput, with the file's name."""
     try:
-        return tomllib.loads(path.read_text())
+        said = tomllib.loads(path.read_text())
+        _values(said)
+        return said
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise BadInput(f"{path}: is no TOML ({error})") from error
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
 
 
 def recipe_with(own: Mapping[str, Any], said: Mapping[str, Any]) -> Recipe:
@@ -83,11 +87,17 @@ def recipe_with(own: Mapping[str, Any], said: Mapping[str, Any]) -> Recipe:
 
 def recipe_of(said: Mapping[str, Any]) -> Recipe:
     """A recipe by its fields. Raises BadInput for one that there is not, and for a value that it cannot have."""
+    return Recipe(**_values(said))
+
+
+def _values(said: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are said, of their kinds. Raises BadInput."""
     known = [field.name for field in fields(Recipe)]
     unknown = [name for name in said if name not in known]
     if unknown:
         raise BadInput(f"{unknown[0]}: a recipe has no such thing; it has {', '.join(known)}")
-    kinds, values = get_type_hints(Recipe), {}
+    kinds = get_type_hints(Recipe)
+    values: dict[str, Any] = {}
     for name, value in said.items():
         given = tuple(value) if isinstance(value, list) else value
         try:
@@ -95,4 +105,4 @@ def recipe_of(said: Mapping[str, Any]) -> Recipe:
         except ValidationError as error:
             first = error.errors()[0]["msg"]
             raise BadInput(f"{name}: {first[0].lower()}{first[1:]}") from error
-    return Recipe(**values)
+    return values

@@ -76,6 +76,13 @@ def test_what_is_no_recipe_is_one_line(words, error):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["mixups = 1", "mixup = true"])
+def test_what_is_wrong_in_a_file_is_said_with_its_name(tmp_path, text):
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(BadInput, match=r"mine\.toml: mixup"):
+        said("short", str(tmp_path / "mine.toml"))
+
+
 def test_a_file_that_is_no_toml_is_one_line(tmp_path):
     (tmp_path / "bad.toml").write_text("mixup")
     with pytest.raises(BadInput, match=r"bad\.toml: is no TOML"):
