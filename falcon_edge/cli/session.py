@@ -73,7 +73,9 @@ class Session:
         flagged: dict[Flag, list[str]] = {}
         for entry in results.entries:
             for flag in entry.flags:
-                flagged.setdefault(flag, []).append(f"{entry.model.name} ({entry.model.target})")
+                flagged.setdefault(flag, []).append(
+                    f"{entry.model.name} ({entry.model.target} {entry.model.precision})"
+                )
         for flag, names in flagged.items():
             every = len(names) == len(results.entries) > 1
             of = f"all {len(names)} files" if every else ", ".join(dict.fromkeys(names))

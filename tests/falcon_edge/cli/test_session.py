@@ -2,12 +2,16 @@
 
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import typer
 
 from falcon_edge.cli.session import session
 from falcon_edge.notices import Notice, notice
+from runtime_bench.results import load
+
+EXAMPLE = Path(__file__).parents[3] / "docs/examples/results.json"
 
 
 def test_a_notice_is_one_line_on_stderr_and_is_said_once(capsys):
@@ -51,6 +55,15 @@ def test_code_that_raises_what_nobody_catches_is_an_error(capsys, kind):
     assert ended.value.exit_code == 2
     said = f"error: the network's code raised {kind.__name__}; what it is called for must return\n"
     assert capsys.readouterr().err == said
+
+
+def test_a_flag_is_said_of_a_file(capsys):
+    """A model has several of one target."""
+    results = load(EXAMPLE)
+    with session(as_json=False, debug=False, quiet=False) as out:
+        out.flags(results)
+    entry = next(entry for entry in results.entries if entry.flags)
+    assert f"{entry.model.name} ({entry.model.target} {entry.model.precision})" in capsys.readouterr().err
 
 
 def test_a_script_gets_a_notice_as_a_warning():
