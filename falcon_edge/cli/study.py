@@ -21,11 +21,13 @@ if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at on
 
 
 class RunByDefault(TyperGroup):
-    """A group in which words that name no command are those of `run`."""
+    """A group in which words that begin with an option or a file are those of `run`."""
 
     def parse_args(self, context: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """See click."""
-        if args and args[0] not in (*self.commands, "--help"):
+        first = args[0] if args else "--help"
+        known = first in self.commands or first == "--help"
+        if not known and (first.startswith("-") or Path(first).suffix or Path(first).exists()):
             args = ["run", *args]
         return super().parse_args(context, args)
 
@@ -119,7 +121,6 @@ def measure(
         out.next(["study", "report", folder, "-o", "study.html"])
 
 
-@study.command()
 def report(
     folder: Folder,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="An .html, or tables as .md.")],
@@ -140,6 +141,7 @@ def report(
 
 for verb in (run, measure):
     study.command()(loads_models(verb))
+study.command()(report)
 
 
 def _claims(claims: "Sequence[Claim]") -> Table:

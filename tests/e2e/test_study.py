@@ -80,6 +80,14 @@ def test_a_cell_that_fails_ends_with_4_and_one_line(warm, folder):
     assert "exists and is not a bundle" in rows(folder)[FALCON]["failed"]
 
 
+def test_a_command_that_is_written_wrong_is_no_study(warm, folder):
+    for words in ("mesure made", "reprot made -o made.md"):
+        tried = warm(f"study {words}", folder)
+        assert tried.code == 2
+        assert "No such command" in tried.err
+        assert "Did you mean 're" in tried.err or "Did you mean 'measure'?" in tried.err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
