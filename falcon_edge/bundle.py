@@ -82,6 +82,14 @@ def is_bundle(path: Path) -> bool:
     return path.is_dir() and (path.suffix.lower() == SUFFIX or (path / MANIFEST).exists())
 
 
+def hint(path: Path) -> str:
+    """What else may be meant where nothing is at `path`: the bundle that `-o` wrote under that name."""
+    if path.exists():
+        return ""
+    there = bundle_path(path)
+    return f"; there is {there}" if is_bundle(there) else ""
+
+
 def find_bundle(path: Path | None) -> Path:
     """`path`, or where it is left out the only bundle of the current folder. Raises BadInput if it is not alone."""
     if path is not None:
@@ -99,7 +107,7 @@ def open_bundle(path: Path) -> Bundle:
     """
     recover(path)
     if not path.is_dir():
-        raise BadInput(f"{path}: no such bundle")
+        raise BadInput(f"{path}: no such bundle{hint(path)}")
     sums = path / SUMS
     if not sums.is_file() or not (path / MANIFEST).is_file():
         raise BadInput(f"{path}: not a bundle ({MANIFEST} or {SUMS} is missing)")
@@ -146,7 +154,7 @@ def edit_bundle(path: Path) -> Iterator[Draft]:
     """Change a bundle, which no other process does meanwhile, through a copy (hard links) that takes its place."""
     recover(path)
     if not path.is_dir():
-        raise BadInput(f"{path}: no such bundle")
+        raise BadInput(f"{path}: no such bundle{hint(path)}")
     with locked(path):
         former = open_bundle(path)
         with _published(Place(path), former) as draft:

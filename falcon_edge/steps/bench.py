@@ -1,5 +1,6 @@
 """bench: exported files of bundles, or bare model files, measured on a device."""
 
+import shlex
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -242,7 +243,7 @@ def _of_bundle(path: Path, selection: Selection, evaluations: Evaluations | None
     bundle = open_bundle(path)
     manifest = bundle.manifest
     if not manifest.exports:
-        raise BadInput(f"{path}: has no exported files; run falcon-edge export {path} first")
+        raise BadInput(f"{path}: has no exported files; run falcon-edge export {shlex.quote(str(path))} first")
     floats = [bundle.file(export.file) for export in manifest.exports if export.precision == "fp32"]
     onnx = next((file for file in floats if file.suffix.lower() == ONNX.suffix), None)
     evaluation = None

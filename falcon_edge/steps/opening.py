@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from converters.formats import ONNX
-from falcon_edge.bundle import PLAN, SUFFIX, WEIGHTS, Bundle, is_bundle, open_bundle
+from falcon_edge.bundle import PLAN, SUFFIX, WEIGHTS, Bundle, hint, is_bundle, open_bundle
 from falcon_edge.data import ClassMap, Dataset, open_dataset
 from falcon_edge.data.classes import labels_of, mapped_names, numbered
 from falcon_edge.documents import read_document, whole_number
@@ -100,6 +100,8 @@ def _opened(
         raise BadInput(
             f"{choice.model}: a file or folder, but not a bundle; give a network's name and `weights` {path}"
         )
+    if meant := hint(path):
+        raise BadInput(f"{choice.model}: no such bundle{meant}")
     return _from_source(choice, dataset, class_map)
 
 

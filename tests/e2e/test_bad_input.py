@@ -236,6 +236,8 @@ CASES = [
     ("compress flipped.falcon --rank 1 -o out", "flipped.falcon: weights.safetensors does not match SHA256SUMS"),
     ("export", "name the bundle: this folder holds 5"),
     ("export missing.falcon", "missing.falcon: no such bundle"),
+    ("export standard", "standard: no such bundle; there is standard.falcon"),
+    ("compress standard --rank 1 -o out", "standard: no such bundle; there is standard.falcon"),
     ("export flipped.falcon", "flipped.falcon: weights.safetensors does not match SHA256SUMS"),
     ("export lacking.falcon", "lacking.falcon"),
     ("export folder", "folder: not a bundle"),

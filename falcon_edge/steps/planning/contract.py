@@ -137,7 +137,9 @@ def in_words(clause: dict[str, Any]) -> str:
 def _number(value: float, unit: str) -> str:
     if unit == "s":
         return f"{1000 * value:.3g} ms"
-    return f"{100 * value:.3g}%" if unit == "share" else f"{value:,.3g} {unit}".strip()
+    if unit == "share":
+        return f"{100 * value:.3g}%"
+    return f"{value:{',.0f' if abs(value) >= 1000 else '.3g'}} {unit}".strip()
 
 
 def _clauses(

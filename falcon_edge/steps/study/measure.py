@@ -28,7 +28,7 @@ from runtime_bench.results import Results, load, save
 def read_folder(folder: Path) -> tuple[Study, tuple[Cell, ...]]:
     """The study of a folder, and its cells. Raises BadInput where there is none."""
     if not (folder / STUDY).exists():
-        raise BadInput(f"{folder}: holds no study; falcon-edge study STUDY.toml -o {folder} makes one")
+        raise BadInput(f"{folder}: holds no study; falcon-edge study STUDY.toml -o DIR makes one")
     study = read_document(folder / STUDY, Study)
     return study, cells_of(study)
 

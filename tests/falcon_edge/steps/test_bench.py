@@ -192,8 +192,10 @@ def test_fewer_images_are_spread_over_the_test_split(exported, tmp_path, stripes
 def test_what_cannot_be_measured(exported, standard, tmp_path, stripes):
     np.savez(tmp_path / "other.npz", x=np.zeros((4, 12, 12), np.uint8), y=np.arange(4))
     np.savez(tmp_path / "train.npz", x_train=np.zeros((4, 12, 12), np.uint8), y_train=np.arange(4) % 3)
+    own = shutil.copytree(standard, tmp_path / "own net.falcon")
     tests = (
         ([standard], {}, r"standard\.falcon: has no exported files; run falcon-edge export"),
+        ([own], {}, r"run falcon-edge export '.*own net\.falcon' first"),
         ([tmp_path / "nothing.falcon"], {}, r"nothing\.falcon"),
         (exported, {"data": "nothing"}, "no such data set"),
         (exported, {"data": str(tmp_path / "other.npz")}, "has 3 classes, but the data has 4"),
