@@ -199,7 +199,7 @@ def test_a_contract_is_in_the_step_of_what_it_made(opened):
     assert small.step.options["budget"] == {"of": "macs", "share": 0.6, "max_drop": 100.0}
     (only,) = small.step.options["contract"]
     assert broken([only]) is None
-    assert in_words(only["clauses"][0]).startswith("MACs ")
+    assert in_words(only["clauses"][0]) == f"MACs {small.plan.planned_macs:,}"
     assert "points (95%: " in in_words(only["clauses"][1])
     assert small.step.options["epochs"] == 1
     assert small.training is not None
