@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from converters.formats import ONNX
+from converters.inspect import describe
 from falcon_edge.bundle import PLAN, SUFFIX, WEIGHTS, Bundle, hint, is_bundle, open_bundle
 from falcon_edge.data import ClassMap, Dataset, open_dataset
 from falcon_edge.data.classes import labels_of, mapped_names, numbered
@@ -32,6 +33,7 @@ from falcon_edge.notices import notice
 from falcon_edge.outputs import check_one_input, outputs_of
 from falcon_edge.preprocessing import input_spec_for
 from falcon_edge.steps import graphs
+from falcon_edge.steps.cards import read_card
 from falcon_edge.steps.golden import raw_images
 from falcon_edge.steps.normalisation import PHOTO_SIZE, guess, normalisation
 from falcon_edge.steps.trust import require_trust
@@ -192,7 +194,7 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
 def _from_graph(
     choice: Choice, path: Path, dataset: Dataset | None, class_map: ClassMap | None
 ) -> tuple[Network, Dataset | None]:
-    """The network of an .onnx, which has its own weights and input."""
+    """The network of an .onnx, which has its own weights and input, and where it is one of ours says what they mean."""
     own = replace(choice, mean=None, std=None, seed=0, trust_code=False)
     if own != Choice(choice.model):
         raise BadInput(f"{path}: has its own weights and input; leave those options out")
@@ -200,6 +202,13 @@ def _from_graph(
     names = () if dataset is None or not dataset.class_names else mapped_names(dataset.class_names, class_map)
     architecture = Architecture(source=graphs.SOURCE, in_channels=shape[0])
     built = Built(network, path.stem, architecture, shape, answer(choice.model, network, shape))
+    card = read_card(path, describe(path))
+    if card is not None and (card.input.shape, card.outputs) == (shape, built.outputs):
+        dataset = None if dataset is None else dataset.of_classes(card.labels, str(path), class_map)
+        said = normalisation(choice.mean, choice.std, shape, None) if choice.mean or choice.std else card.input
+        spec = card.input.model_copy(update={"mean": said.mean, "std": said.std})
+        opened = Network(network, built.name, architecture, spec, card.labels, built.outputs)
+        return replace(opened, called=choice.model), dataset
     opened, dataset = _met(built, choice, names, dataset, class_map)
     return replace(opened, called=choice.model), dataset
 

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from falcon_edge.bundle import open_bundle
 from falcon_edge.errors import BadInput
 from falcon_edge.notices import Notice
 from falcon_edge.steps.bench import BenchRequest, bench
@@ -96,6 +97,17 @@ def test_export_calibrates_and_judges_the_same(tmp_path, standard, stripes, shuf
         )
     assert len(set(found)) == 1
     assert found[0][1] > 0.9
+
+
+def test_an_exported_file_knows_its_classes_and_its_normalisation(tmp_path, exported, stripes, shuffled, foreign):
+    file, found = exported[0] / "exports" / "model.fp32.onnx", []
+    for number, (data, class_map) in enumerate(((str(stripes), None), (shuffled, None), foreign)):
+        found.append(pack_bundle(Choice(str(file)), tmp_path / str(number), data=data, class_map=class_map))
+    assert {manifest.labels for manifest in found} == {("rows", "columns", "noise")}
+    assert {top1(manifest) for manifest in found} == {top1(found[0])}
+    assert {manifest.input for manifest in found} == {open_bundle(exported[0]).manifest.input}
+    said = pack_bundle(Choice(str(file), mean=(0.3,), std=(0.7,)), tmp_path / "said")
+    assert (said.input.mean, said.input.std) == ((0.3,), (0.7,))
 
 
 def test_bench_and_check_find_the_same_accuracy(exported, stripes, shuffled, foreign):
