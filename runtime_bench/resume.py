@@ -21,7 +21,7 @@ def take_over(
     notice: Callable[[str], None],
 ) -> None:
     """Give measurements the earlier entries that say all that would be measured now; `notice` hears what differs."""
-    differing = [*_of_the_run(measurements[0].device.name, earlier, options, before)]
+    differing = [*differences(measurements[0].device.name, earlier, options, before)]
     if differing:
         notice(f"the earlier results are of another {', '.join(differing)}: everything is measured anew")
         return
@@ -49,8 +49,8 @@ def _load(measurement: Measurement) -> None:
         measurement.open()
 
 
-def _of_the_run(device: str, earlier: Results, options: Mapping[str, Any], before: Environment) -> Iterator[str]:
-    """What differs for all entries."""
+def differences(device: str, earlier: Results, options: Mapping[str, Any], before: Environment) -> Iterator[str]:
+    """What of an earlier run differs for all of its entries: the device, the machine, the protocol."""
     if earlier.options.get("device") != device:
         yield "device"
     if fingerprint(earlier.before) != fingerprint(before):

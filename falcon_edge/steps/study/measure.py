@@ -22,7 +22,8 @@ from falcon_edge.steps.study.table import KINDS, RESULTS, write_table
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.device import Device
 from runtime_bench.interrupts import held
-from runtime_bench.results import Results, load, save
+from runtime_bench.results import Entry, Results, load, save
+from runtime_bench.resume import differences
 
 
 def read_folder(folder: Path) -> tuple[Study, tuple[Cell, ...]]:
@@ -60,7 +61,7 @@ def measure_study(
 
     Returns the results, and a line for every cell that cannot be exported. data: in the place of the study's, which
     int8 is calibrated with and accuracy measured on. What results.json has already of the same measurement is taken
-    over. Raises BadInput where nothing is made yet.
+    over, also of a cell whose bundle is gone. Raises BadInput where nothing is made yet.
     """
     study, cells = read_folder(folder)
     made = [name for name, record in records_of(folder, cells).items() if record.made is not None]
@@ -68,23 +69,33 @@ def measure_study(
     if not chosen:
         raise BadInput(f"{folder}: no cell of it is made yet")
     dataset = open_dataset(data or study.data)
-    paths, failed = [], []
+    paths, failed = [], dict[str, str]()
     for cell in chosen:
         path = bundle_path(cells_folder(folder) / cell.name)
         try:
             _export(path, dataset, Within(progress, cell.name))
             paths.append(path)
         except (FalconEdgeError, ConversionError, ParityError) as error:
-            failed.append(f"{cell.name}: {error}")
+            failed[cell.name] = f"{cell.name}: {error}"
     if not paths:
-        raise BadInput(failed[0])
+        raise BadInput(next(iter(failed.values())))
     earlier = load(folder / RESULTS) if (folder / RESULTS).exists() else None
     request = BenchRequest(protocol, data=dataset, samples=samples, earlier=earlier)
     with held():  # an interrupted measurement is written as well
         results = bench(paths, request, device=device, progress=progress)
+        kept = () if earlier is None else _kept(results, earlier, [*failed])
+        results = results.model_copy(update={"entries": (*results.entries, *kept)})
         save(results, folder / RESULTS)
         write_table(folder, cells)
-    return results, tuple(failed)
+    known = {entry.model.name for entry in kept}
+    return results, tuple(line for name, line in failed.items() if name not in known)
+
+
+def _kept(results: Results, earlier: Results, names: Sequence[str]) -> tuple[Entry, ...]:
+    """What an earlier run of the same measurement has of cells that are no longer there to be measured."""
+    if [*differences(str(results.options.get("device")), earlier, results.options, results.before)]:
+        return ()
+    return tuple(entry for entry in earlier.entries if entry.model.name in names)
 
 
 def _export(path: Path, dataset: Dataset, progress: Progress) -> None:

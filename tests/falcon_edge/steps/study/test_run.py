@@ -3,6 +3,7 @@
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput
 from falcon_edge.steps.study.document import Study, read_study
 from falcon_edge.steps.study.making import Record, read_record, record_path
+from falcon_edge.steps.study.measure import measure_study
 from falcon_edge.steps.study.run import Means, run_study
+from runtime_bench.bench import Protocol
 
 CELLS = "standard", "falcon-1-svd", "falcon-1-random", "unit-dsconv-taught", "shuffle-groups2-as-falcon-1"
 NAMES = [f"vgg8-0.125-{name}-1-s0" for name in CELLS]
@@ -167,3 +170,19 @@ def test_an_interruption_ends_all_processes_and_leaves_no_half_bundle(file, tmp_
 def test_means_that_cannot_be(means, said):
     with pytest.raises(BadInput, match=said):
         Means(**means)
+
+
+def test_what_was_measured_of_a_cell_stays_when_its_bundle_goes(file, tmp_path):
+    study = read_study(file)
+    run_study(study.model_copy(update={"cells": study.cells[:1]}), tmp_path / "made")
+    protocol = Protocol(runs=2, seconds=0.0, processes=1, rounds=1, warm_up_seconds=0.0, every=0)
+    measured, failed = measure_study(tmp_path / "made", protocol, samples=10)
+    whole = table(tmp_path / "made")
+    shutil.rmtree(next((tmp_path / "made/cells").glob("*falcon-1-svd*.falcon")))
+    again, lacking = measure_study(tmp_path / "made", protocol, samples=10)
+    assert failed == lacking == ()
+    assert {entry.model.sha256 for entry in again.entries} == {entry.model.sha256 for entry in measured.entries}
+    assert table(tmp_path / "made") == whole
+    other, lacking = measure_study(tmp_path / "made", replace(protocol, runs=3), samples=10)  # is not mixed with it
+    assert len(other.entries) == 4
+    assert "no such bundle" in lacking[0]
