@@ -1,5 +1,6 @@
 """What errors of each layer's output do to a network's answers, by one pass over images without labels."""
 
+import copy
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch.nn import functional
 
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.moments import ChannelSums
-from falcon_edge.falcon.observe import evaluating, fed, tensors_in
+from falcon_edge.falcon.observe import fed, observe, tensors_in
 
 
 def sensitivities(
@@ -24,26 +25,41 @@ def sensitivities(
 
     batches: inputs (B, C, H, W). decides: answers are logits (B, classes), and the distance is their divergence in
     nats; else the mean squared error of each of their tensors over its own variance. Raises BadInput for a network that
-    gives no gradients.
+    gives no gradients, or not to all of the layers that its answers depend on.
     """
     draws = torch.Generator().manual_seed(seed)
     found = {name: _Seen() for name in layers}
-    hooks = [model.get_submodule(name).register_forward_hook(each.keep) for name, each in found.items()]
-    try:
-        with evaluating(model), torch.enable_grad():
-            for batch in fed(model, batches):
-                answers = [each for each in tensors_in(model(batch.detach().requires_grad_())) if each.requires_grad]
-                if not answers:
-                    raise BadInput("no gradient comes from the network's answers, so that no layer can be weighed")
-                weighed = _drawn(answers, draws, decides=decides)
-                kept = [output for each in found.values() for output in each.outputs]
-                gradients = iter(torch.autograd.grad(weighed, kept, allow_unused=True) if kept else ())
-                for each in found.values():
-                    each.take([next(gradients) for _ in each.outputs], len(batch))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    watched = copy.deepcopy(model).eval()  # weights that it computes, as weight norms do, keep their graph
+    for name, each in found.items():
+        watched.get_submodule(name).register_forward_hook(each.keep)
+    with torch.enable_grad():
+        for batch in fed(model, batches):
+            image = batch.detach().requires_grad_().clone()  # the network may change it in place
+            answers = [each for each in tensors_in(watched(image)) if each.requires_grad]
+            if not answers:
+                raise BadInput("no gradient comes from the network's answers, so that no layer can be weighed")
+            weighed = _drawn(answers, draws, decides=decides)
+            kept = [output for each in found.values() for output in each.outputs if output.requires_grad]
+            gradients = iter(_gradients(weighed, kept))
+            for each in found.values():
+                each.take([next(gradients) if one.requires_grad else None for one in each.outputs], len(batch))
+            shape = batch.shape[1:]
+    unreached = [name for name, each in found.items() if each.images and not each.reached]
+    if unreached:
+        observed = observe(model, shape)
+        cut = next((name for name in unreached if observed.macs(name)), None)
+        if cut is not None:
+            raise BadInput(
+                f"{cut}: the answers depend on it, and no gradient comes to it, so that it cannot be weighed"
+            )
     return {name: each.worth() for name, each in found.items() if each.images}
+
+
+def _gradients(weighed: Tensor, outputs: Sequence[Tensor]) -> Sequence[Tensor | None]:
+    try:
+        return torch.autograd.grad(weighed, outputs, allow_unused=True) if outputs else ()
+    except RuntimeError as error:  # as where a network changes in place what its own gradients need
+        raise BadInput(f"no gradient can be taken of the network: {str(error).partition(': [')[0]}") from error
 
 
 def _drawn(answers: Sequence[Tensor], draws: torch.Generator, *, decides: bool) -> Tensor:
@@ -66,7 +82,7 @@ class _Seen:
 
     def __init__(self) -> None:
         self.outputs: list[Tensor] = []  # of the batch that is under way, one a call
-        self.images, self.sums = 0, ChannelSums()
+        self.images, self.reached, self.sums = 0, False, ChannelSums()
         self.information = torch.zeros(1, dtype=torch.float64)
 
     def keep(self, _layer: nn.Module, _inputs: Any, given: Tensor) -> Tensor:
@@ -75,10 +91,11 @@ class _Seen:
         return given.clone()
 
     def take(self, gradients: Sequence[Tensor | None], images: int) -> None:
-        """Take in a batch. No gradient: no answer depends on it."""
+        """Take in a batch. No gradient: no answer depends on it, or a network keeps its gradients from it."""
         for output, gradient in zip(self.outputs, gradients, strict=True):
             self.sums.add(output.detach())
             if gradient is not None:
+                self.reached = True
                 self.information = self.information + gradient.transpose(0, 1).flatten(1).double().square().sum(1).cpu()
         self.images += images
         self.outputs.clear()

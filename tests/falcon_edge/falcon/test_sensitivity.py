@@ -160,3 +160,45 @@ def test_the_network_is_left_as_it_was(images):
     assert not any(module._forward_hooks for module in model.modules())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("cut", [lambda layer, x: layer(x).detach(), torch.no_grad()(lambda layer, x: layer(x))])
+def test_a_layer_that_no_gradient_comes_to_is_not_taken_for_worthless(images, cut):
+    class Frozen(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.net = nn.Conv2d(2, 2, 3, padding=1), network()
+
+        def forward(self, x):
+            return self.net(cut(self.stem, x))
+
+    model = Frozen().eval()
+    with pytest.raises(BadInput, match="stem: the answers depend on it, and no gradient comes to it"):
+        sensitivities(model, ["stem", "net.0"], batches(images), decides=True)
+    assert sensitivities(model, ["net.0"], batches(images), decides=True)["net.0"] > 0
+
+
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.spectral_norm])
+def test_a_network_that_computes_weights_can_be_copied_afterwards(images, norm):
+    model = network()
+    model[3] = norm(model[3]).eval()
+    with torch.no_grad():
+        model(images[:1])
+    sensitivities(model, ("0", "6"), batches(images), decides=True)
+    copy.deepcopy(model)
+
+
+def test_a_network_may_change_its_input_in_place_but_not_what_its_gradients_need(images):
+    class InPlace(nn.Module):
+        def __init__(self, change):
+            super().__init__()
+            self.net, self.change = network(), change
+
+        def forward(self, x):
+            return self.net[3:](self.change(self.net[:3](x.mul_(2))))
+
+    before = images.clone()
+    assert sensitivities(InPlace(lambda x: x), ["net.0"], batches(images), decides=True)["net.0"] > 0
+    assert torch.equal(images, before)
+    with pytest.raises(BadInput, match="no gradient can be taken of the network: one of the variables needed"):
+        sensitivities(InPlace(lambda x: x.mul_(x)), ["net.0"], batches(images), decides=True)
