@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from falcon_edge.falcon.observe import (
     BATCHNORM,
+    OUTSIDE,
     Shape,
     evaluating,
     owners_of_shared,
@@ -170,7 +171,7 @@ class _Trace(TorchDispatchMode):
         if id(tensor) not in self.labels and id(tensor) in self.owned:
             module, field = self.owned[id(tensor)]
             if isinstance(module, OWNERS):
-                self.strays[module] = "the network uses its weight outside its forward pass"
+                self.strays[module] = OUTSIDE
                 return None
             axes = [axis for axis, size in enumerate(tensor.shape) if size > 1]
             if len(axes) == 1:
@@ -245,9 +246,14 @@ class _Trace(TorchDispatchMode):
         return None
 
     def weight(self, tensor: Any, kinds: tuple[type[nn.Module], ...]) -> nn.Module | None:
-        """The module of a kind whose `weight` a tensor is."""
+        """The module of a kind whose `weight` a tensor is. One that does not run is no reader: nobody can watch it."""
         module, field = self.owned.get(id(tensor), (None, ""))
-        return module if isinstance(module, kinds) and field == "weight" else None
+        if not isinstance(module, kinds) or field != "weight":
+            return None
+        if self.names[module] in (self.path[-1], *self.shared):
+            return module
+        self.strays[module] = OUTSIDE
+        return None
 
     def read(self, tensor: Tensor, axis: int, module: nn.Module) -> Tensor:
         """The labels of what a module reads along an axis, noted as its inputs."""
@@ -334,7 +340,7 @@ class _Trace(TorchDispatchMode):
             if len(axes) != 1:
                 self.bind([source], self.here(f"{name} spreads or cuts it"))
                 continue
-            along = labels.movedim(axes[0], 0).flatten(1)[:, 0]
+            along = labels.movedim(axes[0], 0).reshape(labels.shape[axes[0]], -1)[:, 0]
             if len(along.unique()) < len(found.channels.unique()):
                 self.bind([source], self.here(f"{name} cuts it"))
             self.label(tensor, axes[0], along)

@@ -4,6 +4,7 @@ import copy
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -14,7 +15,17 @@ from torch.utils.hooks import RemovableHandle
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.coupling import Group, Side, couple
 from falcon_edge.falcon.cutting import Removed, cut, joined, masked
-from falcon_edge.falcon.observe import Observed, Shape, evaluating, fed, forward, observe, tensors_in, zeros_for
+from falcon_edge.falcon.observe import (
+    Observed,
+    Shape,
+    evaluating,
+    fed,
+    forward,
+    observe,
+    on_reading,
+    tensors_in,
+    zeros_for,
+)
 from falcon_edge.falcon.patches import PatchStatistics
 from falcon_edge.falcon.plan import LANES, Coupled, Plan, check_share, make_plan, sizes_up_to
 from falcon_edge.falcon.readers import Pairs, Reader, choose, readers_of, refitted, unseen
@@ -45,7 +56,7 @@ def _differs(model: nn.Module, input_shape: Shape, groups: Sequence[Group]) -> s
     image = torch.randn(zeros_for(model, input_shape).shape, generator=torch.Generator().manual_seed(0))
     image = image.to(zeros_for(model, input_shape))
     try:
-        found = _numbers(forward(cut(model, removed), image))
+        found = _numbers(forward(cut(model, removed), image.clone()))  # code may change its input in place
     except Exception as error:  # whatever a forward pass that was written for its number of channels may raise
         words = " ".join(str(error).split()) or type(error).__name__
         return f"the network's code counts on its number of channels ({words[:120]})"
@@ -255,17 +266,14 @@ def _read_both(model: nn.Module, changed: nn.Module, pairs: Mapping[str, Pairs],
         pairs[name].add(inputs[name].pop(0), x)
 
     def hooks(module: nn.Module, take: Callable[[str, Tensor], None]) -> list[RemovableHandle]:
-        return [
-            module.get_submodule(name).register_forward_pre_hook(lambda _, args, name=name: take(name, args[0]))
-            for name in pairs
-        ]
+        return [on_reading(module.get_submodule(name), partial(take, name)) for name in pairs]
 
     placed = hooks(model, first) + ([] if changed is model else hooks(changed, second))
     try:
         with evaluating(model), evaluating(changed):
             for batch in fed(model, batches):
                 for module in (model,) if changed is model else (model, changed):
-                    module(batch)
+                    module(batch.clone())
     finally:
         for hook in placed:
             hook.remove()

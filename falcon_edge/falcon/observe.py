@@ -18,6 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
+from torch.utils.hooks import RemovableHandle
 
 from falcon_edge.batches import each
 
@@ -228,6 +229,13 @@ def zeros_for(model: nn.Module, input_shape: Shape) -> Tensor:
     return torch.zeros(1, *input_shape) if first is None else first.new_zeros(1, *input_shape)
 
 
+def on_reading(module: nn.Module, take: Callable[[Tensor], None]) -> RemovableHandle:
+    """Have `take` called with what a module reads, before it runs, until the handle is removed."""
+    return module.register_forward_pre_hook(
+        lambda _, args, kwargs: take(tensors_in((args, kwargs))[0]), with_kwargs=True
+    )
+
+
 def device_of(model: nn.Module) -> torch.device:
     """Where the model is: the device of its first weight."""
     return zeros_for(model, (1, 1, 1)).device
@@ -284,14 +292,14 @@ def _watching(
     inside: list[nn.Module] = []
 
     class Watched(nn.Conv2d):
-        def forward(self, x: Tensor) -> Tensor:
+        def forward(self, input: Tensor) -> Tensor:
             inside.append(self)
             tape.path.append(names[self])  # it may be called without its hooks
             start = len(tape.operations)
-            output = super().forward(x)
+            output = super().forward(input)
             tape.path.pop()
             inside.pop()
-            calls.append(_Call(names[self], _use(x, output), start, len(tape.operations), _size(x)))
+            calls.append(_Call(names[self], _use(input, output), start, len(tape.operations), _size(input)))
             return output
 
         def __getattr__(self, name: str) -> Any:
@@ -307,17 +315,19 @@ def _watching(
         tape.path.append(names[module])
         starts.append(len(tape.operations))
 
-    def leave(module: nn.Module, args: Sequence[Any], output: Any) -> None:
+    def leave(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         tape.path.pop()
         start = starts.pop()
         if isinstance(module, nn.Conv2d) and not isinstance(module, Watched):  # with a forward of its own
-            known = args and isinstance(output, Tensor)
-            use, size = (_use(args[0], output), _size(args[0])) if known else (UNUSED, (0, 0))
+            given = tensors_in((args, kwargs))
+            known = given and isinstance(output, Tensor)
+            use, size = (_use(given[0], output), _size(given[0])) if known else (UNUSED, (0, 0))
             calls.append(_Call(names[module], use, start, len(tape.operations), size))
 
     try:
         for module in names:
-            hooks += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
+            hooks.append(module.register_forward_pre_hook(enter))
+            hooks.append(module.register_forward_hook(leave, with_kwargs=True))
         for module in plain:
             module.__class__ = Watched
         yield

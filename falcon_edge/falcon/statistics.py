@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.forms.form import Replacement
-from falcon_edge.falcon.observe import evaluating, fed
+from falcon_edge.falcon.observe import evaluating, fed, on_reading
 from falcon_edge.falcon.patches import PatchStatistics
 
 
@@ -83,10 +83,7 @@ def patch_statistics(model: nn.Module, layers: Collection[str], batches: Iterabl
 
 def collected(model: nn.Module, moments: Mapping[str, Moments], batches: Iterable[Any]) -> dict[str, PatchStatistics]:
     """Statistics of what modules read, by path, over batches (B, C, H, W)."""
-    hooks = [
-        model.get_submodule(name).register_forward_pre_hook(lambda _, args, each=each: each.add(args[0]))
-        for name, each in moments.items()
-    ]
+    hooks = [on_reading(model.get_submodule(name), each.add) for name, each in moments.items()]
     try:
         with evaluating(model):
             for batch in fed(model, batches):

@@ -18,11 +18,11 @@ class Chain(FormConv2d):
         for name, link in links.items():
             self.add_module(name, link)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(B, in_channels, H, W) to (B, out_channels, H', W')."""
         for link in self.children():
-            x = link(x)
-        return x
+            input = link(input)
+        return input
 
     def last(self) -> dict[str, nn.Conv2d]:
         """The last convolution."""

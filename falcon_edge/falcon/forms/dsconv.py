@@ -26,9 +26,9 @@ class DSConv2d(FormConv2d):
         self.depthwise = nn.ModuleList(along(conv, count, count, groups=count) for _ in range(rank))
         self.pointwise = pointwise(rank * count, conv.out_channels, conv.bias is not None)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(B, in_channels, H, W) to (B, out_channels, H', W')."""
-        found = [depthwise(x) for depthwise in self.depthwise]
+        found = [depthwise(input) for depthwise in self.depthwise]
         joined = found[0] if len(found) == 1 else torch.cat(found, -3)
         answer: Tensor = self.pointwise(joined)
         return answer

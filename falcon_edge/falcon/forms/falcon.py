@@ -68,11 +68,11 @@ class FalconConv2d(FormConv2d):
             for branch in range(rank)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(B, in_channels, H, W) to (B, out_channels, H', W')."""
-        y = self.depthwise[0](self.pointwise[0](x))
+        y = self.depthwise[0](self.pointwise[0](input))
         for pointwise, depthwise in zip(self.pointwise[1:], self.depthwise[1:], strict=True):
-            y = y + depthwise(pointwise(x))
+            y = y + depthwise(pointwise(input))
         return y
 
     def extra_repr(self) -> str:

@@ -72,7 +72,10 @@ def why_not(conv: nn.Conv2d) -> str | None:
 
 
 class StandIn(nn.Module):
-    """What stands in the place of a convolution: (B, in_channels, H, W) to (B, out_channels, H', W'), as that does."""
+    """What stands in the place of a convolution: (B, in_channels, H, W) to (B, out_channels, H', W'), as that does.
+
+    What its forward reads is called `input`, as that of nn.Conv2d: a network may call it by name.
+    """
 
     in_channels: int
     out_channels: int

@@ -94,6 +94,7 @@ class Net(nn.Module):
         (lambda x: x.reshape(-1, 8, 8, 8), "the network's code counts on its number of channels"),
         (lambda x: x * x.shape[1], "without it the network's code does something else"),
         (lambda x: x @ x.transpose(2, 3), "bmm reads it"),
+        (nn.InstanceNorm2d(8, affine=True), "a normalisation reads it"),
     ],
 )
 def test_channels_that_are_read_for_more_than_themselves_are_kept_and_the_reason_is_said(function, reason):
@@ -115,6 +116,8 @@ def test_channels_that_are_read_for_more_than_themselves_are_kept_and_the_reason
         lambda x: x.clone().mul_(2).add_(x.amax((2, 3), True)),
         lambda x: nn.functional.pad(x, (1, 1, 2, 2)) / x.shape[3],
         lambda x: x.softmax(3),
+        nn.InstanceNorm2d(8),
+        torch.relu_,
     ],
 )
 def test_functions_that_take_each_channel_for_itself(function):
@@ -311,3 +314,60 @@ def test_a_grouped_convolution_may_keep_one_channel_in_each_group(groups, width)
     network = nn.Sequential(*layers).eval()
     removed = Narrower(network, SHAPE).even(width).removed
     assert near(answers(cut(network, removed)), answers(masked(network, removed)))
+
+
+def test_numbers_of_its_own_that_are_moved_go_with_their_channels():
+    class Scaled(Net):
+        def __init__(self):
+            super().__init__(lambda x: x * self.gamma.flip(0)[:, None, None])
+            self.gamma = nn.Parameter(torch.randn(8))
+
+    network = Scaled()
+    (group,) = (group for group in removable(network, SHAPE) if Side("one", "outputs") in group.positions)
+    assert group.positions[Side("gamma", "outputs")] == tuple((7 - channel,) for channel in range(8))
+
+
+def test_a_layer_is_watched_however_it_is_called():
+    class Called(Net):
+        def forward(self, x):
+            return self.two(input=self.function(self.one(input=x)))
+
+    torch.manual_seed(0)
+    images = [torch.randn(8, *SHAPE)]
+    named, plain = Called(torch.relu), Net(torch.relu)
+    plain.load_state_dict(named.state_dict())
+    plans = [narrow_plan(each, SHAPE, 0.6, lanes=4, batches=images) for each in (named, plain)]
+    assert plans[0] == plans[1]
+    made = [cut(refit(each, SHAPE, plans[0].removed, lambda: images), plans[0].removed) for each in (named, plain)]
+    assert near(answers(made[0]), answers(made[1]), 0)
+    for form in ("falcon", "tucker2"):
+        replaced = {"one": Replacement(form, (1,) * (2 if form == "tucker2" else 1))}
+        assert near(answers(surgery.apply(named, replaced)), answers(surgery.apply(plain, replaced)), 0)
+
+
+def test_weights_that_are_used_without_a_call_are_kept():
+    class Used(Net):
+        def forward(self, x):
+            found = self.function(self.one(x))
+            return nn.functional.conv2d(found, self.two.weight, self.two.bias) + self.three(found)
+
+    network = Used(torch.relu)
+    network.three = nn.Conv2d(8, 4, 1)
+    assert "a convolution by a computed weight reads it" in {group.reason for group in couple(network, SHAPE)}
+    with pytest.raises(BadInput, match="no channels that can be removed"):
+        narrow_plan(network, SHAPE, 0.5, batches=[torch.randn(8, *SHAPE)])
+
+
+def test_a_network_that_changes_its_input_in_place_is_made_narrower_all_the_same():
+    class Shifted(Net):
+        def forward(self, x):
+            return super().forward(x.sub_(0.5))
+
+    torch.manual_seed(0)
+    network, images = Shifted(torch.relu), torch.randn(8, *SHAPE)
+    removed = narrow_plan(network, SHAPE, 0.6, lanes=4, batches=[images.clone()]).removed
+    plain = Net(torch.relu)
+    plain.load_state_dict(network.state_dict())
+    kept = [refit(plain, SHAPE, removed, lambda: [images - 0.5], sequential=True)]
+    kept.append(refit(network, SHAPE, removed, lambda: [images.clone()], sequential=True))
+    assert all(near(kept[1].state_dict()[name], value) for name, value in kept[0].state_dict().items())
