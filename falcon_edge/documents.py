@@ -75,7 +75,8 @@ def parse_document(data: bytes, path: Path, kind: type[AnyDocument]) -> AnyDocum
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"{path}: not a valid {kind.__name__.lower()}: Invalid JSON: {error}") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:  # an upgrade may meet anything
-        raise BadInput(f"{path}: not a valid {kind.__name__.lower()}: {error}") from error
+        problem = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise BadInput(f"{path}: not a valid {kind.__name__.lower()}: {problem}") from error
 
 
 def _upgraded(document: Any, upgrades: Upgrades) -> Any:

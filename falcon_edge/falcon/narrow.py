@@ -194,6 +194,36 @@ def narrow_plan(
     return make_plan(model, input_shape, {}, coupled=narrower.within(share).coupled)
 
 
+def check_channels(model: nn.Module, input_shape: Shape, plan: Plan) -> None:
+    """Raise BadInput for a plan that does not remove whole channels of a network, wherever these are, and no others."""
+    removed = plan.removed
+    if not removed:
+        return
+    modules = dict(model.named_modules())
+    for layer in plan.layers:
+        shape = getattr(getattr(modules.get(layer.name), "weight", None), "shape", layer.kernel)
+        if tuple(shape) != layer.kernel:
+            raise BadInput(
+                f"the plan is of another network: {layer.name} has a kernel {layer.kernel} there, not {tuple(shape)}"
+            )
+    for group in couple(model, input_shape):
+        gone: dict[Side, set[int]] = {}
+        for side, positions in group.positions.items():
+            places = {*removed.get(side, ())}
+            gone[side] = {channel for channel, each in enumerate(positions) if not places.isdisjoint(each)}
+            if any(not places.issuperset(positions[channel]) for channel in gone[side]):
+                raise BadInput(f"the plan removes parts of channels from the {side.end} of {side.name}")
+        first, *others = gone
+        other = next((side for side in others if gone[side] != gone[first]), None)
+        if other is not None:
+            raise BadInput(
+                f"the plan removes other channels from the {first.end} of {first.name} than from the {other.end} of "
+                f"{other.name}, where they are too"
+            )
+        if gone[first] and group.reason is not None:
+            raise BadInput(f"the plan removes channels from the {first.end} of {first.name}, but {group.reason}")
+
+
 def writes(group: Group) -> bool:
     """Whether a layer of the network writes its channels."""
     return any(side.end == "outputs" for side in group.positions)

@@ -15,8 +15,8 @@ from falcon_edge.falcon.cost import cost
 from falcon_edge.falcon.coupling import Side, couple
 from falcon_edge.falcon.cutting import cut, masked
 from falcon_edge.falcon.forms.form import Replacement
-from falcon_edge.falcon.narrow import Narrower, joined, narrow_plan, refit, removable
-from falcon_edge.falcon.plan import Plan, make_plan
+from falcon_edge.falcon.narrow import Narrower, check_channels, joined, narrow_plan, refit, removable
+from falcon_edge.falcon.plan import Coupled, Plan, make_plan
 from falcon_edge.falcon.statistics import reestimate_batchnorm
 from falcon_edge.models.sources import build
 from falcon_edge.models.vgg import vgg8
@@ -371,3 +371,55 @@ def test_a_network_that_changes_its_input_in_place_is_made_narrower_all_the_same
     kept = [refit(plain, SHAPE, removed, lambda: [images - 0.5], sequential=True)]
     kept.append(refit(network, SHAPE, removed, lambda: [images.clone()], sequential=True))
     assert all(near(kept[1].state_dict()[name], value) for name, value in kept[0].state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        ({0: {0: (1, 2)}}, "removes other channels from the outputs of 0 than from the inputs of 2"),
+        ({0: {1: ()}}, "removes other channels from the outputs of 0 than from the inputs of 2"),
+        ({1: {1: (0, 1, 2, 3, 4)}}, "removes parts of channels from the inputs of 4"),
+        ({2: {0: (1, 2)}}, "removes channels from the outputs of 4, but an answer is made of it"),
+    ],
+)
+def test_plans_whose_channels_were_changed_by_hand(groups, said):
+    layers = [nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, stride=4), nn.Flatten(), nn.Linear(16, 4)]
+    network = nn.Sequential(*layers)
+    whole = [
+        Coupled.of(group, (0, 1) if group.reason is None else (), "so it is")
+        for group in removable(network, SHAPE)
+        if Side("0", "inputs") not in group.positions
+    ]
+    plan = make_plan(network, SHAPE, {}, coupled=whole)
+    check_channels(network, SHAPE, plan)
+    check_channels(network, SHAPE, make_plan(network, SHAPE, {}))
+    changed = list(whole)
+    for number, sides in groups.items():
+        given = [
+            side.model_copy(
+                update={
+                    "removed": sides.get(index, side.removed),
+                    "times": 1 if len(sides.get(index, ())) > 4 else side.times,
+                }
+            )
+            for index, side in enumerate(whole[number].sides)
+        ]
+        changed[number] = whole[number].model_copy(update={"sides": tuple(given)})
+    with pytest.raises(BadInput, match=said):
+        check_channels(network, SHAPE, plan.model_copy(update={"coupled": tuple(changed)}))
+
+
+def test_a_plan_of_another_width_removes_nothing():
+    plan = narrow_plan(build("vgg8", width=0.125).eval(), (1, 28, 28), 0.5)
+    with pytest.raises(BadInput, match=r"of another network: features.4 has a kernel \(8, 8, 3, 3\) there, not \(16,"):
+        check_channels(build("vgg8", width=0.25).eval(), (1, 28, 28), plan)
+
+
+def test_what_a_plan_says_twice_is_refused():
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    plan = narrow_plan(network, SHAPE, 0.6, lanes=4)
+    for field, said in (("layers", "it has 0 twice"), ("coupled", "it removes channel . of the outputs of 0 twice")):
+        given = plan.model_dump(mode="json")
+        given[field] += given[field]
+        with pytest.raises(ValidationError, match=said):
+            Plan.model_validate(given)
