@@ -11,7 +11,8 @@ from falcon_edge.errors import BadInput
 Way = Literal["back to back", "cold", "cycles"]
 WAYS: dict[Way, str] = {"back to back": "warm_ns", "cold": "cold_ns", "cycles": "cycles"}
 Pair = tuple[int, int]
-Figures = tuple[Annotated[float, Field(allow_inf_nan=False)], ...]
+LONGEST = 1e18  # nanoseconds: what is beyond is no inference
+Figures = tuple[Annotated[float, Field(ge=0, le=LONGEST)], ...]
 
 
 class Unit(Document):
@@ -156,7 +157,7 @@ class Series(Document):
         return None if whole is None or without is None else (whole - without) / timed.copies
 
     def __str__(self) -> str:
-        return f"{self.runtime} {self.version} in {self.precision} on {self.device}"
+        return f"{self.runtime} {self.version} in {self.precision} on {self.device}{_used(self.threads, self.cpu)}"
 
 
 class Times(Document):
@@ -179,7 +180,9 @@ class Times(Document):
             update={
                 "references": tuple(sorted(series.references, key=lambda each: repr(each.reference))),
                 "units": tuple(sorted(series.units, key=lambda each: repr(each.unit))),
-                "networks": tuple(sorted(series.networks, key=lambda each: (each.outline, repr(each.replaced)))),
+                "networks": tuple(
+                    sorted(series.networks, key=lambda each: (each.outline, repr(each.replaced), each.parameters))
+                ),
                 "rewrites": tuple(sorted(series.rewrites, key=lambda each: (each.outline, repr(each.place)))),
             }
         )
@@ -197,10 +200,16 @@ class Times(Document):
         ]
         if len(found) == 1:
             return found[0]
-        wanted = f"{runtime} in {precision}" + ("" if device is None else f" on {device}")
+        where = "" if device is None else f" on {device}"
+        wanted = f"{runtime} in {precision}{where}{_used(threads, cpu)}"
         having = "; ".join(map(str, self.series)) or "nothing"
         problem = "no times of" if not found else "several machines' or versions' times of"
         raise BadInput(f"{problem} {wanted}; there are {having}")
+
+
+def _used(threads: int, cpu: str) -> str:
+    """In words, where it is not as usual: one thread, files for any CPU."""
+    return ("" if threads == 1 else f" by {threads} threads") + ("" if cpu == "any" else f", of files for {cpu}")
 
 
 def _keys(series: tuple[Series, ...]) -> dict[str, list[str]]:
@@ -210,7 +219,7 @@ def _keys(series: tuple[Series, ...]) -> dict[str, list[str]]:
         "references": [repr((each.key, timed.reference)) for each in series for timed in each.references],
         "units": [repr((each.key, timed.unit)) for each in series for timed in each.units],
         "networks": [
-            repr((each.key, timed.outline, sorted(timed.replaced.items())))
+            repr((each.key, timed.outline, timed.parameters, sorted(timed.replaced.items())))
             for each in series
             for timed in each.networks
         ],

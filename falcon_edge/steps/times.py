@@ -205,7 +205,8 @@ class _Run:
         """Whole networks."""
         for version, replaced in anchors:
             layers = version.layers
-            key = _key(layers.outline.digest, replaced)
+            parameters = layers.parameters_of(replaced)
+            key = _key(layers.outline.digest, parameters, replaced)
             before = self._networks.get(key)
             self._say()
             if self._has(before, number):
@@ -214,7 +215,7 @@ class _Run:
                 before = TimedNetwork(
                     outline=layers.outline.digest,
                     replaced={name: (each.form, each.sizes) for name, each in sorted(replaced.items())},
-                    parameters=layers.parameters_of(replaced),
+                    parameters=parameters,
                     width=version.width,
                 )
             file = self._files.get(key)
@@ -239,7 +240,11 @@ class _Run:
         self._references = {each.reference: each for each in self._series.references}
         self._units = {each.unit: each for each in self._series.units}
         self._networks = {
-            _key(each.outline, {name: Replacement(*given) for name, given in each.replaced.items()}): each
+            _key(
+                each.outline,
+                each.parameters,
+                {name: Replacement(*given) for name, given in each.replaced.items()},
+            ): each
             for each in self._series.networks
         }
 
@@ -301,5 +306,6 @@ def _added(before: Measured, took: Took) -> dict[str, tuple[float, ...]]:
     return {name: (*getattr(before, name), round(each, 1)) for name, each in figures.items() if each is not None}
 
 
-def _key(outline: str, replaced: Replaced) -> str:
-    return repr((outline, sorted(replaced.items())))
+def _key(outline: str, parameters: int, replaced: Replaced) -> str:
+    """parameters: kernels of another size give outputs of the same shapes."""
+    return repr((outline, parameters, sorted(replaced.items())))

@@ -62,7 +62,9 @@ class Planner:
     @full_precision()
     def __init__(self, network: Network, dataset: Dataset, costs: Costs, *, progress: Progress = silent):
         """dataset: has the network's classes; its training images are looked at, without labels."""
-        self._network, self._costs = network, costs
+        self._network, self._costs, self._standard = network, costs, costs.total({})
+        if self._standard <= 0:
+            raise BadInput(f"{network}: takes {self.said(self._standard)} by these times; time its layers anew")
         module, shape = network.module, network.input.shape
         images = Images(dataset.first("train", "val", "test")[1], network.input)
         progress(0, 1, "what layers are worth")
@@ -82,7 +84,6 @@ class Planner:
             if its is not None:
                 self._versions.append(_Version(its, worth, progress, width, narrowing, costs))
         progress(1, 1, "forms of all layers")
-        self._standard = costs.total({})
 
     @property
     def unit(self) -> str:

@@ -44,8 +44,7 @@ class Predictor:
         self._narrower: dict[tuple[Coupled, ...], Predictor] = {}
         self.way: Way = way or ("cycles" if series.emulated else "back to back")
         self._units = {each.unit: each for each in series.units}
-        digest = self._layers.outline.digest
-        whole = [each for each in series.networks if each.outline == digest and each.value(self.way) is not None]
+        whole = [each for each in series.networks if self._is_of(each) and each.value(self.way)]
         if not whole:
             raise BadInput(
                 f"{series} has no times of {network} {self.way}; make them by falcon-edge times {network.name}"
@@ -101,7 +100,8 @@ class Predictor:
         conv = self._layers.conv(layer)
         own = (conv.in_channels, conv.out_channels), conv.kernel_size
         alike = [unit for unit in self._units if unit.form in FORMS and (unit.channels, unit.kernel) == own]
-        forms = dict.fromkeys([None, *(Replacement(unit.form, unit.sizes) for unit in alike)])
+        made = (Replacement(unit.form, unit.sizes) for unit in alike)
+        forms = dict.fromkeys([None, *(each for each in made if self._layers.can_become({layer: each}))])
         found = {}
         for form in forms:
             timed = [self._units.get(unit) for unit in self._layers.units_at(layer, form)]
@@ -138,6 +138,15 @@ class Predictor:
         together = np.bincount(place, trust)
         found = isotonic_regression(np.bincount(place, trust * rests) / together, weights=together).x
         return Rest(tuple(map(float, points)), tuple(map(float, found)))  # more weights are never waited for less
+
+    def _is_of(self, whole: TimedNetwork) -> bool:
+        """Whether it is this network: others may give the same shapes, or have other names for its layers."""
+        replaced = _replaced(whole)
+        return (
+            whole.outline == self._layers.outline.digest
+            and self._layers.can_become(replaced)
+            and whole.parameters == self._layers.parameters_of(replaced)
+        )
 
     def _whole(self, whole: TimedNetwork) -> float:
         value = whole.value(self.way)

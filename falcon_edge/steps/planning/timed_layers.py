@@ -9,7 +9,7 @@ from falcon_edge.errors import BadInput
 from falcon_edge.falcon.cutting import cut, joined
 from falcon_edge.falcon.forms import FALCON, FORMS
 from falcon_edge.falcon.forms.form import Form, Replacement, Sizes
-from falcon_edge.falcon.narrow import Narrower
+from falcon_edge.falcon.narrow import Narrower, check_channels
 from falcon_edge.falcon.observe import Observed, Outline, observe, outlined
 from falcon_edge.falcon.plan import LANES, Coupled, Plan, default_layers
 from falcon_edge.network import Network
@@ -78,6 +78,16 @@ class Layers:
             found.append(replaced)
         found.append(falcon)
         return [each for number, each in enumerate(found) if each not in found[:number]]
+
+    def can_become(self, replaced: Replaced) -> bool:
+        """Whether these are layers of it, and forms and sizes that they have."""
+        for name, (form, sizes) in replaced.items():
+            if name not in self.convs or form not in FORMS or FORMS[form].why_not(self.conv(name)) is not None:
+                return False
+            limit = FORMS[form].lossless(self.conv(name).weight)
+            if len(sizes) != len(limit) or not all(1 <= size <= most for size, most in zip(sizes, limit, strict=True)):
+                return False
+        return True
 
     def parameters_of(self, replaced: Replaced) -> int:
         """Of the network with these forms."""
@@ -153,6 +163,7 @@ def versions_of(network: Network, plans: Sequence[Plan], widths: Sequence[float]
         return found
     by_channels: dict[tuple[Coupled, ...], list[Plan]] = {(): []}
     for plan in plans:
+        check_channels(layers.module, layers.shape, plan)
         by_channels.setdefault(plan.coupled if plan.removed else (), []).append(plan)
     found = []
     for coupled, each in by_channels.items():

@@ -2,10 +2,12 @@
 
 import os
 import signal
+from collections import OrderedDict
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from falcon_edge.documents import canonical_json
@@ -14,6 +16,7 @@ from falcon_edge.falcon.forms import FORMS
 from falcon_edge.falcon.forms.form import Replacement
 from falcon_edge.falcon.observe import Place
 from falcon_edge.falcon.plan import make_plan, uniform_plan
+from falcon_edge.steps.modules import from_module
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.planning import units
 from falcon_edge.steps.planning.predictor import Predictor, predicted
@@ -340,3 +343,58 @@ def test_cycles_are_no_times(network, plan):
     assert predictor.predict({}).value == pytest.approx(10_000 + rest)
     with pytest.raises(BadInput, match="back to back"):
         Predictor(network, counted, "back to back")
+
+
+def test_another_network_that_gives_the_same_shapes_has_times_of_its_own(tmp_path):
+    def layers_of(kernel, name="conv"):
+        parts = {name: nn.Conv2d(3, 8, kernel, padding=kernel // 2), "pool": nn.AdaptiveAvgPool2d(1)}
+        return Layers(from_module(nn.Sequential(OrderedDict(parts)), torch.zeros(1, 3, 8, 8)))
+
+    small, large, renamed = layers_of(3), layers_of(5), layers_of(3, "first")
+    assert small.outline.digest == large.outline.digest == renamed.outline.digest
+    both = handmade(small, [], rests_us=(10.0, 20.0))
+    units = {each.unit: each for other in (small, large) for each in handmade(other, [], rests_us=(1.0, 1.0)).units}
+    both = both.model_copy(update={"units": tuple(units.values())})
+    for known in (small, renamed):
+        assert Predictor(known.network, both).predict({}).value == pytest.approx(30e-6)  # as it was timed
+    with pytest.raises(BadInput, match="has no times of network back to back"):
+        Predictor(large.network, both)
+    networks = *both.networks, *handmade(large, [], rests_us=(100.0, 200.0)).networks
+    times = Times().with_series(both.model_copy(update={"networks": networks}))
+    path = tmp_path / "times.json"
+    path.write_bytes(canonical_json(times))
+    (series,) = read_times(path).series
+    values = [Predictor(each.network, series).predict({}).value for each in (small, large)]
+    assert values[1] > values[0]
+
+
+@pytest.mark.parametrize("given", [("foo", (1,)), ("falcon", ()), ("falcon", (0,)), ("falcon", (10**6,))])
+def test_forms_that_a_layer_has_not_are_passed_over(network, plan, given):
+    layers = Layers(network)
+    series = handmade(layers, [plan])
+    strange = [each.model_copy(update={"replaced": {LAYERS[0]: given}}) for each in series.networks if each.replaced]
+    units = [each for each in series.units if each.unit.form == "falcon"]
+    form, sizes = given
+    more = units[0].model_copy(update={"unit": units[0].unit.model_copy(update={"form": form, "sizes": sizes})})
+    standard = [each for each in series.networks if not each.replaced]
+    damaged = series.model_copy(update={"networks": (*standard, *strange), "units": (*series.units, more)})
+    found = Predictor(network, damaged)
+    assert found.predict({}) == Predictor(network, series.model_copy(update={"networks": tuple(standard)})).predict({})
+    assert found.costs(LAYERS[0]).keys() == Predictor(network, series).costs(LAYERS[0]).keys()
+
+
+@pytest.mark.parametrize("nanoseconds", [-1.0, 1e300])
+def test_what_no_inference_takes_is_refused(network, tmp_path, nanoseconds):
+    times = Times().with_series(handmade(Layers(network), []))
+    path = tmp_path / "times.json"
+    path.write_bytes(canonical_json(times).replace(b"5000.0", str(nanoseconds).encode()))
+    with pytest.raises(BadInput, match=r"not a valid times: series.0.units.0.warm_ns.0: Input should be"):
+        read_times(path)
+
+
+def test_threads_and_cpus_of_times_are_said(network, plan):
+    times = Times().with_series(handmade(Layers(network), [], threads=2, cpu="x86-vnni"))
+    with pytest.raises(
+        BadInput, match=r"of litert in int8 by 4 threads; there are .* by 2 threads, of files for x86-vnni"
+    ):
+        predicted(network, plan, times, runtime="litert", precision="int8", threads=4)
