@@ -221,7 +221,12 @@ def _budget(
         try:
             share = float(target_latency)
         except ValueError:
-            return Budget(what, amount=options.seconds("--target-latency", target_latency), max_drop=max_drop)
+            amount = options.seconds("--target-latency", target_latency)
+            if what.series.emulated:
+                raise BadInput(
+                    f"--target-latency {target_latency}: an emulated CPU's times are cycles, no seconds; give a share"
+                ) from None
+            return Budget(what, amount=amount, max_drop=max_drop)
         if not 0 < share < 1:
             raise BadInput(f"--target-latency {target_latency}: a share lies between 0 and 1, a time has a unit")
         return Budget(what, share=share, max_drop=max_drop)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from falcon_edge.cli import options
-from falcon_edge.cli.compress import OWN
+from falcon_edge.cli.compress import OF_LATENCY, OWN
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.cli.tables import Table
 
@@ -68,8 +68,9 @@ def plan(
         from falcon_edge.steps.planning.frontier import Verified, write_frontier
         from falcon_edge.training.recipe import recipe_of
 
-        if by != "latency" and (paced or any(each is not None for each in (times, runtime, precision, device))):
-            raise BadInput("--times, --runtime, --precision, --device and --paced say of what a latency is")
+        timed = any(each is not None for each in (times, runtime, precision, device)) or paced or threads != 1
+        if by != "latency" and timed:
+            raise BadInput(f"{OF_LATENCY} say of what a latency is")
         options.check_metric(metric, data)
         recipe = recipe_of(OWN | {"epochs": finetune_epochs, "find_rate": True, "seed": seed})
         choice = options.choice(

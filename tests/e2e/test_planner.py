@@ -81,6 +81,7 @@ OF = "--data stripes.npz --times times.json --runtime ort"
         ("plan standard.falcon --by macs", "mixed forms need --data"),
         ("plan standard.falcon --data stripes.npz", "a latency needs --times"),
         ("plan standard.falcon --data stripes.npz --by size --paced", "say of what a latency is"),
+        ("plan standard.falcon --data stripes.npz --by size --threads 2", "say of what a latency is"),
         ("plan falcon.falcon --data stripes.npz --by macs", "is compressed already"),
         (f"plan standard.falcon {OF} --precision fp16", "no times of onnxruntime in fp16"),
         ("compress standard.falcon --data stripes.npz --form mixed", "--form mixed goes with --target-macs"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from converters.passes.rewrites.rules import Cpu
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.forms import FORMS
 from falcon_edge.falcon.forms.form import Replacement
@@ -137,7 +138,7 @@ class Latency:
     precision: str
     device: str | None = None
     threads: int = 1
-    cpu: str = "any"
+    cpu: Cpu = "any"
     paced: bool = False
 
     @property

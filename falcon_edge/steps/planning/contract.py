@@ -69,7 +69,7 @@ class Round:
     @property
     def over(self) -> float:
         """How many times a limit, at worst."""
-        return max(each.figure.value / max(each.limit, LEAST_DROP) for each in self.clauses)
+        return max(each.figure.value / (each.limit or LEAST_DROP) for each in self.clauses)
 
     @property
     def drop(self) -> float:

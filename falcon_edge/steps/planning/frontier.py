@@ -1,5 +1,6 @@
 """plan: the frontier of a network, its plans as files of a folder, and what was measured of some."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from falcon_edge.steps.planning.verify import verify
 from falcon_edge.training.recipe import Recipe
 from runtime_bench.files import check_outputs, write
 
-NAME = "plan-{:02}.json"
+NAME, NAMED = "plan-{:02}.json", re.compile(r"plan-\d{2,}\.json")
 RANKS = 1, 2  # of FALCON in every layer, beside the plans
 
 
@@ -61,7 +62,7 @@ def write_frontier(
     """
     if not 0 <= down_to < 1:
         raise BadInput(f"`down_to` {down_to:g}: give a share below 1")
-    there = sorted(output.glob(NAME.replace("{:02}", "*")))
+    there = sorted(path for path in output.glob("*") if NAMED.fullmatch(path.name))  # no others, that users named
     if there and not force:
         raise BadInput(f"{output}: has plans already; choose another folder, or replace them with `force`")
     check_outputs(there or [output / NAME.format(1) if output.exists() else output])
@@ -70,6 +71,8 @@ def write_frontier(
             raise BadInput(f"`report` {report}: the folder of the plans is theirs; choose another place")
         check_outputs([report])
     network, dataset = open_with_data(choice, data, class_map)
+    if verified is not None and dataset is not None:
+        dataset.require("test")
     planner = planner_for(network, dataset, what, progress=progress)
     found = planner.frontier(count, down_to)
     falcon = {rank: planner.falcon(rank) for rank in RANKS}

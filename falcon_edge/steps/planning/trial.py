@@ -9,6 +9,7 @@ from types import TracebackType
 
 import numpy as np
 
+from converters.passes.rewrites.rules import Recorded
 from falcon_edge.data import Dataset, Split
 from falcon_edge.errors import BadInput, DeviceFailed
 from falcon_edge.metrics import Outputs
@@ -86,7 +87,7 @@ class Trial:
         self._open = ExitStack()
         self._answers: Outputs | None = None
         self._pixels: np.ndarray | None = None
-        self._files: dict[int, Path] = {}
+        self._files: dict[int, tuple[Network, Path]] = {}  # by identity, each held: the next one is another's
 
     def __enter__(self) -> "Trial":
         folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="falcon-edge-"))
@@ -120,11 +121,12 @@ class Trial:
             bundle = self._folder / f"{len(self._files)}.falcon"
             save(network, bundle, self._dataset)
             target = runtime_named(latency.runtime).suffixes[0][1:]
-            int8 = Int8(self._dataset, accept_loss=True) if latency.precision == "int8" else None
+            rules = Recorded(latency.cpu)
+            int8 = Int8(self._dataset, accept_loss=True, rules=rules) if latency.precision == "int8" else None
             manifest = export_bundle(bundle, [target], [latency.precision], int8=int8, progress=progress)
             (file,) = (each.file for each in manifest.exports if each.target == target)
-            self._files[id(network)] = bundle / file
-        return self._files[id(network)]
+            self._files[id(network)] = network, bundle / file
+        return self._files[id(network)][1]
 
     def _measured(self, files: Sequence[Path], latency: Latency, progress: Progress) -> list[Entry]:
         protocol = replace(

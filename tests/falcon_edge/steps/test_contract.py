@@ -1,5 +1,6 @@
 """Budgets that are measured: what is tried, what is learnt, and what comes out."""
 
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from given_times import write_given_times
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.steps.compress import compress
 from falcon_edge.steps.planning.budgets import Budget, Latency
-from falcon_edge.steps.planning.contract import ROUNDS, broken, fulfil, in_words
+from falcon_edge.steps.planning.contract import ROUNDS, Clause, Round, broken, fulfil, in_words
 from falcon_edge.steps.planning.frontier_page import Shown, frontier_page
 from falcon_edge.steps.planning.planner import planner_for
 from falcon_edge.steps.planning.trial import Drop, Figure, Outcome, Trial
@@ -153,6 +154,16 @@ def test_what_is_counted_needs_one_round(by_macs):
     assert [clause.kept for clause in rounds[0].clauses] == [True, False]
 
 
+def test_how_far_a_limit_is_missed_is_told_for_limits_of_any_size():
+    def over(limit, value, drop):
+        clauses = (Clause("latency", "s", limit, Figure(value)), Clause("drop", "points", 1.0, Figure(drop)))
+        return Round(None, None, value, clauses).over
+
+    assert over(1e-4, 2e-4, 1.1) == pytest.approx(2.0)  # a network of microseconds
+    assert over(1e-4, 1.05e-4, 1.1) == pytest.approx(1.1)
+    assert Round(None, None, 0.0, (Clause("drop", "points", 0.0, Figure(0.5)),)).over > 100
+
+
 # -- what is measured --
 
 
@@ -187,6 +198,11 @@ def test_files_are_measured_beside_the_original(opened, times):
         latency = replace(latency, precision=precision) if precision == "fp32" else latency
         with Trial(network, dataset, latency, protocol=SHORT) as trial:
             (found,) = trial.outcomes([small])
+            passing = replace(small)
+            trial.outcomes([passing])
+            seen = weakref.ref(passing)
+            del passing
+            assert seen() is not None  # or the next network may be taken for it
         assert found.latency.interval[0] <= found.latency.value <= found.latency.interval[1]
         assert 0 < found.share.value < 10
         assert -100 <= found.drop.value <= 100

@@ -1,20 +1,26 @@
 """Plans of mixed forms within a budget: of MACs, of parameters, of measured times."""
 
 import os
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
+from falcon_edge.cli.compress import _budget
 from falcon_edge.documents import canonical_json, read_document
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.falcon.forms import FALCON
 from falcon_edge.falcon.plan import Plan, share_plan, uniform_plan
 from falcon_edge.falcon.search import best
 from falcon_edge.steps.compress import compress
+from falcon_edge.steps.opening import Choice
 from falcon_edge.steps.planning import planner
 from falcon_edge.steps.planning.budgets import Budget, Latency
+from falcon_edge.steps.planning.frontier import Verified, write_frontier
 from falcon_edge.steps.planning.planner import planner_for
 from falcon_edge.steps.times import TimesRequest, time_layers
 from falcon_edge.times import Times, read_times
+from falcon_edge.training.recipe import Recipe
 from runtime_bench.turns import Turn
 
 QUICK = Turn(runs=3, seconds=0.0, cold=1)
@@ -214,3 +220,45 @@ def test_a_step_says_of_what_a_latency_is(times):
         **{"of": "latency", "amount": 0.003, "runtime": "litert", "precision": "int8"},
         **{"device": None, "threads": 1, "cpu": "any", "paced": True},
     }
+
+
+def test_times_by_which_a_network_takes_no_time_make_no_plan(opened, times, tmp_path):
+    path = changed(times, tmp_path / "times.json", lambda unit: 1e9 if unit.sizes else 1e3, whole=lambda timed: 1e3)
+    with pytest.raises(BadInput, match=r"takes -1e\+03 ms by these times"):
+        planner_for(*opened, Latency(path, "litert", "fp32"))
+
+
+def test_an_emulated_cpu_has_cycles_and_no_seconds(opened, times, tmp_path):
+    (series,) = read_times(times).series
+    path = tmp_path / "times.json"
+    path.write_bytes(canonical_json(Times(series=(series.model_copy(update={"emulated": True}),))))
+    of = partial(Latency, path, "litert", "fp32")
+    with pytest.raises(BadInput, match="--target-latency 3ms: an emulated CPU's times are cycles, no seconds"):
+        _budget(of, True, "3ms", None, None, None, None)
+    assert _budget(of, True, "0.5", None, None, None, None).share == 0.5
+
+
+def test_only_plans_of_a_frontier_are_replaced(standard, stripes, tmp_path):
+    own, earlier = tmp_path / "plan-mine.json", tmp_path / "plan-07.json"
+    own.write_text("mine")
+    made = partial(write_frontier, Choice(str(standard)), str(stripes), tmp_path, what="macs", count=1)
+    made()
+    earlier.write_text("{}")
+    with pytest.raises(BadInput, match="has plans already"):
+        made()
+    made(force=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plan-01.json", "plan-mine.json"]
+    assert own.read_text() == "mine"
+
+
+def test_what_cannot_be_verified_is_not_planned(standard, opened, tmp_path):
+    untested = replace(opened[1], test=None)
+    said = []
+    with pytest.raises(BadInput, match="has no test split"):
+        write_frontier(
+            *(Choice(str(standard)), untested, tmp_path),
+            what="macs",
+            verified=Verified(1, Recipe(epochs=0)),
+            progress=lambda *given: said.append(given),
+        )
+    assert not said
