@@ -1,4 +1,6 @@
-"""Small random networks: additions, concatenations, groups, depthwise layers, batch normalisation, flattened maps."""
+"""Small random networks: additions, concatenations, groups, depthwise layers, normalisations, flattened maps, layers
+that are called twice, kernels and paddings of every kind.
+"""
 
 import torch
 from hypothesis import strategies as st
@@ -16,7 +18,21 @@ KINDS = (
     "pool",
     "norm",
     "up",
+    "twice",
+    "summed",
+    "squeezed",
+    "shuffled",
+    "halves",
+    "bare norm",
+    "group norm",
+    "instance norm",
+    "slopes",
+    "row and column",
+    "dilated",
+    "strided",
+    "by name",
 )
+PADDINGS = ("zeros", "reflect", "replicate", "circular")
 
 
 class Random(nn.Module):
@@ -50,6 +66,38 @@ class Random(nn.Module):
             elif kind == "up":
                 layers.append(nn.ConvTranspose2d(channels, width, 2, stride=2, bias=bias))
                 channels = width
+            elif kind == "twice":
+                layers.append(nn.Conv2d(channels, channels, 3, padding=1, bias=bias))
+            elif kind == "summed":
+                layers.extend(nn.Conv2d(channels, width, size, padding=size // 2, bias=bias) for size in (1, 3, 5))
+                channels = width
+            elif kind == "squeezed":
+                layers.extend([nn.Linear(channels, width), nn.Linear(width, channels, bias=bias)])
+            elif kind == "shuffled" and channels % 2 == 0:
+                layers.append(nn.Conv2d(channels, channels, 3, padding=1, groups=2, bias=bias))
+            elif kind == "halves":
+                layers.append(nn.Conv2d(channels, 2 * width, 1, bias=bias))
+                channels = width
+            elif kind == "bare norm":
+                layers.append(nn.BatchNorm2d(channels, affine=False))
+            elif kind == "group norm":
+                layers.append(nn.GroupNorm(1, channels))
+            elif kind == "instance norm":
+                layers.append(nn.InstanceNorm2d(channels, affine=bias))
+            elif kind == "slopes":
+                layers.append(nn.PReLU(channels))
+            elif kind == "row and column":
+                layers.append(nn.Conv2d(channels, width, (1, 3), padding=(0, 1), bias=bias))
+                layers.append(nn.Conv2d(width, width, (3, 1), padding=(1, 0), bias=bias))
+                channels = width
+            elif kind in ("dilated", "by name"):
+                layers.append(
+                    nn.Conv2d(channels, width, 3, 1, 2, 2, bias=bias, padding_mode=PADDINGS[width % len(PADDINGS)])
+                )
+                channels = width
+            elif kind == "strided":
+                layers.append(nn.Conv2d(channels, width, 2, stride=3, padding=1, bias=bias))
+                channels = width
         self.sizes = [channels * 4 if flat else channels, 5]
         self.out = nn.Linear(*self.sizes)
 
@@ -65,6 +113,22 @@ class Random(nn.Module):
                 x = nn.functional.max_pool2d(x, 2, 1, 1)
             elif kind == "up":
                 x = nn.functional.avg_pool2d(layers[0](x), 2)
+            elif kind == "twice":
+                x = layers[0](x).relu()
+                x = x + nn.functional.interpolate(layers[0](nn.functional.avg_pool2d(x, 2)), x.shape[2:])
+            elif kind == "summed":
+                x = sum(layer(x) for layer in layers).relu()
+            elif kind == "squeezed":
+                x = x * layers[1](layers[0](x.mean((2, 3))).relu()).sigmoid()[:, :, None, None]
+            elif kind == "shuffled" and len(layers):
+                x = layers[0](x).unflatten(1, (2, -1)).transpose(1, 2).flatten(1, 2)
+            elif kind == "halves":
+                one, other = layers[0](x).chunk(2, 1)
+                x = one * other.sigmoid()
+            elif kind == "strided":
+                x = nn.functional.interpolate(layers[0](x), scale_factor=2).relu()
+            elif kind == "by name":
+                x = layers[0](input=x).relu()
             else:
                 for layer in layers:
                     x = layer(x)
@@ -84,6 +148,7 @@ def networks(draw):
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, 0, 0.1)
+            if module.affine:
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.normal_(module.bias, 0, 0.1)
     return network

@@ -14,9 +14,11 @@ from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cost import cost
 from falcon_edge.falcon.coupling import Side, couple
 from falcon_edge.falcon.cutting import cut, masked
+from falcon_edge.falcon.forms import FORMS
 from falcon_edge.falcon.forms.form import Replacement
 from falcon_edge.falcon.narrow import Narrower, check_channels, joined, narrow_plan, refit, removable
-from falcon_edge.falcon.plan import Coupled, Plan, make_plan
+from falcon_edge.falcon.observe import observe
+from falcon_edge.falcon.plan import Coupled, Plan, default_layers, make_plan
 from falcon_edge.falcon.statistics import reestimate_batchnorm
 from falcon_edge.models.sources import build
 from falcon_edge.models.vgg import vgg8
@@ -41,7 +43,7 @@ def free(groups):
 @settings(max_examples=25, deadline=None)
 @given(networks(), st.randoms(use_true_random=False))
 def test_without_channels_a_network_answers_as_if_nothing_read_them(network, random):
-    groups = free(couple(network, SHAPE))
+    groups = free(removable(network, SHAPE))
     removed = joined(
         group.removed(random.sample(range(group.channels), random.randrange(group.channels))) for group in groups
     )
@@ -52,12 +54,12 @@ def test_without_channels_a_network_answers_as_if_nothing_read_them(network, ran
 @given(networks(), st.randoms(use_true_random=False))
 def test_dead_channels_are_removed_without_a_change(network, random):
     dead = []
-    for group in free(couple(network, SHAPE)):
+    for group in free(removable(network, SHAPE)):
         dead.append(group.removed(random.sample(range(group.channels), random.randrange(group.channels))))
         for side, places in dead[-1].items():
-            module, places = network.get_submodule(side.name), list(places)
-            if side.end == "outputs":
-                weight = module.weight.data
+            module, places = dict(network.named_modules()).get(side.name), list(places)
+            if side.end == "outputs" and module is not None:  # or it is a factor
+                weight = torch.zeros(len(module.running_mean)) if module.weight is None else module.weight.data
                 (weight.transpose(0, 1) if isinstance(module, nn.ConvTranspose2d) else weight)[places] = 0
                 for numbers in (module.bias, getattr(module, "running_mean", None)):
                     if numbers is not None:
@@ -423,3 +425,29 @@ def test_what_a_plan_says_twice_is_refused():
         given[field] += given[field]
         with pytest.raises(ValidationError, match=said):
             Plan.model_validate(given)
+
+
+@settings(max_examples=25, deadline=None)
+@given(networks(), st.sampled_from([0.8, 0.5, 0.2]), st.randoms(use_true_random=False))
+def test_what_is_planned_of_forms_and_channels_is_what_is_built(network, width, random):
+    try:
+        coupled = Narrower(network, SHAPE, lanes=1).even(width).coupled
+    except BadInput:
+        coupled = ()
+    narrowed = cut(network, joined(each.gone for each in coupled))
+    replaced, lossless = {}, {}
+    for name, reason in default_layers(narrowed, observe(narrowed, SHAPE)).items():
+        conv = narrowed.get_submodule(name)
+        forms = [form for form in FORMS.values() if reason is None and form.why_not(conv) is None]
+        if forms:
+            form = random.choice(forms)
+            most = form.lossless(conv.weight)
+            replaced[name] = Replacement(form.name, tuple(random.randint(1, size) for size in most))
+            lossless[name] = Replacement(form.name, most)
+    for chosen in (replaced, lossless):
+        plan = make_plan(network, SHAPE, chosen, coupled=coupled)
+        check_channels(network, SHAPE, plan)
+        made = surgery.apply(network, plan.replaced, removed=plan.removed)
+        found = cost(made, SHAPE)
+        assert (found.parameters, found.macs) == (plan.planned_parameters, plan.planned_macs)
+    assert near(answers(made), answers(narrowed), 1e-4)
