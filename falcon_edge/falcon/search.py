@@ -87,8 +87,9 @@ def useful(offers: Iterable[Offer]) -> list[Offer]:
 
 
 def least(offers: Mapping[str, Sequence[Offer]], rest: Rest | None = None) -> float:
-    """What the network costs with the cheapest offer for every layer."""
-    return _total({name: min(each, key=_cheap) for name, each in offers.items()}, rest or Rest())
+    """What the network costs at least."""
+    rest = rest or Rest()
+    return _total(_cheapest({name: useful(each) for name, each in offers.items()}, rest), rest)
 
 
 def best(offers: Mapping[str, Sequence[Offer]], budget: float, rest: Rest | None = None) -> Choice | None:
@@ -99,14 +100,25 @@ def best(offers: Mapping[str, Sequence[Offer]], budget: float, rest: Rest | None
     rest = rest or Rest()
     layers = {name: useful(each) for name, each in offers.items()}
     found = [each for piece in rest.pieces() if (each := _within(layers, budget, rest, piece)) is not None]
-    cheapest = {name: min(each, key=_cheap) for name, each in layers.items()}
-    if not found and _fits(_total(cheapest, rest), budget):  # nothing but the cheapest is that cheap
-        found = [(cheapest, _sum(cheapest, "loss"))]
     if not found:
-        return None
+        cheapest = _cheapest(layers, rest)
+        if not _fits(_total(cheapest, rest), budget):
+            return None
+        found = [(cheapest, _sum(cheapest, "loss"))]  # nothing else is that cheap
     chosen, _ = min(found, key=lambda each: _sum(each[0], "loss"))
     loss = _sum(chosen, "loss")
     return Choice(chosen, _total(chosen, rest), loss, min(loss, *(bound for _, bound in found)))
+
+
+def _cheapest(layers: Mapping[str, Sequence[Offer]], rest: Rest) -> dict[str, Offer]:
+    """The offers with which the network costs least: not always the cheapest of every layer, for the rest waits."""
+    found = [{name: min(each, key=_cheap) for name, each in layers.items()}]
+    dearest = sum(max(abs(offer.cost) for offer in each) for each in layers.values()) + max(map(abs, rest.costs))
+    sloping = [piece for piece in rest.pieces() if piece.slope > 0]
+    for piece in (*sloping, *(Piece(each.start, each.low, each.start, 0.0) for each in sloping)):
+        solved = _solved(layers, dearest, piece, 0.0, cost=True)
+        found += [] if solved is None else [solved[0]]
+    return min(found, key=lambda each: _total(each, rest))
 
 
 def _within(
@@ -137,11 +149,12 @@ def _sum(offers: Mapping[str, Offer], what: str) -> float:
 
 
 def _solved(
-    layers: Mapping[str, Sequence[Offer]], budget: float, piece: Piece, slack: float
+    layers: Mapping[str, Sequence[Offer]], budget: float, piece: Piece, slack: float, *, cost: bool = False
 ) -> tuple[dict[str, Offer], float] | None:
     """The best offers as the solver has them, which may cost FEASIBLE more than is asked for, and its bound.
 
-    slack: a share of the budget that is not to be spent.
+    slack: a share of the budget that is not to be spent. cost: the best are those that cost least where the
+    piece is the rest, instead of those that lose least.
     """
     flat = [(number, offer) for number, each in enumerate(layers.values()) for offer in each]
     left = budget - piece.low
@@ -150,6 +163,7 @@ def _solved(
     rows, columns = np.array([number for number, _ in flat]), np.arange(len(flat))
     one_each = csr_array((np.ones(len(flat)), (rows, columns)), shape=(len(layers), len(flat)))
     costs, losses, weights = (np.array([getattr(offer, name) for _, offer in flat]) for name in NUMBERS)
+    losses = costs + piece.slope * weights if cost else losses
     # The solver's tolerances are absolute, while costs are seconds or cycles, and losses anything.
     tiny = np.finfo(float).tiny
     scale, worth = max(abs(budget), np.abs(costs).max(), tiny), max(np.abs(losses).max(), tiny)
@@ -159,7 +173,8 @@ def _solved(
         constraints.append(LinearConstraint(more, ub=(left + piece.slope * piece.start) / scale - slack))
     if piece.most < inf:
         heaviest = max(weights.max(), tiny)
-        constraints.append(LinearConstraint(weights[None] / heaviest, ub=piece.most / heaviest + FEASIBLE))
+        start = piece.start / heaviest - FEASIBLE if cost and piece.slope > 0 else -inf
+        constraints.append(LinearConstraint(weights[None] / heaviest, start, piece.most / heaviest + FEASIBLE))
     solved = milp(
         losses / worth,
         integrality=np.ones(len(flat)),

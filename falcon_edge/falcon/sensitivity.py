@@ -28,7 +28,7 @@ def sensitivities(
     gives no gradients, or not to all of the layers that its answers depend on.
     """
     draws = torch.Generator().manual_seed(seed)
-    found = {name: _Seen() for name in layers}
+    found = {name: _Seen(-1 if isinstance(model.get_submodule(name), nn.Linear) else 1) for name in layers}
     watched = copy.deepcopy(model).eval()  # weights that it computes, as weight norms do, keep their graph
     for name, each in found.items():
         watched.get_submodule(name).register_forward_hook(each.keep)
@@ -80,23 +80,27 @@ def _drawn(answers: Sequence[Tensor], draws: torch.Generator, *, decides: bool) 
 class _Seen:
     """What one layer gives, over all images and places: channel by channel, with the squares of its gradients."""
 
-    def __init__(self) -> None:
+    def __init__(self, axis: int) -> None:
+        """axis: that its channels lie along."""
+        self.axis = axis
         self.outputs: list[Tensor] = []  # of the batch that is under way, one a call
         self.images, self.reached, self.sums = 0, False, ChannelSums()
         self.information = torch.zeros(1, dtype=torch.float64)
 
     def keep(self, _layer: nn.Module, _inputs: Any, given: Tensor) -> Tensor:
-        """Remember an output (B, N, H, W); what comes behind gets a copy, which it may change in place."""
+        """Remember an output; what comes behind gets a copy, which it may change in place."""
         self.outputs.append(given)
         return given.clone()
 
     def take(self, gradients: Sequence[Tensor | None], images: int) -> None:
         """Take in a batch. No gradient: no answer depends on it, or a network keeps its gradients from it."""
         for output, gradient in zip(self.outputs, gradients, strict=True):
-            self.sums.add(output.detach())
+            self.sums.add(output.detach().movedim(self.axis, 1))
             if gradient is not None:
                 self.reached = True
-                self.information = self.information + gradient.transpose(0, 1).flatten(1).double().square().sum(1).cpu()
+                self.information = (
+                    self.information + gradient.movedim(self.axis, 0).flatten(1).double().square().sum(1).cpu()
+                )
         self.images += images
         self.outputs.clear()
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.forms.form import Replacement
 from falcon_edge.falcon.observe import evaluating, fed, on_reading
@@ -82,7 +83,7 @@ def patch_statistics(model: nn.Module, layers: Collection[str], batches: Iterabl
 
 
 def collected(model: nn.Module, moments: Mapping[str, Moments], batches: Iterable[Any]) -> dict[str, PatchStatistics]:
-    """Statistics of what modules read, by path, over batches (B, C, H, W)."""
+    """Statistics of what modules read, by path, over batches (B, C, H, W). Raises BadInput where these have none."""
     hooks = [on_reading(model.get_submodule(name), each.add) for name, each in moments.items()]
     try:
         with evaluating(model):
@@ -91,7 +92,11 @@ def collected(model: nn.Module, moments: Mapping[str, Moments], batches: Iterabl
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: moment.statistics() for name, moment in moments.items() if moment.patches}
+    found = {name: moment.statistics() for name, moment in moments.items() if moment.patches}
+    endless = next((name for name, each in found.items() if not each.channels.isfinite().all()), None)
+    if endless is not None:
+        raise BadInput(f"{endless}: reads values that are not finite, or too large; look at the weights before it")
+    return found
 
 
 @torch.no_grad()

@@ -97,7 +97,7 @@ class Planner:
 
     @property
     def least(self) -> float:
-        """What it costs with the cheapest form in every layer, at the width where that is least."""
+        """What it costs at least, at the width where that is least."""
         return min(version.least for version in self._versions)
 
     def within(self, budget: float) -> Planned:
@@ -226,8 +226,9 @@ class _Version:
 
     @cached_property
     def least(self) -> float:
-        """What it costs with the cheapest form in every layer."""
-        return least(self.offers, self.costs.rest)
+        """What it costs at least."""
+        with silenced(STDOUT):  # as `within`
+            return least(self.offers, self.costs.rest)
 
     def within(self, budget: float) -> _Found | None:
         """The best choice."""

@@ -61,7 +61,6 @@ def test_no_choice_within_the_budget_loses_less(offers, rest, share):
     assert found.cost <= budget * (1 + 1e-9)
     weights = sum(each.weights for each in found.offers.values())
     assert found.cost == pytest.approx(sum(each.cost for each in found.offers.values()) + rest.at(weights))
-    assert least(offers, rest) >= min(cost for cost, _ in choices) * (1 - 1e-9)
     assert all(each in offers[name] for name, each in found.offers.items())
     assert found.offers.keys() == offers.keys()
     if within:
@@ -104,3 +103,22 @@ def test_a_dear_rest_is_escaped_by_fewer_weights():
     found = best(offers, 9.9, rest)
     assert (found.cost, found.loss, found.bound) == (3.0, 0.5, 0.5)
     assert best(offers, 2.9, rest) is None
+
+
+@settings(max_examples=150, deadline=None)
+@given(layers(), rests(), st.floats(0.01, 10))
+def test_nothing_costs_less_than_the_least(offers, rest, share):
+    dearest = sum(max(each.cost for each in given) for given in offers.values())
+    rest = Rest(rest.weights, tuple(each * share * dearest / 500 for each in rest.costs))
+    cheapest = min(cost for cost, _ in all_choices(offers, rest))
+    found = least(offers, rest)
+    assert cheapest * (1 - 1e-9) <= found <= cheapest * (1 + 1e-9) + 1e-6 * dearest
+    assert best(offers, found, rest).cost <= found * (1 + 1e-9)
+
+
+def test_the_least_cost_may_be_that_of_a_dearer_offer_whose_weights_nothing_waits_for():
+    offers = {"layer": [Offer(KEPT, 1.0, 0.0, 100.0), Offer(Replacement("falcon", (1,)), 2.0, 1.0, 10.0)]}
+    rest = Rest((50.0, 100.0), (0.0, 5.0))
+    assert least(offers, rest) == 2.0
+    assert best(offers, 2.0, rest).cost == 2.0
+    assert best(offers, 1.9, rest) is None

@@ -202,3 +202,20 @@ def test_a_network_may_change_its_input_in_place_but_not_what_its_gradients_need
     assert torch.equal(images, before)
     with pytest.raises(BadInput, match="no gradient can be taken of the network: one of the variables needed"):
         sensitivities(InPlace(lambda x: x.mul_(x)), ["net.0"], batches(images), decides=True)
+
+
+def test_a_linear_layer_that_reads_channels_last_is_worth_what_a_pointwise_one_is(images):
+    class Last(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.linear, self.net = nn.Conv2d(2, 6, 3), nn.Linear(6, 2), network()
+
+        def forward(self, x):
+            return self.net(self.linear(self.stem(x).movedim(1, -1)).movedim(-1, 1))
+
+    last = Last().eval()
+    pointwise = nn.Conv2d(6, 2, 1)
+    pointwise.weight.data, pointwise.bias.data = last.linear.weight.data[:, :, None, None], last.linear.bias.data
+    first = nn.Sequential(last.stem, pointwise, last.net).eval()
+    found = sensitivities(last, ["linear"], batches(images), decides=True)["linear"]
+    assert found == pytest.approx(sensitivities(first, ["1"], batches(images), decides=True)["1"])

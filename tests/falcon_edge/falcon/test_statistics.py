@@ -105,3 +105,10 @@ def test_without_batches_nothing_changes_and_it_is_said():
     with pytest.raises(BadInput, match="the loader gives no batch"):
         reestimate_batchnorm(network, [])
     assert (network[0].running_mean == 7).all()
+
+
+def test_values_that_are_not_finite_have_no_statistics():
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 3))
+    network[0].weight.data.fill_(1e38)
+    with pytest.raises(BadInput, match="1: reads values that are not finite"):
+        patch_statistics(network, ["1"], [torch.randn(2, 3, 8, 8)])
