@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from falcon_edge.cli import completion, options
+from falcon_edge.cli.export import Cpu
 from falcon_edge.cli.next_command import Given, to_export
 from falcon_edge.cli.render import manifest_table, plan_table
 from falcon_edge.cli.session import Debug, Json, Quiet, Session, session
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 Init = Literal["svd", "whitened", "sequential", "random"]
 MIXED = "mixed"
-OF_LATENCY = "--times, --runtime, --precision, --device, --threads and --paced"
+OF_LATENCY = "--times, --runtime, --precision, --device, --threads, --cpu and --paced"
+TimesCpu = Annotated[Cpu, typer.Option("--cpu", help="Of a latency: the kind of CPU that its int8 files are for.")]
 OWN = {"learning_rate": 0.05, "batch_size": 64, "weight_decay": 5e-4}
 
 
@@ -56,6 +58,7 @@ def compress(
     precision: options.TimesPrecision = None,
     device: options.TimesDevice = None,
     threads: options.TimesThreads = 1,
+    cpu: TimesCpu = Cpu.any,
     paced: options.Paced = False,
     form: Annotated[
         str | None,
@@ -140,8 +143,8 @@ def compress(
             trust_code=trust_code,
         )
         classes = options.class_map(class_map, data)
-        latency = partial(options.latency, times, runtime, precision, device, threads, paced)
-        timed = any(each is not None for each in (times, runtime, precision, device)) or paced or threads != 1
+        latency = partial(options.latency, times, runtime, precision, device, threads, cpu.value, paced)
+        timed = options.timed(times, runtime, precision, device, threads, cpu.value, paced)
         wanted = options.rank(rank)
         macs = target_macs if form == MIXED else None
         budget = _budget(latency, timed, target_latency, target_size, macs, form, max_drop)

@@ -13,6 +13,7 @@ from falcon_edge.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from converters.passes.rewrites.rules import Cpu
     from falcon_edge.falcon.units.unit import Unit
     from falcon_edge.steps.compress import Rank
     from falcon_edge.steps.opening import Choice
@@ -298,15 +299,35 @@ def devices(
     return [device_named(name, clean=clean, runner=runner, archives=found) for name in names]
 
 
+def timed(
+    times: Path | None,
+    runtime: str | None,
+    precision: str | None,
+    device: str | None,
+    threads: int,
+    cpu: "Cpu",
+    paced: bool,
+) -> bool:
+    """Whether anything was said of what a latency is."""
+    named = any(each is not None for each in (times, runtime, precision, device))
+    return named or threads != 1 or cpu != "any" or paced
+
+
 def latency(
-    times: Path | None, runtime: str | None, precision: str | None, device: str | None, threads: int, paced: bool
+    times: Path | None,
+    runtime: str | None,
+    precision: str | None,
+    device: str | None,
+    threads: int,
+    cpu: "Cpu",
+    paced: bool,
 ) -> "Latency":
     """Of what a latency is. Raises BadInput where it is not said."""
     from falcon_edge.steps.planning.budgets import Latency
 
     if times is None or runtime is None or precision is None:
         raise BadInput("a latency needs --times (made by falcon-edge times), --runtime and --precision")
-    return Latency(times, runtime, precision, device, threads, paced=paced)
+    return Latency(times, runtime, precision, device, threads, cpu, paced)
 
 
 def every(text: str | None, cold: bool) -> float:

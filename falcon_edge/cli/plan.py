@@ -2,13 +2,15 @@
 
 from collections import Counter
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from falcon_edge.cli import options
-from falcon_edge.cli.compress import OF_LATENCY, OWN
+from falcon_edge.cli.compress import OF_LATENCY, OWN, TimesCpu
+from falcon_edge.cli.export import Cpu
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.cli.tables import Table
 
@@ -46,6 +48,7 @@ def plan(
     precision: options.TimesPrecision = None,
     device: options.TimesDevice = None,
     threads: options.TimesThreads = 1,
+    cpu: TimesCpu = Cpu.any,
     paced: options.Paced = False,
     model_args: options.ModelArgs = None,
     weights: options.Weights = None,
@@ -68,8 +71,7 @@ def plan(
         from falcon_edge.steps.planning.frontier import Verified, write_frontier
         from falcon_edge.training.recipe import recipe_of
 
-        timed = any(each is not None for each in (times, runtime, precision, device)) or paced or threads != 1
-        if by != "latency" and timed:
+        if by != "latency" and options.timed(times, runtime, precision, device, threads, cpu.value, paced):
             raise BadInput(f"{OF_LATENCY} say of what a latency is")
         options.check_metric(metric, data)
         recipe = recipe_of(OWN | {"epochs": finetune_epochs, "find_rate": True, "seed": seed})
@@ -86,10 +88,11 @@ def plan(
             model_args=model_args,
             trust_code=trust_code,
         )
+        latency = partial(options.latency, times, runtime, precision, device, threads, cpu.value, paced)
         with out.progress() as progress:
             found = write_frontier(
                 *(choice, data, output),
-                what=options.latency(times, runtime, precision, device, threads, paced) if by == "latency" else by,
+                what=latency() if by == "latency" else by,
                 class_map=options.class_map(class_map, data),
                 count=count,
                 down_to=down_to,

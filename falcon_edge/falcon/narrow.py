@@ -2,6 +2,7 @@
 
 import copy
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -194,8 +195,18 @@ def narrow_plan(
     return make_plan(model, input_shape, {}, coupled=narrower.within(share).coupled)
 
 
-def check_channels(model: nn.Module, input_shape: Shape, plan: Plan) -> None:
-    """Raise BadInput for a plan that does not remove whole channels of a network, wherever these are, and no others."""
+def check_plan(model: nn.Module, input_shape: Shape, plan: Plan) -> None:
+    """Raise BadInput for a plan that says something twice, or removes channels of a network otherwise than as a whole,
+    wherever they are.
+    """
+    layers = Counter(layer.name for layer in plan.layers)
+    channels = Counter((side, one) for each in plan.coupled for side, gone in each.gone.items() for one in gone)
+    twice = next((name for name, count in layers.items() if count > 1), None)
+    if twice is not None:
+        raise BadInput(f"the plan has {twice} twice")
+    again = next((each for each, count in channels.items() if count > 1), None)
+    if again is not None:
+        raise BadInput(f"the plan removes channel {again[1]} of the {again[0].end} of {again[0].name} twice")
     removed = plan.removed
     if not removed:
         return

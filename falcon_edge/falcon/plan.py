@@ -157,18 +157,6 @@ class Plan(BaseModel):
     planned_macs: int
     coupled: tuple[Coupled, ...] = ()
 
-    @model_validator(mode="after")
-    def _each_once(self) -> "Plan":
-        layers = Counter(layer.name for layer in self.layers)
-        sides = Counter((*side, place) for each in self.coupled for side, gone in each.gone.items() for place in gone)
-        twice = next((name for name, count in layers.items() if count > 1), None)
-        if twice is not None:
-            raise ValueError(f"it has {twice} twice")
-        again = next((side for side, count in sides.items() if count > 1), None)
-        if again is not None:
-            raise ValueError(f"it removes channel {again[2]} of the {again[1]} of {again[0]} twice")
-        return self
-
     @property
     def removed(self) -> dict[Side, tuple[int, ...]]:
         """The channels that are removed, by the sides of modules."""

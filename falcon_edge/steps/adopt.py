@@ -13,7 +13,7 @@ from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.forms import FORMS
 from falcon_edge.falcon.forms.form import FormConv2d, Replacement, Sizes, why_not
-from falcon_edge.falcon.narrow import check_channels
+from falcon_edge.falcon.narrow import check_plan
 from falcon_edge.falcon.observe import full_precision
 from falcon_edge.falcon.plan import Plan, make_plan
 from falcon_edge.manifest import Manifest, Parent, Step
@@ -54,7 +54,7 @@ def adopt(
     replaced = _replaced(network.module, weights, held, weights_key) if plan is None else plan.replaced
     reasons = {} if plan is None else {layer.name: layer.reason for layer in plan.layers}
     if plan is not None:
-        check_channels(network.module, network.input.shape, plan)
+        check_plan(network.module, network.input.shape, plan)
     made = make_plan(
         network.module,
         network.input.shape,

@@ -17,7 +17,7 @@ from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cutting import cut
 from falcon_edge.falcon.forms import FALCON, FORMS, form_named
 from falcon_edge.falcon.moments import match_moments
-from falcon_edge.falcon.narrow import NARROW, check_channels, narrow_plan, refit
+from falcon_edge.falcon.narrow import NARROW, check_plan, narrow_plan, refit
 from falcon_edge.falcon.observe import full_precision
 from falcon_edge.falcon.patches import PatchStatistics
 from falcon_edge.falcon.plan import EVBMF, Plan, evbmf_plan, largest_saving_rank, make_plan, share_plan, uniform_plan
@@ -113,7 +113,7 @@ class Goal:
         if self.target_macs is not None:
             return share_plan(module, shape, self.target_macs, form=form, statistics=statistics)
         assert isinstance(self.plan, Plan)
-        check_channels(module, shape, self.plan)
+        check_plan(module, shape, self.plan)
         reasons = {layer.name: layer.reason for layer in self.plan.layers}
         return make_plan(
             *(module, shape, self.plan.replaced), reasons=reasons, statistics=statistics, coupled=self.plan.coupled

@@ -89,6 +89,11 @@ OF = "--data stripes.npz --times times.json --runtime ort"
         ("compress standard.falcon --data stripes.npz --target-size 0.5 --target-latency 3ms", "give either"),
         (f"compress standard.falcon {OF} --precision int8 --target-latency fast", "write a time, as in 33ms"),
         ("compress standard.falcon --data stripes.npz --rank 1 --paced", "say of what a latency is"),
+        ("compress standard.falcon --data stripes.npz --rank 1 --cpu x86-vnni", "say of what a latency is"),
+        (
+            f"compress standard.falcon {OF} --precision int8 --cpu x86-vnni --target-latency 0.5",
+            "of files for x86-vnni",
+        ),
         ("compress standard.falcon --data stripes.npz --target-size 0.5 --rank 1", "give either --rank"),
         ("compress standard.falcon --target-size 0.5", "mixed forms need --data"),
         ("compress standard.falcon --data stripes.npz --rank 1 --max-drop 1", "--max-drop goes with a target"),

@@ -9,7 +9,7 @@ from falcon_edge.errors import BadInput
 from falcon_edge.falcon.cutting import cut, joined
 from falcon_edge.falcon.forms import FALCON, FORMS
 from falcon_edge.falcon.forms.form import Form, Replacement, Sizes
-from falcon_edge.falcon.narrow import Narrower, check_channels
+from falcon_edge.falcon.narrow import Narrower, check_plan
 from falcon_edge.falcon.observe import Observed, Outline, observe, outlined
 from falcon_edge.falcon.plan import LANES, Coupled, Plan, default_layers
 from falcon_edge.network import Network
@@ -163,7 +163,7 @@ def versions_of(network: Network, plans: Sequence[Plan], widths: Sequence[float]
         return found
     by_channels: dict[tuple[Coupled, ...], list[Plan]] = {(): []}
     for plan in plans:
-        check_channels(layers.module, layers.shape, plan)
+        check_plan(layers.module, layers.shape, plan)
         by_channels.setdefault(plan.coupled if plan.removed else (), []).append(plan)
     found = []
     for coupled, each in by_channels.items():
