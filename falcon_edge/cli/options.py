@@ -213,7 +213,7 @@ WORD = re.compile(r"[A-Za-z_][\w./:+-]*")
 MEANT_OTHERWISE = {"true", "false", "none", "null", "inf", "nan"}
 
 
-def arguments(given: "Sequence[str] | None", option: str = "--model-arg") -> dict[str, Any]:
+def arguments(given: "Sequence[str] | None", option: str = "--model-arg", example: str = "depth=3") -> dict[str, Any]:
     """'depth=3' and 'kind=small' as {"depth": 3, "kind": "small"}: values of TOML, or words."""
     import json
     import tomllib
@@ -222,7 +222,7 @@ def arguments(given: "Sequence[str] | None", option: str = "--model-arg") -> dic
     for text in given or ():
         name, _, value = text.partition("=")
         if not name.isidentifier() or not value:
-            raise BadInput(f"{option} {text}: write NAME=VALUE, as in depth=3")
+            raise BadInput(f"{option} {text}: write NAME=VALUE, as in {example}")
         if name in found:
             raise BadInput(f"{option} {name}: is given twice")
         try:
@@ -250,7 +250,7 @@ def recipe(said: "Sequence[str] | None", first: "Mapping[str, Any]", **given: An
     named: dict[str, Any] = {}
     for text in said or ():
         if "=" in text:
-            named |= arguments([text], "--recipe")
+            named |= arguments([text], "--recipe", "epochs=10")
         elif (fields := fields_named(text)) is not None:
             named |= fields
         else:

@@ -126,6 +126,8 @@ class Study(Document):
     @classmethod
     def _read_shape(cls, value: Any) -> Any:
         value = [int(part) for part in value.split("x")] if isinstance(value, str) else value
+        if isinstance(value, list) and len(value) != 3:
+            raise ValueError("write channels x height x width, as in 3x32x32")
         return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
@@ -171,7 +173,7 @@ def read_study(path: Path, data: str | None = None) -> Study:
     elif isinstance(said.get("data"), str) and said["data"] != SAMPLE:
         said["data"] = str(path.parent / said["data"])
     made = said | {
-        "train": _recipe(path, "train", said.get("train", {}), {}),
+        "train": _recipe(path, "train", said.get("train", {}), {"epochs": 0}),
         "tune": _recipe(path, "tune", tune, {"epochs": 1}),
         "tunings": tunings if isinstance(tunings, list) else [tunings],
     }
@@ -200,12 +202,12 @@ def _recipe(path: Path, table: str, said: Mapping[str, Any], first: Mapping[str,
     fields |= own
     if "seed" in fields:
         raise BadInput(f"{path}: {table}.seed: seeds are those of the study")
-    if table == "train" and fields.get("epochs", 0) == 0:
-        raise BadInput(f"{path}: {table}.epochs: is missing, or 0")
     try:
         made = recipe_with(first, fields).said
     except BadInput as error:
         raise BadInput(f"{path}: {table}: {error}") from error
+    if made["epochs"] == 0:
+        raise BadInput(f"{path}: {table}.epochs: is missing, or 0")
     return {name: value for name, value in made.items() if name != "seed"}
 
 

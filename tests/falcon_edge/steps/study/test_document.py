@@ -36,7 +36,9 @@ def test_what_it_names_lies_in_its_folder(tmp_path):
     ("before", "after", "said"),
     [
         ("[train]", "colour = 1\n[train]", "study.toml: colour: a study has no such thing"),
-        ("epochs = 2", "epoch = 2", "study.toml: train.epochs: is missing"),
+        ("epochs = 2", "epoch = 2", "study.toml: train: epoch: a recipe has no such thing"),
+        ("epochs = 2", "momentum = 0.9", "study.toml: train.epochs: is missing"),
+        ("[train]", 'input = "28x28"\n[train]', "study.toml: input: write channels x height x width"),
         ("epochs = 2", "epochs = 2\nrates = 1", "study.toml: train: rates: a recipe has no such thing"),
         ("epochs = 2", 'epochs = 2\nrecipe = "mine"', "study.toml: train.recipe: mine is none of paper"),
         ("epochs = 2", "epochs = 2\nseed = 1", "study.toml: train.seed: seeds are those of the study"),
