@@ -56,6 +56,7 @@ from falcon_edge.training.images import Images
 from falcon_edge.training.recipe import Recipe
 from runtime_bench.bench import Protocol
 from runtime_bench.results import Entry
+from runtime_bench.units import BY_NAME
 
 TARGETS = ("litert", "int8"), ("onnxruntime", "fp32")
 SHARES = 0.5, 0.35, 0.25
@@ -66,6 +67,7 @@ MOBILE = 0.5, 0.35
 EPOCHS, RATE = 6, 0.02
 FROM_SCRATCH, FIRST_RATE = 24, 0.1
 AFRESH = "narrow", "mobilenetv2"
+INT8 = "onnxruntime int8"
 KINDS = [(runtime, precision) for precision in ("int8", "fp32") for runtime in ("onnxruntime", "litert")]
 PROTOCOL = Protocol(seconds=1.0, processes=3, rounds=4, warm_up_seconds=0.3, ticks=40)
 ACCURACY = "network", "cell", "seed", "epochs", "macs", "parameters", "torch", *(f"{r} {p}" for r, p in KINDS)
@@ -291,33 +293,51 @@ def table(folder: Path) -> None:
     """A row a cell and length: mean top-1 over seeds, and the share of the standard network's latency in all four."""
     accuracies, latencies = read(folder / "accuracy.csv"), read(folder / "latency.csv")
     for network in dict.fromkeys(row["network"] for row in accuracies):
-        devices = dict.fromkeys(row["device"] for row in latencies if row["network"] == network)
+        timed = [row for row in latencies if row["network"] == network]
+        devices = dict.fromkeys(row["device"] for row in timed)
+        files = [f"{device}, {p} {BY_NAME[r].title}" for device in devices for r, p in KINDS]
+        heads = [network, "epochs", "seeds", "M MACs", "top-1 fp32", "top-1 int8", *files]
+        print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
         own = [row for row in accuracies if row["network"] == network]
-        tops = " | ".join(f"top-1 {runtime} {precision}" for runtime, precision in KINDS[:2])
-        print(f"\n| {network} | epochs | seeds | M MACs | top-1 fp32 | {tops} |", end="")
-        print("".join(f" {device}: {r} {p} |" for device in devices for r, p in KINDS))
-        print("|" + "---|" * (7 + len(devices) * len(KINDS)))
-        for cell, epochs in dict.fromkeys((row["cell"], row["epochs"]) for row in own):
-            rows = [row for row in own if (row["cell"], row["epochs"]) == (cell, epochs)]
-            tops = ["torch", *(f"{r} {p}" for r, p in KINDS[:2])]
-            means = [f"{100 * np.mean([float(row[name]) for row in rows]):.2f}" for name in tops]
-            shares = [share(latencies, network, cell, device, *kind) for device in devices for kind in KINDS]
-            macs = f"{int(rows[0]['macs']) / 1e6:.2f}"
-            print(f"| {cell} | {epochs} | {len(rows)} | {macs} | {' | '.join([*means, *shares])} |")
+        order = [*dict.fromkeys(row["cell"] for row in timed)]
+        for cell, epochs in sorted(
+            {(row["cell"], int(row["epochs"])) for row in own}, key=lambda each: (order.index(each[0]), each[1])
+        ):
+            rows = [row for row in own if (row["cell"], int(row["epochs"])) == (cell, epochs)]
+            means = [f"{100 * np.mean([float(row[name]) for row in rows]):.2f}" for name in ("torch", INT8)]
+            shares = [share(timed, cell, device, *kind) for device in devices for kind in KINDS]
+            macs = f"{int(rows[0]['macs']) / 1e6:.1f}"
+            print(f"| {' | '.join([called(cell), str(epochs), str(len(rows)), macs, *means, *shares])} |")
 
 
-def share(rows: Sequence[dict[str, str]], network: str, cell: str, device: str, runtime: str, precision: str) -> str:
+def called(cell: str) -> str:
+    """A cell in words."""
+    kind, _, number = cell.rpartition("-")
+    said = {
+        **{
+            f"{runtime}-{precision}": f"**plan, {precision} {BY_NAME[runtime].title}**,"
+            for runtime, precision in TARGETS
+        },
+        **{form: f"{form} at the MACs of rank" for form in FORMS},
+        "falcon": "FALCON, rank",
+        "narrow": "narrower, width",
+        "mobilenetv2": "MobileNetV2, width",
+        "pruned": "Torch-Pruning to the MACs of rank",
+    }
+    return f"{said[kind]} {number}" if kind else cell
+
+
+def share(rows: Sequence[dict[str, str]], cell: str, device: str, runtime: str, precision: str) -> str:
     """Of the standard network's, back to back and paced; or its own figure where it is that."""
     said = []
     for figure in ("back to back", "paced", "instructions"):
         of = {
             row["cell"]: float(row["value"])
             for row in rows
-            if (row["network"], row["device"], row["runtime"], row["precision"], row["figure"])
-            == (network, device, runtime, precision, figure)
+            if (row["device"], row["runtime"], row["precision"], row["figure"]) == (device, runtime, precision, figure)
         }
         if cell in of:
-            said.append(f"{of[cell]:.3g}" if cell == "standard" else f"{of[cell] / of['standard']:.2f}")
+            said.append(f"{of[cell]:.0f}" if cell == "standard" else f"{of[cell] / of['standard']:.2f}")
     return " / ".join(said)
 
 

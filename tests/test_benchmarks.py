@@ -24,5 +24,12 @@ def test_they_find_what_they_import(folder, monkeypatch):
     assert done.returncode == 0, done.stderr
 
 
+def test_the_table_of_the_frontier_is_fresh():
+    command = [sys.executable, FOLDER / "frontier.py", FOLDER / "records/frontier", "--step", "table"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.startswith("| vgg8 | epochs |"), done.stderr
+    assert done.stdout in (FOLDER.parent / "docs/plans.md").read_text()
+
+
 def test_there_are_some():
     assert {"speedup.py", "gate.py", "checker.py"} <= {script.name for script in SCRIPTS}
