@@ -48,6 +48,7 @@ def current_form(model: ModelProto) -> ModelProto:
         )
     if opset < OPSET:
         _raise_opset(model, opset)
+    _write_pads(model)
     _drop_dilations_of_one(model)
     _drop_saturation(model)
     _write_pairs(model)
@@ -76,6 +77,25 @@ def _refuse_dilated_pools_of_one_size(model: ModelProto) -> None:
                 f"{node.name or node.output[0]}: has {both}: ONNX Runtime makes another size of these than ONNX; "
                 "write pads"
             )
+
+
+def _write_pads(model: ModelProto) -> None:
+    """SAME of a convolution without strides is the same at any size; of dilated ones ONNX Runtime knows pads alone."""
+    shapes = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        given = attributes(node)
+        rule = given.get("auto_pad", b"NOTSET")
+        if node.op_type != "Conv" or not rule.startswith(b"SAME") or set(given.get("strides", (1,))) != {1}:
+            continue
+        kernel = given.get("kernel_shape", shapes.get(node.input[1], ())[2:])
+        reach = [
+            (size - 1) * each for size, each in zip(kernel, given.get("dilations", [1] * len(kernel)), strict=True)
+        ]
+        small, large = [each // 2 for each in reach], [each - each // 2 for each in reach]
+        if reach:
+            _keep(node, lambda each: each.name not in ("auto_pad", "pads"))
+            pads = [*small, *large] if rule == b"SAME_UPPER" else [*large, *small]
+            node.attribute.append(helper.make_attribute("pads", pads))
 
 
 def _drop_dilations_of_one(model: ModelProto) -> None:

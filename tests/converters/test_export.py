@@ -234,3 +234,14 @@ def test_input_and_outputs_may_be_called_by_numbers(tmp_path):
     assert [value.name for value in (*session.get_inputs(), *session.get_outputs())] == ["5", "3"]
     image = torch.randn(1, 3, 8, 8)
     assert np.allclose(session.run(None, {"5": image.numpy()})[0], network(image).detach().numpy(), atol=1e-5)
+
+
+def test_dilated_convolutions_that_keep_the_size(tmp_path):
+    """Whose padding PyTorch writes as SAME, which ONNX Runtime refuses of dilated ones."""
+    layers = [nn.Conv2d(3, 8, 3, padding="same", dilation=2), nn.Conv2d(8, 8, (2, 4), padding="same", dilation=3)]
+    network = nn.Sequential(*layers, nn.Flatten(), nn.Linear(8 * 12 * 12, 4)).eval()
+    network.shape = (3, 12, 12)
+    path, lite = exported(network, tmp_path).path, tmp_path / "model.tflite"
+    assert check_onnx(network, samples(network.shape), path)[0].snr_db >= 100
+    emit_tflite(path, lite)
+    assert check_same(path, samples(network.shape), lite)[0].snr_db >= 100

@@ -295,3 +295,28 @@ def test_a_dilated_pool_whose_size_onnx_runtime_makes_otherwise_is_refused(rule)
     assert answers(graph([pool], IMAGE), random(*IMAGE)).shape[2] == 3
     with pytest.raises(ConversionError, match=f"has auto_pad {rule} and dilations .*; write pads"):
         current_form(graph([pool], IMAGE))
+
+
+@given(
+    rule=st.sampled_from(["SAME_UPPER", "SAME_LOWER"]),
+    kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    dilations=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    groups=st.sampled_from([1, 3]),
+    named=st.booleans(),
+)
+@settings(max_examples=30, deadline=None)
+def test_the_same_size_is_written_as_pads(rule, kernel, dilations, groups, named):
+    """ONNX Runtime refuses SAME with dilations: PyTorch pads, the odd pixel behind (UPPER) or in front."""
+    weight, inputs = random(9, 6 // groups, *kernel), random(*IMAGE)
+    size = {"kernel_shape": kernel} if named else {}
+    conv = node("Conv", ["input", "w"], ["logits"], auto_pad=rule, dilations=dilations, group=groups, **size)
+    changed = current_form(graph([conv], IMAGE, w=weight))
+    onnx.checker.check_model(changed, full_check=True)
+    pads = []
+    for length, dilation in reversed([*zip(kernel, dilations, strict=True)]):  # the last axis first
+        small, large = (length - 1) * dilation // 2, -(-(length - 1) * dilation // 2)
+        pads += [small, large] if rule == "SAME_UPPER" else [large, small]
+    padded = functional.pad(torch.from_numpy(inputs), pads)
+    expected = functional.conv2d(padded, torch.from_numpy(weight), dilation=dilations, groups=groups).numpy()
+    assert expected.shape[2:] == IMAGE[2:]
+    assert np.allclose(answers(changed, inputs), expected, rtol=1e-4, atol=1e-4)
