@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from falcon_edge.errors import BadInput
+from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.falcon.coupling import Group, Side, couple
 from falcon_edge.falcon.cutting import Removed, cut, joined, masked
 from falcon_edge.falcon.observe import (
@@ -131,7 +131,7 @@ class Narrower:
     def within(self, share: float) -> Narrowing:
         """At most this share of the MACs: evenly at first, what is left goes where it lessens the error most.
 
-        Raises BadInput for a share outside 0..1, or below what the smallest widths give.
+        Raises BadInput for a share outside 0..1, BelowAsked for one below what the smallest widths give.
         """
         check_share(share)
         budget = int(share * self._costs.total)
@@ -141,7 +141,7 @@ class Narrower:
         reached = bisect_right(shares, budget, key=lambda width: self._costs.of(self._free, self._even(width)))
         if reached == 0:
             least = 100 * self._costs.of(self._free, self._even(0)) / self._costs.total
-            raise BadInput(f"{NARROW} at its smallest leaves {least:.3g}% of the MACs, not {100 * share:.3g}%")
+            raise BelowAsked(f"{NARROW} at its smallest leaves {least:.3g}% of the MACs, not {100 * share:.3g}%")
         return self._narrowing(self._filled(self._even(shares[reached - 1]), budget))
 
     def _even(self, width: float) -> list[int]:

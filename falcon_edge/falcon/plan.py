@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, model_v
 from torch import nn
 
 from falcon_edge.documents import Upgrades
-from falcon_edge.errors import BadInput
+from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.falcon import evbmf
 from falcon_edge.falcon.coupling import Group, Side
 from falcon_edge.falcon.cutting import cut, joined
@@ -261,8 +261,8 @@ def share_plan(
 
     Each layer is allowed the same share of its own, the largest with which the network keeps its share, and gets the
     sizes of the smallest error within; what is left goes where it lessens the error most. Sizes that count channels are
-    multiples of `lanes`, or powers of two below. Raises BadInput as `uniform_plan`, for a share outside 0..1, and where
-    the smallest sizes have more.
+    multiples of `lanes`, or powers of two below. Raises BadInput as `uniform_plan` and for a share outside 0..1,
+    BelowAsked where the smallest sizes have more.
     """
     made = form_named(form)
     check_share(share)
@@ -286,7 +286,7 @@ def share_plan(
     reached = bisect_right(shares, share * total, key=macs)
     if reached == 0:
         least = 100 * macs(shares[0]) / total
-        raise BadInput(f"{form} at its smallest leaves {least:.3g}% of the MACs, not {100 * share:.3g}%")
+        raise BelowAsked(f"{form} at its smallest leaves {least:.3g}% of the MACs, not {100 * share:.3g}%")
     even = shares[reached - 1]
     filled = _filled(chosen(even), offers, int(share * total) - kept)
     replaced = {name: Replacement(form, offer.sizes) for name, offer in filled.items()}

@@ -63,7 +63,6 @@ def test_a_form_goes_the_whole_way(flow, warm, tmp_path, form):
         ("--form tucker2 --rank evbmf --cap-rank", "--cap-rank goes with --rank, a number"),
         ("--form tucker2", "give either --rank, --target-macs, --plan or a budget"),
         ("--rank 1 --target-macs 0.5", "give either --rank, --target-macs, --plan or a budget"),
-        ("--target-macs 0.001", "at its smallest leaves"),
         ("--target-macs 1.5", "between 0 and 1"),
         ("--target-macs 0.5 --cap-rank", "--cap-rank goes with --rank"),
         ("--rank 1 --init sequential", "--init sequential needs --data"),
@@ -74,3 +73,10 @@ def test_what_cannot_be_is_one_line(flow, warm, words, said):
     done = warm(f"compress standard.falcon {words} --dry-run", flow.folder)
     assert done.code == 2
     assert said in " ".join(done.err.split())
+
+
+@pytest.mark.parametrize("form", ["falcon", "tucker2", "narrow"])
+def test_a_goal_that_no_size_reaches_ends_in_1_with_the_best_there_is(flow, warm, form):
+    done = warm(f"compress standard.falcon --form {form} --target-macs 0.001 --dry-run", flow.folder)
+    assert done.code == 1
+    assert f"error: {form} at its smallest leaves" in done.err

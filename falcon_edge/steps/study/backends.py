@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, Protocol
 
-from falcon_edge.errors import BadInput
+from falcon_edge.errors import BadInput, FalconEdgeError
 from falcon_edge.progress import Progress
 from falcon_edge.steps.study.making import Task, make
 
@@ -63,7 +63,7 @@ def attempted(task: Task, progress: Progress) -> Ended:
     try:
         make(task, progress)
     except Exception as error:  # whatever a network's code may raise: the other cells go on
-        said = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
+        said = str(error) if isinstance(error, FalconEdgeError) else f"{type(error).__name__}: {error}"
         return Ended(task.cell.name, said)
     return Ended(task.cell.name)
 

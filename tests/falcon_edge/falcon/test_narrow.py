@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
 
-from falcon_edge.errors import BadInput
+from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cost import cost
 from falcon_edge.falcon.coupling import Side, couple
@@ -285,9 +285,12 @@ def test_damaged_plans(damage):
         Plan.model_validate_json(text.replace(*damage))
 
 
-@pytest.mark.parametrize(("share", "said"), [(0.001, "at its smallest leaves"), (0, "between"), (1, "between")])
-def test_shares_that_cannot_be_had(share, said):
-    with pytest.raises(BadInput, match=said):
+@pytest.mark.parametrize(
+    ("share", "error", "said"),
+    [(0.001, BelowAsked, "at its smallest leaves"), (0, BadInput, "between"), (1, BadInput, "between")],
+)
+def test_shares_that_cannot_be_had(share, error, said):
+    with pytest.raises(error, match=said):
         narrow_plan(build("vgg8", width=0.25).eval(), (1, 28, 28), share)
 
 

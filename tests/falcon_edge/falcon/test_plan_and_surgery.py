@@ -10,7 +10,7 @@ from torch import nn
 from falcon_edge.cli import completion
 from falcon_edge.cli.compress import MIXED
 from falcon_edge.documents import read_document
-from falcon_edge.errors import BadInput
+from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cost import cost
 from falcon_edge.falcon.forms import FORMS
@@ -194,10 +194,11 @@ def test_a_share_of_the_macs_is_kept_to(form, share):
 
 
 @pytest.mark.parametrize(
-    ("share", "said"), [(0.01, "at its smallest leaves"), (1.5, "between 0 and 1"), (0, "between")]
+    ("share", "error", "said"),
+    [(0.01, BelowAsked, "at its smallest leaves"), (1.5, BadInput, "between 0 and 1"), (0, BadInput, "between")],
 )
-def test_shares_that_cannot_be_had(share, said):
-    with pytest.raises(BadInput, match=said):
+def test_shares_that_cannot_be_had(share, error, said):
+    with pytest.raises(error, match=said):
         share_plan(build("vgg8", width=0.25), (1, 28, 28), share)
 
 
