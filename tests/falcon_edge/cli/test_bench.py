@@ -60,6 +60,7 @@ def test_threads_that_are_none(model, threads, said):
     assert done.stderr.startswith(f"error: {said}")
 
 
+@pytest.mark.slow
 def test_strict_doubts_end_in_3(model, monkeypatch):
     done = bench(model, "--cpus", "any", "--strict")
     assert done.exit_code == 3
@@ -82,6 +83,7 @@ def test_an_output_that_cannot_be_written_is_said_before_measuring(model, tmp_pa
     assert os.listdir(tmp_path) == ["model.onnx"]
 
 
+@pytest.mark.slow
 def test_profile_says_where_the_time_goes(model):
     done = bench(model, "--profile")
     assert done.exit_code == 0, done.output

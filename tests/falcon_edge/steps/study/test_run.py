@@ -172,6 +172,7 @@ def test_means_that_cannot_be(means, said):
         Means(**means)
 
 
+@pytest.mark.slow
 def test_what_was_measured_of_a_cell_stays_when_its_bundle_goes(file, tmp_path):
     study = read_study(file)
     run_study(study.model_copy(update={"cells": study.cells[:1]}), tmp_path / "made")
