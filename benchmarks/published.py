@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from fit import published_recipe
 from rows import append, read
-from scipy import stats
 from torch import nn
 
 from falcon_edge.data import Dataset, open_dataset
@@ -26,6 +25,7 @@ from falcon_edge.network import Network
 from falcon_edge.steps.compress import compress
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.quality import measured_quality
+from falcon_edge.steps.study.groups import around
 from falcon_edge.training.fit import fit
 from falcon_edge.training.images import Images
 from falcon_edge.training.recipe import PRESETS, Recipe, recipe_of
@@ -78,8 +78,9 @@ def begin_as_published(network: Network, compressed: Network, seed: int) -> None
     assert compressed.plan is not None
     for name in compressed.plan.replaced:
         layer, kernel = compressed.module.get_submodule(name), network.module.get_submodule(name).weight.detach()
+        found = published_recipe(kernel, layer.rank)
         with torch.no_grad():
-            for part, factors in zip((layer.pointwise, layer.depthwise), factors_of(kernel, layer.rank), strict=True):
+            for part, factors in zip((layer.pointwise, layer.depthwise), found, strict=True):
                 for conv, factor in zip(part, factors, strict=True):
                     conv.weight.copy_(factor.reshape(conv.weight.shape))
                     if conv.bias is not None:
@@ -87,12 +88,6 @@ def begin_as_published(network: Network, compressed: Network, seed: int) -> None
     for module in compressed.module.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
-
-
-def factors_of(kernel: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """See `published_recipe`, which needs gradients."""
-    with torch.enable_grad():
-        return published_recipe(kernel, rank)
 
 
 def top1(network: Network, data: Dataset) -> float:
@@ -113,8 +108,8 @@ def table(rows: list[dict[str, str]]) -> None:
             apart = [100 * (float(row["top1"]) - ours[row["seed"]]) for row in each if row["seed"] in ours]
             said = f"{np.mean(apart):+.2f}" if way != OURS and apart else ""
             if said and len(apart) > 1:
-                half = stats.t.ppf(0.975, len(apart) - 1) * stats.sem(apart)
-                said += f" ± {half:.2f}"
+                low, high = around(apart)
+                said += f" ± {(high - low) / 2:.2f}"
             row = network, rank, way, each[0]["epochs"], len(each), f"{100 * before:.2f}", f"{100 * after:.2f}", said
             print(f"| {' | '.join(map(str, row))} |")
 

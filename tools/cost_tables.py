@@ -18,6 +18,7 @@ from math import prod
 from pathlib import Path
 
 import torch
+from markers import between
 from torch import nn
 
 from falcon_edge.falcon import surgery
@@ -179,7 +180,7 @@ def with_unit(name: str, unit: str | None) -> nn.Module:
 
 def with_tables(text: str, made: Callable[[], str] = tables) -> str:
     """The document with fresh tables between its markers."""
-    return re.sub(r"(<!-- costs -->\n).*?(\n<!-- /costs -->)", lambda m: m[1] + made() + m[2], text, flags=re.DOTALL)
+    return between(text, "costs", made())
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ Kept are the study, the records of its cells and their measurement, without the 
 `falcon-edge study report benchmarks/records/study -o study.html` draws its plots.
 """
 
-import re
 import shutil
 import sys
 import tempfile
 from pathlib import Path
+
+from markers import between
 
 from falcon_edge.documents import canonical_json, read_document
 from falcon_edge.steps.study.document import Study
@@ -44,7 +45,7 @@ def tables() -> str:
 
 def with_tables(page: str) -> str:
     """The page with fresh tables between its markers."""
-    return re.sub(r"(<!-- study -->\n).*?(\n<!-- /study -->)", lambda m: m[1] + tables() + m[2], page, flags=re.DOTALL)
+    return between(page, "study", tables())
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from converters.onnx_graph import (
     put_weights_back,
 )
 from converters.onnx_verify import without_weights
+from converters.same_padding import same_padding
 
 FIRST_OPSET = 7  # broadcasting was another until then, and ONNX Runtime begins here too
 RESIZE_OPSET = 11
@@ -88,14 +89,11 @@ def _write_pads(model: ModelProto) -> None:
         if node.op_type != "Conv" or not rule.startswith(b"SAME") or set(given.get("strides", (1,))) != {1}:
             continue
         kernel = given.get("kernel_shape", shapes.get(node.input[1], ())[2:])
-        reach = [
-            (size - 1) * each for size, each in zip(kernel, given.get("dilations", [1] * len(kernel)), strict=True)
-        ]
-        small, large = [each // 2 for each in reach], [each - each // 2 for each in reach]
-        if reach:
+        if kernel:
+            ones = (1,) * len(kernel)
+            before, behind = same_padding(rule == b"SAME_UPPER", ones, kernel, ones, given.get("dilations", ones))
             _keep(node, lambda each: each.name not in ("auto_pad", "pads"))
-            pads = [*small, *large] if rule == b"SAME_UPPER" else [*large, *small]
-            node.attribute.append(helper.make_attribute("pads", pads))
+            node.attribute.append(helper.make_attribute("pads", [*before, *behind]))
 
 
 def _drop_dilations_of_one(model: ModelProto) -> None:

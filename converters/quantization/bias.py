@@ -12,6 +12,7 @@ from onnx import ModelProto, NodeProto, numpy_helper
 from converters.onnx_graph import OnnxGraph, attributes
 from converters.quantization.rules import LINEAR, weight_axis
 from converters.quantization.spec import QuantizationSpec, parts, quantize_weight
+from converters.same_padding import same_padding
 
 
 def correct_biases(model: ModelProto, spec: QuantizationSpec, means: Mapping[str, np.ndarray]) -> ModelProto:
@@ -75,10 +76,5 @@ def _pads(node: NodeProto, sizes: tuple[int, ...], kernel: tuple[int, ...]) -> t
     if auto not in (b"SAME_UPPER", b"SAME_LOWER"):
         return tuple(given.get("pads", (0,) * 2 * rank))
     strides, dilations = given.get("strides", (1,) * rank), given.get("dilations", (1,) * rank)
-    geometry = zip(sizes, kernel, strides, dilations, strict=True)
-    totals = [
-        max((-(-size // stride) - 1) * stride + (length - 1) * dilation + 1 - size, 0)
-        for size, length, stride, dilation in geometry
-    ]
-    small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
-    return (*small, *large) if auto == b"SAME_UPPER" else (*large, *small)
+    before, behind = same_padding(auto == b"SAME_UPPER", sizes, kernel, strides, dilations)
+    return (*before, *behind)

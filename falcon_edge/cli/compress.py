@@ -1,6 +1,5 @@
 """falcon-edge compress."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,10 +14,8 @@ from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.place import bundle_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from falcon_edge.manifest import Manifest
-    from falcon_edge.steps.planning.budgets import Budget, Latency
+    from falcon_edge.steps.planning.budgets import Budget
 
 Init = Literal["svd", "whitened", "sequential", "random"]
 MIXED = "mixed"
@@ -143,11 +140,10 @@ def compress(
             trust_code=trust_code,
         )
         classes = options.class_map(class_map, data)
-        latency = partial(options.latency, times, runtime, precision, device, threads, cpu.value, paced)
-        timed = options.timed(times, runtime, precision, device, threads, cpu.value, paced)
+        timed = options.OfLatency(times, runtime, precision, device, threads, cpu.value, paced)
         wanted = options.rank(rank)
         macs = target_macs if form == MIXED else None
-        budget = _budget(latency, timed, target_latency, target_size, macs, form, max_drop)
+        budget = _budget(timed, target_latency, target_size, macs, form, max_drop)
         if form == MIXED:
             form, target_macs = None, None
         if dry_run or output is None:
@@ -199,28 +195,24 @@ def _tell_contract(out: Session, manifest: "Manifest") -> None:
 
 
 def _budget(
-    latency: "Callable[[], Latency]",
-    timed: bool,
+    timed: options.OfLatency,
     target_latency: str | None,
     target_size: float | None,
     target_macs: float | None,
     form: str | None,
     max_drop: float | None,
 ) -> "Budget | None":
-    """What mixed forms may cost, if that is what was asked for. timed: something was said of what a latency is.
-
-    Raises BadInput for what does not go together.
-    """
+    """What mixed forms may cost, if that is what was asked for. Raises BadInput for what does not go together."""
     from falcon_edge.steps.planning.budgets import Budget
 
     targets = {"--target-latency": target_latency, "--target-size": target_size, "--target-macs": target_macs}
     given = [name for name, value in targets.items() if value is not None]
     if len(given) > 1:
         raise BadInput(f"give either {given[0]} or {given[1]}")
-    if timed and given not in (["--target-latency"], []):
+    if timed.said and given not in (["--target-latency"], []):
         raise BadInput(f"{OF_LATENCY} say of what a latency is")
     if target_latency is not None:
-        what = latency()
+        what = timed.latency()
         try:
             share = float(target_latency)
         except ValueError:
@@ -237,11 +229,11 @@ def _budget(
         return Budget("size", target_size, max_drop=max_drop)
     if target_macs is not None:
         return Budget("macs", target_macs, max_drop=max_drop)
-    if max_drop is not None and (timed or form == MIXED):
-        return Budget(latency() if timed else "macs", max_drop=max_drop)
+    if max_drop is not None and (timed.said or form == MIXED):
+        return Budget(timed.latency() if timed.said else "macs", max_drop=max_drop)
     if max_drop is not None:
         raise BadInput("--max-drop goes with a target of mixed forms, with --form mixed, or with --times")
-    if timed:
+    if timed.said:
         raise BadInput(f"{OF_LATENCY} say of what a latency is")
     if form == MIXED:
         raise BadInput("--form mixed goes with --target-macs, --target-latency, --target-size or --max-drop")

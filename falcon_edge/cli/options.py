@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -299,35 +300,30 @@ def devices(
     return [device_named(name, clean=clean, runner=runner, archives=found) for name in names]
 
 
-def timed(
-    times: Path | None,
-    runtime: str | None,
-    precision: str | None,
-    device: str | None,
-    threads: int,
-    cpu: "Cpu",
-    paced: bool,
-) -> bool:
-    """Whether anything was said of what a latency is."""
-    named = any(each is not None for each in (times, runtime, precision, device))
-    return named or threads != 1 or cpu != "any" or paced
+@dataclass(frozen=True)
+class OfLatency:
+    """What was said of what a latency is."""
 
+    times: Path | None = None
+    runtime: str | None = None
+    precision: str | None = None
+    device: str | None = None
+    threads: int = 1
+    cpu: "Cpu" = "any"
+    paced: bool = False
 
-def latency(
-    times: Path | None,
-    runtime: str | None,
-    precision: str | None,
-    device: str | None,
-    threads: int,
-    cpu: "Cpu",
-    paced: bool,
-) -> "Latency":
-    """Of what a latency is. Raises BadInput where it is not said."""
-    from falcon_edge.steps.planning.budgets import Latency
+    @property
+    def said(self) -> bool:
+        """Whether anything was."""
+        return self != OfLatency()
 
-    if times is None or runtime is None or precision is None:
-        raise BadInput("a latency needs --times (made by falcon-edge times), --runtime and --precision")
-    return Latency(times, runtime, precision, device, threads, cpu, paced)
+    def latency(self) -> "Latency":
+        """Raises BadInput where not enough was said."""
+        from falcon_edge.steps.planning.budgets import Latency
+
+        if self.times is None or self.runtime is None or self.precision is None:
+            raise BadInput("a latency needs --times (made by falcon-edge times), --runtime and --precision")
+        return Latency(self.times, self.runtime, self.precision, self.device, self.threads, self.cpu, self.paced)
 
 
 def every(text: str | None, cold: bool) -> float:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -71,7 +70,8 @@ def plan(
         from falcon_edge.steps.planning.frontier import Verified, write_frontier
         from falcon_edge.training.recipe import recipe_of
 
-        if by != "latency" and options.timed(times, runtime, precision, device, threads, cpu.value, paced):
+        timed = options.OfLatency(times, runtime, precision, device, threads, cpu.value, paced)
+        if by != "latency" and timed.said:
             raise BadInput(f"{OF_LATENCY} say of what a latency is")
         options.check_metric(metric, data)
         recipe = recipe_of(OWN | {"epochs": finetune_epochs, "find_rate": True, "seed": seed})
@@ -88,11 +88,10 @@ def plan(
             model_args=model_args,
             trust_code=trust_code,
         )
-        latency = partial(options.latency, times, runtime, precision, device, threads, cpu.value, paced)
         with out.progress() as progress:
             found = write_frontier(
                 *(choice, data, output),
-                what=latency() if by == "latency" else by,
+                what=timed.latency() if by == "latency" else by,
                 class_map=options.class_map(class_map, data),
                 count=count,
                 down_to=down_to,

@@ -72,12 +72,13 @@ def build(
         if needed > MAXIMUM_NETWORK:
             raise BadInput(f"{source} with {choices} would be larger than {MAXIMUM_NETWORK >> 30} GiB")
         return _call(source, builtin.make, choices).eval()
-    check_source(source, width)
+    _check_name(source, width)
     if kind == "timm":
         return _call(source, _timm(name), _chosen(num_classes=num_classes, in_chans=in_channels)).eval()
     if kind == "torchvision":
         channels = None if in_channels == 3 else in_channels
         return _call(source, _torchvision(name), _chosen(num_classes=num_classes, in_channels=channels)).eval()
+    code_of(source)
     function = imported(kind, name, KNOWN)
     chosen = _chosen(num_classes=num_classes, in_channels=in_channels)
     return _call(source, function, _accepted(source, function, chosen, model_args or {})).eval()
@@ -85,19 +86,24 @@ def build(
 
 def check_source(source: str, width: float = 1.0) -> None:
     """Raise BadInput for a source that is not there, or has no width. The user's code is looked for, and not run."""
-    kind, _, name = source.partition(":")
     if source in BUILTIN:
         return
-    if not name:
-        raise BadInput(f"{source}: not a bundle and no known network; use {KNOWN}")
-    if width != 1.0:
-        raise BadInput(f"{source}: `width` is for {', '.join(BUILTIN)}")
+    _check_name(source, width)
+    kind, _, name = source.partition(":")
     if kind == "timm":
         _timm(name)
     elif kind == "torchvision":
         _torchvision(name)
     elif code_of(source) == "":
         imported(kind, name, KNOWN)
+
+
+def _check_name(source: str, width: float) -> None:
+    """Raise BadInput for a source that is none of ours and names no other, or is given a width."""
+    if not source.partition(":")[2]:
+        raise BadInput(f"{source}: not a bundle and no known network; use {KNOWN}")
+    if width != 1.0:
+        raise BadInput(f"{source}: `width` is for {', '.join(BUILTIN)}")
 
 
 def _chosen(**choices: int | None) -> dict[str, Any]:

@@ -60,14 +60,15 @@ class Task:
     data: str
     accelerator: str = "cpu"
 
-    def bundle_of(self, name: str) -> Path:
-        """Where a cell's bundle is."""
-        return bundle_path(cells_folder(self.folder) / name)
-
 
 def cells_folder(folder: Path) -> Path:
     """Where bundles and records of a study are."""
     return folder / "cells"
+
+
+def cell_bundle(folder: Path, name: str) -> Path:
+    """Where a cell's bundle is."""
+    return bundle_path(cells_folder(folder) / name)
 
 
 def record_path(folder: Path, name: str) -> Path:
@@ -98,7 +99,7 @@ def make(task: Task, progress: Progress = silent) -> Record:
     A bundle that is there already, whose record says that this cell was begun, is taken as it is.
     """
     begun, cell = time.monotonic(), task.cell
-    bundle = task.bundle_of(cell.name)
+    bundle = cell_bundle(task.folder, cell.name)
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always", Notice)
         if read_record(task.folder, cell) is None or not bundle.exists():
@@ -119,7 +120,7 @@ def _make_bundle(task: Task, bundle: Path, progress: Progress) -> None:
     cell, running = task.cell, Running(task.accelerator)
     dataset = open_dataset(task.data)
     dataset.require("test")
-    begins = None if cell.begins is None else task.bundle_of(cell.begins)
+    begins = None if cell.begins is None else cell_bundle(task.folder, cell.begins)
     if cell.kind != "form":
         choice = _choice(cell, dataset)
         train_bundle(

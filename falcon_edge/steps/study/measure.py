@@ -9,14 +9,13 @@ from falcon_edge.bundle import open_bundle
 from falcon_edge.data import Dataset, open_dataset
 from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput, FalconEdgeError
-from falcon_edge.place import bundle_path
 from falcon_edge.progress import Progress, Within, silent
 from falcon_edge.steps.bench import BenchRequest, bench
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.study.cells import Cell, cells_of
 from falcon_edge.steps.study.document import Study
-from falcon_edge.steps.study.making import cells_folder, records_of
+from falcon_edge.steps.study.making import cell_bundle, records_of
 from falcon_edge.steps.study.run import STUDY
 from falcon_edge.steps.study.table import KINDS, RESULTS, write_table
 from runtime_bench.bench import Protocol
@@ -71,7 +70,7 @@ def measure_study(
     dataset = open_dataset(data or study.data)
     paths, failed = [], dict[str, str]()
     for cell in chosen:
-        path = bundle_path(cells_folder(folder) / cell.name)
+        path = cell_bundle(folder, cell.name)
         try:
             _export(path, dataset, Within(progress, cell.name))
             paths.append(path)

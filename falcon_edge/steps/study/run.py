@@ -10,12 +10,12 @@ from falcon_edge.data import open_dataset
 from falcon_edge.data.formats import SAMPLE
 from falcon_edge.documents import canonical_json
 from falcon_edge.errors import BadInput
-from falcon_edge.place import bundle_path, locked
+from falcon_edge.place import locked
 from falcon_edge.progress import Progress, Result, silent
 from falcon_edge.steps.study.backends import Backend, Ended, Here, Processes, Ray, Said
 from falcon_edge.steps.study.cells import STANDARD, Cell, cells_of
 from falcon_edge.steps.study.document import Study
-from falcon_edge.steps.study.making import Record, Task, cells_folder, failure, records_of
+from falcon_edge.steps.study.making import Record, Task, cell_bundle, cells_folder, failure, records_of
 from falcon_edge.steps.study.table import write_table
 from falcon_edge.training.running import Running
 from runtime_bench.files import write
@@ -83,7 +83,7 @@ def _done(folder: Path, cells: Sequence[Cell], records: Mapping[str, Record]) ->
     """What is made: it has a record that says so, and its bundle where something begins with it that is not made."""
     done = {name for name, record in records.items() if record.made is not None}
     needed = {cell.begins for cell in cells if cell.name not in done and cell.begins is not None}
-    return {name for name in done if name not in needed or bundle_path(cells_folder(folder) / name).exists()}
+    return {name for name in done if name not in needed or cell_bundle(folder, name).exists()}
 
 
 def _with_data(study: Study) -> Study:

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from falcon_edge.cli.compress import _budget
+from falcon_edge.cli.options import OfLatency
 from falcon_edge.documents import canonical_json, read_document
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.falcon.forms import FALCON
@@ -236,10 +237,10 @@ def test_an_emulated_cpu_has_cycles_and_no_seconds(opened, times, tmp_path):
     (series,) = read_times(times).series
     path = tmp_path / "times.json"
     path.write_bytes(canonical_json(Times(series=(series.model_copy(update={"emulated": True}),))))
-    of = partial(Latency, path, "litert", "fp32")
+    of = OfLatency(path, "litert", "fp32")
     with pytest.raises(BadInput, match="--target-latency 3ms: an emulated CPU's times are cycles, no seconds"):
-        _budget(of, True, "3ms", None, None, None, None)
-    assert _budget(of, True, "0.5", None, None, None, None).share == 0.5
+        _budget(of, "3ms", None, None, None, None)
+    assert _budget(of, "0.5", None, None, None, None).share == 0.5
 
 
 def test_only_plans_of_a_frontier_are_replaced(standard, stripes, tmp_path):
