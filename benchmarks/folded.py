@@ -17,8 +17,9 @@ from falcon_edge.data import Dataset, Split
 from falcon_edge.data.formats import SAMPLE
 from falcon_edge.falcon import surgery
 from falcon_edge.network import Network
-from falcon_edge.steps.compress import Goal, compress, plan_compression
+from falcon_edge.steps.compress import compress, plan_compression
 from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.goals import Goal
 from falcon_edge.steps.opening import Choice, open_with_data
 from falcon_edge.steps.quality import measured_quality
 from falcon_edge.steps.shipped import copy_sample_network

@@ -108,8 +108,9 @@ def compress(
     with session(as_json, debug, quiet) as out:
         if output is None and not dry_run:
             raise BadInput("name the bundle to write with -o, or ask for the plan alone with --dry-run")
-        from falcon_edge.steps.compress import Goal, plan_of
         from falcon_edge.steps.compress import compress_bundle as run
+        from falcon_edge.steps.compress import plan_of
+        from falcon_edge.steps.goals import Goal
         from falcon_edge.training.running import Running
 
         options.check_metric(metric, data)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from converters.passes.rewrites.rules import Cpu
     from falcon_edge.falcon.units.unit import Unit
-    from falcon_edge.steps.compress import Rank
+    from falcon_edge.steps.goals import Rank
     from falcon_edge.steps.opening import Choice
     from falcon_edge.steps.planning.budgets import Latency
     from falcon_edge.training.recipe import Recipe

@@ -21,7 +21,8 @@ from falcon_edge.models.weight_files import read_held
 from falcon_edge.models.weights import largest_file, load_weights
 from falcon_edge.network import Network
 from falcon_edge.place import hold
-from falcon_edge.steps.compress import read_plan, refuse_own_place
+from falcon_edge.steps.compress import refuse_own_place
+from falcon_edge.steps.goals import read_plan
 from falcon_edge.steps.judging import MetricChoice
 from falcon_edge.steps.opening import Choice, answer, open_with_data
 from falcon_edge.steps.quality import measured_quality

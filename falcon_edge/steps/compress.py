@@ -1,7 +1,7 @@
 """compress: a plan, the closed-form fit, BN statistics, and fine-tuning with the original as the teacher."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,24 +11,22 @@ import torch
 from torch import Tensor, nn
 
 from falcon_edge.data import ClassMap, Dataset, open_dataset
-from falcon_edge.documents import MAXIMUM_DOCUMENT, parse_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cutting import cut
-from falcon_edge.falcon.forms import FALCON, FORMS, form_named
 from falcon_edge.falcon.moments import match_moments
-from falcon_edge.falcon.narrow import NARROW, check_plan, narrow_plan, refit
+from falcon_edge.falcon.narrow import refit
 from falcon_edge.falcon.observe import full_precision
 from falcon_edge.falcon.patches import PatchStatistics
-from falcon_edge.falcon.plan import EVBMF, Plan, evbmf_plan, largest_saving_rank, make_plan, share_plan, uniform_plan
+from falcon_edge.falcon.plan import Plan, largest_saving_rank
 from falcon_edge.falcon.statistics import has_batchnorm, patch_statistics, reestimate_batchnorm, sequential_statistics
-from falcon_edge.falcon.units import UNITS
 from falcon_edge.manifest import Manifest, MeasuredQuality, Parent, Step
 from falcon_edge.models.initialise import initialise
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.place import bundle_path, hold
 from falcon_edge.progress import Progress, Within, silent
+from falcon_edge.steps.goals import Goal, Rank
 from falcon_edge.steps.judging import MetricChoice
 from falcon_edge.steps.opening import Choice, answer, open_with_data
 from falcon_edge.steps.planning.budgets import Budget, Latency
@@ -42,91 +40,13 @@ from falcon_edge.training.images import Images
 from falcon_edge.training.recipe import Recipe
 from falcon_edge.training.running import HERE, Running
 from falcon_edge.training.team import ALONE, team
-from runtime_bench.files import read_document
 
 Init = Literal["svd", "whitened", "sequential", "random"]
-Rank = int | Literal["evbmf"]  # the same in every layer, or what stands out of noise
 STATISTICS_IMAGES = 512
 BATCHNORM_IMAGES = 4096
 MOMENT_IMAGES = 1024  # read anew for every layer
 BATCH = 256
 NAMED = 8  # layers in one line
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What decides a plan: exactly one of `rank`, `target_macs` (a share), `plan` (or its file) and `budget`.
-
-    form: of all layers, by `rank` or `target_macs`; FALCON unless it is given. cap_rank, of `rank`: no layer may cost
-    more than it did. budget: what forms, mixed, may cost. file: what the plan's file was called, once it was read.
-    """
-
-    rank: Rank | None = None
-    target_macs: float | None = None
-    plan: Plan | Path | None = None
-    form: str | None = None
-    cap_rank: bool = False
-    budget: Budget | None = None
-    file: str | None = None
-
-    def checked(self) -> "Goal":
-        """With the plan of its file. Raises BadInput for what does not go together."""
-        if sum(each is not None for each in (self.rank, self.target_macs, self.plan, self.budget)) != 1:
-            raise BadInput("give either `rank`, `target_macs`, `plan` or a budget for mixed forms")
-        if isinstance(self.rank, str) and self.rank != EVBMF:
-            raise BadInput(f"`rank` {self.rank}: give a whole number, or {EVBMF}")
-        if self.cap_rank and not isinstance(self.rank, int):
-            raise BadInput("`cap_rank` goes with `rank`, a number")
-        if self.form is not None and (self.plan is not None or self.budget is not None):
-            raise BadInput("`form` goes with `rank` or `target_macs`: a plan has the form of every layer")
-        if self.form == NARROW:
-            if self.rank is not None:
-                raise BadInput(f"`rank` does not go with {NARROW}, which has none: give `target_macs`")
-        else:
-            if self.form in UNITS and self.form not in FORMS:
-                raise BadInput(
-                    f"{self.form}: has normalisation and activations inside, which no closed form fits to a trained "
-                    "kernel; train a network of it: `unit` of train"
-                )
-            form = form_named(self.form or FALCON.name)
-            if isinstance(self.rank, int) and self.rank < 1:
-                raise BadInput(f"rank {self.rank}: {form.title} needs a rank of at least 1")
-        plan, file = (read_plan(self.plan), self.plan.name) if isinstance(self.plan, Path) else (self.plan, self.file)
-        if plan is not None and not plan.compresses:
-            raise BadInput("this plan changes no layer; nothing to compress")
-        return replace(self, plan=plan, file=file)
-
-    def plan_for(
-        self,
-        network: Network,
-        images: Callable[[], Iterator[Tensor]] | None = None,
-        statistics: Mapping[str, PatchStatistics] | None = None,
-    ) -> Plan:
-        """The plan of a network, when the goal was checked. images: by which channels are chosen."""
-        module, shape, form = network.module, network.input.shape, self.form or FALCON.name
-        if isinstance(self.rank, str):
-            return evbmf_plan(module, shape, form=form, statistics=statistics)
-        if self.rank is not None:
-            return uniform_plan(module, shape, self.rank, form=form, cap=self.cap_rank, statistics=statistics)
-        if self.target_macs is not None and form == NARROW:
-            return narrow_plan(module, shape, self.target_macs, batches=None if images is None else images())
-        if self.target_macs is not None:
-            return share_plan(module, shape, self.target_macs, form=form, statistics=statistics)
-        assert isinstance(self.plan, Plan)
-        check_plan(module, shape, self.plan)
-        reasons = {layer.name: layer.reason for layer in self.plan.layers}
-        return make_plan(
-            *(module, shape, self.plan.replaced), reasons=reasons, statistics=statistics, coupled=self.plan.coupled
-        )
-
-    @property
-    def said(self) -> dict[str, Any]:
-        """What a step says of it, when it was checked."""
-        said: dict[str, Any] = {"rank": self.rank, "plan": self.file}
-        said |= {} if self.target_macs is None else {"target_macs": self.target_macs}
-        said |= {} if self.form is None else {"form": self.form}
-        said |= {} if self.budget is None else {"budget": self.budget.said}
-        return said | ({"cap_rank": True} if self.cap_rank else {})
 
 
 def plan_compression(
@@ -203,118 +123,130 @@ def compress(
     state, to go on if it is killed; running: how that is carried out.
     """
     goal = Goal(rank, target_macs, plan, form, cap_rank, budget).checked()
-    return _compressed(network, dataset, goal, init, recipe, metric, checkpoint, running, progress)
-
-
-@full_precision()
-def _compressed(
-    network: Network,
-    dataset: Dataset | None,
-    goal: Goal,
-    init: Init,
-    recipe: Recipe | None,
-    metric: MetricChoice,
-    checkpoint: Path | None,
-    running: Running,
-    progress: Progress,
-) -> Network:
-    """See `compress`."""
     dataset = None if dataset is None else open_dataset(dataset)
-    if goal.budget is not None and goal.budget.max_drop is not None:
-        return _by_contract(network, dataset, goal, init, recipe, metric, checkpoint, running, progress)
-    tunes = _tunes(recipe, dataset)
-    dataset = dataset.cut() if dataset is not None and tunes else dataset
-    made, statistics, narrower = _planned(network, dataset, goal, init, progress)
-    narrower = _narrower(network, made, dataset, init) if narrower is None else narrower
-    module = surgery.apply(narrower, made.replaced, fit=init != "random", statistics=statistics)
-    if init == "random":
-        with torch.random.fork_rng():
-            torch.manual_seed(0 if recipe is None else recipe.seed)
-            for name in made.replaced:
-                initialise(module.get_submodule(name))
-    if tunes:
-        assert dataset is not None
-        if network.is_classifier and dataset.kind is not None:
+    return _Compression(network, dataset, init, recipe, metric, running, progress).by(goal, checkpoint)
+
+
+@dataclass(frozen=True)
+class _Compression:
+    """A standard network and how it is compressed, whatever decides its plan; see `compress`."""
+
+    network: Network
+    dataset: Dataset | None
+    init: Init
+    recipe: Recipe | None
+    metric: MetricChoice
+    running: Running
+    progress: Progress
+
+    @full_precision()
+    def by(self, goal: Goal, checkpoint: Path | None) -> Network:
+        """The compressed network of a goal that was checked."""
+        if goal.budget is not None and goal.budget.max_drop is not None:
+            return self.by_contract(goal, goal.budget, checkpoint)
+        return self.by_plan(goal, checkpoint)
+
+    def by_plan(self, goal: Goal, checkpoint: Path | None) -> Network:
+        """The network of a goal's plan: fitted, its statistics re-estimated, fine-tuned and judged."""
+        network = self.network
+        tunes = _tunes(self.recipe, self.dataset)
+        dataset = self.dataset.cut() if self.dataset is not None and tunes else self.dataset
+        plan, statistics, narrower = _planned(network, dataset, goal, self.init, self.progress)
+        narrower = _narrower(network, plan, dataset, self.init) if narrower is None else narrower
+        module = surgery.apply(narrower, plan.replaced, fit=self.init != "random", statistics=statistics)
+        if self.init == "random":
+            self.begin_afresh(module, plan)
+        if tunes and dataset is not None and network.is_classifier and dataset.kind is not None:
             dataset.require_classes("our fine-tuning")
-    answer(f"{network}, compressed,", module, network.input.shape)  # it may ask a layer for what is no more
-    compressed = replace(network, module=module, plan=made)
-    said: dict[str, Any] = {**goal.said, "init": init, **met(dataset)}
-    said |= {"seed": 0 if recipe is None else recipe.seed} if init == "random" else {}
-    quality: tuple[MeasuredQuality, ...] = ()
-    training: bytes | None = None
-    if dataset is not None:
-        seen = _seen(dataset, network)
-        if has_batchnorm(module):
-            reestimate_batchnorm(module, _inputs(seen, BATCHNORM_IMAGES))
-        else:
-            changed = made.replaced.keys() | {side.name for side in made.removed if side.end == "inputs"}
-            layers = [layer.name for layer in made.layers if layer.name in changed]
-            match_moments(module, network.module, layers, lambda: _inputs(seen, MOMENT_IMAGES), made.removed)
-        if tunes and recipe is not None:
-            taught, alone = dataset, not network.is_classifier
-            if alone and dataset.kind is not None:
-                notice(
-                    f"{network}: learns from the original's answers alone; what {dataset.kind} teach takes your loop"
-                )
-            if alone or dataset.kind is None:
-                recipe, said["labels"] = replace(recipe, distillation=1.0), "none: the network's own answers"
-            if not alone and dataset.kind is None:
-                taught = answered(network, dataset)
-            history, recorded = tune(
-                *(compressed, taught, recipe),
-                teacher=network.module,
-                alone=alone,
-                checkpoint=checkpoint,
-                running=running,
-                progress=progress,
+        answer(f"{network}, compressed,", module, network.input.shape)  # it may ask a layer for what is no more
+        compressed = replace(network, module=module, plan=plan)
+        said: dict[str, Any] = {**goal.said, "init": self.init, **met(dataset)}
+        said |= {"seed": self.seed} if self.init == "random" else {}
+        quality: tuple[MeasuredQuality, ...] = ()
+        training: bytes | None = None
+        if dataset is not None:
+            _settle(network, compressed, plan, dataset)
+            if tunes:
+                recorded, training = self.tune(compressed, dataset, checkpoint)
+                said |= recorded
+            if dataset.test is not None:
+                quality = measured_quality(compressed, dataset, "test", dataset.test, self.metric, reference=network)
+        elif has_batchnorm(module):
+            notice(
+                "without data the statistics of batch normalisation stay those of the standard network, and the "
+                "compressed one may answer at random: give `data`"
             )
-            said |= recorded
-            training = history.lines()
-        if dataset.test is not None:
-            quality = measured_quality(compressed, dataset, "test", dataset.test, metric, reference=network)
-    elif has_batchnorm(module):
-        notice(
-            "without data the statistics of batch normalisation stay those of the standard network, and the "
-            "compressed one may answer at random: give `data`"
+        step = Step(verb="compress", options=said, data=None if dataset is None else dataset.name)
+        parent = network.as_parent or Parent(name=network.name, identity=identity(network.module))
+        return compressed.after(step, parent=parent, quality=quality, training=training)
+
+    @property
+    def seed(self) -> int:
+        """Of fresh weights."""
+        return 0 if self.recipe is None else self.recipe.seed
+
+    def begin_afresh(self, module: nn.Module, plan: Plan) -> None:
+        """Random weights in what stands in the place of a plan's layers."""
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            for name in plan.replaced:
+                initialise(module.get_submodule(name))
+
+    def tune(self, compressed: Network, dataset: Dataset, checkpoint: Path | None) -> tuple[dict[str, Any], bytes]:
+        """Fine-tune its module in place: what a step says of that, and every epoch as a line of JSON."""
+        recipe, network = self.recipe, self.network
+        assert recipe is not None
+        said: dict[str, Any] = {}
+        taught, alone = dataset, not network.is_classifier
+        if alone and dataset.kind is not None:
+            notice(f"{network}: learns from the original's answers alone; what {dataset.kind} teach takes your loop")
+        if alone or dataset.kind is None:
+            recipe, said["labels"] = replace(recipe, distillation=1.0), "none: the network's own answers"
+        if not alone and dataset.kind is None:
+            taught = answered(network, dataset)
+        history, recorded = tune(
+            *(compressed, taught, recipe),
+            teacher=network.module,
+            alone=alone,
+            checkpoint=checkpoint,
+            running=self.running,
+            progress=self.progress,
         )
-    step = Step(verb="compress", options=said, data=None if dataset is None else dataset.name)
-    parent = network.as_parent or Parent(name=network.name, identity=identity(network.module))
-    return compressed.after(step, parent=parent, quality=quality, training=training)
+        return said | recorded, history.lines()
+
+    def by_contract(self, goal: Goal, budget: Budget, checkpoint: Path | None) -> Network:
+        """The best of a few networks that were tuned and measured; the others' figures stand in its step."""
+        network, dataset = self.network, self.dataset
+        if team() != ALONE:
+            raise BadInput(f"{network}: what is measured and planned anew is made by one process, not by a team")
+        planner = planner_for(network, dataset, budget.what, progress=self.progress)
+        assert dataset is not None  # or there is no planner
+
+        def make(plan: Plan, number: int) -> Network:
+            place = checkpoint if checkpoint is None or number == 0 else round_checkpoint(checkpoint, number)
+            said = Within(self.progress, f"plan {number + 1}")
+            return replace(self, progress=said).by_plan(Goal(plan=plan), place)
+
+        latency = budget.what if isinstance(budget.what, Latency) else None
+        with Trial(network, dataset, latency, metric=self.metric) as trial:
+            rounds = fulfil(planner, trial, budget, make, progress=self.progress)
+        if not rounds:
+            raise BadInput(f"{network}: no plan costs less than it does")
+        best = rounds[0].network
+        assert best.step is not None
+        said = {**best.step.options, **goal.said, "contract": [each.said for each in rounds]}
+        return replace(best, step=best.step.model_copy(update={"options": said}))
 
 
-def _by_contract(
-    network: Network,
-    dataset: Dataset | None,
-    goal: Goal,
-    init: Init,
-    recipe: Recipe | None,
-    metric: MetricChoice,
-    checkpoint: Path | None,
-    running: Running,
-    progress: Progress,
-) -> Network:
-    """The best of a few networks that were tuned and measured; the others' figures stand in its step."""
-    budget = goal.budget
-    assert budget is not None
-    if team() != ALONE:
-        raise BadInput(f"{network}: what is measured and planned anew is made by one process, not by a team")
-    planner = planner_for(network, dataset, budget.what, progress=progress)
-    assert dataset is not None  # or there is no planner
-
-    def make(plan: Plan, number: int) -> Network:
-        place = checkpoint if checkpoint is None or number == 0 else round_checkpoint(checkpoint, number)
-        said = Within(progress, f"plan {number + 1}")
-        return _compressed(network, dataset, Goal(plan=plan), init, recipe, metric, place, running, said)
-
-    latency = budget.what if isinstance(budget.what, Latency) else None
-    with Trial(network, dataset, latency, metric=metric) as trial:
-        rounds = fulfil(planner, trial, budget, make, progress=progress)
-    if not rounds:
-        raise BadInput(f"{network}: no plan costs less than it does")
-    best = rounds[0].network
-    assert best.step is not None
-    said = {**best.step.options, **goal.said, "contract": [each.said for each in rounds]}
-    return replace(best, step=best.step.model_copy(update={"options": said}))
+def _settle(network: Network, compressed: Network, plan: Plan, dataset: Dataset) -> None:
+    """Its statistics of batch normalisation anew, or the moments of its layers as those of the standard network."""
+    seen, module = _seen(dataset, network), compressed.module
+    if has_batchnorm(module):
+        reestimate_batchnorm(module, _inputs(seen, BATCHNORM_IMAGES))
+        return
+    changed = plan.replaced.keys() | {side.name for side in plan.removed if side.end == "inputs"}
+    layers = [layer.name for layer in plan.layers if layer.name in changed]
+    match_moments(module, network.module, layers, lambda: _inputs(seen, MOMENT_IMAGES), plan.removed)
 
 
 def round_checkpoint(checkpoint: Path, number: int) -> Path:
@@ -366,8 +298,8 @@ def compress_bundle(
     with hold(output, force=force, goes_on=tunes) as place:
         goal = Goal(rank, target_macs, plan_file, form, cap_rank, budget).checked()  # before the network is read
         network, dataset = _opened(choice, data, class_map)
-        compressed = _compressed(network, dataset, goal, init, recipe, metric, place.checkpoint, running, progress)
-        manifest = write_network(place, compressed, dataset)
+        compression = _Compression(network, dataset, init, recipe, metric, running, progress)
+        manifest = write_network(place, compression.by(goal, place.checkpoint), dataset)
         for number in range(1, ROUNDS):
             round_checkpoint(place.checkpoint, number).unlink(missing_ok=True)
         return manifest
@@ -394,15 +326,6 @@ def _tunes(recipe: Recipe | None, data: object) -> bool:
     if data is None:
         raise BadInput("fine-tuning needs `data`")
     return True
-
-
-def read_plan(path: Path) -> Plan:
-    """The plan of a file. Raises BadInput."""
-    try:
-        data = read_document(path, MAXIMUM_DOCUMENT, "plan")
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
-    return parse_document(data, path, Plan)
 
 
 def _tell_cost(network: Network, plan: Plan, rank: int | None) -> None:

@@ -22,8 +22,9 @@ from falcon_edge.falcon.plan import Plan
 from falcon_edge.falcon.statistics import has_batchnorm
 from falcon_edge.notices import Notice
 from falcon_edge.place import locked
-from falcon_edge.steps.compress import Goal, compress, compress_bundle, plan_compression, plan_of
+from falcon_edge.steps.compress import compress, compress_bundle, plan_compression, plan_of
 from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.goals import Goal
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.training.aims import accuracy

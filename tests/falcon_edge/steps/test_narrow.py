@@ -12,8 +12,9 @@ from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.steps.adopt import adopt_bundle
-from falcon_edge.steps.compress import Goal, compress_bundle, plan_of
+from falcon_edge.steps.compress import compress_bundle, plan_of
 from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.goals import Goal
 from falcon_edge.steps.opening import Choice, open_network
 
 
