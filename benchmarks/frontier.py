@@ -241,7 +241,7 @@ class Study:
 
     def taught(self, network: Network, recipe: Recipe) -> Network:
         """Trained in place, with the same teacher."""
-        training, validation = (Images(split, network.input) for split in self.data.train_and_val(seed=recipe.seed))
+        training, validation = (Images(split, network.input) for split in self.data.train_and_val())
         fit(network.module, training, validation, replace(recipe, distillation=0.9), teacher=self.network.module)
         return network.after(Step(verb="train", options={"epochs": recipe.epochs}, data=self.data.name))
 

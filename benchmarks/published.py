@@ -67,7 +67,7 @@ def made(network: Network, data: Dataset, rank: int, way: str, epochs: int, seed
     untuned = top1(compressed, data)
     learns = start != "published"
     recipe = ours if learns else recipe_of(theirs | {"learning_rate": float(rate)})
-    training, validation = (Images(split, network.input) for split in data.train_and_val(seed=seed))
+    training, validation = (Images(split, network.input) for split in data.train_and_val())
     fit(compressed.module, training, validation, recipe, teacher=network.module if learns else None)
     return untuned, top1(compressed, data)
 

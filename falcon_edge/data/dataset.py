@@ -194,16 +194,18 @@ class Dataset:
             has = "no targets" if self.kind is None else f"{self.kind} for targets"
             raise BadInput(f"{self.source}: has {has}; {what} needs a class for each image")
 
-    def train_and_val(self, *, fraction: float = 0.1, maximum: int = 5000, seed: int = 0) -> tuple[Split, Split]:
-        """Training and validation images; where there is no validation split, a seeded share of every class is cut off.
+    def train_and_val(self, *, fraction: float = 0.1, maximum: int = 5000) -> tuple[Split, Split]:
+        """Training and validation images; where there is no validation split, a random share of every class is cut off.
 
-        Where there are no classes, or none with enough images, a share of all. The test split is never touched.
+        Where there are no classes, or none with enough images, a share of all. It is the same share whenever it is cut
+        off, so that no network is judged on images that it, or its teacher, was trained on. The test split is never
+        touched.
         """
         train = self.require("train")
         if self.val is not None:
             return train, self.val
         share = min(fraction, maximum / len(train))
-        random = np.random.default_rng(seed)
+        random = np.random.default_rng(0)
         held_out = np.zeros(len(train), bool)
         labels = train.labels if train.kind == "classes" else np.zeros(len(train), int)
         for label in np.unique(labels):

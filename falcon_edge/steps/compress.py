@@ -206,6 +206,7 @@ class _Compression:
             taught = answered(network, dataset)
         history, recorded = tune(
             *(compressed, taught, recipe),
+            learned=(network,),
             teacher=network.module,
             alone=alone,
             checkpoint=checkpoint,

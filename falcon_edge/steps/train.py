@@ -44,6 +44,7 @@ def train(
         taught = {"teacher": {"name": teacher.name, "identity": identity(teacher.module)}}
     history, options = tune(
         *(network, dataset, recipe),
+        learned=[each for each in (network if network.lineage is not None else None, teacher) if each is not None],
         teacher=None if teacher is None else teacher.module,
         checkpoint=checkpoint,
         running=running,

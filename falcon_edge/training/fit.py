@@ -42,6 +42,7 @@ def fit(
     *,
     teacher: nn.Module | None = None,
     alone: bool = False,
+    seen: bool = False,
     checkpoint: Path | None = None,
     running: Running = HERE,
     progress: Progress = silent,
@@ -49,14 +50,15 @@ def fit(
     """Train `model` in place and leave it in eval mode with the best weights on the validation split, first or last.
 
     It stays on the device that it is on. alone: learn from the teacher alone, whose outputs may be of any form; labels
-    are not asked for.
+    are not asked for. seen: the validation images are trained on, too, and so is the teacher: how well it does on them
+    is no goal.
 
     With `checkpoint`, the state after every epoch is kept there, and a killed run goes on from its last epoch to the
     very bytes that an unbroken one gives; the file is the caller's to remove once the result is safe. Raises BadInput
     for a network whose outputs are not finite to begin with or where nothing can be trained, if training diverges at a
     rate that was given, or if the checkpoint is damaged or of another run.
     """
-    run = _Run(model, teacher, alone, train, validation, recipe, running.workers)
+    run = _Run(model, teacher, alone, seen, train, validation, recipe, running.workers)
     begun = run.team.told(checkpoint is not None and checkpoint.exists())
     state = run.resume(checkpoint) if checkpoint is not None and begun else run.begin()
     history = state.history
@@ -105,6 +107,7 @@ class _Run:
         model: nn.Module,
         teacher: nn.Module | None,
         alone: bool,
+        seen: bool,
         train: Images,
         validation: Images,
         recipe: Recipe,
@@ -118,7 +121,7 @@ class _Run:
         if len(train) < self.team.size:
             raise BadInput(f"{len(train)} training images are too few for {self.team.size} processes")
         self.model = model if self.team.size == 1 else self.team.synchronised(copy.deepcopy(model))
-        self.train, self.validation, self.recipe, self.teacher = train, validation, recipe, teacher
+        self.train, self.validation, self.recipe, self.teacher, self.seen = train, validation, recipe, teacher, seen
         if teacher is not None:
             _lay_out(teacher.eval(), torch.channels_last)
         self.batches = Batches(train, recipe, self.team, workers)
@@ -145,7 +148,7 @@ class _Run:
         """The state before the first epoch."""
         figure, loss = self.aim.judged(self.model, self.validation)
         history = History(Epoch(0, None, loss, figure), images=len(self.validation), metric=self.aim.metric)
-        if self.recipe.find_rate:
+        if self.recipe.find_rate and not self.seen:
             history.goal = self.aim.goal(self.validation)
         return _State(history, self.start, self.start)
 
