@@ -75,17 +75,10 @@ def tune(
 
 
 def _kept_apart(network: Network, images: str) -> bool:
-    """Whether a network was trained, and never on these images, as far as its steps tell.
-
-    Steps of versions that did not say what was held out drew that by their seed; seed 0 drew what is drawn now.
-    """
-    trained = [step.options for step in network.steps if step.verb == "train"]
+    """Whether a network was trained, and never on these images, as far as its steps tell."""
+    trained = [step.options.get(HELD_OUT) for step in network.steps if step.verb == "train"]
     elsewhere = any(step.verb in ("tune", "adopt") or "tuned" in step.options for step in network.steps)
-    return bool(trained) and not elsewhere and all(_held_out(options, images) for options in trained)
-
-
-def _held_out(options: Mapping[str, Any], images: str) -> bool:
-    return options[HELD_OUT] == images if HELD_OUT in options else options.get("seed") == 0
+    return bool(trained) and not elsewhere and set(trained) == {images}
 
 
 def answered(network: Network, dataset: Dataset) -> Dataset:

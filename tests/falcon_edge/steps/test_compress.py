@@ -191,6 +191,7 @@ def test_fine_tuning_helps_and_is_recorded(standard, tmp_path, stripes):
     options = tuned.lineage.steps[-1].options
     best = options.pop("best_epoch")
     assert best in (1, 2)
+    assert options.pop("held_out") is not None
     assert options == {"rank": 1, "plan": None, "init": "svd", **RECIPE.said}
     lines = [json.loads(line) for line in (tmp_path / "tuned.falcon" / "training.jsonl").read_text().splitlines()]
     assert [(line["attempt"], line["epoch"]) for line in lines] == [(0, 0), (1, 1), (1, 2)]

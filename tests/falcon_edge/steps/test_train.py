@@ -14,6 +14,7 @@ from falcon_edge.manifest import Golden
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.steps.train import train_bundle
+from falcon_edge.steps.tuning import HELD_OUT
 from falcon_edge.training.images import Images
 
 
@@ -43,6 +44,7 @@ def test_the_lineage_is_the_recipe_and_the_epoch_that_was_kept(standard, recipe)
     (step,) = lineage.steps
     assert (step.verb, step.data) == ("train", "stripes.npz")
     assert 1 <= step.options.pop("best_epoch") <= recipe.epochs
+    assert step.options.pop(HELD_OUT) is not None
     assert step.options == recipe.said
 
 

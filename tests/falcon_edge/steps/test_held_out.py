@@ -1,0 +1,97 @@
+"""Which images epochs are judged on: no network has a merit of what it, or its teacher, learned by heart."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from falcon_edge.notices import Notice
+from falcon_edge.steps.compress import compress
+from falcon_edge.steps.opening import Choice, open_with_data
+from falcon_edge.steps.train import train, train_bundle
+from falcon_edge.steps.tuning import HELD_OUT, tuned
+
+UNKNOWN = "may have learned from all of its training images"
+
+
+@pytest.fixture(scope="module")
+def unsplit(stripes, tmp_path_factory):
+    """The stripes without validation images."""
+    path = tmp_path_factory.mktemp("unsplit") / "unsplit.npz"
+    np.savez(path, **{name: array for name, array in np.load(stripes).items() if "val" not in name})
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(unsplit, choice, recipe, tmp_path_factory):
+    """On them, with seed 3."""
+    path = tmp_path_factory.mktemp("trained") / "trained.falcon"
+    train_bundle(choice, str(unsplit), path, replace(recipe, epochs=2, seed=3))
+    return path
+
+
+@pytest.fixture
+def short(recipe):
+    """One epoch, seed 5."""
+    return replace(recipe, epochs=1, seed=5)
+
+
+def compressed(network, dataset, recipe):
+    """Tuned, and what was said of images."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", Notice)
+        made = compress(network, dataset, rank=2, recipe=recipe)
+    return made, [str(each.message) for each in caught if UNKNOWN in str(each.message)]
+
+
+def test_it_is_the_same_images_whatever_the_seed(trained, unsplit, short):
+    network, dataset = open_with_data(Choice(str(trained)), str(unsplit))
+    made, said = compressed(network, dataset, short)
+    assert said == []
+    assert made.step.options[HELD_OUT] == network.steps[0].options[HELD_OUT] is not None
+
+
+def test_training_that_did_not_say_what_it_held_out_may_have_seen_all(trained, unsplit, short):
+    network, dataset = open_with_data(Choice(str(trained)), str(unsplit))
+    old = [step.model_copy(update={"options": {"seed": 0}}) for step in network.lineage.steps]
+    earlier = replace(network, lineage=network.lineage.model_copy(update={"steps": tuple(old)}))
+    made, said = compressed(earlier, dataset, short)
+    assert len(said) == 1
+    assert made.step.options[HELD_OUT] is None
+
+
+def test_a_part_of_the_images_is_other_data(trained, unsplit, short):
+    network, dataset = open_with_data(Choice(str(trained)), str(unsplit))
+    part = replace(dataset, train=dataset.train.subset(np.arange(0, len(dataset.train), 2)))
+    made, said = compressed(network, part, short)
+    assert len(said) == 1
+    assert made.step.options[HELD_OUT] is None
+
+
+def test_a_network_from_elsewhere_may_know_all_images(choice, unsplit, short):
+    network, dataset = open_with_data(choice, str(unsplit))
+    made, said = compressed(network, dataset, short)
+    assert len(said) == 1
+    assert str(unsplit) in said[0]
+    assert made.step.options[HELD_OUT] is None
+
+
+def test_a_loop_of_the_users_own_may_have_seen_them(trained, unsplit, short):
+    network, dataset = open_with_data(Choice(str(trained)), str(unsplit))
+    made, said = compressed(tuned(network), dataset, short)
+    assert len(said) == 1
+    assert made.step.options[HELD_OUT] is None
+
+
+def test_training_goes_on_with_the_same_images(trained, unsplit, short):
+    network, dataset = open_with_data(Choice(str(trained)), str(unsplit))
+    again = train(network, dataset, short)
+    assert again.step.options[HELD_OUT] == network.steps[0].options[HELD_OUT]
+
+
+def test_validation_images_of_the_data_are_nobodys_training(choice, stripes, short):
+    network, dataset = open_with_data(choice, str(stripes))
+    made, said = compressed(network, dataset, short)
+    assert said == []
+    assert made.step.options[HELD_OUT] is not None
