@@ -290,24 +290,43 @@ def figures(entry: Entry) -> Iterator[tuple[str, float, float | str, float | str
 
 
 def table(folder: Path) -> None:
-    """A row a cell and length: mean top-1 over seeds, and the share of the standard network's latency in all four."""
+    """A row a cell and length: mean top-1 over seeds, and the share of the standard network's latency in all four.
+
+    Then a row a cell: the share of its instructions on emulated CPUs.
+    """
     accuracies, latencies = read(folder / "accuracy.csv"), read(folder / "latency.csv")
     for network in dict.fromkeys(row["network"] for row in accuracies):
-        timed = [row for row in latencies if row["network"] == network]
-        devices = dict.fromkeys(row["device"] for row in timed)
-        files = [f"{device}, {p} {BY_NAME[r].title}" for device in devices for r, p in KINDS]
-        heads = [network, "epochs", "seeds", "M MACs", "top-1 fp32", "top-1 int8", *files]
-        print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
+        figured = [row for row in latencies if row["network"] == network]
+        cells = [*dict.fromkeys(row["cell"] for row in figured)]
+        timed, counted = (
+            [*dict.fromkeys(row["device"] for row in figured if (row["figure"] == "instructions") == emulated)]
+            for emulated in (False, True)
+        )
+        heads = ["epochs", "seeds", "M MACs", "top-1 fp32", "top-1 int8"]
+        _head(network, *heads, *_columns(timed))
         own = [row for row in accuracies if row["network"] == network]
-        order = [*dict.fromkeys(row["cell"] for row in timed)]
-        for cell, epochs in sorted(
-            {(row["cell"], int(row["epochs"])) for row in own}, key=lambda each: (order.index(each[0]), each[1])
-        ):
+        made = {(cells.index(row["cell"]), int(row["epochs"])) for row in own}
+        for cell, epochs in ((cells[place], epochs) for place, epochs in sorted(made)):
             rows = [row for row in own if (row["cell"], int(row["epochs"])) == (cell, epochs)]
             means = [f"{100 * np.mean([float(row[name]) for row in rows]):.2f}" for name in ("torch", INT8)]
-            shares = [share(timed, cell, device, *kind) for device in devices for kind in KINDS]
+            shares = [share(figured, cell, device, *kind) for device in timed for kind in KINDS]
             macs = f"{int(rows[0]['macs']) / 1e6:.1f}"
             print(f"| {' | '.join([called(cell), str(epochs), str(len(rows)), macs, *means, *shares])} |")
+        if counted:
+            print()
+            _head(network, *_columns(counted))
+        for cell in cells if counted else []:
+            shares = [share(figured, cell, device, *kind) for device in counted for kind in KINDS]
+            print(f"| {' | '.join([called(cell), *shares])} |")
+
+
+def _head(*names: str) -> None:
+    print(f"| {' | '.join(names)} |\n{'|---' * len(names)}|")
+
+
+def _columns(devices: Sequence[str]) -> list[str]:
+    """What a device is called, and what was run there."""
+    return [f"{device.removeprefix('arm64:')}, {p} {BY_NAME[r].title}" for device in devices for r, p in KINDS]
 
 
 def called(cell: str) -> str:
