@@ -120,7 +120,7 @@ class _Run:
             )
         if len(train) < self.team.size:
             raise BadInput(f"{len(train)} training images are too few for {self.team.size} processes")
-        self.model = model if self.team.size == 1 else self.team.synchronised(copy.deepcopy(model))
+        self.model = model
         self.train, self.validation, self.recipe, self.teacher, self.seen = train, validation, recipe, teacher, seen
         if teacher is not None:
             _lay_out(teacher.eval(), torch.channels_last)

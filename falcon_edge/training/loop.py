@@ -116,6 +116,18 @@ def _between(start: float, end: float, share: float) -> float:
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * share))
 
 
+class _Lossy(nn.Module):
+    """A module with its loss behind it, so that a team knows which parameters that comes from."""
+
+    def __init__(self, module: nn.Module, loss: Callable[[nn.Module, Tensor, Any], Tensor]):
+        super().__init__()
+        self.module, self.loss = module, loss
+
+    def forward(self, inputs: Tensor, beside: Any) -> Tensor:
+        """The loss of a batch."""
+        return self.loss(self.module, inputs, beside)
+
+
 class Loop:
     """Epochs on a module, which stays where it is: batches are brought to it. The same seed gives the same bytes.
 
@@ -125,9 +137,9 @@ class Loop:
     def __init__(
         self, module: nn.Module, descent: Descent, steps: int, loss: Callable[[nn.Module, Tensor, Any], Tensor]
     ):
-        self.module, self.descent, self.steps, self.loss = module, descent, steps, loss
+        self.module, self.descent, self.steps = module, descent, steps
         self.team = team()
-        self.called = self.team.wrapped(module)
+        self.called = self.team.wrapped(_Lossy(module, loss))
         self.device = device_of(module)
         self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         if not self.parameters:
@@ -167,8 +179,8 @@ class Loop:
             pace = self.descent.pace((number - 1) * self.steps + done, self.descent.epochs * self.steps)
             for group in self.optimiser.param_groups:
                 group["lr"], group["momentum"] = pace
-            with self.descent.precision(self.device):
-                loss = self.loss(self.called, *brought((inputs, beside), self.device))
+            with self.team.together(), self.descent.precision(self.device):
+                loss = self.called(*brought((inputs, beside), self.device))
             if not loss.requires_grad:
                 raise BadInput(
                     "the loss has no gradient: it is detached, of integers, or computed within torch.no_grad"

@@ -6,14 +6,15 @@ they do what one process would with the same batches. Everything here is also tr
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
+from torch.overrides import TorchFunctionMode
 
 from falcon_edge.errors import BadInput
 
@@ -52,21 +53,20 @@ class Team:
         distributed.broadcast_object_list(held, src=0, device=_device())
         return held[0]
 
-    def synchronised(self, module: nn.Module) -> nn.Module:
-        """A module whose batch normalisation has the statistics of the whole batch; its children are replaced."""
+    def wrapped(self, module: nn.Module) -> nn.Module:
+        """What is called in the module's place, so that gradients are the means over all processes.
+
+        What it answers is the loss: parameters may have no part in that, as those of auxiliary heads.
+        """
         if self.size == 1:
             return module
-        if next(module.parameters()).is_cuda:
-            return nn.SyncBatchNorm.convert_sync_batchnorm(module)
-        for parent in [*module.modules()]:
-            for name, child in parent.named_children():
-                if isinstance(child, _BatchNorm):
-                    setattr(parent, name, _WholeBatchNorm.like(child))
-        return module
+        some = next(module.parameters())
+        module.register_parameter("without_part", nn.Parameter(some.new_zeros(1)))  # or torch warns that all have one
+        return DistributedDataParallel(module, find_unused_parameters=True)
 
-    def wrapped(self, module: nn.Module) -> nn.Module:
-        """What is called in the module's place, so that gradients are the means over all processes."""
-        return module if self.size == 1 else DistributedDataParallel(module)
+    def together(self) -> AbstractContextManager[Any]:
+        """Within which batch normalisation, of whatever module, has the statistics of the whole batch."""
+        return nullcontext() if self.size == 1 else _WholeBatch()
 
 
 ALONE = Team()
@@ -118,38 +118,46 @@ class _Sum(torch.autograd.Function):
         return _Sum.apply(gradient)
 
 
-class _WholeBatchNorm(_BatchNorm):
-    """Batch normalisation over the batches of all processes: torch's own, SyncBatchNorm, is for GPUs alone."""
+class _WholeBatch(TorchFunctionMode):
+    """Batch normalisation over the batches of all processes, wherever a module asks torch for it.
 
-    @classmethod
-    def like(cls, other: _BatchNorm) -> "_WholeBatchNorm":
-        """With the same parameters and statistics."""
-        made = cls(other.num_features, other.eps, other.momentum, other.affine, other.track_running_stats)
-        made.weight, made.bias = other.weight, other.bias
-        made.running_mean, made.running_var = other.running_mean, other.running_var
-        made.num_batches_tracked = other.num_batches_tracked
-        return made.train(other.training)
+    Modules stay as they are: those of torch, and those of others, which may have an activation behind it. (torch's own
+    SyncBatchNorm is for GPUs alone, and stands in their place.)
+    """
 
-    def _check_input_dim(self, x: Tensor) -> None:
-        """Any number of dimensions: what it stands for has looked."""
+    def __torch_function__(self, called: Any, types: Any, given: Any = (), named: Any = None) -> Any:
+        """See torch."""
+        return (_batch_norm if called is functional.batch_norm else called)(*given, **(named or {}))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, ...) to the same; B of this process. Ioffe and Szegedy, arXiv 1502.03167, algorithm 1."""
-        if not self.training:
-            return super().forward(x)
-        others = [axis for axis in range(x.ndim) if axis != 1]
-        size = distributed.get_world_size()
-        count = size * x.numel() // x.shape[1]
-        shape = [1, -1, *([1] * (x.ndim - 2))]
-        mean = _Sum.apply(x.mean(others)) / size
-        centred = x - mean.view(shape)
-        variance = _Sum.apply(centred.square().mean(others)) / size
-        if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
-            with torch.no_grad():
-                assert self.num_batches_tracked is not None
-                self.num_batches_tracked += 1
-                share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-                self.running_mean.lerp_(mean, share)
-                self.running_var.lerp_(variance * count / max(1, count - 1), share)
-        normalised = centred * (variance + self.eps).rsqrt().view(shape)
-        return normalised * self.weight.view(shape) + self.bias.view(shape) if self.affine else normalised
+
+def _batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(B, C, ...) to the same; B of this process. Ioffe and Szegedy, arXiv 1502.03167, algorithm 1.
+
+    In float32 at least, whatever autocast makes of x.
+    """
+    if not training:
+        return functional.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+    values = x.to(torch.promote_types(x.dtype, torch.float32))
+    others = [axis for axis in range(x.ndim) if axis != 1]
+    size = distributed.get_world_size()
+    count = size * x.numel() // x.shape[1]
+    shape = [1, -1, *([1] * (x.ndim - 2))]
+    mean = _Sum.apply(values.mean(others)) / size
+    centred = values - mean.view(shape)
+    variance = _Sum.apply(centred.square().mean(others)) / size
+    if running_mean is not None and running_var is not None:
+        with torch.no_grad():
+            running_mean.lerp_(mean, momentum)
+            running_var.lerp_(variance * count / max(1, count - 1), momentum)
+    normalised = centred * (variance + eps).rsqrt().view(shape)
+    normalised = normalised if weight is None else normalised * weight.view(shape)
+    return (normalised if bias is None else normalised + bias.view(shape)).to(x.dtype)

@@ -21,12 +21,33 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 SPEC = InputSpec(shape=(1, 12, 12), mean=(0.3,), std=(0.3,))
 
 
+class Normalised(nn.BatchNorm2d):
+    """With an activation behind it, as timm has it."""
+
+    def forward(self, x):
+        return super().forward(x).relu()
+
+
+class Small(nn.Module):
+    """Normalised in several ways, one of them used twice, with a head that no loss reads; nothing in it is random."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.Conv2d(8, 8, 1)
+        self.norm = Normalised(8)
+        self.again = self.norm
+        self.linear, self.last = nn.Linear(8, 6), nn.BatchNorm1d(6, momentum=None)
+        self.head, self.auxiliary = nn.Linear(6, 3), nn.Linear(6, 3)
+
+    def forward(self, x):
+        x = self.again(self.second(self.norm(self.first(x))))
+        x = self.last(self.linear(x.amax((2, 3)))).relu()
+        return (self.head(x), self.auxiliary(x)) if self.training else self.head(x)
+
+
 def small():
-    """Normalised, and without what is random in it."""
     torch.manual_seed(0)
-    conv = [nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU()]
-    head = [nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(8, 6), nn.BatchNorm1d(6, momentum=None), nn.ReLU()]
-    return nn.Sequential(*conv, *head, nn.Linear(6, 3))
+    return Small()
 
 
 WAYS = {
@@ -34,6 +55,7 @@ WAYS = {
     "taught": {},
     "mixed": {"mixup": 0.3, "crop_padding": 1, "cutout": 3, "label_smoothing": 0.1, "schedule": "one-cycle"},
     "averaged": {"ema": 0.9},
+    "autocast": {"autocast": True},
 }
 
 
@@ -72,9 +94,10 @@ def test_two_processes_give_the_curve_of_one(stripes, tmp_path, way):
     assert found[0] == found[1]
     losses, state = found[0]
     assert len(losses) == 3
+    rounding = 1e-2 if way == "autocast" else 1e-5  # of bfloat16: an image or so is answered otherwise
     for one, other in zip(losses, expected, strict=True):
-        assert one == pytest.approx(other, rel=2e-3, abs=1e-6)
-    assert losses[0][0] == pytest.approx(expected[0][0], rel=1e-5)
+        assert one == pytest.approx(other, rel=max(2e-3, 3 * rounding), abs=1e-6)
+    assert losses[0][0] == pytest.approx(expected[0][0], rel=rounding)
     assert state == pytest.approx(sums, rel=0.05, abs=0.05)
 
 
@@ -94,7 +117,7 @@ def test_alone(monkeypatch):
         assert one.total(1, 2.5) == [1, 2.5]
         assert one.told("word") == "word"
         assert one.part([1, 2, 3]) == [1, 2, 3]
-        assert one.wrapped(network := small()) is network is one.synchronised(network)
+        assert one.wrapped(network := small()) is network
 
 
 def test_batches_that_cannot_be_divided_are_one_line(stripes, monkeypatch):
