@@ -41,6 +41,12 @@ class Place:
         if self.path.exists() and not _replaceable(self.path):
             raise BadInput(f"{self.path}: exists and is not a bundle; choose another name")
 
+    def clear(self) -> None:
+        """Remove the bundle that is here, and the state of a run. For who holds it."""
+        if self.path.exists():
+            shutil.rmtree(os.path.realpath(self.path))
+        self.checkpoint.unlink(missing_ok=True)
+
 
 @contextmanager
 def hold(path: Path, *, force: bool = False, goes_on: bool = False) -> Iterator[Place]:

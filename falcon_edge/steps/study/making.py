@@ -15,7 +15,7 @@ from falcon_edge.documents import Document, canonical_json, read_document
 from falcon_edge.errors import BadInput
 from falcon_edge.manifest import Manifest
 from falcon_edge.notices import Notice
-from falcon_edge.place import bundle_path
+from falcon_edge.place import bundle_path, hold
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.compress import compress_bundle
 from falcon_edge.steps.opening import Choice, open_network
@@ -96,13 +96,17 @@ def write_record(folder: Path, record: Record) -> None:
 def make(task: Task, progress: Progress = silent) -> Record:
     """Make a cell's bundle, or go on with it, and write its record; whoever calls writes those of failures.
 
-    A bundle that is there already, whose record says that this cell was begun, is taken as it is.
+    A bundle that is there already, whose record says that this cell was begun, is taken as it is; one without a record
+    is of nobody knows what, and goes.
     """
     begun, cell = time.monotonic(), task.cell
     bundle = cell_bundle(task.folder, cell.name)
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always", Notice)
-        if read_record(task.folder, cell) is None or not bundle.exists():
+        if read_record(task.folder, cell) is None:
+            with hold(bundle, force=True) as place:
+                place.clear()  # before a record says that this cell was begun
+        if not bundle.exists():
             write_record(task.folder, Record(cell=cell))
             _make_bundle(task, bundle, progress)
         manifest = open_bundle(bundle).manifest

@@ -92,7 +92,10 @@ def _with_data(study: Study) -> Study:
     dataset = open_dataset(data)
     digest = hashlib.sha256()
     for name in ("train", "test"):
-        split = dataset.require(name)
+        dataset.require(name)
+    for name, split in dataset.splits.items():
+        if split is None:
+            continue
         digest.update(f"{name} {len(split)} {split.spread(LOOKED_AT).sha256()}".encode())
     return study.model_copy(update={"data": data, "digest": digest.hexdigest()})
 

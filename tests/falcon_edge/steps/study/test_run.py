@@ -16,7 +16,7 @@ from falcon_edge.errors import BadInput
 from falcon_edge.steps.study.document import Study, read_study
 from falcon_edge.steps.study.making import Record, read_record, record_path
 from falcon_edge.steps.study.measure import measure_study
-from falcon_edge.steps.study.run import Means, run_study
+from falcon_edge.steps.study.run import Means, _with_data, run_study
 from runtime_bench.bench import Protocol
 
 CELLS = "standard", "falcon-1-svd", "falcon-1-random", "unit-dsconv-taught", "shuffle-groups2-as-falcon-1"
@@ -79,6 +79,37 @@ def test_a_record_is_enough_unless_others_begin_with_the_bundle(file, tmp_path):
     record_path(folder, NAMES[1]).unlink()
     run_study(study, folder)
     assert {path.stem for path in (folder / "cells").glob("*.falcon")} == {*NAMES[:2]}
+
+
+def test_a_bundle_without_a_record_is_not_taken_for_a_cell_that_was_broken_off(file, tmp_path):
+    """As one is left where the record of another recipe was removed, as the error says."""
+    file.write_text(file.read_text().partition("[[cells]]")[0])
+    folder = tmp_path / "made"
+    (first,) = run_study(read_study(file), folder).values()
+    record_path(folder, NAMES[0]).unlink()
+    file.write_text(file.read_text().replace("learning_rate = 0.1", "learning_rate = 0.001"))
+
+    class Killed(BaseException):
+        pass
+
+    def kill(done, total, text):
+        if "epoch 1/1" in text:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run_study(read_study(file), folder, progress=kill)
+    (second,) = run_study(read_study(file), folder).values()
+    assert open_bundle(folder / f"cells/{NAMES[0]}.falcon").manifest.lineage.steps[-1].options["learning_rate"] == 0.001
+    assert second.made is not None and second.cell.recipe != first.cell.recipe
+
+
+def test_other_validation_images_are_other_data(file, tmp_path):
+    arrays, digests = dict(np.load(data_of(file))), set()
+    for number, values in enumerate([arrays["x_val"], arrays["x_val"][::-1]]):
+        other = tmp_path / f"{number}.npz"
+        np.savez(other, **arrays | {"x_val": values})
+        digests.add(_with_data(read_study(file, str(other))).digest)
+    assert len(digests) == 2
 
 
 @pytest.mark.slow
