@@ -64,6 +64,8 @@ def fit(
     history = state.history
     _lay_out(run.model, torch.channels_last)
     with Curves(running.curves if run.team.leads else None) as curves:
+        if history.attempts:
+            curves.write(history)  # it may have been killed before they were
         while recipe.epochs and not state.finished:
             if state.between:
                 run.restart(state)

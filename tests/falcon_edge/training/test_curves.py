@@ -74,6 +74,14 @@ def test_a_run_that_goes_on_leaves_the_log_of_an_unbroken_one(stripes, tmp_path)
     assert len(table(tmp_path / "log")) == 4
 
 
+def test_curves_are_whole_where_a_run_was_killed_after_its_last_epoch_was_kept(stripes, tmp_path):
+    checkpoint = tmp_path / "state"
+    trained(stripes, tmp_path / "whole", checkpoint=checkpoint)
+    trained(stripes, tmp_path / "late", checkpoint=checkpoint)
+    assert table(tmp_path / "late") == table(tmp_path / "whole")
+    assert events(tmp_path / "late")["loss"] == events(tmp_path / "whole")["loss"][-1:]
+
+
 def test_a_folder_that_cannot_be_written_is_one_line(stripes, tmp_path):
     (tmp_path / "file").write_text("a novel")
     with pytest.raises(BadInput, match=r"file/log: cannot be written \(Not a directory\)"):
