@@ -114,7 +114,11 @@ class Processes:
     def start(self, task: Task) -> None:
         """See Backend."""
         number = next(number for number, worker in enumerate(self._workers) if worker is None or worker.task is None)
-        worker = self._workers[number] or self._begin(number)
+        worker = self._workers[number]
+        if worker is not None and not worker.process.is_alive():  # ended by somebody while it had nothing to do
+            worker.pipe.close()
+            worker = None
+        worker = worker or self._begin(number)
         worker.task = task
         worker.pipe.send(task)
 

@@ -13,8 +13,10 @@ from program import start
 from falcon_edge.bundle import open_bundle
 from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput
+from falcon_edge.steps.study.backends import Processes
+from falcon_edge.steps.study.cells import cells_of
 from falcon_edge.steps.study.document import Study, read_study
-from falcon_edge.steps.study.making import Record, read_record, record_path
+from falcon_edge.steps.study.making import Record, Task, read_record, record_path
 from falcon_edge.steps.study.measure import measure_study
 from falcon_edge.steps.study.run import Means, _with_data, run_study
 from runtime_bench.bench import Protocol
@@ -100,7 +102,8 @@ def test_a_bundle_without_a_record_is_not_taken_for_a_cell_that_was_broken_off(f
         run_study(read_study(file), folder, progress=kill)
     (second,) = run_study(read_study(file), folder).values()
     assert open_bundle(folder / f"cells/{NAMES[0]}.falcon").manifest.lineage.steps[-1].options["learning_rate"] == 0.001
-    assert second.made is not None and second.cell.recipe != first.cell.recipe
+    assert second.made is not None
+    assert second.cell.recipe != first.cell.recipe
 
 
 def test_other_validation_images_are_other_data(file, tmp_path):
@@ -172,6 +175,19 @@ def test_a_process_that_dies_is_a_cell_that_failed(tmp_path, stripes, user_modul
     records = run_study(read_study(path), tmp_path / "made", Means(processes=2))
     assert records["users_own-net-1-standard-1-s0"].failed == "its process ended with 7"
     assert records["vgg8-1-standard-1-s0"].failed is None
+
+
+@pytest.mark.slow
+def test_a_process_that_was_ended_between_two_cells_is_begun_anew(file, tmp_path):
+    (cell, *_) = cells_of(read_study(file))
+    backend, task = Processes(1), Task(tmp_path, cell, str(tmp_path / "nothing"))
+    for _ in range(2):
+        backend.start(task)
+        assert "nothing" in backend.event().failed
+        (worker,) = backend._workers
+        worker.process.kill()
+        worker.process.join()
+    backend.close()
 
 
 @pytest.mark.slow
