@@ -45,7 +45,7 @@ class Batches:
         least = min(images.spec.shape[1:])
         for name in ("cutout", "crop_padding"):  # or a whole image may be covered, or left behind
             if (asked := getattr(recipe, name)) >= least:
-                raise BadInput(f"{name} {asked}: is less than the images' shorter side, which is {least} pixels")
+                raise BadInput(f"{name} {asked}: must be less than the images' shorter side, which is {least} pixels")
         self.workers = 0 if images.kept else workers
         self.steps = max(1, len(images) // recipe.batch_size)
 

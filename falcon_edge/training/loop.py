@@ -26,6 +26,7 @@ class NotFinite(BadInput):
 
 
 Schedule = Literal["cosine", "steps", "one-cycle"]
+SEEDS = 2**32
 MOMENTUM, WARM_UP = 0.9, 0.1
 CYCLE_MOMENTUM = 0.95, 0.85  # of one cycle: at its ends, and at the peak of its rate
 
@@ -71,8 +72,8 @@ class Descent:
             raise BadInput("distillation weight lies in 0..1, temperature above 0, warm-up in 0..1")
         if not (0 <= self.momentum < 1 and 0 <= self.weight_decay < math.inf):
             raise BadInput("momentum lies in 0..1, weight decay is at least 0")
-        if not 0 <= self.seed < 2**32:
-            raise BadInput("a seed lies in 0..4294967295")
+        if not 0 <= self.seed < SEEDS:
+            raise BadInput(f"a seed lies in 0..{SEEDS - 1}")
         if self.schedule not in get_args(Schedule):
             raise BadInput(f"{self.schedule}: no schedule of this name; there are {', '.join(get_args(Schedule))}")
         if not 0 <= self.ema < 1:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -18,9 +18,11 @@ from falcon_edge.falcon.units import UNITS, unit_named
 from falcon_edge.falcon.units.unit import Unit
 from falcon_edge.models.sources import check_source
 from falcon_edge.steps.compress import Init
+from falcon_edge.training.loop import SEEDS
 from falcon_edge.training.recipe import PRESETS, Recipe, fields_named, recipe_of, recipe_with
 
 LARGEST = 1 << 20
+Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 OPTIONS = ("expansion", "groups")  # of units, beside their rank
 
 
@@ -41,7 +43,7 @@ class Sweep(Document):
     expansion: int | None = None
     groups: int | None = None
     taught: bool = False
-    seeds: tuple[int, ...] = ()
+    seeds: tuple[Seed, ...] = ()
     epochs: tuple[int, ...] = ()
 
     @model_validator(mode="after")
@@ -60,8 +62,8 @@ class Sweep(Document):
             )
         if self.unit and self.init:
             raise ValueError("init is of forms: a unit begins with fresh weights")
-        if min((*self.rank, *self.epochs), default=1) < 1 or min(self.seeds, default=0) < 0:
-            raise ValueError("ranks and epochs are at least 1, seeds at least 0")
+        if min((*self.rank, *self.epochs), default=1) < 1:
+            raise ValueError("ranks and epochs are at least 1")
         if self.macs_of is not None:
             form_at(self.macs_of)
         other = next((init for init in self.init if init not in get_args(Init)), None)
@@ -115,7 +117,7 @@ class Study(Document):
     widths: tuple[float, ...] = Field(default=(1.0,), min_length=1)
     data: str
     digest: str | None = None
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
     input: tuple[int, int, int] | None = None
     train: dict[str, Any]
     tune: dict[str, Any] = Field(default={})
@@ -132,8 +134,8 @@ class Study(Document):
 
     @model_validator(mode="after")
     def _goes_together(self) -> "Study":
-        if min(self.seeds) < 0 or not all(0.01 <= width <= 16 for width in self.widths):
-            raise ValueError("seeds are at least 0, widths lie in 0.01..16")
+        if not all(0.01 <= width <= 16 for width in self.widths):
+            raise ValueError("widths lie in 0.01..16")
         if min(self.tunings, default=1) < 1:
             raise ValueError("tune.epochs: at least 1")
         if not self.tunings and any(sweep.form and not sweep.epochs for sweep in self.cells):

@@ -91,5 +91,5 @@ def test_what_cannot_run_is_one_line(said, error, monkeypatch):
 @pytest.mark.parametrize("change", ["cutout", "crop_padding"])
 def test_a_change_that_leaves_nothing_of_an_image_is_refused(images, change):
     batches(images, Recipe(epochs=1, **{change: 11}))
-    with pytest.raises(BadInput, match=f"{change} 12: is less than the images' shorter side, which is 12 pixels"):
+    with pytest.raises(BadInput, match=f"{change} 12: must be less than the images' shorter side, which is 12 pixels"):
         batches(images, Recipe(epochs=1, **{change: 12}))

@@ -42,7 +42,8 @@ def test_what_it_names_lies_in_its_folder(tmp_path):
         ("epochs = 2", "epochs = 2\nrates = 1", "study.toml: train: rates: a recipe has no such thing"),
         ("epochs = 2", 'epochs = 2\nrecipe = "mine"', "study.toml: train.recipe: mine is none of paper"),
         ("epochs = 2", "epochs = 2\nseed = 1", "study.toml: train.seed: seeds are those of the study"),
-        ("[train]", "widths = [0]\n[train]", "study.toml: seeds are at least 0, widths lie in 0.01..16"),
+        ("[train]", "widths = [0]\n[train]", "study.toml: widths lie in 0.01..16"),
+        ("[train]", "seeds = [4294967296]\n[train]", "study.toml: seeds.0: Input should be less than 4294967296"),
         ("[train]", 'input = "32x32"\n[train]', "study.toml: input"),
         ('["vgg8"]', "[]", "study.toml: models"),
         ("vgg8", "vgg9", "study.toml: models: vgg9: not a bundle and no known network; use vgg19"),
@@ -77,6 +78,7 @@ def test_what_is_wrong_is_one_line_with_its_place(tmp_path, before, after, said)
         ('unit = ["dsconv", "shuffle"]\nrank = [2]', "cells.0: rank: none of dsconv, shuffle has it"),
         ('unit = ["mobilev2"]\nexpansion = 99', "cells.0: `expansion` 99: lies in 1..16"),
         ('unit = ["dsconv"]\nwidth = 2', "cells.0.width: a study has no such thing"),
+        ('unit = ["dsconv"]\nseeds = [-1]', "cells.0.seeds.0: Input should be greater than or equal to 0"),
     ],
 )
 def test_what_is_wrong_in_cells_is_one_line_with_its_number(tmp_path, sweep, said):
