@@ -17,6 +17,9 @@ from falcon_edge.preprocessing import are_prepared
 IGNORED = 255  # in masks, by the custom of PASCAL VOC and Cityscapes: no class is asked for there
 Kind = Literal["classes", "masks", "values"]
 
+HELD_OUT = 0.1  # of the training images, where there is no validation split
+MOST_HELD_OUT = 5000
+
 
 def spread(size: int, count: int) -> np.ndarray:
     """At most `count` of the numbers 0..size - 1, spread evenly: int64, ascending."""
@@ -194,25 +197,34 @@ class Dataset:
             has = "no targets" if self.kind is None else f"{self.kind} for targets"
             raise BadInput(f"{self.source}: has {has}; {what} needs a class for each image")
 
-    def train_and_val(self, *, fraction: float = 0.1, maximum: int = 5000) -> tuple[Split, Split]:
-        """Training and validation images; where there is no validation split, a random share of every class is cut off.
+    def held_out(self, fraction: float = HELD_OUT) -> np.ndarray:
+        """Which training images are held out where there is no validation split: bool (N,), none where N is too small.
 
-        Where there are no classes, or none with enough images, a share of all. It is the same share whenever it is cut
-        off, so that no network is judged on images that it, or its teacher, was trained on. The test split is never
-        touched.
+        A random share of every class, or of all images where there are no classes or none with enough of them. It is
+        the same share whenever it is cut off, so that no network is judged on images that it, or its teacher, was
+        trained on.
+        """
+        train = self.require("train")
+        share = min(fraction, MOST_HELD_OUT / len(train))
+        random = np.random.default_rng(0)
+        chosen = np.zeros(len(train), bool)
+        labels = train.labels if train.kind == "classes" else np.zeros(len(train), int)
+        for label in np.unique(labels):
+            members = random.permutation(np.flatnonzero(labels == label))
+            chosen[members[: int(len(members) * share)]] = True
+        if not chosen.any():
+            chosen[random.permutation(len(train))[: int(len(train) * share)]] = True
+        return chosen
+
+    def train_and_val(self, fraction: float = HELD_OUT) -> tuple[Split, Split]:
+        """Training and validation images; where there is no validation split, what is `held_out`.
+
+        The test split is never touched. Raises BadInput where there are too few images.
         """
         train = self.require("train")
         if self.val is not None:
             return train, self.val
-        share = min(fraction, maximum / len(train))
-        random = np.random.default_rng(0)
-        held_out = np.zeros(len(train), bool)
-        labels = train.labels if train.kind == "classes" else np.zeros(len(train), int)
-        for label in np.unique(labels):
-            members = random.permutation(np.flatnonzero(labels == label))
-            held_out[members[: int(len(members) * share)]] = True
-        if not held_out.any():
-            held_out[random.permutation(len(train))[: int(len(train) * share)]] = True
+        held_out = self.held_out(fraction)
         if not held_out.any():
             raise BadInput(f"{self.source}: too few training images to hold some out for validation")
         return train.subset(np.flatnonzero(~held_out)), train.subset(np.flatnonzero(held_out))

@@ -319,7 +319,7 @@ class _Exporter:
             assert self.dataset is not None
             source = self._float_onnx()[0]
             _ = self._float_answers  # now, as long as no graph is held
-            quantizer = Quantizer(self.int8, self.dataset, source, self.ledger.manifest.input, self.outputs)
+            quantizer = Quantizer(self.int8, self.dataset, source, self.ledger.manifest, self.outputs)
             quantized, about = quantizer.quantize()
             self.ledger.quantize(about)
             lost = quantizer.losses(quantized)

@@ -27,9 +27,10 @@ from converters.tflite.emit import pack_tflite
 from converters.tflite.int8 import NoInt8Form
 from falcon_edge.data import ClassMap, Dataset, spread
 from falcon_edge.errors import BadInput, BelowAsked
-from falcon_edge.manifest import IntegerValue, Output, Quantization
+from falcon_edge.manifest import IntegerValue, Manifest, Output, Quantization
 from falcon_edge.metrics import Outputs, Quality
-from falcon_edge.preprocessing import InputSpec
+from falcon_edge.notices import notice
+from falcon_edge.steps.held_out import for_choices
 from falcon_edge.steps.judging import Judge, MetricChoice, judge_for, named
 from falcon_edge.training.images import Images
 from runtime_bench.units import measure, metric
@@ -106,7 +107,9 @@ class Inputs(Sequence[np.ndarray]):
 class Quantizer:
     """The images of one network's quantization: some to calibrate with, others to see what it costs."""
 
-    def __init__(self, options: Int8, dataset: Dataset, float_path: Path, spec: InputSpec, outputs: tuple[Output, ...]):
+    def __init__(
+        self, options: Int8, dataset: Dataset, float_path: Path, manifest: Manifest, outputs: tuple[Output, ...]
+    ):
         """dataset: that of `options`, with the network's classes; float_path: the float32 .onnx, with these outputs.
 
         Raises BadInput for data that do not fit its input.
@@ -116,8 +119,8 @@ class Quantizer:
         indices = spread(len(split), options.samples)
         self._calibration = split.subset(indices)
         self._names = [f"image {index} (from 0) of {name}" for index in indices]
-        split = dataset.first("val", "test", "train")[1]
-        validation = split.spread(VALIDATION_IMAGES)
+        self._judged_on, split = for_choices(dataset, manifest.lineage.steps)
+        validation, spec = split.spread(VALIDATION_IMAGES), manifest.input
         self._calibration_inputs = Inputs(Images(self._calibration, spec))
         self._inputs = Inputs(Images(validation, spec))
         self._judge: Judge = judge_for(validation, spec, outputs, options.metric, where=str(dataset.source))
@@ -139,6 +142,11 @@ class Quantizer:
             raise BadInput(
                 f"`keep_accuracy` {limit:g}: nothing is decided by these outputs, and the data has no targets; give a "
                 "`metric` and data with targets"
+            )
+        if limit is not None and self._judged_on != "validation":
+            notice(
+                f"{self._data}: has no validation images that the network is known not to have learned, so that "
+                f"`keep_accuracy` goes by {self._judged_on} images"
             )
         done = for_both_runtimes(lambda kept: self._quantized(kept, limit))
         graph, scales = OnnxGraph(done.model), done.spec.activations
@@ -174,8 +182,8 @@ class Quantizer:
         if lost > limit + 1e-9:
             raise BelowAsked(
                 f"{file}: int8 loses {said_loss(best, lost)} ({measure(best.value, best.unit)} to "
-                f"{measure(found.value, found.unit)} on {found.samples} validation images) and `max_drop` allows "
-                f"{limit:g}: `keep_accuracy` leaves layers in float, `accept_loss` exports it as it is"
+                f"{measure(found.value, found.unit)} on {found.samples} {self._judged_on} images) and `max_drop` "
+                f"allows {limit:g}: `keep_accuracy` leaves layers in float, `accept_loss` exports it as it is"
             )
 
     def quality(self, source: Path | ModelProto) -> Quality | None:

@@ -14,6 +14,7 @@ from falcon_edge.manifest import Step
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.progress import Progress
+from falcon_edge.steps.held_out import HELD_OUT, digest_of, kept_apart
 from falcon_edge.steps.judging import MetricChoice
 from falcon_edge.steps.quality import answers_to, measured_quality
 from falcon_edge.training.fit import fit
@@ -21,9 +22,6 @@ from falcon_edge.training.history import History
 from falcon_edge.training.images import Images
 from falcon_edge.training.recipe import Recipe
 from falcon_edge.training.running import HERE, Running
-
-HELD_OUT = "held_out"  # of a step: the digest of the validation images, None where they are trained on, too
-SEEN = 256  # images of a split, for a digest
 
 
 def tune(
@@ -43,8 +41,8 @@ def tune(
     learned: what it begins with or learns from, which may know the images. alone: from the teacher alone, see `fit`.
     """
     training, validation = dataset.train_and_val()
-    digest = validation.spread(SEEN).sha256()
-    seen = dataset.val is None and not all(_kept_apart(each, digest) for each in learned)
+    digest = digest_of(validation)
+    seen = dataset.val is None and not all(kept_apart(each.steps, digest) for each in learned)
     if seen:
         training = dataset.require("train")
         notice(
@@ -72,13 +70,6 @@ def tune(
         "learning_rate": history.learning_rate,
         "best_epoch": history.best,
     }
-
-
-def _kept_apart(network: Network, images: str) -> bool:
-    """Whether a network was trained, and never on these images, as far as its steps tell."""
-    trained = [step.options.get(HELD_OUT) for step in network.steps if step.verb == "train"]
-    elsewhere = any(step.verb in ("tune", "adopt") or "tuned" in step.options for step in network.steps)
-    return bool(trained) and not elsewhere and set(trained) == {images}
 
 
 def answered(network: Network, dataset: Dataset) -> Dataset:

@@ -365,7 +365,7 @@ def test_what_is_no_data_set(tmp_path, name):
         open_dataset(tmp_path / name)
 
 
-def test_validation_is_cut_off_train_by_class_and_seed(tmp_path):
+def test_validation_is_cut_off_train_by_class(tmp_path):
     write_idx(tmp_path)
     dataset = open_dataset(tmp_path)
     train, val = dataset.train_and_val(fraction=0.2)

@@ -1,16 +1,22 @@
 """Which images epochs are judged on: no network has a merit of what it, or its teacher, learned by heart."""
 
+import shutil
 import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from falcon_edge.data import open_dataset
 from falcon_edge.notices import Notice
 from falcon_edge.steps.compress import compress
+from falcon_edge.steps.export import export_bundle
+from falcon_edge.steps.held_out import HELD_OUT
 from falcon_edge.steps.opening import Choice, open_with_data
+from falcon_edge.steps.pack import pack_bundle
+from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.train import train, train_bundle
-from falcon_edge.steps.tuning import HELD_OUT, tuned
+from falcon_edge.steps.tuning import tuned
 
 UNKNOWN = "may have learned from all of its training images"
 
@@ -95,3 +101,32 @@ def test_validation_images_of_the_data_are_nobodys_training(choice, stripes, sho
     made, said = compressed(network, dataset, short)
     assert said == []
     assert made.step.options[HELD_OUT] is not None
+
+
+def choices(path, data):
+    """What images int8's choices say that they go by, and how many."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", Notice)
+        int8 = Int8(data, samples=16, keep_accuracy=100.0, max_drop=100.0)
+        manifest = export_bundle(path, ("onnx",), ("int8",), int8=int8)
+    said = [word for each in caught for word in ("test images", "training images") if f"goes by {word}" in str(each)]
+    return said, manifest.advice[0].quality.samples
+
+
+def test_int8_is_chosen_by_what_training_held_out(trained, unsplit, tmp_path):
+    shutil.copytree(trained, tmp_path / "trained.falcon")
+    dataset = open_dataset(unsplit)
+    assert choices(tmp_path / "trained.falcon", str(unsplit)) == ([], int(dataset.held_out().sum()))
+    assert int(dataset.held_out().sum()) != len(dataset.test)
+
+
+def test_int8_is_chosen_by_test_images_where_all_others_may_be_known(choice, unsplit, tmp_path):
+    pack_bundle(choice, tmp_path / "made.falcon", data=str(unsplit))
+    assert choices(tmp_path / "made.falcon", str(unsplit)) == (["test images"], len(open_dataset(unsplit).test))
+
+
+def test_int8_of_data_that_are_too_few_to_hold_some_out(trained, unsplit, tmp_path):
+    shutil.copytree(trained, tmp_path / "trained.falcon")
+    dataset = open_dataset(unsplit)
+    few = replace(dataset, train=dataset.train.subset(np.arange(5)), test=None)
+    assert choices(tmp_path / "trained.falcon", few) == (["training images"], 5)
