@@ -49,6 +49,7 @@ from falcon_edge.steps.planning.budgets import Latency
 from falcon_edge.steps.planning.planner import planner_for
 from falcon_edge.steps.quality import measured_quality
 from falcon_edge.steps.quantize import Int8
+from falcon_edge.steps.study.groups import around
 from falcon_edge.steps.times import TimesRequest, time_layers
 from falcon_edge.steps.writing import save
 from falcon_edge.training.fit import fit
@@ -290,7 +291,8 @@ def figures(entry: Entry) -> Iterator[tuple[str, float, float | str, float | str
 
 
 def table(folder: Path) -> None:
-    """A row a cell and length: mean top-1 over seeds, and the share of the standard network's latency in all four.
+    """A row a cell and length: mean top-1 over seeds with its 95% interval (Student's; of one seed there is none), and
+    the share of the standard network's latency in all four.
 
     Then a row a cell: the share of its instructions on emulated CPUs.
     """
@@ -308,7 +310,7 @@ def table(folder: Path) -> None:
         made = {(cells.index(row["cell"]), int(row["epochs"])) for row in own}
         for cell, epochs in ((cells[place], epochs) for place, epochs in sorted(made)):
             rows = [row for row in own if (row["cell"], int(row["epochs"])) == (cell, epochs)]
-            means = [f"{100 * np.mean([float(row[name]) for row in rows]):.2f}" for name in ("torch", INT8)]
+            means = [mean([100 * float(row[name]) for row in rows]) for name in ("torch", INT8)]
             shares = [share(figured, cell, device, *kind) for device in timed for kind in KINDS]
             macs = f"{int(rows[0]['macs']) / 1e6:.1f}"
             print(f"| {' | '.join([called(cell), str(epochs), str(len(rows)), macs, *means, *shares])} |")
@@ -327,6 +329,15 @@ def _head(*names: str) -> None:
 def _columns(devices: Sequence[str]) -> list[str]:
     """What a device is called, and what was run there."""
     return [f"{device.removeprefix('arm64:')}, {p} {BY_NAME[r].title}" for device in devices for r, p in KINDS]
+
+
+def mean(values: Sequence[float]) -> str:
+    """Over seeds, with its interval where there are several."""
+    said = f"{np.mean(values):.2f}"
+    if len(values) == 1:
+        return said
+    low, high = around(values)
+    return f"{said} ± {(high - low) / 2:.2f}"
 
 
 def called(cell: str) -> str:
