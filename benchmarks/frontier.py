@@ -367,7 +367,8 @@ def share(rows: Sequence[dict[str, str]], cell: str, device: str, runtime: str, 
             if (row["device"], row["runtime"], row["precision"], row["figure"]) == (device, runtime, precision, figure)
         }
         if cell in of:
-            said.append(f"{of[cell]:.0f}" if cell == "standard" else f"{of[cell] / of['standard']:.2f}")
+            own = f"{of[cell]:.1f}" if figure == "instructions" else f"{of[cell]:.0f}"
+            said.append(own if cell == "standard" else f"{of[cell] / of['standard']:.2f}")
     return " / ".join(said)
 
 
