@@ -8,8 +8,7 @@ from torch import nn
 
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.observe import observe
-from falcon_edge.falcon.plan import uniform_plan
-from falcon_edge.falcon.units.placing import places
+from falcon_edge.falcon.plan import default_layers, uniform_plan
 from falcon_edge.falcon.units.unit import Unit
 from falcon_edge.models.sources import BUILTIN, build
 
@@ -29,36 +28,39 @@ def matched_width(
 ) -> tuple[float, int]:
     """The width of one of our own networks, in 128ths, at which it comes nearest to `wanted` MACs with a unit.
 
-    And these MACs; of several widths that do as well, the one nearest to `width`. MACs grow with the width, so that a
-    few are tried, without weights and without computing: on torch's meta device. Raises BadInput for networks that
-    have no width.
+    And these MACs; of several widths that do as well, one at `width` or next to it. Widths at which convolutions stay
+    standard for want of channels, or because they do not divide, are passed over: their networks are no longer of this
+    unit. So MACs grow with the width, and a few are tried, without weights and without computing: on torch's meta
+    device. Raises BadInput for networks that have no width, and where a unit has none.
     """
     if source not in BUILTIN:
         raise BadInput(f"{source}: macs_of a unit is met by the width, which is for {', '.join(BUILTIN)}")
 
     @cache
-    def macs(step: int) -> int:
+    def at(step: int) -> tuple[int, bool]:
+        """MACs with units in the place of all that FALCON replaces, and whether they can be there."""
         with torch.device("meta"):
             module = build(source, num_classes=num_classes, in_channels=input_shape[0], width=step / STEPS)
-        observed = observe(module, input_shape)
-        total = sum(layer.macs for layer in observed.executed)
-        try:
-            layers = places(module, input_shape, unit).layers
-        except BadInput:  # of so few channels it cannot be built
-            return 0
-        for name in layers:
-            conv = module.get_submodule(name)
-            assert isinstance(conv, nn.Conv2d)
-            total += unit.macs(conv, observed.uses[name]) - observed.macs(name)
-        return total
+            observed, whole = observe(module, input_shape), True
+            total = sum(layer.macs for layer in observed.executed)
+            for name, reason in default_layers(module, observed).items():
+                conv = module.get_submodule(name)
+                assert isinstance(conv, nn.Conv2d)
+                impossible = unit.why_not(conv)
+                if reason is not None or (impossible is not None and conv.in_channels == input_shape[0]):
+                    continue  # a stem stays as it is at any width: its channels are the image's
+                whole = whole and impossible is None
+                total += unit.macs(conv, observed.uses[name]) - observed.macs(name)
+        return total, whole
 
-    own = max(1, round(width * STEPS))
+    own, widest = max(1, round(width * STEPS)), WIDEST * STEPS
     most = own
-    while macs(most) < wanted and most < WIDEST * STEPS:
-        most *= 2
-    above = 1 + bisect_left(range(1, most), wanted, key=macs)
-    tried = [step for step in (above - 1, above, own) if step and macs(step)]
+    while most < widest and at(most)[0] < wanted:
+        most = min(2 * most, widest)
+    above = 1 + bisect_left(range(1, most), wanted, key=lambda step: at(step)[0])
+    sides = (range(above - 1, 0, -1), range(above, widest + 1), (own,))
+    tried = [step for side in sides if (step := next((each for each in side if at(each)[1]), None)) is not None]
     if not tried:
         raise BadInput(f"{source}: no width with {unit.title} has about {wanted:,} MACs")
-    best = min(tried, key=lambda step: (abs(macs(step) - wanted), abs(step - own), step))
-    return best / STEPS, macs(best)
+    best = min(tried, key=lambda step: (abs(at(step)[0] - wanted), abs(step - own), step))
+    return best / STEPS, at(best)[0]

@@ -38,10 +38,20 @@ def test_others_have_no_width():
         matched_width("own:net", unit_named("dsconv"), SHAPE, 10, 1000)
 
 
-def test_where_a_unit_cannot_be_as_small_the_smallest_width_is_taken():
+def test_where_a_unit_cannot_be_as_small_the_smallest_width_of_it_alone_is_taken():
     wanted, _ = wanted_macs(build("vgg8", in_channels=3, width=0.125), SHAPE, "falcon", 1)
     width, macs = matched_width("vgg8", unit_named("dsconv"), SHAPE, 10, wanted, 0.125)
-    assert width == 0.125
-    assert macs == cost(built("dsconv", 12 / STEPS), SHAPE).macs > 2 * wanted
-    with pytest.raises(BadInput, match="can stand in the place of no layer"):
-        built("dsconv", 11 / STEPS)
+    assert width == 48 / STEPS  # 16 channels: below, convolutions of 8 would stay standard
+    assert macs == cost(built("dsconv", width), SHAPE).macs > 2 * wanted
+
+
+@pytest.mark.parametrize("groups", [3, 4, 8])
+def test_widths_at_which_groups_do_not_divide_are_passed_over(groups):
+    """At many widths convolutions stay standard, so that MACs fall and rise with the width: they mislead no search."""
+    unit = unit_named("shuffle", {"groups": groups})
+    wanted, _ = wanted_macs(build("vgg8", in_channels=3), SHAPE, "falcon", 1)
+    width, macs = matched_width("vgg8", unit, SHAPE, 10, wanted)
+    found = places(build("vgg8", in_channels=3, width=width), SHAPE, unit)
+    assert len(found.layers) >= 5
+    assert found.kept.keys() <= {"features.0"}
+    assert 0.75 < macs / wanted < 1.25
