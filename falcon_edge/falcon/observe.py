@@ -264,24 +264,6 @@ def outlined(model: nn.Module, input_shape: Shape) -> Outline:
     return Outline(tuple(found), hashlib.sha256(repr((input_shape, ran)).encode()).hexdigest())
 
 
-def unregistered(model: nn.Module, input_shape: Shape) -> tuple[Shape, ...]:
-    """The shapes of parameters that a model computes with and that are none of its own, as of layers in a plain list.
-
-    Nothing that is written of the model, or moves or trains it, has these.
-    """
-    own, found = set(model.parameters()), dict[nn.Parameter, None]()
-
-    class Reading(TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            read = tensors_in((args, kwargs or {}))
-            found.update((one, None) for one in read if isinstance(one, nn.Parameter) and one not in own)
-            return func(*args, **(kwargs or {}))
-
-    with Reading():
-        forward(model, zeros_for(model, input_shape))
-    return tuple(tuple(one.shape) for one in found)
-
-
 def forward(model: nn.Module, images: Tensor) -> Tensor:
     """The output for images, in eval mode; every module's mode is put back afterwards."""
     with evaluating(model), torch.no_grad():
