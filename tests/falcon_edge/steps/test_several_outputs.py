@@ -270,7 +270,7 @@ def test_int8_is_limited_by_the_metric(bundles):
             said.append(str(error))
     assert len(said) == 1
     assert re.search(
-        r"int8 loses \d+\.\d\d dB of heads:(apart|other) \(.* dB to .* dB on 24 validation images\)", said[0]
+        r"int8 loses \d+\.\d\d dB of heads:(apart|other) \(.* dB to .* dB on 24 test images\)", said[0]
     )
 
 
