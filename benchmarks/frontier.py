@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from mobilenet import mobilenet_v2
-from rows import append, read
+from rows import append, mean, read
 from torch import nn
 
 from falcon_edge.bundle import bundle_path, open_bundle
@@ -49,7 +49,6 @@ from falcon_edge.steps.planning.budgets import Latency
 from falcon_edge.steps.planning.planner import planner_for
 from falcon_edge.steps.quality import measured_quality
 from falcon_edge.steps.quantize import Int8
-from falcon_edge.steps.study.groups import around
 from falcon_edge.steps.times import TimesRequest, time_layers
 from falcon_edge.steps.writing import save
 from falcon_edge.training.fit import fit
@@ -329,15 +328,6 @@ def _head(*names: str) -> None:
 def _columns(devices: Sequence[str]) -> list[str]:
     """What a device is called, and what was run there."""
     return [f"{device.removeprefix('arm64:')}, {p} {BY_NAME[r].title}" for device in devices for r, p in KINDS]
-
-
-def mean(values: Sequence[float]) -> str:
-    """Over seeds, with its interval where there are several."""
-    said = f"{np.mean(values):.2f}"
-    if len(values) == 1:
-        return said
-    low, high = around(values)
-    return f"{said} ± {(high - low) / 2:.2f}"
 
 
 def called(cell: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from fit import published_recipe
-from rows import append, read
+from rows import append, mean, read
 from torch import nn
 
 from falcon_edge.data import Dataset, open_dataset
@@ -25,7 +25,6 @@ from falcon_edge.network import Network
 from falcon_edge.steps.compress import compress
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.quality import measured_quality
-from falcon_edge.steps.study.groups import around
 from falcon_edge.training.fit import fit
 from falcon_edge.training.images import Images
 from falcon_edge.training.recipe import PRESETS, Recipe, recipe_of
@@ -106,10 +105,7 @@ def table(rows: list[dict[str, str]]) -> None:
             each = [row for row in own if row["way"] == way]
             before, after = (np.mean([float(row[name]) for row in each]) for name in ("untuned", "top1"))
             apart = [100 * (float(row["top1"]) - ours[row["seed"]]) for row in each if row["seed"] in ours]
-            said = f"{np.mean(apart):+.2f}" if way != OURS and apart else ""
-            if said and len(apart) > 1:
-                low, high = around(apart)
-                said += f" ± {(high - low) / 2:.2f}"
+            said = mean(apart, "+.2f") if way != OURS and apart else ""
             row = network, rank, way, each[0]["epochs"], len(each), f"{100 * before:.2f}", f"{100 * after:.2f}", said
             print(f"| {' | '.join(map(str, row))} |")
 

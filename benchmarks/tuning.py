@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from rows import append, read
+from rows import append, mean, read
 from torch import Tensor, nn
 
 import falcon_edge.training.fit as fitting
@@ -31,7 +31,6 @@ from falcon_edge.falcon.statistics import reestimate_batchnorm
 from falcon_edge.network import Network
 from falcon_edge.steps.compress import Init, compress
 from falcon_edge.steps.opening import Choice, open_network
-from falcon_edge.steps.study.groups import around
 from falcon_edge.training.distillation import features, matching
 from falcon_edge.training.loop import Loop
 from falcon_edge.training.recipe import Recipe
@@ -300,11 +299,10 @@ def table(rows: list[dict[str, str]]) -> None:
         print(f"\n| {network}, {plan} | seeds | top-1 | beside the base | time |\n|---|---|---|---|---|")
         for way in dict.fromkeys(row["way"] for row in own):
             made = [row for row in own if row["way"] == way and row["seed"] in base]
-            ahead = np.array([100 * (float(row["top1"]) - float(base[row["seed"]]["top1"])) for row in made])
+            ahead = [100 * (float(row["top1"]) - float(base[row["seed"]]["top1"])) for row in made]
             times = np.median([float(row["seconds"]) / float(base[row["seed"]]["seconds"]) for row in made])
-            low, high = around(ahead) if len(made) > 1 else (np.nan, np.nan)
             top1 = 100 * np.mean([float(row["top1"]) for row in made])
-            print(f"| {way} | {len(made)} | {top1:.2f}% | {ahead.mean():+.2f} ± {(high - low) / 2:.2f} | {times:.2f} |")
+            print(f"| {way} | {len(made)} | {top1:.2f}% | {mean(ahead, '+.2f')} | {times:.2f} |")
 
 
 if __name__ == "__main__":
