@@ -15,11 +15,16 @@ from ci import tools
 from ci.downloads import fetched
 from ci.pins import APP_FOLDER
 
+from runtime_bench.worker import flushing_bytes
+
 ABI = "x86_64"
 SUPPORTED = platform.machine() == ABI
 HERE = Path(__file__).parent
 BRIDGE = HERE / "litert_bridge.py"
-OPTIONS = (*tools.JVM, "-Xmx512m", f"-Dlitert.bridge={sys.executable}:{BRIDGE}")
+# What empties caches is four times as large as they are, and here they are this machine's, which may be a server. One
+# array may take the older two thirds of a heap.
+HEAP = max(512, 2 * (flushing_bytes() >> 20))  # MiB
+OPTIONS = (*tools.JVM, f"-Xmx{HEAP}m", f"-Dlitert.bridge={sys.executable}:{BRIDGE}")
 
 
 class Jvm:
