@@ -8,12 +8,6 @@ from falcon_edge.data import Dataset, Split
 from falcon_edge.manifest import Step
 
 HELD_OUT = "held_out"  # of a step: the digest of the validation images, None where they are trained on, too
-SEEN = 256  # images of a split, for a digest
-
-
-def digest_of(validation: Split) -> str:
-    """What a step says of its validation images: which they were."""
-    return validation.spread(SEEN).sha256()
 
 
 def kept_apart(steps: Sequence[Step], digest: str) -> bool:
@@ -29,10 +23,10 @@ def for_choices(dataset: Dataset, steps: Sequence[Step]) -> tuple[str, Split]:
     Validation images: those of the data, or what training held out. Without them test images, whose figure is then
     a little too good, and training images where there is nothing else.
     """
-    train = dataset.train
-    if dataset.val is None and train is not None and (held_out := np.flatnonzero(dataset.held_out())).size:
+    train, said = dataset.train, any(step.options.get(HELD_OUT) for step in steps)
+    if said and dataset.val is None and train is not None and (held_out := np.flatnonzero(dataset.held_out())).size:
         validation = train.subset(held_out)
-        if kept_apart(steps, digest_of(validation)):
+        if kept_apart(steps, validation.digest()):
             return "validation", validation
     name, split = dataset.first("val", "test", "train")
     return {"val": "validation", "train": "training"}.get(name, name), split

@@ -39,12 +39,14 @@ def train(
     """
     require_trainable(network, dataset, recipe)
     taught: dict[str, Any] = {}
+    learned = [] if network.lineage is None else [network]
     if teacher is not None:
+        learned.append(teacher)
         _require_alike(network, teacher)
         taught = {"teacher": {"name": teacher.name, "identity": identity(teacher.module)}}
     history, options = tune(
         *(network, dataset, recipe),
-        learned=[each for each in (network if network.lineage is not None else None, teacher) if each is not None],
+        learned=learned,
         teacher=None if teacher is None else teacher.module,
         checkpoint=checkpoint,
         running=running,

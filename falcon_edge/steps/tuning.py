@@ -14,7 +14,7 @@ from falcon_edge.manifest import Step
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.progress import Progress
-from falcon_edge.steps.held_out import HELD_OUT, digest_of, kept_apart
+from falcon_edge.steps.held_out import HELD_OUT, kept_apart
 from falcon_edge.steps.judging import MetricChoice
 from falcon_edge.steps.quality import answers_to, measured_quality
 from falcon_edge.training.fit import fit
@@ -41,7 +41,7 @@ def tune(
     learned: what it begins with or learns from, which may know the images. alone: from the teacher alone, see `fit`.
     """
     training, validation = dataset.train_and_val()
-    digest = digest_of(validation)
+    digest = validation.digest()
     seen = dataset.val is None and not all(kept_apart(each.steps, digest) for each in learned)
     if seen:
         training = dataset.require("train")

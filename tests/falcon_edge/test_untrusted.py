@@ -16,7 +16,7 @@ from torch import nn
 
 from converters.errors import ConversionError
 from falcon_edge.bundle import MANIFEST, PLAN, SUMS, edit_bundle, open_bundle
-from falcon_edge.cli import main  # noqa: F401  # whose options lines speak of
+from falcon_edge.cli import main  # noqa: F401  # names in backticks become its options, once it is there
 from falcon_edge.cli.session import _line, _text, exit_code
 from falcon_edge.documents import read_document
 from falcon_edge.errors import BadInput

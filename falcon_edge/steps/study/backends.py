@@ -115,10 +115,8 @@ class Processes:
         """See Backend."""
         number = next(number for number, worker in enumerate(self._workers) if worker is None or worker.task is None)
         worker = self._workers[number]
-        if worker is not None and not worker.process.is_alive():  # ended by somebody while it had nothing to do
-            worker.pipe.close()
-            worker = None
-        worker = worker or self._begin(number)
+        if worker is None or not worker.process.is_alive():  # or ended by somebody while it had nothing to do
+            worker = self._begin(number)
         worker.task = task
         worker.pipe.send(task)
 

@@ -269,9 +269,7 @@ def test_int8_is_limited_by_the_metric(bundles):
         except BelowAsked as error:
             said.append(str(error))
     assert len(said) == 1
-    assert re.search(
-        r"int8 loses \d+\.\d\d dB of heads:(apart|other) \(.* dB to .* dB on 24 test images\)", said[0]
-    )
+    assert re.search(r"int8 loses \d+\.\d\d dB of heads:(apart|other) \(.* dB to .* dB on 24 test images\)", said[0])
 
 
 def test_int8_without_targets_is_limited_by_equal_decisions(place, bundles, tmp_path):

@@ -11,10 +11,10 @@ from falcon_edge.bundle import create_bundle, open_bundle
 from falcon_edge.data import open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.manifest import Golden
+from falcon_edge.steps.held_out import HELD_OUT
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.steps.train import train_bundle
-from falcon_edge.steps.tuning import HELD_OUT
 from falcon_edge.training.images import Images
 
 
