@@ -6,7 +6,8 @@ exported, and what no answer depends on is left out then.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from itertools import compress
@@ -41,6 +42,9 @@ VECTORS: dict[Any, Callable[..., int]] = {
 }
 OUTSIDE = "the network uses its weight outside its forward pass"
 DEAD = "no answer depends on it"
+BYPASSED = (
+    "the network would not call what stands in its place: it looks for a Conv2d, or holds it in a list of its own"
+)
 
 
 @dataclass(frozen=True)
@@ -197,12 +201,56 @@ def observe(model: nn.Module, input_shape: Shape) -> Observed:
     bound = {name: DEAD for name, use in uses.items() if use.outputs == 0}
     bound |= {name: f"its weight is that of {other} too" for name, other in owners_of_shared(model, run.names).items()}
     bound |= dict.fromkeys(run.outside, OUTSIDE)
+    bound |= dict.fromkeys(_bypassed(model, input_shape, run, bound), BYPASSED)
     return Observed(
         tuple(Executed(one.name, one.kind, one.output_shape, one.macs) for one in run.alive() if one.macs),
         uses,
         bound,
         tuple(name for name, one in model.named_parameters() if not run.read & _memory([one])),
     )
+
+
+class _Double(nn.Module):
+    """What stands in the place of a convolution for a while: it says of itself and does what that does, and counts."""
+
+    def __init__(self, conv: nn.Module):
+        super().__init__()
+        self.__dict__["conv"] = conv  # it is no part of the network
+        self.calls = 0
+
+    def forward(self, input: Tensor) -> Tensor:
+        self.calls += 1
+        output: Tensor = self.conv(input)
+        return output
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["conv"], name)
+
+
+def _bypassed(model: nn.Module, input_shape: Shape, run: _Run, bound: Collection[str]) -> set[str]:
+    """The convolutions, but for `bound` ones, that the network does not call by the places that it has them in.
+
+    Found by another run, in which something else stands there; where that differs, by one for each of them.
+    """
+    zeros, calls = zeros_for(model, input_shape), Counter(call.name for call in run.calls)
+    plain = (one for one in run.names if type(one) is nn.Conv2d and one is not model)
+    convs = [one for one in plain if run.names[one] not in bound]
+
+    def differs(convs: Sequence[nn.Module], raised: bool) -> bool:
+        doubles = {conv: _Double(conv) for conv in convs}
+        places = [(at, name, one) for at in model.modules() for name, one in at._modules.items() if one in doubles]
+        try:
+            for at, name, one in places:
+                at._modules[name] = doubles[one]
+            forward(model, zeros)
+        except Exception:  # what a network says itself of a layer that it does not take is left to it
+            return raised
+        finally:
+            for at, name, one in places:
+                at._modules[name] = one
+        return any(double.calls != calls[run.names[conv]] for conv, double in doubles.items())
+
+    return {run.names[conv] for conv in convs if differs([conv], False)} if differs(convs, True) else set()
 
 
 def outlined(model: nn.Module, input_shape: Shape) -> Outline:
@@ -214,6 +262,24 @@ def outlined(model: nn.Module, input_shape: Shape) -> Outline:
         found.append(Place(call.name, *call.size, of_image, _clamped(run.operations, call)))
     ran = [(one.kind, one.output_shape) for one in run.alive()]
     return Outline(tuple(found), hashlib.sha256(repr((input_shape, ran)).encode()).hexdigest())
+
+
+def unregistered(model: nn.Module, input_shape: Shape) -> tuple[Shape, ...]:
+    """The shapes of parameters that a model computes with and that are none of its own, as of layers in a plain list.
+
+    Nothing that is written of the model, or moves or trains it, has these.
+    """
+    own, found = set(model.parameters()), dict[nn.Parameter, None]()
+
+    class Reading(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            read = tensors_in((args, kwargs or {}))
+            found.update((one, None) for one in read if isinstance(one, nn.Parameter) and one not in own)
+            return func(*args, **(kwargs or {}))
+
+    with Reading():
+        forward(model, zeros_for(model, input_shape))
+    return tuple(tuple(one.shape) for one in found)
 
 
 def forward(model: nn.Module, images: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -469,7 +469,7 @@ def default_layers(model: nn.Module, observed: Observed, form: Form = FALCON) ->
     Whatever the form, they are the layers of FALCON, so that forms are compared on the same: a network may name its own
     in `falcon_layers` (those of the paper do); elsewhere every convolution whose rank-1 FALCON form has fewer MACs.
     """
-    own: Collection[str] | None = getattr(model, "falcon_layers", None)
+    own = own_layers(model)
     chosen: dict[str, str | None] = {}
     for name, use in observed.uses.items():
         conv = _conv(model, name)
@@ -480,6 +480,25 @@ def default_layers(model: nn.Module, observed: Observed, form: Form = FALCON) ->
             reason = "FALCON would not save MACs"
         chosen[name] = form.unwise(conv) if reason is None else reason
     return chosen
+
+
+def own_layers(model: nn.Module) -> tuple[str, ...] | None:
+    """The layers that a network names in `falcon_layers`; None where it leaves that to us.
+
+    Raises BadInput for what are no names of its modules.
+    """
+    own: object = getattr(model, "falcon_layers", None)
+    if own is None:
+        return None
+    if not isinstance(own, list | tuple | set | frozenset):
+        raise BadInput(
+            f"the network's falcon_layers is of type {type(own).__name__}: make it a tuple of names of its layers"
+        )
+    known = {name for name, _ in model.named_modules(remove_duplicate=False)}
+    unknown = next((name for name in own if name not in known), None)
+    if unknown is not None:
+        raise BadInput(f"the network's falcon_layers has {unknown}, which is none of its layers")
+    return tuple(own)
 
 
 def largest_saving_rank(model: nn.Module, plan: Plan) -> int:

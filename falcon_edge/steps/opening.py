@@ -17,7 +17,7 @@ from falcon_edge.data.classes import labels_of, mapped_names, numbered
 from falcon_edge.documents import read_document, whole_number
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.observe import evaluating, zeros_for
+from falcon_edge.falcon.observe import evaluating, unregistered, zeros_for
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.falcon.units import unit_named
 from falcon_edge.falcon.units.placing import places, put
@@ -187,6 +187,11 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
     elif choice.weights_key is not None:
         raise BadInput("`weights_key` chooses among the weights of a file: give it with `weights`")
     outputs = answer(choice.model, network, shape, advice)
+    if lost := unregistered(network, shape):
+        raise BadInput(
+            f"{choice.model}: computes with {'x'.join(map(str, lost[0]))} weights that are none of its parameters, and "
+            "no bundle would keep them: hold its layers in an nn.ModuleList or nn.ModuleDict"
+        )
     name = choice.model.replace(":", "-").replace("/", "-")
     return _met(Built(network, name, architecture, shape, outputs), choice, names, dataset, class_map)
 

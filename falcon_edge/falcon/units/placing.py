@@ -8,7 +8,7 @@ from torch import nn
 
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.observe import Shape, observe
-from falcon_edge.falcon.plan import default_layers
+from falcon_edge.falcon.plan import default_layers, own_layers
 from falcon_edge.falcon.surgery import exchange
 from falcon_edge.falcon.units.unit import Unit
 
@@ -57,7 +57,7 @@ def put(model: nn.Module, layers: Collection[str], unit: Unit, limit: int | None
     needed = sum(map(unit.parameters, convs))
     if limit is not None and needed > limit:
         raise BadInput(f"{unit.title} would have {needed:,} parameters in this network, more than {limit:,}")
-    own = getattr(model, "falcon_layers", None)
+    own = own_layers(model)
     model = exchange(model, {conv: unit.like(conv) for conv in convs})
     if own is not None:
         inside = tuple(chain.from_iterable(_inside(model, name) for name in own))

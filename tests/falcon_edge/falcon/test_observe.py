@@ -13,7 +13,7 @@ from converters.onnx_export import export_onnx
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cost import cost
-from falcon_edge.falcon.observe import DEAD, OUTSIDE, Place, Use, observe, outlined
+from falcon_edge.falcon.observe import BYPASSED, DEAD, OUTSIDE, Place, Use, observe, outlined
 from falcon_edge.falcon.plan import default_layers, make_plan
 from tests.support.forms import falcon
 
@@ -67,6 +67,18 @@ def kernel_of_another():
     return {"a": a, "kernel": nn.ParameterList([a.weight])}
 
 
+def called_from_a_list(network, x):
+    for one in network.order:
+        x = one(x)
+    return network.b(x)
+
+
+def called_as_convolutions(network, x):
+    for one in network.children():
+        x = one(x) if isinstance(one, nn.Conv2d) else x
+    return x
+
+
 # Each: its parts, what it computes, and the reasons for which convolutions are left standard.
 WAYS = {
     "plain": ({"a": conv}, lambda n, x: n.a(x), {}),
@@ -117,6 +129,17 @@ WAYS = {
         lambda n, x: n.all["one"](x),
         {},
     ),
+    "in a list of its own": (
+        lambda: {"order": [a := conv()], "a": a, "b": conv()},
+        called_from_a_list,
+        {"a": BYPASSED},
+    ),
+    "in a list of its own, and by name": (
+        lambda: {"order": [a := conv()], "b": a},
+        called_from_a_list,
+        {"b": BYPASSED},
+    ),
+    "found by its class": ({"a": conv, "b": conv}, called_as_convolutions, {"a": BYPASSED, "b": BYPASSED}),
     "its answer is thrown away": ({"a": conv, "b": conv}, keep_nothing, {"b": DEAD}),
     "on weights alone": (
         {"a": conv, "kept": lambda: nn.ParameterList([torch.randn(1, *SHAPE)]), "b": conv},

@@ -317,3 +317,21 @@ def test_one_of_several_weights_is_chosen_by_its_key(tmp_path):
     loaded = open_network(replace(choice, weights_key="model_ema")).module.state_dict()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in second.items())
     assert "give it with `weights`" in refused(replace(SMALL, weights_key="model"))
+
+
+def test_layers_that_a_network_has_in_a_list_of_its_own_are_refused(user_module):
+    """Weights that are in no state dict would be fresh ones each time that a bundle is opened."""
+    user_module("""
+        class Net(nn.Sequential):
+            def __init__(self):
+                super().__init__(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+                self.more = [nn.Conv2d(1, 1, 5)]
+
+            def forward(self, x):
+                return super().forward(self.more[0](x))
+
+        def net(): return Net()
+    """)
+    said = "users_own:net: computes with 1x1x5x5 weights that are none of its parameters, and no bundle would keep them"
+    with pytest.raises(BadInput, match=said):
+        open_network(Choice("users_own:net", input_shape=(1, 12, 12)))

@@ -119,3 +119,20 @@ def test_it_is_put_nowhere_else_and_nothing_is_changed(layers, limit, said):
     with pytest.raises(BadInput, match=said):
         put(network, layers, unit_named("stconv_branch"), limit)
     assert list(network) == before
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        (("0", "conv2"), "the network's falcon_layers has conv2, which is none of its layers"),
+        (3, "the network's falcon_layers is of type int: make it a tuple of names of its layers"),
+        ("0", "the network's falcon_layers is of type str: make it a tuple"),
+    ],
+)
+def test_layers_that_a_network_names_are_there(own, said):
+    network = nn.Sequential(nn.Conv2d(16, 16, 3))
+    network.falcon_layers = own
+    with pytest.raises(BadInput, match=said):
+        places(network, (16, 8, 8), unit_named("dsconv"))
+    with pytest.raises(BadInput, match=said):
+        uniform_plan(network, (16, 8, 8), 1)
