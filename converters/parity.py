@@ -12,6 +12,7 @@ from converters.errors import ParityError
 from converters.formats import Format, Layout, format_for
 from converters.runtimes import run_onnx, stacked
 
+MAX_RELATIVE, MIN_SNR_DB = 1e-4, 90.0  # docs/formats.md: far above what float32 rounds, below what a wrong sum does
 EQUAL_SHARE = 0.99  # of the whole numbers that two runtimes decide on: of two that are nearly equal, each may take one
 
 
@@ -28,11 +29,12 @@ class Parity:
     snr_db: float
     unequal: float | None = None
 
-    def within(self, max_relative: float, min_snr_db: float) -> bool:
-        """Whether no more is off than that; of whole numbers that decide, whether nearly all are equal."""
+    @property
+    def same(self) -> bool:
+        """Whether no more is off than float32 rounds; of whole numbers that decide, whether nearly all are equal."""
         if self.unequal is not None:
             return self.unequal <= 1 - EQUAL_SHARE
-        return self.max_relative <= max_relative and self.snr_db >= min_snr_db
+        return self.max_relative <= MAX_RELATIVE and self.snr_db >= MIN_SNR_DB
 
 
 def measure_all(reference: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> tuple[Parity, ...]:
@@ -90,8 +92,6 @@ def check_same(
     *,
     own: np.ndarray | None = None,
     last: Sequence[bool] = (),
-    max_relative: float = 1e-4,
-    min_snr_db: float = 90.0,
 ) -> tuple[Parity, ...]:
     """A file against ONNX Runtime on the .onnx that it was made from; of every output. Raises ParityError.
 
@@ -103,20 +103,18 @@ def check_same(
     outputs = usual(run(made, path, samples, exact=False), made.layout)
     expected = run_onnx(reference, samples if own is None else own, exact=not made.unsigned)
     found = measure_all(channels_first(expected, last), outputs)
-    if not all(parity.within(max_relative, min_snr_db) for parity in found):
+    if not all(parity.same for parity in found):
         raise ParityError(f"{path.name} differs from {reference.name} by {worst(found, reference)}")
     return found
 
 
-def check_cut(
-    whole: Path, values: Sequence[str], samples: np.ndarray, path: Path, *, max_relative: float = 1e-4
-) -> tuple[Parity, ...]:
+def check_cut(whole: Path, values: Sequence[str], samples: np.ndarray, path: Path) -> tuple[Parity, ...]:
     """A file that ends with `values` of a whole network against what these are there; of each. Raises ParityError."""
     model = onnx_graph.load(whole)
     known = {value.name for value in model.graph.output}
     model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in values if name not in known)
     found = measure_all(run_onnx(model, samples, outputs=list(values)), run_onnx(path, samples))
-    if not all(parity.within(max_relative, 90.0) for parity in found):
+    if not all(parity.same for parity in found):
         raise ParityError(f"{path.name} differs from the whole network by {worst(found, path)}")
     return found
 
