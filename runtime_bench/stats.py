@@ -12,7 +12,7 @@ import numpy as np
 from runtime_bench.results import Burst, Intervals, summarise
 
 CONFIDENCE = 0.95
-RESAMPLES = 999
+RESAMPLES, SEED = 999, 0  # the same samples give the same interval
 SAMPLES_A_PROCESS = 1000  # drawn of a process in a resample, at most: more change nothing that shows
 
 Interval = tuple[float, float]
@@ -26,9 +26,9 @@ def by_process(bursts: Sequence[Burst]) -> list[np.ndarray]:
     return [np.array(samples, np.float64) for samples in found.values() if samples]
 
 
-def intervals(bursts: Sequence[Burst], seed: int = 0) -> Intervals:
+def intervals(bursts: Sequence[Burst]) -> Intervals:
     """The 95% intervals of the order statistics of all samples; there must be some."""
-    low, high = _interval(by_process(bursts), lambda drawn: np.percentile(drawn, (50, 90, 95, 99)), seed)
+    low, high = _interval(by_process(bursts), lambda drawn: np.percentile(drawn, (50, 90, 95, 99)))
     p50, p90, p95, p99 = zip(low.tolist(), high.tolist(), strict=True)
     return Intervals(p50_ns=p50, p90_ns=p90, p95_ns=p95, p99_ns=p99)
 
@@ -41,17 +41,17 @@ def with_summary(bursts: Sequence[Burst]) -> dict[str, Any]:
 
 
 def ratio_interval(
-    numerator: Sequence[Burst], denominator: Sequence[Burst], seed: int = 0, confidence: float = CONFIDENCE
+    numerator: Sequence[Burst], denominator: Sequence[Burst], confidence: float = CONFIDENCE
 ) -> Interval:
     """The interval of the ratio of two medians. Both need samples."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(SEED)
     ratios = _medians(by_process(numerator), random) / _medians(by_process(denominator), random)
     low, high = _ends(ratios, confidence)
     return float(low), float(high)
 
 
 def paired_ratio(
-    numerator: Sequence[Burst], denominator: Sequence[Burst], seed: int = 0, confidence: float = CONFIDENCE
+    numerator: Sequence[Burst], denominator: Sequence[Burst], confidence: float = CONFIDENCE
 ) -> tuple[float, Interval] | None:
     """The median ratio of bursts that were taken in turns, and its interval; None where they do not pair.
 
@@ -67,7 +67,7 @@ def paired_ratio(
     for place, value in one.items():
         found.setdefault(place[0], []).append(value / other[place])
     ratios = [np.array(values) for values in found.values()]
-    low, high = _interval(ratios, np.median, seed, confidence)
+    low, high = _interval(ratios, np.median, confidence)
     return float(np.median(np.concatenate(ratios))), (float(low), float(high))
 
 
@@ -84,11 +84,10 @@ def histogram(bursts: Sequence[Burst], edges: np.ndarray) -> np.ndarray:
 def _interval(
     processes: list[np.ndarray],
     statistic: Callable[[np.ndarray], np.ndarray],
-    seed: int,
     confidence: float = CONFIDENCE,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Percentile interval of a statistic of all samples; scipy's bootstrap knows no samples within samples."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(SEED)
     return _ends(np.array([statistic(_drawn(processes, random)) for _ in range(RESAMPLES)]), confidence)
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ci.archive import tracked
@@ -55,12 +55,12 @@ def add_libraries(page: Path) -> None:
     program.unlink()
 
 
-def copy_project(folder: Path, leave_out: Iterable[str] = ("ci/",)) -> Path:
-    """Copy what git has, or could have, of the project; what is there already is removed."""
+def copy_project(folder: Path) -> Path:
+    """Copy what git has, or could have, of the project, its ci/ apart; what is there already is removed."""
     if folder.exists():
         shutil.rmtree(folder)
     for file in tracked(also_new=True):
-        if not file.startswith(tuple(leave_out)):
+        if not file.startswith("ci/"):
             target = folder / file
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(APP_FOLDER / file, target)

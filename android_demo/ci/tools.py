@@ -107,10 +107,9 @@ def jar(folder: Path, path: Path) -> Path:
     return path
 
 
-def d8(inputs: Sequence[Path], output: Path, *, classpath: Sequence[Path] = (), debug: bool = False) -> Path:
+def d8(inputs: Sequence[Path], output: Path, *, debug: bool = False) -> Path:
     """Translate jars of classes to classes.dex, in a folder that is there or in a jar, which is returned."""
-    others = [word for path in classpath for word in ("--classpath", path)]
-    return _translate("D8", inputs, output, "--debug" if debug else "--release", *others)
+    return _translate("D8", inputs, output, "--debug" if debug else "--release")
 
 
 def r8(inputs: Sequence[Path], output: Path, rules: Sequence[Path]) -> Path:

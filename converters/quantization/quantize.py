@@ -105,16 +105,15 @@ def constrain(
     *,
     method: str,
     kept: Mapping[str, str] | None = None,
-    corrected: bool = True,
 ) -> Quantized:
     """The quantization of a prepared graph, by the ranges of a method; runs nothing. Arguments as of `quantize`."""
     model = ModelProto()
     model.CopyFrom(observed.model)
-    return _constrained(model, observed, method, kept, corrected)
+    return _constrained(model, observed, method, kept)
 
 
 def _constrained(
-    model: ModelProto, observed: Observed, method: str, kept: Mapping[str, str] | None, corrected: bool
+    model: ModelProto, observed: Observed, method: str, kept: Mapping[str, str] | None, corrected: bool = True
 ) -> Quantized:
     """The quantization of `model`, which has the nodes and the weights of the observed graph; it is changed."""
     if method not in METHODS:

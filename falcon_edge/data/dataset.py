@@ -14,12 +14,14 @@ from falcon_edge.errors import BadInput
 from falcon_edge.notices import notice
 from falcon_edge.preprocessing import are_prepared
 
+STATISTICS_IMAGES = 5000
 IGNORED = 255  # in masks, by the custom of PASCAL VOC and Cityscapes: no class is asked for there
 Kind = Literal["classes", "masks", "values"]
 
 HELD_OUT = 0.1  # of the training images, where there is no validation split
 MOST_HELD_OUT = 5000
 LOOKED_AT = 256  # images of a split, to tell it from others
+TEST_SHARE, SEED = 0.2, 0  # of images alone that are in one split, see `Dataset.cut`
 
 
 def spread(size: int, count: int) -> np.ndarray:
@@ -234,7 +236,7 @@ class Dataset:
             raise BadInput(f"{self.source}: too few training images to hold some out for validation")
         return train.subset(np.flatnonzero(~held_out)), train.subset(np.flatnonzero(held_out))
 
-    def cut(self, *, fraction: float = 0.2, seed: int = 0) -> "Dataset":
+    def cut(self) -> "Dataset":
         """Images alone, all in one split that is not for training, as two: a seeded share for the test, which is said.
 
         Anything else stays as it is. Raises BadInput for a single image.
@@ -243,12 +245,12 @@ class Dataset:
         if self.kind is not None or len(names) > 1 or names == ["train"]:
             return self
         split = self._any()
-        order, count = np.random.default_rng(seed).permutation(len(split)), max(1, round(fraction * len(split)))
+        order, count = np.random.default_rng(SEED).permutation(len(split)), max(1, round(TEST_SHARE * len(split)))
         if count == len(split):
             raise BadInput(f"{self.source}: holds a single image; to learn from images takes more of them")
         test, train = (split.subset(np.sort(places)) for places in (order[:count], order[count:]))
         notice(
-            f"{self.source}: has no train/, so its images were split by seed {seed}: {len(train)} for training, "
+            f"{self.source}: has no train/, so its images were split by seed {SEED}: {len(train)} for training, "
             f"{count} for the test"
         )
         return replace(self, train=train, val=None, test=test)
@@ -381,14 +383,14 @@ def _renumbered(split: Split | None, numbers: np.ndarray) -> Split | None:
     return made if len(kept) == len(made) else made.subset(kept) if len(kept) else None
 
 
-def channel_statistics(split: Split, samples: int = 5000) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel in 0..1, over at most `samples` images spread over the split.
+def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel in 0..1, over at most STATISTICS_IMAGES images spread over the split.
 
     Raises BadInput for inputs that are prepared already: of their pixels nothing is known.
     """
     if are_prepared(split.images):
         raise BadInput("inputs that are prepared tell no normalisation: say `mean` and `std`")
-    indices = np.unique(spread(len(split), samples))
+    indices = np.unique(spread(len(split), STATISTICS_IMAGES))
     count, total, squares = 0, np.zeros(1), np.zeros(1)
     for index in indices:
         pixels = np.asarray(split.images[int(index)], np.float64).reshape(-1, split.images[int(index)].shape[2]) / 255

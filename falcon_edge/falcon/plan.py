@@ -254,21 +254,20 @@ def share_plan(
     share: float,
     *,
     form: str = "falcon",
-    lanes: int = LANES,
     statistics: Mapping[str, PatchStatistics] | None = None,
 ) -> Plan:
     """One form in every layer that is replaced by default, so that the network has at most a share of its MACs.
 
     Each layer is allowed the same share of its own, the largest with which the network keeps its share, and gets the
     sizes of the smallest error within; what is left goes where it lessens the error most. Sizes that count channels are
-    multiples of `lanes`, or powers of two below. Raises BadInput as `uniform_plan` and for a share outside 0..1,
+    multiples of LANES, or powers of two below. Raises BadInput as `uniform_plan` and for a share outside 0..1,
     BelowAsked where the smallest sizes have more.
     """
     made = form_named(form)
     check_share(share)
     observed = observe(model, input_shape)
     convs, reasons = _replaced_by_default(model, observed, made)
-    offers = {name: _offers(made, conv, observed, name, lanes) for name, conv in convs.items()}
+    offers = {name: _offers(made, conv, observed, name) for name, conv in convs.items()}
     shares = sorted({offer.macs / observed.macs(name) for name, each in offers.items() for offer in each})
     total = sum(one.macs for one in observed.executed)
     kept = total - sum(observed.macs(name) for name in convs)
@@ -317,24 +316,20 @@ def _filled(chosen: dict[str, _Offer], offers: Mapping[str, list[_Offer]], budge
         chosen[name] = offer
 
 
-def _offers(form: Form, conv: nn.Conv2d, observed: Observed, name: str, lanes: int) -> list[_Offer]:
+def _offers(form: Form, conv: nn.Conv2d, observed: Observed, name: str) -> list[_Offer]:
     """The sizes to choose from, the cheapest first."""
     errors = form.errors(conv.weight)
     found = [
-        _Offer(
-            sizes,
-            form.macs(conv, sizes, observed.uses[name]),
-            error_at(errors, sizes),
-        )
-        for sizes in sizes_of(form, conv, lanes)
+        _Offer(sizes, form.macs(conv, sizes, observed.uses[name]), error_at(errors, sizes))
+        for sizes in sizes_of(form, conv)
     ]
     return sorted(found, key=lambda offer: (offer.macs, offer.error))
 
 
-def sizes_of(form: Form, conv: nn.Conv2d, lanes: int = LANES) -> list[Sizes]:
+def sizes_of(form: Form, conv: nn.Conv2d) -> list[Sizes]:
     """All sizes of a form that are worth a look: every rank, and numbers of channels that kernels like."""
     limit = form.lossless(conv.weight)
-    return [*product(*(sizes_up_to(most, lanes) if form.counts_channels else range(1, most + 1) for most in limit))]
+    return [*product(*(sizes_up_to(most, LANES) if form.counts_channels else range(1, most + 1) for most in limit))]
 
 
 def sizes_up_to(most: int, lanes: int) -> list[int]:

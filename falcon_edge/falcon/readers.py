@@ -14,6 +14,7 @@ from falcon_edge.falcon.statistics import taps_of
 
 Covariances = tuple[Tensor, Tensor]  # (G, M, M) of a reader's units, (G, T, T) of what they consist of
 FLOOR = 1e-6  # of the mean variance: what less is left of a unit is rounding
+STEPS = 128  # in which the channels of a group are put in order
 
 
 @dataclass(frozen=True)
@@ -169,19 +170,19 @@ class Choice:
     of_readers: dict[str, list[float]]
 
 
-def choose(readers: Mapping[str, Reader], group: Group, seen: Mapping[str, Covariances], at_once: int = 128) -> Choice:
+def choose(readers: Mapping[str, Reader], group: Group, seen: Mapping[str, Covariances]) -> Choice:
     """The order in which a group's channels are wanted, one after the other by what their readers gain.
 
     seen: covariances of the units of every reader, and of what they consist of. What a reader would give is fitted to
     the channels chosen so far by least squares; its error is relative to its output, and errors of readers add up.
-    About `at_once` steps are made: of a wide group several channels are taken at a time, and errors between them lie on
+    About STEPS steps are made: of a wide group several channels are taken at a time, and errors between them lie on
     a line.
     """
     of = {side.name: _parts(readers, group, side, seen) for side in group.positions if side.end == "inputs"}
     parts = [part for each in of.values() for part in each]
     left, order = set(range(group.channels)), list[int]()
     errors = {name: [sum(part.error() for part in each)] for name, each in of.items()}
-    step = max(1, group.channels // at_once)
+    step = max(1, group.channels // STEPS)
     while left:
         gains = sum((part.gains(group.channels) for part in parts), torch.zeros(group.channels, dtype=torch.float64))
         wanted = sorted(left, key=lambda channel: (-float(gains[channel]), channel))[:step]
