@@ -9,7 +9,7 @@ from scipy.optimize import isotonic_regression
 from converters.passes.rewrites.rules import Cpu
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon.forms import FORMS
-from falcon_edge.falcon.forms.form import Replacement, Sizes
+from falcon_edge.falcon.forms.form import Replacement
 from falcon_edge.falcon.plan import Coupled, Plan
 from falcon_edge.falcon.search import Rest
 from falcon_edge.network import Network
@@ -40,7 +40,7 @@ class Predictor:
 
         Raises BadInput where the times have no rest of this network, or none of this way.
         """
-        self._layers, self._series = Layers(network, coupled), series
+        self.layers, self._series = Layers(network, coupled), series
         self._narrower: dict[tuple[Coupled, ...], Predictor] = {}
         self.way: Way = way or ("cycles" if series.emulated else "back to back")
         self._units = {each.unit: each for each in series.units}
@@ -52,11 +52,6 @@ class Predictor:
         self.rest = self._rest(whole)
 
     @property
-    def layers(self) -> Layers:
-        """What was timed of the network."""
-        return self._layers
-
-    @property
     def standard(self) -> Replaced:
         """No layer replaced."""
         return {}
@@ -64,15 +59,15 @@ class Predictor:
     @property
     def falcon(self) -> Replaced:
         """FALCON of rank 1 in every layer."""
-        return self._layers.anchors()[-1]
+        return self.layers.anchors()[-1]
 
     def predict(self, plan: Plan | Replaced) -> Prediction:
         """Of a plan. Raises BadInput where a layer of it was not timed."""
         if isinstance(plan, Plan):
-            own = (plan.coupled if plan.removed else ()) == self._layers.coupled
+            own = (plan.coupled if plan.removed else ()) == self.layers.coupled
             return (self if own else self.narrower(plan.coupled)).predict(plan.replaced)
         layers: dict[str, float] = {}
-        for name, unit in self._layers.units_of(plan):
+        for name, unit in self.layers.units_of(plan):
             layers[name] = layers.get(name, 0.0) + self._value(unit, name)
         rest = self.rest.at(self._alone(plan))
         return Prediction(sum(layers.values()) + rest, layers, rest)
@@ -87,24 +82,19 @@ class Predictor:
         """Of the network without some channels, by the same times. Raises BadInput where they have none of it."""
         key = tuple(coupled)
         if key not in self._narrower:
-            self._narrower[key] = Predictor(self._layers.network, self._series, self.way, key)
+            self._narrower[key] = Predictor(self.layers.network, self._series, self.way, key)
         return self._narrower[key]
-
-    def cost(self, layer: str, form: str, sizes: Sizes) -> float:
-        """What one layer takes in a form (or "keep") over all its calls: for a search among plans."""
-        replacement = Replacement(form, sizes) if form in FORMS else None
-        return sum(self._value(unit, layer) for unit in self._layers.units_at(layer, replacement))
 
     def costs(self, layer: str) -> dict[Replacement | None, float]:
         """What a layer takes in every form that was timed for it, and as it is (None)."""
-        conv = self._layers.conv(layer)
+        conv = self.layers.conv(layer)
         own = (conv.in_channels, conv.out_channels), conv.kernel_size
         alike = [unit for unit in self._units if unit.form in FORMS and (unit.channels, unit.kernel) == own]
         made = (Replacement(unit.form, unit.sizes) for unit in alike)
-        forms = dict.fromkeys([None, *(each for each in made if self._layers.can_become({layer: each}))])
+        forms = dict.fromkeys([None, *(each for each in made if self.layers.can_become({layer: each}))])
         found = {}
         for form in forms:
-            timed = [self._units.get(unit) for unit in self._layers.units_at(layer, form)]
+            timed = [self._units.get(unit) for unit in self.layers.units_at(layer, form)]
             values = [None if each is None else self._series.value(each, self.way) for each in timed]
             known = [value for value in values if value is not None]
             if len(known) == len(values):
@@ -121,12 +111,12 @@ class Predictor:
 
     def alone(self, layer: str, replacement: Replacement | None) -> int:
         """Weights of a layer that was timed alone, at each call: one of a chain had others between two calls of it."""
-        timed = [self._units.get(unit) for unit in self._layers.units_at(layer, replacement)]
+        timed = [self._units.get(unit) for unit in self.layers.units_at(layer, replacement)]
         calls = sum(each is not None and each.copies == 1 for each in timed)
-        return calls * self._layers.parameters_at(layer, replacement)
+        return calls * self.layers.parameters_at(layer, replacement)
 
     def _alone(self, replaced: Replaced) -> int:
-        return sum(self.alone(name, replaced.get(name)) for name in self._layers.convs)
+        return sum(self.alone(name, replaced.get(name)) for name in self.layers.convs)
 
     def _rest(self, whole: Sequence[TimedNetwork]) -> Rest:
         """By the weights of networks, of which each tells what it took beyond its layers."""
@@ -143,9 +133,9 @@ class Predictor:
         """Whether it is this network: others may give the same shapes, or have other names for its layers."""
         replaced = _replaced(whole)
         return (
-            whole.outline == self._layers.outline.digest
-            and self._layers.can_become(replaced)
-            and whole.parameters == self._layers.parameters_of(replaced)
+            whole.outline == self.layers.outline.digest
+            and self.layers.can_become(replaced)
+            and whole.parameters == self.layers.parameters_of(replaced)
         )
 
     def _whole(self, whole: TimedNetwork) -> float:
@@ -156,7 +146,7 @@ class Predictor:
     def _rest_of(self, whole: TimedNetwork) -> float:
         """What a network takes beyond its layers."""
         return self._whole(whole) - sum(
-            self._value(unit, name) for name, unit in self._layers.units_of(_replaced(whole))
+            self._value(unit, name) for name, unit in self.layers.units_of(_replaced(whole))
         )
 
 

@@ -258,7 +258,8 @@ def test_layers_and_the_rest_are_added_up(network, plan):
     between = predictor.predict(plan)  # of rank 2: fewer weights than the standard network, more than at rank 1
     assert falcon.rest < between.rest < standard.rest
     assert between.value == pytest.approx(between.rest + 10e-6)
-    assert predictor.cost(LAYERS[0], "falcon", (2,)) == predictor.cost(LAYERS[0], "keep", ()) == pytest.approx(2e-6)
+    costs = predictor.costs(LAYERS[0])
+    assert costs[Replacement("falcon", (2,))] == costs[None] == pytest.approx(2e-6)
     times = Times().with_series(series)
     assert predicted(network, plan, times, runtime="tflite", precision="int8") == between
 
