@@ -244,7 +244,7 @@ class _Costs:
     """MACs of a network whose groups are of other sizes, without making it."""
 
     def __init__(self, model: nn.Module, observed: Observed, groups: Sequence[Group]):
-        self.total = sum(one.macs for one in observed.executed)
+        self.total = observed.total
         modules = dict(model.named_modules())
         self.macs, self.sides = dict[str, int](), dict[str, list[tuple[Side, int]]]()
         for side in dict.fromkeys(side for group in groups for side in group.positions):

@@ -108,6 +108,11 @@ class Observed:
     bound: dict[str, str]
     unused: tuple[str, ...]
 
+    @property
+    def total(self) -> int:
+        """MACs of the whole network."""
+        return sum(one.macs for one in self.executed)
+
     def macs(self, name: str) -> int:
         """MACs that ran in a module."""
         return sum(one.macs for one in self.executed if one.name == name or one.name.startswith(f"{name}."))

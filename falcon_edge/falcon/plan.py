@@ -269,7 +269,7 @@ def share_plan(
     convs, reasons = _replaced_by_default(model, observed, made)
     offers = {name: _offers(made, conv, observed, name) for name, conv in convs.items()}
     shares = sorted({offer.macs / observed.macs(name) for name, each in offers.items() for offer in each})
-    total = sum(one.macs for one in observed.executed)
+    total = observed.total
     kept = total - sum(observed.macs(name) for name in convs)
 
     def chosen(allowed: float) -> dict[str, _Offer]:
@@ -433,14 +433,13 @@ def _plan(
         }
         layers.append(kept.model_copy(update=changed))
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    macs = sum(one.macs for one in observed.executed)
     return Plan(
         input_shape=input_shape,
         layers=tuple(layers),
         parameters=parameters,
-        macs=macs,
+        macs=observed.total,
         planned_parameters=parameters + sum(layer.planned_parameters - layer.parameters for layer in layers),
-        planned_macs=macs + sum(layer.planned_macs - layer.macs for layer in layers),
+        planned_macs=observed.total + sum(layer.planned_macs - layer.macs for layer in layers),
     )
 
 

@@ -87,8 +87,7 @@ class Counted:
 
     def __init__(self, layers: Layers, what: By = "macs"):
         self.layers, self.unit, self.widths, self._what = layers, UNITS[what], WIDTHS, what
-        executed = sum(one.macs for one in layers.observed.executed)
-        self._standard = float(executed if what == "macs" else layers.parameters)
+        self._standard = float(layers.observed.total if what == "macs" else layers.parameters)
         self.rest = Rest(costs=(self._standard - sum(self._cost(name, None) for name in layers.convs),))
 
     def narrower(self, coupled: Sequence[Coupled]) -> "Counted | None":

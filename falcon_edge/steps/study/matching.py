@@ -42,7 +42,7 @@ def matched_width(
         with torch.device("meta"):
             module = build(source, num_classes=num_classes, in_channels=input_shape[0], width=step / STEPS)
             observed, whole = observe(module, input_shape), True
-            total = sum(layer.macs for layer in observed.executed)
+            total = observed.total
             for name, reason in default_layers(module, observed).items():
                 conv = module.get_submodule(name)
                 assert isinstance(conv, nn.Conv2d)
