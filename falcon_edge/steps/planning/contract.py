@@ -10,7 +10,7 @@ from falcon_edge.network import Network
 from falcon_edge.progress import Progress, silent
 from falcon_edge.steps.planning.budgets import Budget, Latency
 from falcon_edge.steps.planning.planner import Planned, Planner
-from falcon_edge.steps.planning.trial import Drop, Figure, Trial
+from falcon_edge.steps.planning.trial import Figure, Outcome, Trial
 
 ROUNDS = 3
 FIRST = 0.35  # of what the network costs, where nothing is said of that
@@ -54,12 +54,22 @@ class Clause:
 
 @dataclass(frozen=True)
 class Round:
-    """A plan, the network that it made, and what that came to. cost: of the network as measured, as the plan's is."""
+    """A plan, the network that it made, and what that came to.
+
+    cost: of the network as measured, as the plan's is. limited: what was asked of that, if anything was; dropped: of
+    the quality.
+    """
 
     planned: Planned
     network: Network
     cost: float
-    clauses: tuple[Clause, ...]
+    limited: Clause | None
+    dropped: Clause
+
+    @property
+    def clauses(self) -> tuple[Clause, ...]:
+        """All that was asked."""
+        return (self.dropped,) if self.limited is None else (self.limited, self.dropped)
 
     @property
     def kept(self) -> bool:
@@ -74,7 +84,7 @@ class Round:
     @property
     def drop(self) -> float:
         """What was lost."""
-        return max(self.clauses[-1].figure.value, LEAST_DROP)
+        return max(self.dropped.figure.value, LEAST_DROP)
 
     @property
     def said(self) -> dict[str, Any]:
@@ -108,8 +118,7 @@ def fulfil(
             break
         network = make(planned.plan, number)
         (outcome,) = trial.outcomes([network], progress=progress)
-        cost, clauses = _clauses(planner, planned, budget, outcome.drop, outcome.latency, outcome.share)
-        rounds.append(Round(planned, network, cost, clauses))
+        rounds.append(_round(planner, planned, budget, network, outcome))
         if rounds[-1].kept and budget.cost(planner.standard) is not None:
             break
     return tuple(sorted(rounds, key=lambda each: (not each.kept, each.cost if each.kept else each.over)))
@@ -142,26 +151,20 @@ def _number(value: float, unit: str) -> str:
     return f"{value:{',.0f' if abs(value) >= 1000 else '.3g'}} {unit}".strip()
 
 
-def _clauses(
-    planner: Planner,
-    planned: Planned,
-    budget: Budget,
-    drop: Drop,
-    latency: Figure | None,
-    share: Figure | None,
-) -> tuple[float, tuple[Clause, ...]]:
-    """What a network costs, in the planner's unit, and what was asked of it, the drop last."""
-    cost, found = planned.cost, []
+def _round(planner: Planner, planned: Planned, budget: Budget, network: Network, outcome: Outcome) -> Round:
+    """What a network that was measured came to, beside what was asked of it."""
+    drop, latency, share = outcome.drop, outcome.latency, outcome.share
+    cost, limited = planned.cost, None
     if latency is not None and share is not None:
         cost = latency.value
         if budget.share is not None:
-            found.append(Clause("share of the latency", "share", budget.share, share))
+            limited = Clause("share of the latency", "share", budget.share, share)
         elif budget.amount is not None:
-            found.append(Clause("latency", "s" if planner.unit == "seconds" else planner.unit, budget.amount, latency))
+            limited = Clause("latency", "s" if planner.unit == "seconds" else planner.unit, budget.amount, latency)
     elif (limit := budget.cost(planner.standard)) is not None:
-        found.append(Clause(planner.unit, "", limit, Figure(planned.cost)))
+        limited = Clause(planner.unit, "", limit, Figure(planned.cost))
     assert budget.max_drop is not None
-    return cost, (*found, Clause(f"drop by {drop.metric}", drop.unit, budget.max_drop, drop))
+    return Round(planned, network, cost, limited, Clause(f"drop by {drop.metric}", drop.unit, budget.max_drop, drop))
 
 
 def _next(planner: Planner, budget: Budget, rounds: Sequence[Round]) -> Planned | None:
@@ -171,12 +174,12 @@ def _next(planner: Planner, budget: Budget, rounds: Sequence[Round]) -> Planned 
         return _cheaper(planner, budget, rounds)
     if not rounds:
         return planner.compressing(limit)
-    last, asked = rounds[-1], rounds[-1].clauses[0]
-    if not isinstance(budget.what, Latency):
+    last = rounds[-1]
+    if not isinstance(budget.what, Latency) or last.limited is None:
         return None  # what is counted is what was predicted
     predicted = last.planned.share if budget.share is not None else last.planned.cost
     try:
-        found = planner.within(limit * predicted / asked.figure.value)
+        found = planner.within(limit * predicted / last.limited.figure.value)
     except BelowAsked:
         return None
     if not found.plan.compresses:

@@ -156,12 +156,12 @@ def test_what_is_counted_needs_one_round(by_macs):
 
 def test_how_far_a_limit_is_missed_is_told_for_limits_of_any_size():
     def over(limit, value, drop):
-        clauses = (Clause("latency", "s", limit, Figure(value)), Clause("drop", "points", 1.0, Figure(drop)))
-        return Round(None, None, value, clauses).over
+        latency, dropped = Clause("latency", "s", limit, Figure(value)), Clause("drop", "points", 1.0, Figure(drop))
+        return Round(None, None, value, latency, dropped).over
 
     assert over(1e-4, 2e-4, 1.1) == pytest.approx(2.0)  # a network of microseconds
     assert over(1e-4, 1.05e-4, 1.1) == pytest.approx(1.1)
-    assert Round(None, None, 0.0, (Clause("drop", "points", 0.0, Figure(0.5)),)).over > 100
+    assert Round(None, None, 0.0, None, Clause("drop", "points", 0.0, Figure(0.5))).over > 100
 
 
 # -- what is measured --
