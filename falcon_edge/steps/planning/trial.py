@@ -30,10 +30,9 @@ from runtime_bench.bench import Protocol
 from runtime_bench.measurement import EVERY
 from runtime_bench.results import Entry, Timing
 from runtime_bench.runtimes import runtime_named
-from runtime_bench.stats import ratio_interval
+from runtime_bench.stats import Interval, ratio_interval
 from runtime_bench.units import BACK_TO_BACK
 
-Interval = tuple[float, float]
 PERCENT = 100
 
 

@@ -1,7 +1,7 @@
 """The cells of a study: one network each, by name, and in the order of its file."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, product
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from falcon_edge.steps.compress import Init
 from falcon_edge.steps.study.document import Study, Sweep
 from falcon_edge.training.recipe import Recipe, recipe_of
 
+Structure = tuple[str, float, str]  # model, width, and `size`
 STANDARD = "standard"
 SVD: Init = "svd"
 
@@ -74,7 +75,7 @@ class Cell(Document):
         return "-".join([*kind, self.what, *options, *rank, *as_other, *(["taught"] if self.taught else [])])
 
     @property
-    def structure(self) -> tuple[str, float, str]:
+    def structure(self) -> Structure:
         """What its latency depends on: all but weights. A teacher is none of it, but the cells stay apart."""
         return self.model, self.width, self.size
 
@@ -101,6 +102,18 @@ def cells_of(study: Study) -> tuple[Cell, ...]:
         for cell in _of_network(study, model, width):
             if found.setdefault(cell.name, cell) != cell:
                 raise BadInput(f"two different cells would be called {cell.name}: give models, widths other names")
+    return tuple(found.values())
+
+
+def longest_trained(cells: Iterable[Cell]) -> tuple[Cell, ...]:
+    """One cell for each structure: the first with the most epochs.
+
+    cells: in the study's order, which has the first seed and the first initialisation in front.
+    """
+    found: dict[Structure, Cell] = {}
+    for cell in cells:
+        if cell.epochs > found.setdefault(cell.structure, cell).epochs:
+            found[cell.structure] = cell
     return tuple(found.values())
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from falcon_edge.steps.study.groups import Group, Interval, Network, around, main_groups
+from falcon_edge.steps.study.groups import Group, Network, around, main_groups
+from runtime_bench.stats import Interval
 
 Word = Literal["holds", "does not hold", "not measured"]
 # FALCON paper, section 4: "up to" 8 times fewer parameters and MACs in VGG19, and fewer MACs less in ResNet34, whose

@@ -7,11 +7,11 @@ from statistics import fmean, stdev
 
 from scipy.stats import t as student
 
-from falcon_edge.steps.study.cells import STANDARD, SVD, Cell
+from falcon_edge.steps.study.cells import STANDARD, SVD, Cell, Structure, longest_trained
 from falcon_edge.steps.study.making import TOP1, Made, Record
+from runtime_bench.stats import Interval
 
 LEVEL = 0.95
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def groups_of(
 
 
 def _figures(
-    cells: Sequence[Cell], measured: Mapping[tuple[str, float, str], Cell], figures: Mapping[str, Mapping[str, float]]
+    cells: Sequence[Cell], measured: Mapping[Structure, Cell], figures: Mapping[str, Mapping[str, float]]
 ) -> dict[str, float]:
     """What was measured for the cells of a group: their latency is that of any cell of the structure."""
     whose = measured.get(cells[0].structure)
@@ -114,13 +114,9 @@ def _figures(
 
 
 def main_groups(groups: Sequence[Group]) -> tuple[Group, ...]:
-    """Of every structure one: of the longest budgets the first, which has the study's first initialisation."""
-    found: dict[tuple[str, float, str], Group] = {}
-    for group in groups:
-        best = found.setdefault(group.cell.structure, group)
-        if group.cell.epochs > best.cell.epochs:
-            found[group.cell.structure] = group
-    return tuple(found.values())
+    """Of every structure one, see `longest_trained`."""
+    by_cell = {group.cell.name: group for group in groups}
+    return tuple(by_cell[cell.name] for cell in longest_trained(group.cell for group in groups))
 
 
 @dataclass(frozen=True)

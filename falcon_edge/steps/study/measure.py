@@ -13,7 +13,7 @@ from falcon_edge.progress import Progress, Within, silent
 from falcon_edge.steps.bench import BenchRequest, bench
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.quantize import Int8
-from falcon_edge.steps.study.cells import Cell, cells_of
+from falcon_edge.steps.study.cells import Cell, cells_of, longest_trained
 from falcon_edge.steps.study.document import Study
 from falcon_edge.steps.study.making import cell_bundle, records_of
 from falcon_edge.steps.study.run import STUDY
@@ -33,20 +33,6 @@ def read_folder(folder: Path) -> tuple[Study, tuple[Cell, ...]]:
     return study, cells_of(study)
 
 
-def representatives(cells: Sequence[Cell], made: Sequence[str]) -> tuple[Cell, ...]:
-    """One cell for each structure: of those that are made the longest budget, of these the first in the study.
-
-    cells: in the study's order, which has the first seed and the first initialisation in front.
-    """
-    found: dict[tuple[str, float, str], Cell] = {}
-    for cell in cells:
-        if cell.name in made:
-            best = found.setdefault(cell.structure, cell)
-            if cell.epochs > best.epochs:
-                found[cell.structure] = cell
-    return tuple(found.values())
-
-
 def measure_study(
     folder: Path,
     protocol: Protocol,
@@ -63,8 +49,7 @@ def measure_study(
     over, also of a cell whose bundle is gone. Raises BadInput where nothing is made yet.
     """
     study, cells = read_folder(folder)
-    made = [name for name, record in records_of(folder, cells).items() if record.made is not None]
-    chosen = representatives(cells, made)
+    chosen = longest_trained(record.cell for record in records_of(folder, cells).values() if record.made is not None)
     if not chosen:
         raise BadInput(f"{folder}: no cell of it is made yet")
     dataset = open_dataset(data or study.data)

@@ -11,12 +11,11 @@ from made_up_studies import networks, record, study
 
 from falcon_edge.documents import canonical_json
 from falcon_edge.errors import BadInput
-from falcon_edge.steps.study.cells import cells_of
+from falcon_edge.steps.study.cells import cells_of, longest_trained
 from falcon_edge.steps.study.claims import claims_of
 from falcon_edge.steps.study.making import write_record
-from falcon_edge.steps.study.measure import representatives
 from falcon_edge.steps.study.report import markdown, report_of, write_report
-from falcon_edge.steps.study.table import KINDS, write_table
+from falcon_edge.steps.study.table import write_table
 from runtime_bench.report.headline import certainty
 from runtime_bench.results import load
 
@@ -130,10 +129,8 @@ def test_a_folder_becomes_a_page_and_tables(tmp_path):
 
 def test_one_of_each_structure_is_measured():
     cells = cells_of(study(SWEEP))
-    every = [cell.name for cell in cells]
-    chosen = [cell.name.partition("-0.25-")[2] for cell in representatives(cells, every)]
+    chosen = [cell.name.partition("-0.25-")[2] for cell in longest_trained(cells)]
     assert chosen == ["standard-20-s0", "falcon-1-svd-10-s0"]
-    without = [name for name in every if "svd-10" not in name]
-    chosen = [cell.name.partition("-0.25-")[2] for cell in representatives(cells, without)]
+    without = [cell for cell in cells if "svd-10" not in cell.name]
+    chosen = [cell.name.partition("-0.25-")[2] for cell in longest_trained(without)]
     assert chosen == ["standard-20-s0", "falcon-1-whitened-10-s0"]
-    assert len(KINDS) == 4
