@@ -8,7 +8,8 @@ from statistics import fmean, stdev
 from scipy.stats import t as student
 
 from falcon_edge.steps.study.cells import STANDARD, SVD, Cell, Structure, longest_trained
-from falcon_edge.steps.study.making import TOP1, Made, Record
+from falcon_edge.steps.study.columns import FILES, interval_of
+from falcon_edge.steps.study.making import Made, Record
 from runtime_bench.stats import Interval
 
 LEVEL = 0.95
@@ -110,7 +111,8 @@ def _figures(
     whose = measured.get(cells[0].structure)
     if whose is None:
         return {}
-    return {name: value for name, value in figures[whose.name].items() if whose in cells or f" {TOP1}" not in name}
+    own = {name for file in FILES for name in (file.top1, *interval_of(file.top1))}
+    return {name: value for name, value in figures[whose.name].items() if whose in cells or name not in own}
 
 
 def main_groups(groups: Sequence[Group]) -> tuple[Group, ...]:

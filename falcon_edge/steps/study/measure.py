@@ -14,10 +14,11 @@ from falcon_edge.steps.bench import BenchRequest, bench
 from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.study.cells import Cell, cells_of, longest_trained
+from falcon_edge.steps.study.columns import FILES
 from falcon_edge.steps.study.document import Study
 from falcon_edge.steps.study.making import cell_bundle, records_of
 from falcon_edge.steps.study.run import STUDY
-from falcon_edge.steps.study.table import KINDS, RESULTS, write_table
+from falcon_edge.steps.study.table import RESULTS, write_table
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.device import Device
 from runtime_bench.interrupts import held
@@ -84,6 +85,6 @@ def _kept(results: Results, earlier: Results, names: Sequence[str]) -> tuple[Ent
 
 def _export(path: Path, dataset: Dataset, progress: Progress) -> None:
     """A bundle's files in all four forms, where they are not there yet."""
-    if len(open_bundle(path).manifest.exports) < len(KINDS):
+    if len(open_bundle(path).manifest.exports) < len(FILES):
         int8 = Int8(replace(dataset, test=None), accept_loss=True)
         export_bundle(path, ("onnx", "tflite"), ("fp32", "int8"), int8=int8, progress=progress)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from falcon_edge.steps.study.cells import STANDARD
 from falcon_edge.steps.study.claims import Claim, claims_of
+from falcon_edge.steps.study.columns import FILES, File, interval_of
 from falcon_edge.steps.study.groups import Group, Network, groups_of, main_groups, networks_of
-from falcon_edge.steps.study.making import records_of
+from falcon_edge.steps.study.making import TOP1, records_of
 from falcon_edge.steps.study.measure import read_folder
-from falcon_edge.steps.study.table import KINDS, entries_of, measured
+from falcon_edge.steps.study.table import entries_of, measured
 from runtime_bench import text
 from runtime_bench.files import check_outputs, write
 from runtime_bench.report import page
@@ -64,15 +65,15 @@ def _claims(claims: Sequence[Claim]) -> Section:
 
 def _trades(number: int, network: Network) -> Section:
     """Accuracy against everything that a network costs."""
-    groups = main_groups(network.groups)
     figures = [
-        *_figure(f"parameters-{number}", network, groups, "parameters", "", lambda group: group.parameters),
-        *_figure(f"macs-{number}", network, groups, "MACs", "", lambda group: group.macs),
+        *_figure(f"parameters-{number}", network, "parameters", "", lambda group: group.parameters),
+        *_figure(f"macs-{number}", network, "MACs", "", lambda group: group.macs),
     ]
-    for runtime, precision in KINDS:
-        file = f"{runtime} {precision}"
-        title = f"p50 latency back to back, {BY_NAME[runtime].title} in {precision}"
-        figures += _figure(f"{runtime}-{precision}-{number}", network, groups, title, " us", _latency(file), _own(file))
+    for file in FILES:
+        title = f"p50 latency back to back, {BY_NAME[file.runtime].title} in {file.precision}"
+        # An int8 file has an accuracy of its own, that of one seed; fp32 files have the network's.
+        own = file.top1 if file.precision == "int8" else None
+        figures += _figure(f"{'-'.join(file)}-{number}", network, title, " us", _latency(file), own)
     says = (
         "Plots have every structure after its longest training, with the study's first initialisation, the table has "
         "all. Bars are 95% intervals, of which the table says what they are of; int8's top-1 is that of one file, "
@@ -81,25 +82,13 @@ def _trades(number: int, network: Network) -> Section:
     return Section(f"network-{number}", network.name, says, tuple(figures), (_table(network),))
 
 
-def _latency(file: str) -> Cost:
-    return lambda group: group.figures.get(f"{file} us")
+def _latency(file: File) -> Cost:
+    return lambda group: group.figures.get(file.latency())
 
 
-def _own(file: str) -> str | None:
-    """The accuracy that an int8 file's latency is shown with: its own, of one seed. fp32 files have the network's."""
-    return f"{file} top1" if file.endswith("int8") else None
-
-
-def _figure(
-    name: str,
-    network: Network,
-    groups: Sequence[Group],
-    title: str,
-    unit: str,
-    cost: Cost,
-    own: str | None = None,
-) -> Iterator[Figure]:
+def _figure(name: str, network: Network, title: str, unit: str, cost: Cost, own: str | None = None) -> Iterator[Figure]:
     """A plot of what has the cost, if anything has. own: the accuracy of files in the place of the networks'."""
+    groups = main_groups(network.groups)
     known = [group for group in groups if cost(group) is not None and (own is None or own in group.figures)]
     if not known:
         return
@@ -122,8 +111,8 @@ def _figure(
 
 
 def _ends(group: Group, name: str) -> tuple[float, float] | None:
-    ends = group.figures.get(f"{name} low"), group.figures.get(f"{name} high")
-    return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
+    low, high = (group.figures.get(end) for end in interval_of(name))
+    return None if low is None or high is None else (low, high)
 
 
 def _said(group: Group) -> str:
@@ -161,11 +150,10 @@ def _table(network: Network) -> Table:
     """A row a group; what is in no row has no column."""
     titles = ["", "begun by", "epochs", "seeds", "parameters", "MACs", "top-1", "interval", "of"]
     rows = [[*_row(group)] for group in network.groups]
-    for runtime, precision in KINDS:
-        file = f"{runtime} {precision}"
-        title = f"{BY_NAME[runtime].title} {precision}"
-        columns = [(f"{file} us", f"{title}, us"), (f"{file} paced us", f"{title}, paced, us")]
-        columns += [(f"{file} top1", f"{title}, top-1")] if precision == "int8" else []
+    for file in FILES:
+        title = f"{BY_NAME[file.runtime].title} {file.precision}"
+        columns = [(file.latency(), f"{title}, us"), (file.latency("paced"), f"{title}, paced, us")]
+        columns += [(file.top1, f"{title}, top-1")] if file.precision == "int8" else []
         for name, said in columns:
             if any(name in group.figures for group in network.groups):
                 titles.append(said)
@@ -192,7 +180,7 @@ def _measured(group: Group, name: str) -> Cell:
     value = group.figures.get(name)
     if value is None:
         return Cell("")
-    scale, form, unit = (100, ".2f", "%") if name.endswith("top1") else (1, ",.1f", "")
+    scale, form, unit = (100, ".2f", "%") if name.endswith(TOP1) else (1, ",.1f", "")
     ends = _ends(group, name)
     note = "" if ends is None else f"({scale * ends[0]:{form}}..{scale * ends[1]:{form}})"
     return Cell(f"{scale * value:{form}}{unit}", value, note)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from falcon_edge.steps.study.cells import Cell
+from falcon_edge.steps.study.columns import FILES, File, interval_of
 from falcon_edge.steps.study.making import TOP1, Record, records_of
 from runtime_bench import text
 from runtime_bench.files import write
@@ -15,25 +16,23 @@ from runtime_bench.results import Entry, load
 TABLE, RESULTS = "study.csv", "results.json"
 OF_CELL = ("model", "width", "kind", "what", "rank", "options", "macs_of", "taught", "init", "epochs", "seed")
 OF_NETWORK = ("network_width", "parameters", "macs", "top1", "low", "high", "images", "failed")
-KINDS = [(runtime, precision) for runtime in ("onnxruntime", "litert") for precision in ("fp32", "int8")]
-WAYS = {"back to back": "", "paced": " paced", "cold": " cold"}
 
 
 def figures_of(entry: Entry) -> dict[str, float]:
     """What was measured of a file, by the columns' names: latencies in microseconds, and its accuracy."""
     assert entry.runtime is not None
-    file = f"{entry.runtime.name} {entry.model.precision}"
+    file = File(entry.runtime.name, entry.model.precision)
     found: dict[str, float] = {}
     for way, timing in entry.timings.items():
-        name = f"{file}{WAYS[way]} us"
+        name = file.latency(way)
         found[name] = timing.summary.p50_ns / 1e3
         if timing.intervals is not None:
-            found[f"{name} low"], found[f"{name} high"] = (end / 1e3 for end in timing.intervals.p50_ns)
+            found |= zip(interval_of(name), (end / 1e3 for end in timing.intervals.p50_ns), strict=True)
     for quality in entry.quality:
         if quality.metric == TOP1:
-            found[f"{file} top1"] = quality.value
+            found[file.top1] = quality.value
             if quality.interval is not None:
-                found[f"{file} top1 low"], found[f"{file} top1 high"] = quality.interval
+                found |= zip(interval_of(file.top1), quality.interval, strict=True)
     return found
 
 
@@ -56,7 +55,7 @@ def write_table(folder: Path, cells: Sequence[Cell]) -> None:
     """Write study.csv, as a whole: the same records give the same bytes."""
     records, figures = records_of(folder, cells), measured(entries_of(folder))
     known = {name for each in figures.values() for name in each}
-    columns = [name for name in _columns() if name in known]
+    columns = [name for file in FILES for name in file.columns if name in known]
     rows = [_row(cell, records.get(cell.name)) | figures.get(cell.name, {}) for cell in cells]
     lines = io.StringIO()
     writer = csv.DictWriter(lines, ["cell", *OF_CELL, *OF_NETWORK, *columns], restval="", lineterminator="\n")
@@ -64,16 +63,6 @@ def write_table(folder: Path, cells: Sequence[Cell]) -> None:
     for row in rows:
         writer.writerow({name: text.csv(value) if isinstance(value, str) else value for name, value in row.items()})
     write(lines.getvalue().encode(), folder / TABLE)
-
-
-def _columns() -> list[str]:
-    """All that may be measured, in one order."""
-    names = []
-    for runtime, precision in KINDS:
-        file = f"{runtime} {precision}"
-        for name in (*(f"{file}{way} us" for way in WAYS.values()), f"{file} top1"):
-            names += [name, f"{name} low", f"{name} high"]
-    return names
 
 
 def _row(cell: Cell, record: Record | None) -> dict[str, Any]:
