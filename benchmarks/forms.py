@@ -13,6 +13,8 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from exported import KINDS, exported
+
 from falcon_edge.bundle import PLAN, bundle_path, open_bundle
 from falcon_edge.data.formats import SAMPLE
 from falcon_edge.documents import read_document
@@ -23,7 +25,6 @@ from falcon_edge.falcon.plan import Plan
 from falcon_edge.models.sources import BUILTIN
 from falcon_edge.steps.bench import BenchRequest, bench
 from falcon_edge.steps.compress import compress_bundle
-from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice
 from falcon_edge.steps.pack import pack_bundle
 from falcon_edge.steps.quantize import Int8
@@ -32,7 +33,7 @@ from runtime_bench.bench import Protocol
 from runtime_bench.results import Entry, load, save
 
 RANKS = 1, 2
-KINDS = [(runtime, precision) for precision in ("int8", "fp32") for runtime in ("onnxruntime", "litert")]
+INT8 = Int8(SAMPLE, samples=64)
 
 
 def main() -> None:
@@ -69,12 +70,12 @@ def made(network: str, folder: Path) -> Iterator[tuple[str, Path]]:
             copy_sample_network(standard)
         else:
             pack_bundle(Choice(network, input_shape=BUILTIN[network].input_shape), standard, data=SAMPLE)
-    yield "standard", exported(standard)
+    yield "standard", exported(standard, INT8)
     for rank in RANKS:
         falcon = bundle_path(folder / f"falcon-{rank}")
         if not falcon.exists():
             compress_bundle(Choice(str(standard)), falcon, rank=rank)
-        yield f"falcon, rank {rank}", exported(falcon)
+        yield f"falcon, rank {rank}", exported(falcon, INT8)
         plan = read_document(open_bundle(falcon).file(PLAN), Plan)
         for form in (*(name for name in FORMS if name != "falcon"), NARROW):
             bundle = bundle_path(folder / f"{form}-{rank}")
@@ -84,14 +85,7 @@ def made(network: str, folder: Path) -> Iterator[tuple[str, Path]]:
                     compress_bundle(Choice(str(standard)), bundle, target_macs=share, form=form)
                 except BadInput:  # it is not that small anywhere: the column of MACs tells
                     compress_bundle(Choice(str(standard)), bundle, rank=1, form=form)
-            yield f"{form}, as rank {rank}", exported(bundle)
-
-
-def exported(bundle: Path) -> Path:
-    """A bundle with both targets in both precisions."""
-    if len(open_bundle(bundle).manifest.exports) < len(KINDS):
-        export_bundle(bundle, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(SAMPLE, samples=64))
-    return bundle
+            yield f"{form}, as rank {rank}", exported(bundle, INT8)
 
 
 def print_table(network: str, device: str, bundles: dict[str, Path], entries: Sequence[Entry]) -> None:

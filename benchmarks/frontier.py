@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from exported import KINDS, exported
 from mobilenet import mobilenet_v2
 from rows import append, mean, read
 from torch import nn
@@ -41,7 +42,6 @@ from falcon_edge.preprocessing import batch_pixels
 from falcon_edge.steps.bench import BenchRequest, bench
 from falcon_edge.steps.compress import compress
 from falcon_edge.steps.evaluations import host_answers
-from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.judging import judge_for
 from falcon_edge.steps.modules import from_module
 from falcon_edge.steps.opening import Choice, open_network, open_with_data
@@ -68,7 +68,6 @@ EPOCHS, RATE = 6, 0.02
 FROM_SCRATCH, FIRST_RATE = 24, 0.1
 AFRESH = "narrow", "mobilenetv2"
 INT8 = "onnxruntime int8"
-KINDS = [(runtime, precision) for precision in ("int8", "fp32") for runtime in ("onnxruntime", "litert")]
 PROTOCOL = Protocol(seconds=1.0, processes=3, rounds=4, warm_up_seconds=0.3, ticks=40)
 ACCURACY = "network", "cell", "seed", "epochs", "macs", "parameters", "torch", *(f"{r} {p}" for r, p in KINDS)
 LATENCY = "network", "cell", "device", "runtime", "precision", "figure", "value", "low", "high"
@@ -172,9 +171,7 @@ class Study:
             if made is None:
                 return None
             save(made, path, self.data)
-        if len(open_bundle(path).manifest.exports) < len(KINDS):
-            export_bundle(path, ("onnx", "tflite"), ("fp32", "int8"), int8=Int8(self.data, accept_loss=True))
-        return path
+        return exported(path, Int8(self.data, accept_loss=True))
 
     def made(self, cell: str, seed: int, *, tuned: bool) -> Network | None:
         """Tuned or trained, or as it is before that."""

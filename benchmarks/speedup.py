@@ -10,7 +10,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from exported_pair import exported_pair
+from exported import exported_pair
 from rich.console import Console
 
 from falcon_edge.cli.results_tables import comparison_table

@@ -11,7 +11,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from exported_pair import exported_pair
+from exported import exported_pair
 
 from falcon_edge.steps.bench import BenchRequest, bench
 from runtime_bench.bench import Protocol
