@@ -25,7 +25,8 @@ from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cost import cost
 from falcon_edge.falcon.forms import FALCON
 from falcon_edge.falcon.forms.form import Replacement
-from falcon_edge.falcon.observe import Shape, Use, observe
+from falcon_edge.falcon.forward import Shape
+from falcon_edge.falcon.observe import Use, observe
 from falcon_edge.falcon.plan import default_layers
 from falcon_edge.falcon.units import UNITS, unit_named
 from falcon_edge.falcon.units.placing import places, put

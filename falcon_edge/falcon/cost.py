@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from falcon_edge.falcon.observe import Executed, Shape, observe
+from falcon_edge.falcon.forward import Shape
+from falcon_edge.falcon.observe import Executed, observe
 
 
 @dataclass(frozen=True)

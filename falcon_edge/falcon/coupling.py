@@ -14,16 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from falcon_edge.falcon.observe import (
-    BATCHNORM,
-    OUTSIDE,
-    Shape,
-    evaluating,
-    owners_of_shared,
-    tensors_in,
-    whole_attention,
-    zeros_for,
-)
+from falcon_edge.falcon.forward import Shape, evaluating, tensors_in, whole_attention, zeros_for
+from falcon_edge.falcon.observe import BATCHNORM, OUTSIDE, owners_of_shared
 
 End = Literal["outputs", "inputs"]
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

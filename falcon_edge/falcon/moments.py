@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from falcon_edge.falcon.coupling import Side
 from falcon_edge.falcon.cutting import Removed
 from falcon_edge.falcon.forms.form import FormConv2d
-from falcon_edge.falcon.observe import evaluating, fed
+from falcon_edge.falcon.forward import evaluating, fed
 
 LARGEST_SCALE = 10.0  # of a channel that hardly varies any more after the fit: what is left of it is no signal
 

@@ -16,17 +16,8 @@ from torch.utils.hooks import RemovableHandle
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.falcon.coupling import Group, Side, couple
 from falcon_edge.falcon.cutting import Removed, cut, joined, masked
-from falcon_edge.falcon.observe import (
-    Observed,
-    Shape,
-    evaluating,
-    fed,
-    forward,
-    observe,
-    on_reading,
-    tensors_in,
-    zeros_for,
-)
+from falcon_edge.falcon.forward import Shape, evaluating, fed, forward, on_reading, tensors_in, zeros_for
+from falcon_edge.falcon.observe import Observed, observe
 from falcon_edge.falcon.patches import PatchStatistics
 from falcon_edge.falcon.plan import LANES, Coupled, Plan, check_share, make_plan, sizes_up_to
 from falcon_edge.falcon.readers import Pairs, Reader, choose, readers_of, refitted, unseen

@@ -7,23 +7,19 @@ exported, and what no answer depends on is left out then.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import compress
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
-from torch.utils.hooks import RemovableHandle
 
-from falcon_edge.batches import each
+from falcon_edge.falcon.forward import Shape, forward, tensors_in, whole_attention, zeros_for
 
-Shape = tuple[int, ...]
 CLAMPS = {"relu", "relu_", "clamp_min", "clamp_min_", "hardtanh", "hardtanh_", "clamp", "clamp_"}
 BATCHNORM = {
     "native_batch_norm",
@@ -287,74 +283,6 @@ def unregistered(model: nn.Module, input_shape: Shape) -> tuple[Shape, ...]:
     return tuple(tuple(one.shape) for one in found)
 
 
-def forward(model: nn.Module, images: Tensor) -> Tensor:
-    """The output for images, in eval mode; every module's mode is put back afterwards."""
-    with evaluating(model), torch.no_grad():
-        return model(images)
-
-
-def zeros_for(model: nn.Module, input_shape: Shape) -> Tensor:
-    """One image (1, C, H, W) of zeros, of the type and on the device of the model's weights."""
-    known = (one for one in model.parameters() if not isinstance(one, nn.UninitializedParameter))
-    first = next(known, None)
-    return torch.zeros(1, *input_shape) if first is None else first.new_zeros(1, *input_shape)
-
-
-def on_reading(module: nn.Module, take: Callable[[Tensor], None]) -> RemovableHandle:
-    """Have `take` called with what a module reads, before it runs, until the handle is removed."""
-    return module.register_forward_pre_hook(
-        lambda _, args, kwargs: take(tensors_in((args, kwargs))[0]), with_kwargs=True
-    )
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Where the model is: the device of its first weight."""
-    return zeros_for(model, (1, 1, 1)).device
-
-
-def fed(model: nn.Module, batches: Iterable[Any]) -> Iterator[Tensor]:
-    """The inputs (B, C, H, W) of batches of a loader, alone or each with its targets, on the device of the model."""
-    device = device_of(model)
-    for inputs, _ in each(batches):
-        yield torch.as_tensor(inputs).to(device)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside the block; afterwards every module is in the mode that it was in."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """Without the autocast that the caller may be within: what is fitted, counted and exported is float32."""
-    accelerator = torch.accelerator.current_accelerator()
-    kinds = {"cpu"} if accelerator is None else {"cpu", accelerator.type}
-    with ExitStack() as stack:
-        for kind in kinds:
-            if torch.is_autocast_enabled(kind):
-                stack.enter_context(torch.autocast(kind, enabled=False))
-        yield
-
-
-@contextmanager
-def whole_attention() -> Iterator[None]:
-    """Attention by matrix products, as it is exported, instead of one operator for all of it."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-
-
 @contextmanager
 def _watching(
     model: nn.Module, names: dict[nn.Module, str], tape: _Tape, calls: list[_Call], outside: set[str]
@@ -467,13 +395,6 @@ def owners_of_shared(model: nn.Module, names: dict[nn.Module, str]) -> dict[str,
         for name, _ in group if len(group) > 1 else ():
             shared[name] = next((other for other, _ in group if other != name), name) or "the network"
     return shared
-
-
-def tensors_in(tree: Any) -> list[Tensor]:
-    """The tensors of what an operator or a network takes or gives, in order."""
-    if is_dataclass(tree) and not isinstance(tree, type):
-        tree = [getattr(tree, field.name) for field in fields(tree)]
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def _memory(tensors: Sequence[Tensor]) -> frozenset[int]:

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from falcon_edge.errors import BadInput
+from falcon_edge.falcon.forward import fed, tensors_in
 from falcon_edge.falcon.moments import ChannelSums
-from falcon_edge.falcon.observe import fed, observe, tensors_in
+from falcon_edge.falcon.observe import observe
 
 
 def sensitivities(

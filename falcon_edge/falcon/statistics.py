@@ -13,7 +13,7 @@ from torch.nn import functional
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.forms.form import Replacement
-from falcon_edge.falcon.observe import evaluating, fed, on_reading
+from falcon_edge.falcon.forward import evaluating, fed, on_reading
 from falcon_edge.falcon.patches import PatchStatistics
 
 

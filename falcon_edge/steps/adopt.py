@@ -13,8 +13,8 @@ from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.forms import FORMS
 from falcon_edge.falcon.forms.form import FormConv2d, Replacement, Sizes, why_not
+from falcon_edge.falcon.forward import full_precision
 from falcon_edge.falcon.narrow import check_plan
-from falcon_edge.falcon.observe import full_precision
 from falcon_edge.falcon.plan import Plan, make_plan
 from falcon_edge.manifest import Manifest, Parent, Step
 from falcon_edge.models.weight_files import read_held

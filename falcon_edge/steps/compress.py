@@ -14,9 +14,9 @@ from falcon_edge.data import ClassMap, Dataset, open_dataset
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.cutting import cut
+from falcon_edge.falcon.forward import full_precision
 from falcon_edge.falcon.moments import match_moments
 from falcon_edge.falcon.narrow import refit
-from falcon_edge.falcon.observe import full_precision
 from falcon_edge.falcon.patches import PatchStatistics
 from falcon_edge.falcon.plan import Plan, largest_saving_rank
 from falcon_edge.falcon.statistics import has_batchnorm, patch_statistics, reestimate_batchnorm, sequential_statistics

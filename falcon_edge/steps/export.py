@@ -27,7 +27,7 @@ from converters.torch_parity import check_onnx
 from falcon_edge.bundle import Bundle, edit_bundle
 from falcon_edge.data import Dataset, open_dataset
 from falcon_edge.errors import BadInput
-from falcon_edge.falcon.observe import full_precision
+from falcon_edge.falcon.forward import full_precision
 from falcon_edge.manifest import LayerLosses, Manifest, Precision, Quantization, Rewrites
 from falcon_edge.metrics import Quality
 from falcon_edge.notices import notice

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from falcon_edge.errors import BadInput
-from falcon_edge.falcon.observe import full_precision
+from falcon_edge.falcon.forward import full_precision
 from falcon_edge.manifest import Architecture
 from falcon_edge.models.ordinary import inside
 from falcon_edge.network import Network

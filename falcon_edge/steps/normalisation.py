@@ -11,7 +11,7 @@ from torch import nn
 
 from falcon_edge.data import Dataset, Split, channel_statistics
 from falcon_edge.errors import BadInput
-from falcon_edge.falcon.observe import device_of
+from falcon_edge.falcon.forward import device_of
 from falcon_edge.network import Network
 from falcon_edge.notices import notice
 from falcon_edge.preprocessing import InputSpec, are_prepared, in_words

@@ -17,7 +17,8 @@ from falcon_edge.data.classes import labels_of, mapped_names, numbered
 from falcon_edge.documents import read_document, whole_number
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.observe import evaluating, unregistered, zeros_for
+from falcon_edge.falcon.forward import evaluating, zeros_for
+from falcon_edge.falcon.observe import unregistered
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.falcon.units import unit_named
 from falcon_edge.falcon.units.placing import places, put

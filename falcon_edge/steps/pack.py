@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from falcon_edge.bundle import is_bundle
 from falcon_edge.data import ClassMap, Dataset
 from falcon_edge.errors import BadInput
-from falcon_edge.falcon.observe import full_precision
+from falcon_edge.falcon.forward import full_precision
 from falcon_edge.manifest import Manifest, MeasuredQuality, Step
 from falcon_edge.models.sources import BUILTIN
 from falcon_edge.network import Network

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 
 from falcon_edge.data import Dataset, Split
-from falcon_edge.falcon.observe import device_of
+from falcon_edge.falcon.forward import device_of
 from falcon_edge.manifest import MeasuredQuality
 from falcon_edge.metrics import Outputs
 from falcon_edge.network import Network

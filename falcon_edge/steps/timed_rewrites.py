@@ -15,7 +15,8 @@ from converters.passes.rewrites.multiplied_back import NAME as MULTIPLIED
 from converters.passes.rewrites.rules import FOR_ONNX_RUNTIME, RECORDED, Place, Rules
 from falcon_edge.documents import canonical_json
 from falcon_edge.errors import BadInput
-from falcon_edge.falcon.observe import full_precision, outlined
+from falcon_edge.falcon.forward import full_precision
+from falcon_edge.falcon.observe import outlined
 from falcon_edge.network import Network
 from falcon_edge.outputs import flattened
 from falcon_edge.place import locked

@@ -16,7 +16,7 @@ from falcon_edge.documents import canonical_json
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
 from falcon_edge.falcon.forms.form import Replacement
-from falcon_edge.falcon.observe import full_precision
+from falcon_edge.falcon.forward import full_precision
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.network import Network
 from falcon_edge.notices import notice

@@ -5,7 +5,7 @@ from typing import Any
 
 from falcon_edge.data import ClassMap, Dataset
 from falcon_edge.errors import BadInput
-from falcon_edge.falcon.observe import full_precision
+from falcon_edge.falcon.forward import full_precision
 from falcon_edge.manifest import Manifest, Step
 from falcon_edge.network import Network
 from falcon_edge.place import hold

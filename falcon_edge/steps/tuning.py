@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from falcon_edge.data import Dataset, Split, open_dataset
-from falcon_edge.falcon.observe import device_of, full_precision
+from falcon_edge.falcon.forward import device_of, full_precision
 from falcon_edge.manifest import Step
 from falcon_edge.network import Network
 from falcon_edge.notices import notice

@@ -12,7 +12,7 @@ from falcon_edge.bundle import PLAN, TRAINING, WEIGHTS, write_bundle
 from falcon_edge.data import Dataset
 from falcon_edge.documents import canonical_json
 from falcon_edge.falcon.cost import Cost, cost
-from falcon_edge.falcon.observe import full_precision
+from falcon_edge.falcon.forward import full_precision
 from falcon_edge.falcon.plan import Plan, make_plan
 from falcon_edge.manifest import Golden, Lineage, Manifest
 from falcon_edge.network import Network

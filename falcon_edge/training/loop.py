@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils._pytree import tree_map
 
 from falcon_edge.errors import BadInput
-from falcon_edge.falcon.observe import device_of
+from falcon_edge.falcon.forward import device_of
 from falcon_edge.training.team import team
 
 # Of all parameters together. Runs that go well never come near it (docs/method.md): it takes the edge off an explosion.

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from falcon_edge.errors import BadInput
-from falcon_edge.falcon.observe import device_of
+from falcon_edge.falcon.forward import device_of
 
 
 @dataclass(frozen=True)

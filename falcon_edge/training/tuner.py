@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from falcon_edge.batches import each, first_not_finite
 from falcon_edge.errors import BadInput
-from falcon_edge.falcon.observe import device_of, evaluating, full_precision
+from falcon_edge.falcon.forward import device_of, evaluating, full_precision
 from falcon_edge.progress import Progress, Result, silent
 from falcon_edge.training.distillation import distillation
 from falcon_edge.training.history import Attempt, Epoch, History

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from torch import nn
 
 from falcon_edge.errors import BadInput
-from falcon_edge.falcon.observe import Shape, observe
+from falcon_edge.falcon.forward import Shape
+from falcon_edge.falcon.observe import observe
 from falcon_edge.falcon.plan import default_layers, own_layers
 from falcon_edge.falcon.surgery import exchange
 from falcon_edge.falcon.units.unit import Unit

@@ -14,8 +14,8 @@ from falcon_edge.data import Dataset, open_dataset
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.falcon.forms import FORMS
 from falcon_edge.falcon.forms.form import Replacement, error_at
+from falcon_edge.falcon.forward import full_precision
 from falcon_edge.falcon.narrow import NARROW, Narrower, Narrowing
-from falcon_edge.falcon.observe import full_precision
 from falcon_edge.falcon.plan import Plan, make_plan, uniform_plan
 from falcon_edge.falcon.search import Choice, Offer, best, least
 from falcon_edge.falcon.sensitivity import sensitivities

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from falcon_edge.errors import BadInput
-from falcon_edge.falcon.observe import tensors_in
+from falcon_edge.falcon.forward import tensors_in
 from falcon_edge.falcon.sensitivity import sensitivities
 
 SHARE = 0.01  # of a layer's variance that is lost
