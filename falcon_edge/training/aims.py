@@ -10,13 +10,17 @@ from torch.nn import functional
 
 from falcon_edge.errors import BadInput
 from falcon_edge.outputs import named
+from falcon_edge.progress import Progress
+from falcon_edge.training.augmentation import mirror
 from falcon_edge.training.distillation import distillation, matching
 from falcon_edge.training.history import LIKENESS, TOP1
 from falcon_edge.training.images import Images
 from falcon_edge.training.loop import NotFinite
+from falcon_edge.training.recipe import Recipe
 from falcon_edge.training.team import team
 
 BATCH = 500
+MOST_ANSWERS = 1 << 26  # numbers of a teacher that are kept: 256 MB
 LEAST = float(np.finfo(np.float32).tiny)  # where an output is all zeros
 
 
@@ -43,6 +47,9 @@ class Aim(Protocol):
     def goal(self, images: Images) -> float | None:
         """The figure of the teacher, where there is one."""
 
+    def prepare(self, images: Images, recipe: Recipe, progress: Progress) -> None:
+        """Before each epoch on the training images: find out what need not be found out in every step."""
+
     def loss(self, model: nn.Module, inputs: Tensor, drawn: Drawn) -> Tensor:
         """Of training images, as inputs, for a network in training mode."""
 
@@ -55,8 +62,6 @@ class Labels:
 
     smoothing: the share of every label that is spread over all classes (Szegedy et al., arXiv 1512.00567, section 7).
     Of mixed images it is the mixed loss (Zhang et al., arXiv 1710.09412, section 2).
-    known: what the teacher answers to the training images, as they are and mirrored, (1 or 2, images, classes), where
-    that was found out before: it is not asked again.
     """
 
     metric = TOP1
@@ -73,11 +78,27 @@ class Labels:
     ):
         self.labels, self.classes, self.teacher = labels, classes, teacher
         self.temperature, self.weight, self.smoothing = temperature, weight, smoothing
-        self.known: Tensor | None = None
+        # What the teacher answers to the training images, as they are and mirrored: (1 or 2, images, classes).
+        self._known: Tensor | None = None
 
     def goal(self, images: Images) -> float | None:
         """See Aim."""
         return None if self.teacher is None else accuracy(self.teacher, images)
+
+    def prepare(self, images: Images, recipe: Recipe, progress: Progress) -> None:
+        """Ask the teacher about all training images, if that is less work than to ask it in every step."""
+        if self.teacher is None or self.weight == 0 or self._known is not None:
+            return
+        kinds = (False, True) if recipe.flip else (False,)
+        answers = len(kinds) * len(images) * self.classes
+        changed = recipe.crop_padding or recipe.cutout or recipe.mixup
+        if changed or recipe.epochs <= len(kinds) or answers > MOST_ANSWERS:
+            return
+        known = []
+        for done, mirrored in enumerate(kinds):
+            progress(done, len(kinds), "what the original answers")
+            known.append(_answers(self.teacher, images, recipe.batch_size, mirrored=mirrored))
+        self._known = torch.stack(known)
 
     def loss(self, model: nn.Module, inputs: Tensor, drawn: Drawn) -> Tensor:
         """See Aim."""
@@ -87,8 +108,8 @@ class Labels:
             loss = drawn.share * loss + (1 - drawn.share) * self._cross_entropy(logits, drawn.others)
         if self.teacher is None or self.weight == 0:
             return loss
-        if self.known is not None:
-            target = self.known[drawn.mirrored.long(), drawn.images]
+        if self._known is not None:
+            target = self._known[drawn.mirrored.long(), drawn.images]
         else:
             with torch.no_grad():
                 target = self.teacher(inputs)
@@ -116,6 +137,9 @@ class Likeness:
     def goal(self, images: Images) -> float | None:
         """See Aim."""
         return 1.0
+
+    def prepare(self, images: Images, recipe: Recipe, progress: Progress) -> None:
+        """See Aim: outputs of any form may be too large to keep."""
 
     def loss(self, model: nn.Module, inputs: Tensor, drawn: Drawn) -> Tensor:
         """See Aim."""
@@ -163,6 +187,16 @@ def evaluate(model: nn.Module, images: Images, batch_size: int = BATCH) -> tuple
     if wrong:
         raise NotFinite("the network's outputs are not finite")
     return right / len(images), lost / len(images)
+
+
+@torch.no_grad()
+def _answers(teacher: nn.Module, images: Images, batch_size: int, *, mirrored: bool) -> Tensor:
+    """(images, classes), in batches as they are trained on."""
+    found = []
+    for start in range(0, len(images), batch_size):
+        pixels = images.pixels(np.arange(start, min(start + batch_size, len(images))))
+        found.append(teacher(images.inputs(np.ascontiguousarray(mirror(pixels)) if mirrored else pixels)))
+    return torch.cat(found)
 
 
 def logits_of(output: Any, classes: int) -> Tensor:

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +20,6 @@ from falcon_edge.errors import BadInput
 from falcon_edge.place import replacing
 from falcon_edge.progress import Progress, Result, silent
 from falcon_edge.training.aims import Aim, Labels, Likeness
-from falcon_edge.training.augmentation import mirror
 from falcon_edge.training.batches import Batches
 from falcon_edge.training.curves import Curves
 from falcon_edge.training.history import DIVIDE, Attempt, Epoch, History
@@ -30,8 +28,6 @@ from falcon_edge.training.loop import Loop, NotFinite
 from falcon_edge.training.recipe import Recipe
 from falcon_edge.training.running import HERE, Running
 from falcon_edge.training.team import team
-
-MOST_ANSWERS = 1 << 26  # numbers of a teacher that are kept: 256 MB
 
 
 def fit(
@@ -211,7 +207,7 @@ class _Run:
 
     def _train(self, history: History, number: int, progress: Progress) -> float:
         """One pass over the training images in an order that seed and epoch alone decide; the mean loss."""
-        self._ask_teacher(progress)
+        self.aim.prepare(self.train, self.recipe, progress)
         before = (len(history.attempts) - 1) * self.steps
         place = self._place(history, number)
 
@@ -220,31 +216,6 @@ class _Run:
                 progress(before + (number - 1) * self.steps_per_epoch + index, before + self.steps, place)
 
         return self.loop.epoch(number, self.batches.epoch(number), tell)
-
-    def _ask_teacher(self, progress: Progress) -> None:
-        """Find out what it answers to all training images, if that is less work than to ask it in every step."""
-        aim, recipe = self.aim, self.recipe
-        if not isinstance(aim, Labels) or aim.teacher is None or aim.weight == 0 or aim.known is not None:
-            return
-        kinds = (False, True) if recipe.flip else (False,)
-        answers = len(kinds) * len(self.train) * aim.classes
-        changed = recipe.crop_padding or recipe.cutout or recipe.mixup
-        if changed or recipe.epochs <= len(kinds) or answers > MOST_ANSWERS:
-            return
-        known = []
-        for done, mirrored in enumerate(kinds):
-            progress(done, len(kinds), "what the original answers")
-            known.append(self._answers(aim.teacher, mirrored=mirrored))
-        aim.known = torch.stack(known)
-
-    @torch.no_grad()
-    def _answers(self, teacher: nn.Module, *, mirrored: bool) -> Tensor:
-        """(images, classes), in batches as they are trained on."""
-        found = []
-        for start in range(0, len(self.train), self.recipe.batch_size):
-            pixels = self.train.pixels(np.arange(start, min(start + self.recipe.batch_size, len(self.train))))
-            found.append(teacher(self.train.inputs(np.ascontiguousarray(mirror(pixels)) if mirrored else pixels)))
-        return torch.cat(found)
 
     def _loop(self, rate: float) -> Loop:
         return Loop(self.model, replace(self.recipe, learning_rate=rate), self.steps_per_epoch, self.aim.loss)

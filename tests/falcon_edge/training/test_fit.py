@@ -429,7 +429,7 @@ def test_a_teacher_is_asked_once_for_what_it_would_answer_in_every_step(splits, 
     recipe = replace(RECIPE, epochs=4, flip=flip)
     asked, again = Asked(), Asked()
     known, _ = trained(splits, recipe, teacher=asked)
-    monkeypatch.setattr("falcon_edge.training.fit.MOST_ANSWERS", 0)
+    monkeypatch.setattr("falcon_edge.training.aims.MOST_ANSWERS", 0)
     every_step, _ = trained(splits, recipe, teacher=again)
     assert asked.images == (2 if flip else 1) * len(splits["train"])
     assert again.images == 4 * (len(splits["train"]) // 32) * 32
