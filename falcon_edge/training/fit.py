@@ -5,22 +5,17 @@ split.
 """
 
 import copy
-import hashlib
-import io
-import json
-import zipfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from falcon_edge.errors import BadInput
-from falcon_edge.place import replacing
 from falcon_edge.progress import Progress, Result, silent
 from falcon_edge.training.aims import Aim, Labels, Likeness
 from falcon_edge.training.batches import Batches
+from falcon_edge.training.checkpoint import fingerprint_of, read_state, whole, write_state
 from falcon_edge.training.curves import Curves
 from falcon_edge.training.history import DIVIDE, Attempt, Epoch, History
 from falcon_edge.training.images import Images
@@ -140,7 +135,7 @@ class _Run:
                 smoothing=recipe.label_smoothing,
             )
         self.loop = self._loop(recipe.learning_rate)
-        self.fingerprint = self._fingerprint(validation)
+        self.fingerprint = fingerprint_of(recipe, (model, teacher), (train, validation))
 
     def begin(self) -> _State:
         """The state before the first epoch."""
@@ -232,57 +227,17 @@ class _Run:
             "best_model": state.best,
             "loop": self.loop.state(),
         }
-        try:
-            with replacing(path) as part:
-                torch.save(held, part)
-        except (OSError, RuntimeError) as error:
-            raise BadInput(f"{path}: cannot be written ({' '.join(str(error).split())})") from error
+        write_state(path, held)
 
     def resume(self, path: Path) -> _State:
         """The state after the last whole epoch."""
-        advice = "remove it to start over"
-        try:
-            saved = io.BytesIO(self.team.told(path.read_bytes() if self.team.leads else None))
-            with zipfile.ZipFile(saved) as archive:  # torch does not look at the checksums
-                damaged = archive.testzip()
-                if damaged is not None:
-                    raise zipfile.BadZipFile(damaged)
-            saved.seek(0)
-            held: dict[str, Any] = torch.load(saved, weights_only=True, map_location="cpu")
-            same = held["fingerprint"] == self.fingerprint
-            if same:
-                self.model.load_state_dict(held["model"])
-                history = History(
-                    Epoch(**held["history"]["start"]),
-                    held["history"]["goal"],
-                    [
-                        Attempt(made["learning_rate"], [Epoch(**epoch) for epoch in made["epochs"]], made["best"])
-                        for made in held["history"]["attempts"]
-                    ],
-                    held["history"]["kept"],
-                    len(self.validation),
-                    self.aim.metric,
-                )
-                self.loop = self._loop(history.attempts[-1].learning_rate)
-                self.loop.load(held["loop"])
-                state = _State(history, held["kept_model"], held["best_model"], held["between"], held["finished"])
-        except Exception as error:
-            raise BadInput(f"{path}: not a whole training checkpoint; {advice}") from error
-        if not same:
-            raise BadInput(f"{path}: belongs to a run with another network, data or recipe; {advice}")
-        return state
-
-    def _fingerprint(self, validation: Images) -> str:
-        """What must be equal for a run to go on: recipe, starting weights, teacher, images."""
-        digest = hashlib.sha256(json.dumps(asdict(self.recipe), sort_keys=True).encode())
-        for network in (self.model, self.teacher):
-            state = {} if network is None else network.state_dict()
-            for name, tensor in state.items():
-                digest.update(f"{name} {tuple(tensor.shape)}".encode())
-                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        for images in (self.train, validation):
-            digest.update(images.digest().encode())
-        return digest.hexdigest()
+        held = read_state(path, self.fingerprint, self.team)
+        with whole(path):
+            self.model.load_state_dict(held["model"])
+            history = History.restored(held["history"], len(self.validation), self.aim.metric)
+            self.loop = self._loop(history.attempts[-1].learning_rate)
+            self.loop.load(held["loop"])
+            return _State(history, held["kept_model"], held["best_model"], held["between"], held["finished"])
 
 
 def _lay_out(model: nn.Module, memory_format: torch.memory_format) -> None:

@@ -5,6 +5,7 @@ own comes first and is kept where it serves; each further attempt has a quarter 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -91,6 +92,15 @@ class History:
     kept: int = 0
     images: int = 0
     metric: str = TOP1
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any], images: int, metric: str) -> "History":
+        """A history of what `asdict` made of it."""
+        attempts = [
+            Attempt(made["learning_rate"], [Epoch(**epoch) for epoch in made["epochs"]], made["best"])
+            for made in saved["attempts"]
+        ]
+        return cls(Epoch(**saved["start"]), saved["goal"], attempts, saved["kept"], images, metric)
 
     @property
     def words(self) -> str:
