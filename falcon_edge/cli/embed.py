@@ -52,7 +52,7 @@ def embed(
         if remove:
             index = step.remove(remove, folder)
         elif bundles:
-            choice = step.Choice(target or (), precision or ())
+            choice = step.ExportFilter(target or (), precision or ())
             index = step.embed(bundles, folder, choice, maximum=max_size << 20)
         else:
             index = step.embedded(folder)

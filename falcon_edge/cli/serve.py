@@ -41,7 +41,7 @@ def serve(
 ) -> None:
     """Serve a page that runs bundles in any browser; what it measures comes back. Ctrl-C ends it."""
     with session(as_json, debug, quiet) as out:
-        from falcon_edge.steps.embed import Choice
+        from falcon_edge.steps.embed import ExportFilter
         from falcon_edge.steps.serve import Place
         from falcon_edge.steps.serve import serve as run
 
@@ -57,7 +57,7 @@ def serve(
             device = f"{results.entries[0].device} on {results.before.machine}"
             out.say(f"{path}: {len(results.entries)} files measured by {device}")
 
-        chosen = Choice(target or (), precision or ())
+        chosen = ExportFilter(target or (), precision or ())
         written = run(bundles, output, place, page=page, choice=chosen, ready=ready, received=received)
         out.result([str(path) for path in written], lambda: _said(written))
 

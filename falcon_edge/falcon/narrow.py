@@ -20,7 +20,7 @@ from falcon_edge.falcon.forward import Shape, evaluating, fed, forward, on_readi
 from falcon_edge.falcon.observe import Observed, observe
 from falcon_edge.falcon.patches import PatchStatistics
 from falcon_edge.falcon.plan import LANES, Coupled, Plan, check_share, make_plan, sizes_up_to
-from falcon_edge.falcon.readers import Pairs, Reader, choose, readers_of, refitted, unseen
+from falcon_edge.falcon.readers import Pairs, Reader, ranked, readers_of, refitted, unseen
 from falcon_edge.falcon.statistics import Moments, collected
 
 NARROW = "narrow"
@@ -111,7 +111,7 @@ class Narrower:
         else:
             statistics = reader_statistics(model, self.readers, batches)
             seen = {name: self.readers[name].covariances(each) for name, each in statistics.items()}
-        self._choices = [choose(self.readers, group, seen) for group in self._free]
+        self._rankings = [ranked(self.readers, group, seen) for group in self._free]
         self._costs = _Costs(model, observe(model, input_shape), self._groups)
         self._steps = [sizes_up_to(group.channels, lanes) for group in self._free]
 
@@ -146,11 +146,11 @@ class Narrower:
         found = list(counts)
         while True:
             now, offers = self._costs.of(self._free, found), []
-            for index, (sizes, choice) in enumerate(zip(self._steps, self._choices, strict=True)):
+            for index, (sizes, ranking) in enumerate(zip(self._steps, self._rankings, strict=True)):
                 larger = next((size for size in sizes if size > found[index]), None)
                 if larger is not None:
                     more = self._costs.of(self._free, [*found[:index], larger, *found[index + 1 :]]) - now
-                    gain = choice.errors[found[index]] - choice.errors[larger]
+                    gain = ranking.errors[found[index]] - ranking.errors[larger]
                     if now + more <= budget and gain > 0:
                         offers.append((gain / max(more, 1), index, larger))
             if not offers:
@@ -160,14 +160,14 @@ class Narrower:
 
     def _narrowing(self, counts: Sequence[int]) -> Narrowing:
         coupled = [
-            Coupled.of(group, choice.order[count:], f"{100 * count / group.channels:.3g}% of its channels")
-            for group, choice, count in zip(self._free, self._choices, counts, strict=True)
+            Coupled.of(group, ranking.order[count:], f"{100 * count / group.channels:.3g}% of its channels")
+            for group, ranking, count in zip(self._free, self._rankings, counts, strict=True)
         ]
         others = [group for group in self._groups if group not in self._free]
         kept = [Coupled.of(group, (), group.reason or "it is the only channel") for group in others]
         errors: dict[str, float] = {}
-        for choice, count in zip(self._choices, counts, strict=True):
-            for name, each in choice.of_readers.items():
+        for ranking, count in zip(self._rankings, counts, strict=True):
+            for name, each in ranking.of_readers.items():
                 errors[name] = errors.get(name, 0.0) + max(0.0, each[count])
         return Narrowing((*coupled, *(each for each in kept if each.sides)), errors)
 

@@ -159,7 +159,7 @@ def refitted(reader: Reader, gone: Collection[int], pairs: Pairs) -> tuple[Tenso
 
 
 @dataclass
-class Choice:
+class Ranking:
     """Channels of a group, the most wanted first, and the error that each number of them leaves: [n] of n.
 
     of_readers: the same by reader; `errors` is their sum.
@@ -170,7 +170,7 @@ class Choice:
     of_readers: dict[str, list[float]]
 
 
-def choose(readers: Mapping[str, Reader], group: Group, seen: Mapping[str, Covariances]) -> Choice:
+def ranked(readers: Mapping[str, Reader], group: Group, seen: Mapping[str, Covariances]) -> Ranking:
     """The order in which a group's channels are wanted, one after the other by what their readers gain.
 
     seen: covariances of the units of every reader, and of what they consist of. What a reader would give is fitted to
@@ -194,7 +194,7 @@ def choose(readers: Mapping[str, Reader], group: Group, seen: Mapping[str, Covar
         order += wanted
         left -= {*wanted}
     total = [max(0.0, sum(each)) for each in zip(*errors.values(), strict=True)] or [0.0] * (group.channels + 1)
-    return Choice(order, total, errors)
+    return Ranking(order, total, errors)
 
 
 class _Part:

@@ -63,7 +63,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Solution:
     """An offer for every layer, what the network costs and loses, and the least loss that any choice could have."""
 
     offers: Mapping[str, Offer]
@@ -92,8 +92,8 @@ def least(offers: Mapping[str, Sequence[Offer]], rest: Rest | None = None) -> fl
     return _total(_cheapest({name: useful(each) for name, each in offers.items()}, rest), rest)
 
 
-def best(offers: Mapping[str, Sequence[Offer]], budget: float, rest: Rest | None = None) -> Choice | None:
-    """The choice of the least loss with which the network costs at most `budget`; None where there is none.
+def best(offers: Mapping[str, Sequence[Offer]], budget: float, rest: Rest | None = None) -> Solution | None:
+    """The solution of the least loss with which the network costs at most `budget`; None where there is none.
 
     Solved exactly by branch and bound (HiGHS), once for every piece of the rest; of equal ones always the same.
     """
@@ -107,7 +107,7 @@ def best(offers: Mapping[str, Sequence[Offer]], budget: float, rest: Rest | None
         found = [(cheapest, _sum(cheapest, "loss"))]  # nothing else is that cheap
     chosen, _ = min(found, key=lambda each: _sum(each[0], "loss"))
     loss = _sum(chosen, "loss")
-    return Choice(chosen, _total(chosen, rest), loss, min(loss, *(bound for _, bound in found)))
+    return Solution(chosen, _total(chosen, rest), loss, min(loss, *(bound for _, bound in found)))
 
 
 def _cheapest(layers: Mapping[str, Sequence[Offer]], rest: Rest) -> dict[str, Offer]:

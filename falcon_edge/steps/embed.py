@@ -31,7 +31,7 @@ CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Choice:
+class ExportFilter:
     """Which exported files of bundles are embedded; empty: all. Raises BadInput, or ConversionError, for a name."""
 
     targets: Sequence[str] = ()
@@ -71,7 +71,7 @@ def embedded(folder: Path) -> Index:
 
 
 def embed(
-    bundles: Sequence[Path], folder: Path, choice: Choice | None = None, *, maximum: int = MAXIMUM_MIB << 20
+    bundles: Sequence[Path], folder: Path, choice: ExportFilter | None = None, *, maximum: int = MAXIMUM_MIB << 20
 ) -> Index:
     """Put bundles into an app or a page; one that is there under a bundle's name is replaced.
 
@@ -86,7 +86,7 @@ def embed(
         for name, path in added.items():
             bundle = open_bundle(path)
             _refuse_older(bundle)
-            chosen = _chosen(bundle, choice or Choice())
+            chosen = _chosen(bundle, choice or ExportFilter())
             models.append(_add(bundle, chosen, part / name, _room(models, maximum, name)))
         index = _write_index(part, models)
     return index
@@ -146,7 +146,7 @@ def _refuse_older(bundle: Bundle) -> None:
         raise BadInput(f"{bundle.path}: its manifest is of an earlier version, which no app reads; export it again")
 
 
-def _chosen(bundle: Bundle, choice: Choice) -> list[Export]:
+def _chosen(bundle: Bundle, choice: ExportFilter) -> list[Export]:
     exports = bundle.manifest.exports
     chosen = [export for export in exports if choice.takes(export)]
     if not chosen:

@@ -12,7 +12,7 @@ from pathlib import Path
 from falcon_edge.embedded import INDEX, Index
 from falcon_edge.errors import BadInput
 from falcon_edge.page_server import PageServer, Refused, listed
-from falcon_edge.steps.embed import ARCHIVE, MODELS, PAGE, Choice, embed
+from falcon_edge.steps.embed import ARCHIVE, MODELS, PAGE, ExportFilter, embed
 from runtime_bench.errors import BenchInputError
 from runtime_bench.files import check_outputs
 from runtime_bench.results import Results, load, save
@@ -46,7 +46,7 @@ def serve(
     place: Place,
     *,
     page: Path | None = None,
-    choice: Choice | None = None,
+    choice: ExportFilter | None = None,
     ready: Callable[[str], None],
     received: Callable[[Results, Path], None],
 ) -> list[Path]:
@@ -92,7 +92,7 @@ def serve(
 
 
 def page_files(
-    page: Path, bundles: Sequence[Path], scratch: Path, choice: Choice | None = None
+    page: Path, bundles: Sequence[Path], scratch: Path, choice: ExportFilter | None = None
 ) -> tuple[dict[str, Path], Index]:
     """The files of a page with bundles, by their paths in it, and what is embedded; models are put into `scratch`."""
     (scratch / PAGE).touch()

@@ -17,7 +17,7 @@ from falcon_edge.falcon.forms.form import Replacement, error_at
 from falcon_edge.falcon.forward import full_precision
 from falcon_edge.falcon.narrow import NARROW, Narrower, Narrowing
 from falcon_edge.falcon.plan import Plan, make_plan, uniform_plan
-from falcon_edge.falcon.search import Choice, Offer, best, least
+from falcon_edge.falcon.search import Offer, Solution, best, least
 from falcon_edge.falcon.sensitivity import sensitivities
 from falcon_edge.network import Network
 from falcon_edge.progress import Progress, silent
@@ -158,12 +158,12 @@ class Planner:
         return replace(best_of, bound=min(each.bound for each in found))
 
     def _planned(self, found: "_Found") -> Planned:
-        version, choice = found.version, found.choice
-        reasons = {name: self._reason(version.offers[name], offer) for name, offer in choice.offers.items()}
-        errors = {name: version.error_of(name, each) for name, each in choice.replaced.items()}
+        version, solution = found.version, found.solution
+        reasons = {name: self._reason(version.offers[name], offer) for name, offer in solution.offers.items()}
+        errors = {name: version.error_of(name, each) for name, each in solution.replaced.items()}
         module, shape, coupled = self._network.module, self._network.input.shape, version.coupled
-        plan = make_plan(module, shape, choice.replaced, reasons=reasons, errors=errors, coupled=coupled)
-        return Planned(plan, choice.cost, choice.cost / self._standard, found.loss, found.bound, version.width)
+        plan = make_plan(module, shape, solution.replaced, reasons=reasons, errors=errors, coupled=coupled)
+        return Planned(plan, solution.cost, solution.cost / self._standard, found.loss, found.bound, version.width)
 
     def _reason(self, offers: Sequence[Offer], offer: Offer) -> str:
         """What an offer costs and loses, and the best one of another form that costs no more."""
@@ -184,17 +184,17 @@ class Planner:
 
 @dataclass(frozen=True)
 class _Found:
-    """A choice at one width, what it loses with what being narrower loses, and what no choice loses less than."""
+    """A solution at one width, what it loses with what being narrower loses, and what no choice loses less than."""
 
     version: "_Version"
-    choice: Choice
+    solution: Solution
     loss: float
     bound: float
 
     @property
     def plan(self) -> tuple[float, dict[str, Replacement]]:
         """What tells it from another."""
-        return self.version.width, self.choice.replaced
+        return self.version.width, self.solution.replaced
 
 
 class _Version:
@@ -231,7 +231,7 @@ class _Version:
             return least(self.offers, self.costs.rest)
 
     def within(self, budget: float) -> _Found | None:
-        """The best choice."""
+        """The best solution within a budget."""
         with silenced(STDOUT):  # the solver prints there now and then, and has no switch for that
             found = best(self.offers, budget, self.costs.rest)
         return None if found is None else _Found(self, found, found.loss + self._lost, found.bound + self._lost)

@@ -19,7 +19,7 @@ from falcon_edge.embedded import INDEX, Index
 from falcon_edge.errors import BadInput
 from falcon_edge.manifest import Manifest
 from falcon_edge.place import locked
-from falcon_edge.steps.embed import MAXIMUM_MIB, Choice, embed, embedded, models_folder, remove
+from falcon_edge.steps.embed import MAXIMUM_MIB, ExportFilter, embed, embedded, models_folder, remove
 from falcon_edge.steps.shipped import copy_sample_network
 
 
@@ -77,7 +77,7 @@ def test_what_is_embedded_is_the_bundles(exported, app):
 def test_models_come_one_after_the_other_are_replaced_and_go(exported, page, tmp_path):
     standard, compressed = exported
     assert embedded(page).models == ()
-    first = embed([standard], page, Choice(targets=["onnx"]))
+    first = embed([standard], page, ExportFilter(targets=["onnx"]))
     before = (page / "models" / "standard" / "manifest.json").stat().st_ino
     both = embed([compressed], page)
     assert check(page) == both
@@ -93,7 +93,7 @@ def test_models_come_one_after_the_other_are_replaced_and_go(exported, page, tmp
 
 
 def test_files_are_chosen_and_what_is_not_chosen_is_not_there(exported, page):
-    embed(exported, page, Choice(targets=["onnx"], precisions=["fp32"]))
+    embed(exported, page, ExportFilter(targets=["onnx"], precisions=["fp32"]))
     for model in check(page).models:
         assert [name for name in model.files if name.startswith("exports/")] == ["exports/model.fp32.onnx"]
         outputs = [name for name in model.files if name.endswith("output.bin")]
@@ -114,7 +114,7 @@ def test_what_cannot_be_embedded_is_refused_and_nothing_changes(exported, page, 
     size = sum(file.bytes for file in index.models[0].files.values())
     for said, action in {
         "bare.falcon: has no such file; it has none at all: export it first": lambda: embed([bare], page),
-        "has no such file; it has fp32 onnx": lambda: embed([standard], page, Choice(precisions=["int8"])),
+        "has no such file; it has fp32 onnx": lambda: embed([standard], page, ExportFilter(precisions=["int8"])),
         "rename the bundle": lambda: embed([named], page),
         "names of up to 64 letters": lambda: embed([hidden], page),
         "exports/model.fp32.onnx does not match SHA256SUMS": lambda: embed([compressed, damaged], page),
@@ -123,12 +123,12 @@ def test_what_cannot_be_embedded_is_refused_and_nothing_changes(exported, page, 
         "are left of what may be embedded": lambda: embed([compressed], page, maximum=size + 1000),
         "the other models have more than": lambda: embed([compressed], page, maximum=size - 1),
         "nothing: no such model": lambda: remove(["standard", "nothing"], page),
-        "fp8: no such precision": lambda: Choice(precisions=["fp8"]),
+        "fp8: no such precision": lambda: ExportFilter(precisions=["fp8"]),
     }.items():
         assert said in refusal(action)
         assert check(page) == index
     with pytest.raises(ConversionError, match="no such format"):
-        Choice(targets=["coreml"])
+        ExportFilter(targets=["coreml"])
     assert check(embed([standard], page, maximum=size) and page) == index
     assert size < MAXIMUM_MIB << 20
 
