@@ -2,7 +2,7 @@
 
 from falcon_edge.steps.study.cells import Cell, cells_of
 from falcon_edge.steps.study.document import Study, Sweep
-from falcon_edge.steps.study.groups import groups_of, networks_of
+from falcon_edge.steps.study.groups import by_model, groups_of
 from falcon_edge.steps.study.making import Made, Record
 
 IMAGES = 10_000
@@ -41,4 +41,4 @@ def networks(made_up, figures, costs=None, measured=None):
         for cell in cells
         if short[cell.name] in figures
     }
-    return networks_of(groups_of(cells, records, measured or {}))
+    return by_model(groups_of(cells, records, measured or {}))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from falcon_edge.steps.study.groups import Group, Network, around, main_groups
+from falcon_edge.steps.study.groups import Group, ModelGroups, around, main_groups
 from runtime_bench.stats import Interval
 
 Word = Literal["holds", "does not hold", "not measured"]
@@ -29,19 +29,19 @@ class Claim:
     word: Word
 
 
-def claims_of(networks: Sequence[Network]) -> tuple[Claim, ...]:
+def claims_of(networks: Sequence[ModelGroups]) -> tuple[Claim, ...]:
     """All claims, network by network."""
     return tuple(claim for network in networks for claim in _of(network))
 
 
-def _of(network: Network) -> Iterator[Claim]:
+def _of(network: ModelGroups) -> Iterator[Claim]:
     yield _smaller(network)
     yield from _ahead(network)
     yield _at_or_above(network)
     yield from _begins_better(network)
 
 
-def _smaller(network: Network) -> Claim:
+def _smaller(network: ModelGroups) -> Claim:
     fewer_macs = FEWER_MACS.get(network.groups[0].cell.model, FEWER_PARAMETERS)
     claimed = (
         f"rank 1 has at least {FEWER_PARAMETERS:g} times fewer parameters and {fewer_macs:g} times fewer MACs, and "
@@ -56,7 +56,7 @@ def _smaller(network: Network) -> Claim:
     return _found(network, claimed, says, parameters >= FEWER_PARAMETERS and macs >= fewer_macs and ahead >= -LOST)
 
 
-def _ahead(network: Network) -> Iterator[Claim]:
+def _ahead(network: ModelGroups) -> Iterator[Claim]:
     """Of every other at the same MACs, by the form and rank that these are of."""
     rivals = [group for group in main_groups(network.groups) if group.cell.macs_of is not None]
     if not rivals:
@@ -80,7 +80,7 @@ def _ahead(network: Network) -> Iterator[Claim]:
             yield _found(network, claimed, says, all(difference(falcon, group)[0] > 0 for group in others))
 
 
-def _at_or_above(network: Network) -> Claim:
+def _at_or_above(network: ModelGroups) -> Claim:
     claimed = "rank 2 or 3 is at or above the standard network"
     standard = network.standard
     found = [(rank, group) for rank in RANKS if (group := network.falcon(rank)) is not None]
@@ -90,7 +90,7 @@ def _at_or_above(network: Network) -> Claim:
     return _found(network, claimed, says, any(difference(group, standard)[0] >= 0 for _, group in found))
 
 
-def _begins_better(network: Network) -> Iterator[Claim]:
+def _begins_better(network: ModelGroups) -> Iterator[Claim]:
     """At the shortest budget that both were tuned for."""
     begun = [group for group in network.groups if group.cell.init == RANDOM and group.cell.what == "falcon"]
     ranks = sorted({group.cell.rank for group in begun if group.cell.rank is not None})
@@ -143,9 +143,9 @@ def _points(one: Group, other: Group) -> str:
     return f"{100 * ahead:+.2f} points{within}"
 
 
-def _found(network: Network, claimed: str, says: str, so: bool) -> Claim:
+def _found(network: ModelGroups, claimed: str, says: str, so: bool) -> Claim:
     return Claim(network.name, claimed, says, "holds" if so else "does not hold")
 
 
-def _unknown(network: Network, claimed: str) -> Claim:
+def _unknown(network: ModelGroups, claimed: str) -> Claim:
     return Claim(network.name, claimed, "", "not measured")

@@ -122,7 +122,7 @@ def main_groups(groups: Sequence[Group]) -> tuple[Group, ...]:
 
 
 @dataclass(frozen=True)
-class Network:
+class ModelGroups:
     """The groups of one model at one width."""
 
     groups: tuple[Group, ...]
@@ -148,7 +148,7 @@ class Network:
         return max(cells, key=lambda group: group.cell.epochs, default=None)
 
 
-def networks_of(groups: Sequence[Group]) -> tuple[Network, ...]:
+def by_model(groups: Sequence[Group]) -> tuple[ModelGroups, ...]:
     """One a model and width."""
     names = dict.fromkeys(group.network for group in groups)
-    return tuple(Network(tuple(group for group in groups if group.network == name)) for name in names)
+    return tuple(ModelGroups(tuple(group for group in groups if group.network == name)) for name in names)

@@ -6,7 +6,7 @@ from pathlib import Path
 from falcon_edge.steps.study.cells import STANDARD
 from falcon_edge.steps.study.claims import Claim, claims_of
 from falcon_edge.steps.study.columns import FILES, File, interval_of
-from falcon_edge.steps.study.groups import Group, Network, groups_of, main_groups, networks_of
+from falcon_edge.steps.study.groups import Group, ModelGroups, by_model, groups_of, main_groups
 from falcon_edge.steps.study.making import TOP1, records_of
 from falcon_edge.steps.study.measure import read_folder
 from falcon_edge.steps.study.table import entries_of, measured
@@ -33,7 +33,7 @@ def write_report(folder: Path, output: Path) -> tuple[Claim, ...]:
     study, cells = read_folder(folder)
     records = records_of(folder, cells)
     entries = entries_of(folder)
-    networks = networks_of(groups_of(cells, records, measured(entries)))
+    networks = by_model(groups_of(cells, records, measured(entries)))
     claims = claims_of(networks)
     made = sum(record.made is not None for record in records.values())
     says = f"{made} of {len(cells)} cells of {Path(study.data).name} are made"
@@ -43,7 +43,9 @@ def write_report(folder: Path, output: Path) -> tuple[Claim, ...]:
     return claims
 
 
-def report_of(says: str, networks: Sequence[Network], claims: Sequence[Claim], facts: Sequence[Fact] = ()) -> Report:
+def report_of(
+    says: str, networks: Sequence[ModelGroups], claims: Sequence[Claim], facts: Sequence[Fact] = ()
+) -> Report:
     """The claims, then network by network its plots and tables. facts: what stands above all."""
     sections = [_claims(claims)]
     for number, network in enumerate(networks):
@@ -63,7 +65,7 @@ def _claims(claims: Sequence[Claim]) -> Section:
     return Section("claims", "Claims", said, (), tables)
 
 
-def _trades(number: int, network: Network) -> Section:
+def _trades(number: int, network: ModelGroups) -> Section:
     """Accuracy against everything that a network costs."""
     figures = [
         *_figure(f"parameters-{number}", network, "parameters", "", lambda group: group.parameters),
@@ -86,7 +88,9 @@ def _latency(file: File) -> Cost:
     return lambda group: group.figures.get(file.latency())
 
 
-def _figure(name: str, network: Network, title: str, unit: str, cost: Cost, own: str | None = None) -> Iterator[Figure]:
+def _figure(
+    name: str, network: ModelGroups, title: str, unit: str, cost: Cost, own: str | None = None
+) -> Iterator[Figure]:
     """A plot of what has the cost, if anything has. own: the accuracy of files in the place of the networks'."""
     groups = main_groups(network.groups)
     known = [group for group in groups if cost(group) is not None and (own is None or own in group.figures)]
@@ -122,7 +126,7 @@ def _said(group: Group) -> str:
     return ", ".join([group.name, *begun, f"{group.cell.epochs} epochs", seeds])
 
 
-def _budgets(number: int, network: Network) -> Section | None:
+def _budgets(number: int, network: ModelGroups) -> Section | None:
     """Accuracy against epochs, for what was tuned for several, or begun in several ways."""
     lines: dict[tuple[str, str], list[Group]] = {}
     for group in network.groups:
@@ -146,7 +150,7 @@ def _budgets(number: int, network: Network) -> Section | None:
     return Section(f"tuning-{number}", f"{network.name}, by epochs of tuning", told, (figure,), ())
 
 
-def _table(network: Network) -> Table:
+def _table(network: ModelGroups) -> Table:
     """A row a group; what is in no row has no column."""
     titles = ["", "begun by", "epochs", "seeds", "parameters", "MACs", "top-1", "interval", "of"]
     rows = [[*_row(group)] for group in network.groups]
