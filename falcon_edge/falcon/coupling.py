@@ -65,6 +65,11 @@ class Group:
         """How many there are."""
         return len(next(iter(self.positions.values())))
 
+    @property
+    def free(self) -> bool:
+        """Whether some of them can be removed."""
+        return self.reason is None and self.channels > 1
+
     def times(self, side: Side) -> int:
         """How many inputs behind one another a channel is on a side; 1 where they are not."""
         places = self.positions[side]

@@ -32,12 +32,12 @@ def removable(model: nn.Module, input_shape: Shape) -> tuple[Group, ...]:
     if nothing read them. A group where it does not is bound, with the reason.
     """
     groups = couple(model, input_shape)
-    free = [group for group in groups if group.reason is None and group.channels > 1]
+    free = [group for group in groups if group.free]
     if _differs(model, input_shape, free) is None:
         return groups
     reasons = {id(group): _differs(model, input_shape, [group]) for group in free}
     found = tuple(Group(group.positions, reason) if (reason := reasons.get(id(group))) else group for group in groups)
-    left = [group for group in found if group.reason is None and group.channels > 1]
+    left = [group for group in found if group.free]
     reason = _differs(model, input_shape, left)
     return found if reason is None else tuple(Group(group.positions, group.reason or reason) for group in found)
 
@@ -99,7 +99,7 @@ class Narrower:
     ):
         """Raises BadInput for a network without channels to remove."""
         self._groups = removable(model, input_shape)
-        self._free = [group for group in self._groups if group.reason is None and group.channels > 1]
+        self._free = [group for group in self._groups if group.free]
         if not self._free:
             reasons = dict.fromkeys(
                 group.reason for group in self._groups if group.reason is not None and writes(group)

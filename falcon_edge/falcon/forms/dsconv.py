@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from falcon_edge.falcon.forms.chain import along, pointwise, ungrouped
-from falcon_edge.falcon.forms.form import Fit, Form, FormConv2d, Part, Sizes, matrix, why_not
+from falcon_edge.falcon.forms.form import Fit, Form, FormConv2d, Part, Sizes, already_pointwise, matrix, why_not
 from falcon_edge.falcon.patches import Metric, PatchStatistics
 
 DEPTHWISE = re.compile(r"depthwise\.\d+\.weight")
@@ -46,8 +46,7 @@ class DSConv(Form):
 
     def why_not(self, conv: nn.Conv2d) -> str | None:
         """Why a convolution has no such form, or None where it has one."""
-        reason = why_not(conv) or ungrouped(conv)
-        return "it is pointwise already" if reason is None and conv.kernel_size == (1, 1) else reason
+        return why_not(conv) or ungrouped(conv) or already_pointwise(conv)
 
     def unwise(self, conv: nn.Conv2d) -> str | None:
         """Of a stem with three channels all outputs would be mixed from three filters."""

@@ -7,7 +7,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from falcon_edge.falcon import gep
-from falcon_edge.falcon.forms.form import Fit, Form, FormConv2d, PaddingMode, Part, Sizes, why_not
+from falcon_edge.falcon.forms.form import Fit, Form, FormConv2d, PaddingMode, Part, Sizes, already_pointwise, why_not
 from falcon_edge.falcon.patches import PatchStatistics
 
 POINTWISE = re.compile(r"pointwise\.\d+\.weight")
@@ -97,8 +97,7 @@ class Falcon(Form):
 
     def why_not(self, conv: nn.Conv2d) -> str | None:
         """Why a convolution has no FALCON form, or None where it has one."""
-        reason = why_not(conv)
-        return "it is pointwise already" if reason is None and conv.kernel_size == (1, 1) else reason
+        return why_not(conv) or already_pointwise(conv)
 
     def lossless(self, kernel: Tensor) -> Sizes:
         """min(M, kh kw)."""

@@ -71,6 +71,11 @@ def why_not(conv: nn.Conv2d) -> str | None:
     return None
 
 
+def already_pointwise(conv: nn.Conv2d) -> str | None:
+    """Why a form that makes convolutions pointwise is none for a convolution, or None."""
+    return "it is pointwise already" if conv.kernel_size == (1, 1) else None
+
+
 class StandIn(nn.Module):
     """What stands in the place of a convolution: (B, in_channels, H, W) to (B, out_channels, H', W'), as that does.
 

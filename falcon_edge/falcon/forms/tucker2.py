@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from falcon_edge.falcon.forms.chain import Chain, along, pair_of_sizes, pointwise, singular, ungrouped
-from falcon_edge.falcon.forms.form import Fit, Form, FormConv2d, Part, Sizes, matrix, why_not
+from falcon_edge.falcon.forms.form import Fit, Form, FormConv2d, Part, Sizes, already_pointwise, matrix, why_not
 from falcon_edge.falcon.patches import Metric, PatchStatistics
 
 
@@ -23,8 +23,7 @@ class Tucker2(Form):
 
     def why_not(self, conv: nn.Conv2d) -> str | None:
         """Why a convolution has no such form, or None where it has one."""
-        reason = why_not(conv) or ungrouped(conv)
-        return "it is pointwise already" if reason is None and conv.kernel_size == (1, 1) else reason
+        return why_not(conv) or ungrouped(conv) or already_pointwise(conv)
 
     def lossless(self, kernel: Tensor) -> Sizes:
         """min(M, kh kw N), min(N, kh kw M)."""

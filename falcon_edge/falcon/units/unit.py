@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import nn
 
 from falcon_edge.falcon.forms.chain import ungrouped
-from falcon_edge.falcon.forms.form import Part, StandIn, why_not
+from falcon_edge.falcon.forms.form import Part, StandIn, already_pointwise, why_not
 from falcon_edge.falcon.observe import Use
 
 
@@ -36,8 +36,7 @@ class Unit(ABC):
 
     def why_not(self, conv: nn.Conv2d) -> str | None:
         """Why it cannot stand in a convolution's place, or None."""
-        reason = why_not(conv) or ungrouped(conv)
-        return "it is pointwise already" if reason is None and conv.kernel_size == (1, 1) else reason
+        return why_not(conv) or ungrouped(conv) or already_pointwise(conv)
 
     @abstractmethod
     def parts(self, conv: nn.Conv2d) -> tuple[Part, ...]:
