@@ -132,7 +132,7 @@ class _Trace(TorchDispatchMode):
         }
         self.transposed: dict[int, Tensor] = {}  # of what is a weight's transpose
         self.strays: dict[nn.Module, str] = {}  # modules whose weights are used otherwise than by a call
-        self.shared = owners_of_shared(model, names)
+        self.shared = owners_of_shared(names)
 
     # Labels.
 

@@ -179,7 +179,7 @@ class _Run:
         self.names = {module: name for name, module in model.named_modules()}
         tape, self.calls, self.outside = _Tape(), list[_Call](), set[str]()
         zeros = zeros_for(model, input_shape)
-        with _watching(model, self.names, tape, self.calls, self.outside), whole_attention(), tape:
+        with _watching(self.names, tape, self.calls, self.outside), whole_attention(), tape:
             answer = forward(model, zeros)
         self.operations, self.image = tape.operations, _memory([zeros])
         self._live, self.read = _on_the_way(self.operations, self.image, _memory(tensors_in(answer)))
@@ -200,7 +200,7 @@ def observe(model: nn.Module, input_shape: Shape) -> Observed:
     for call in run.calls:
         uses[call.name] = uses.get(call.name, UNUSED) + (call.use if run.is_alive(call) else UNUSED)
     bound = {name: DEAD for name, use in uses.items() if use.outputs == 0}
-    bound |= {name: f"its weight is that of {other} too" for name, other in owners_of_shared(model, run.names).items()}
+    bound |= {name: f"its weight is that of {other} too" for name, other in owners_of_shared(run.names).items()}
     bound |= dict.fromkeys(run.outside, OUTSIDE)
     bound |= dict.fromkeys(_bypassed(model, input_shape, run, bound), BYPASSED)
     return Observed(
@@ -284,9 +284,7 @@ def unregistered(model: nn.Module, input_shape: Shape) -> tuple[Shape, ...]:
 
 
 @contextmanager
-def _watching(
-    model: nn.Module, names: dict[nn.Module, str], tape: _Tape, calls: list[_Call], outside: set[str]
-) -> Iterator[None]:
+def _watching(names: dict[nn.Module, str], tape: _Tape, calls: list[_Call], outside: set[str]) -> Iterator[None]:
     """Follow which module runs, note calls of convolutions, and who reads the weights of plain ones without a call."""
     inside: list[nn.Module] = []
 
@@ -383,7 +381,7 @@ def _on_the_way(
     return live, needed
 
 
-def owners_of_shared(model: nn.Module, names: dict[nn.Module, str]) -> dict[str, str]:
+def owners_of_shared(names: dict[nn.Module, str]) -> dict[str, str]:
     """Modules that own a parameter which another one owns too: that one's name (its own, for a second name of it)."""
     owners: dict[nn.Parameter, list[tuple[str, str]]] = {}
     for module, name in names.items():
