@@ -213,7 +213,7 @@ def uniform_plan(
     largest = max(max(made.lossless(conv.weight)) for conv in convs.values())
     if rank > largest:
         raise BadInput(f"rank {rank} is above the lossless rank of every layer (at most {largest}): choose a lower one")
-    return _plan(model, input_shape, observed, replaced, reasons, statistics or {}, {})
+    return _plan(model, input_shape, observed, replaced, reasons, statistics)
 
 
 def evbmf_plan(
@@ -239,7 +239,7 @@ def evbmf_plan(
         sizes = zip(found, made.lossless(conv.weight), strict=True)
         replaced[name] = Replacement(form, tuple(max(1, min(each, most)) for each, most in sizes))
         reasons[name] = f"EVBMF finds {made.describe(found)}"
-    return _plan(model, input_shape, observed, replaced, reasons, statistics or {}, {})
+    return _plan(model, input_shape, observed, replaced, reasons, statistics)
 
 
 class _Offer(NamedTuple):
@@ -290,7 +290,7 @@ def share_plan(
     filled = _filled(chosen(even), offers, int(share * total) - kept)
     replaced = {name: Replacement(form, offer.sizes) for name, offer in filled.items()}
     reasons |= {name: f"{100 * filled[name].macs / observed.macs(name):.3g}% of its MACs" for name in replaced}
-    return _plan(model, input_shape, observed, replaced, reasons, statistics or {}, {})
+    return _plan(model, input_shape, observed, replaced, reasons, statistics)
 
 
 def check_share(share: float, of: str = "the MACs") -> None:
@@ -367,20 +367,18 @@ def make_plan(
     statistics: of the narrower network. errors: of fits, where they are known, by layer. Raises BadInput for layers or
     channels that cannot.
     """
-    observed = observe(model, input_shape)
-    known = errors or {}
-    whole = _plan(model, input_shape, observed, {} if coupled else replaced, reasons or {}, statistics or {}, known)
+    reasons, observed = reasons or {}, observe(model, input_shape)
     if not coupled:
-        return whole
+        return _plan(model, input_shape, observed, replaced, reasons, statistics, errors)
+    whole = _plan(model, input_shape, observed, {}, reasons)
     narrowed = cut(model, joined(each.gone for each in coupled))
-    seen = observe(narrowed, input_shape)
-    made = _plan(narrowed, input_shape, seen, replaced, reasons or {}, statistics or {}, known)
+    made = _plan(narrowed, input_shape, observe(narrowed, input_shape), replaced, reasons, statistics, errors)
     originals = {layer.name: layer for layer in whole.layers}
     layers = []
     for layer in made.layers:
         original = originals[layer.name]
         before = {"kernel": original.kernel, "parameters": original.parameters, "macs": original.macs}
-        if layer.form == KEEP and layer.name not in (reasons or {}):
+        if layer.form == KEEP and layer.name not in reasons:
             before["reason"] = NARROWER if layer.kernel != original.kernel else AS_THE_PLAN_SAYS
         layers.append(layer.model_copy(update=before))
     totals = {"layers": tuple(layers), "parameters": whole.parameters, "macs": whole.macs, "coupled": tuple(coupled)}
@@ -393,9 +391,11 @@ def _plan(
     observed: Observed,
     replaced: Mapping[str, Replacement],
     reasons: Mapping[str, str],
-    statistics: Mapping[str, PatchStatistics],
-    errors: Mapping[str, float],
+    statistics: Mapping[str, PatchStatistics] | None = None,
+    errors: Mapping[str, float] | None = None,
 ) -> Plan:
+    """The plan of a network whose layers were observed; see `make_plan`."""
+    statistics, errors = statistics or {}, errors or {}
     unknown = [name for name in replaced if name not in observed.uses]
     if unknown:
         raise BadInput(f"the plan names {unknown[0]}, which is no convolution that the input reaches")
