@@ -1,7 +1,7 @@
 """compress: a plan, the closed-form fit, BN statistics, and fine-tuning with the original as the teacher."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -42,6 +42,7 @@ from falcon_edge.training.running import HERE, Running
 from falcon_edge.training.team import ALONE, team
 
 Init = Literal["svd", "whitened", "sequential", "random"]
+FITTED_TO_DATA = ("whitened", "sequential")
 STATISTICS_IMAGES = 512
 BATCHNORM_IMAGES = 4096
 MOMENT_IMAGES = 1024  # read anew for every layer
@@ -56,32 +57,24 @@ def plan_compression(
 
     `whitened` and `sequential` need data, `random` needs no fit at all. What costs more MACs than before is a notice.
     """
-    return _planned(network, dataset, goal.checked(), init, progress)[:2]
+    plan = _decided(network, dataset, goal.checked(), init, progress)
+    if init not in FITTED_TO_DATA:
+        return plan, {}
+    return _fitted(network, _narrower(network, plan, dataset, init), plan, dataset, init)
 
 
-def _planned(
-    network: Network, dataset: Dataset | None, goal: Goal, init: Init, progress: Progress
-) -> tuple[Plan, dict[str, PatchStatistics], nn.Module | None]:
-    """See `plan_compression`; and the network without what the plan removes, if the statistics are of that."""
+def _decided(network: Network, dataset: Dataset | None, goal: Goal, init: Init, progress: Progress) -> Plan:
+    """The plan that a goal makes, before anything is fitted to data."""
     if network.compressed:
         raise BadInput(f"{network}: is compressed already; compress the standard network that it came from")
-    images = None if dataset is None else partial(_inputs, _seen(dataset, network), STATISTICS_IMAGES)
     if goal.budget is not None:
-        made = plan_within(network, dataset, goal.budget, progress=progress).plan
+        plan = plan_within(network, dataset, goal.budget, progress=progress).plan
     else:
-        made = goal.plan_for(network, images)
-    _tell_cost(network, made, goal.rank if isinstance(goal.rank, int) else None)
-    fitted_to_data = init in ("whitened", "sequential")
-    if fitted_to_data and images is None:
+        plan = goal.plan_for(network, None if dataset is None else _statistics_images(network, dataset))
+    _tell_cost(network, plan, goal.rank if isinstance(goal.rank, int) else None)
+    if init in FITTED_TO_DATA and dataset is None:
         raise BadInput(f"`init` {init} needs `data`")
-    if not fitted_to_data or images is None or not made.replaced:
-        return made, {}, None
-    narrower = _narrower(network, made, dataset, init)
-    if init == "whitened":
-        statistics = patch_statistics(narrower, made.replaced, images())
-    else:
-        statistics = sequential_statistics(narrower, made.replaced, images)
-    return Goal(plan=made).plan_for(network, statistics=statistics), statistics, narrower
+    return plan
 
 
 def _narrower(network: Network, plan: Plan, dataset: Dataset | None, init: Init) -> nn.Module:
@@ -90,9 +83,28 @@ def _narrower(network: Network, plan: Plan, dataset: Dataset | None, init: Init)
     if not plan.removed:
         return module
     if dataset is not None:
-        images = partial(_inputs, _seen(dataset, network), STATISTICS_IMAGES)
+        images = _statistics_images(network, dataset)
         module = refit(module, network.input.shape, plan.removed, images, sequential=init == "sequential")
     return cut(module, plan.removed)
+
+
+def _fitted(
+    network: Network, narrower: nn.Module, plan: Plan, dataset: Dataset | None, init: Init
+) -> tuple[Plan, dict[str, PatchStatistics]]:
+    """A plan with the errors of fits by `init`, and the statistics that these need, of the narrower network."""
+    if init not in FITTED_TO_DATA or dataset is None or not plan.replaced:
+        return plan, {}
+    images = _statistics_images(network, dataset)
+    if init == "whitened":
+        statistics = patch_statistics(narrower, plan.replaced, images())
+    else:
+        statistics = sequential_statistics(narrower, plan.replaced, images)
+    return Goal(plan=plan).plan_for(network, statistics=statistics), statistics
+
+
+def _statistics_images(network: Network, dataset: Dataset) -> Callable[[], Iterator[Tensor]]:
+    """A loader of the images that layers are fitted by."""
+    return partial(_inputs, _seen(dataset, network), STATISTICS_IMAGES)
 
 
 def compress(
@@ -151,8 +163,9 @@ class _Compression:
         network = self.network
         tunes = _tunes(self.recipe, self.dataset)
         dataset = self.dataset.cut() if self.dataset is not None and tunes else self.dataset
-        plan, statistics, narrower = _planned(network, dataset, goal, self.init, self.progress)
-        narrower = _narrower(network, plan, dataset, self.init) if narrower is None else narrower
+        plan = _decided(network, dataset, goal, self.init, self.progress)
+        narrower = _narrower(network, plan, dataset, self.init)
+        plan, statistics = _fitted(network, narrower, plan, dataset, self.init)
         module = surgery.apply(narrower, plan.replaced, fit=self.init != "random", statistics=statistics)
         if self.init == "random":
             self.begin_afresh(module, plan)
