@@ -147,6 +147,16 @@ class Finding:
         return text if self.reason is None else f"{text}; {self.reason}"
 
 
+@dataclass(frozen=True)
+class _Terms:
+    """On which two entries are compared: see `check`."""
+
+    tolerances: Tolerances
+    doubt: str | None
+    interleaved: bool
+    confidence: float
+
+
 def check(
     new: Sequence[Entry],
     old: Sequence[Entry],
@@ -161,8 +171,7 @@ def check(
 
     doubt: why latencies and memory of the two cannot be compared, if so. interleaved: they are of one run, in which
     their bursts took turns. allow_missing: entries that only the baseline has are no regression. confidence: of the
-    intervals of latency. Raises BenchInputError
-    if no entry has a baseline, or several have the same.
+    intervals of latency. Raises BenchInputError if no entry has a baseline, or several have the same.
     """
     found = pairs(new, old)
     if not found.both:
@@ -171,10 +180,10 @@ def check(
             "the baseline has no file of the same format, precision, runtime, threads and device to compare with "
             f"(of several models: of equal names): NEW has {one}, the baseline {other}"
         )
-    findings: list[Finding] = []
+    terms, findings = _Terms(tolerances, doubt, interleaved, confidence), list[Finding]()
     for entry, baseline in found.both:
         where = place(entry if entry.runtime is not None else baseline)
-        for finding in _findings(entry, baseline, tolerances, doubt, interleaved, confidence):
+        for finding in _findings(entry, baseline, terms):
             findings.append(replace(finding, baseline=title(baseline), place=where))
     for entry in found.missing:
         verdict = None if allow_missing else Verdict.regression
@@ -235,38 +244,30 @@ def _failed(new: Entry, failure: Failure) -> Finding:
     return _row(new, FAILURE, verdict, f"it failed: {failure.message}")
 
 
-def _findings(
-    new: Entry, old: Entry, tolerances: Tolerances, doubt: str | None, interleaved: bool, confidence: float
-) -> list[Finding]:
-    name, failure, former = title(new), failure_of(new), failure_of(old)
+def _findings(new: Entry, old: Entry, terms: _Terms) -> list[Finding]:
+    name, tolerances = title(new), terms.tolerances
+    failure, former = failure_of(new), failure_of(old)
     if failure is not None:
         found = [_failed(new, failure)]
     elif former is not None:
         found = [_row(new, FAILURE, Verdict.inconclusive, f"the baseline failed: {former.message}")]
     else:
-        found = _measured(name, new, old, tolerances, doubt, interleaved, confidence)
+        found = _measured(new, old, terms)
     found += _exact(name, "size", new.model.bytes, old.model.bytes, tolerances.size)
     found += _exact(name, "macs", new.model.macs, old.model.macs, tolerances.counts)
     found += _exact(name, "parameters", new.model.parameters, old.model.parameters, tolerances.counts)
     return found + _operators(name, new.model, old.model, tolerances.counts)
 
 
-def _measured(
-    name: str,
-    new: Entry,
-    old: Entry,
-    tolerances: Tolerances,
-    doubt: str | None,
-    interleaved: bool,
-    confidence: float,
-) -> list[Finding]:
+def _measured(new: Entry, old: Entry, terms: _Terms) -> list[Finding]:
+    name, tolerances = title(new), terms.tolerances
     if (new.emulated and old.emulated) or (new.counts is not None and old.counts is not None):
         found = [_instructions(name, new, old, tolerances.counts)]
     else:
         ways = [units.BACK_TO_BACK, *(way for way in units.APART if way in old.timings)]
-        found = [_latency(name, way, new, old, tolerances, doubt, interleaved, confidence) for way in ways]
+        found = [_latency(way, new, old, terms) for way in ways]
     peak, former = (None if entry.memory is None else entry.memory.peak for entry in (new, old))
-    found += _exact(name, "memory", peak, former, tolerances.memory, doubt)
+    found += _exact(name, "memory", peak, former, tolerances.memory, terms.doubt)
     if old.agreement and not new.agreement:
         why = "its golden outputs were not compared, and the baseline's were"
         found.append(_row(new, "outputs", Verdict.inconclusive, why))
@@ -289,36 +290,28 @@ def _instructions(name: str, new: Entry, old: Entry, tolerance: float) -> Findin
     return Finding(name, "instructions", None, None, None, None, tolerance, Verdict.inconclusive, why)
 
 
-def _latency(
-    name: str,
-    way: str,
-    new: Entry,
-    old: Entry,
-    tolerances: Tolerances,
-    doubt: str | None,
-    interleaved: bool,
-    confidence: float,
-) -> Finding:
+def _latency(way: str, new: Entry, old: Entry, terms: _Terms) -> Finding:
     """The median of latency measured in one way."""
     figure = "latency" if way == units.BACK_TO_BACK else way
     one, other = new.timings.get(way), old.timings.get(way)
-    found = Finding(name, figure, None, None, None, None, getattr(tolerances, figure), Verdict.inconclusive)
+    tolerance: float = getattr(terms.tolerances, figure)
+    found = Finding(title(new), figure, None, None, None, None, tolerance, Verdict.inconclusive)
     if one is None or other is None:
         return replace(found, reason="it was not measured" if one is None else "the baseline was not measured")
     unlike = one.unlike(other)
     if unlike is not None:
         return replace(found, reason=unlike)
-    shaken = doubt if doubt is not None or interleaved else in_doubt(new, old, way)
+    shaken = terms.doubt if terms.doubt is not None or terms.interleaved else in_doubt(new, old, way)
     if shaken is None and (new.emulated or old.emulated):
         shaken = "an emulated time is no latency"
     p50, former = one.summary.p50_ns, other.summary.p50_ns
     found = replace(found, old=former, new=p50)
     if shaken is not None:
         return replace(found, change=p50 / former - 1, reason=shaken)
-    paired = paired_ratio(one.bursts, other.bursts, confidence=confidence) if interleaved else None
-    ratio, (low, high) = paired or (p50 / former, ratio_interval(one.bursts, other.bursts, confidence=confidence))
+    paired = paired_ratio(one.bursts, other.bursts, terms.confidence) if terms.interleaved else None
+    ratio, (low, high) = paired or (p50 / former, ratio_interval(one.bursts, other.bursts, terms.confidence))
     interval = low - 1, high - 1
-    return replace(found, change=ratio - 1, interval=interval, verdict=_verdict(interval, found.tolerance or 0.0))
+    return replace(found, change=ratio - 1, interval=interval, verdict=_verdict(interval, tolerance))
 
 
 def _exact(
