@@ -1,4 +1,4 @@
-"""A data set's split as the tensors that a network eats."""
+"""A data set's split as the tensors that a network reads."""
 
 import hashlib
 from collections.abc import Iterator, Sequence

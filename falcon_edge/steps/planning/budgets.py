@@ -45,13 +45,13 @@ class Costs(Protocol):
         """What it costs beside its layers."""
 
     def of(self, layer: str) -> Mapping[Replacement | None, float]:
-        """A layer in every form that is known, and as it is (None)."""
+        """What a layer costs in every form that is known, and as it is (None)."""
 
     def weights(self, layer: str, replacement: Replacement | None) -> float:
-        """What the rest depends on."""
+        """Weights of a layer in a form, or kept, as far as the rest depends on them (see Rest)."""
 
     def total(self, replaced: Mapping[str, Replacement]) -> float:
-        """The whole network."""
+        """What the whole network costs with these forms."""
 
 
 class Timed:
@@ -66,7 +66,7 @@ class Timed:
         """See Costs."""
         try:
             return Timed(self._predictor.narrower(coupled))
-        except BadInput:  # of another network in the same file is the width, or nothing is left to replace
+        except BadInput:  # this width was timed of another network, or leaves no layer that a form makes cheaper
             return None
 
     def of(self, layer: str) -> Mapping[Replacement | None, float]:

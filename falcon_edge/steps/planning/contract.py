@@ -13,8 +13,10 @@ from falcon_edge.steps.planning.planner import Planned, Planner
 from falcon_edge.steps.planning.trial import Figure, Outcome, Trial
 
 ROUNDS = 3
-FIRST = 0.35  # of what the network costs, where nothing is said of that
-FURTHER = 2.0  # times the predicted loss that is dared after a round that kept what was asked, or left after another
+FIRST = 0.35  # of what the network costs: the plan of the first round, where no budget says how much
+FURTHER = (
+    2.0  # how many times more predicted loss is tried after a round that kept the drop, or less after one that did not
+)
 LEAST_DROP = 1e-3  # what a network is taken to lose that loses nothing, in points
 
 

@@ -209,6 +209,7 @@ class _Version:
         narrowing: Narrowing | None = None,
         original: Costs | None = None,
     ):
+        """costs: of the network at this width; original: at full width. narrowing: the channels that it lacks."""
         self.costs, self.width, self._worth = costs, width, worth
         self.coupled = () if narrowing is None else narrowing.coupled
         lost = () if narrowing is None else narrowing.errors.items()

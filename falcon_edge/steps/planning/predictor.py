@@ -110,7 +110,10 @@ class Predictor:
         return value
 
     def alone(self, layer: str, replacement: Replacement | None) -> int:
-        """Weights of a layer that was timed alone, at each call: one of a chain had others between two calls of it."""
+        """Weights of a layer, for each of its calls that was timed alone.
+
+        Timed in a chain of copies it does not count: the other copies went through the caches between two calls of it.
+        """
         timed = [self._units.get(unit) for unit in self.layers.units_at(layer, replacement)]
         calls = sum(each is not None and each.copies == 1 for each in timed)
         return calls * self.layers.parameters_at(layer, replacement)
@@ -119,7 +122,7 @@ class Predictor:
         return sum(self.alone(name, replaced.get(name)) for name in self.layers.convs)
 
     def _rest(self, whole: Sequence[TimedNetwork]) -> Rest:
-        """By the weights of networks, of which each tells what it took beyond its layers."""
+        """What a network takes beside its layers, by their weights, as the networks that were timed whole tell it."""
         weights = np.array([self._alone(_replaced(each)) for each in whole])
         rests = np.array([self._rest_of(each) for each in whole])
         # What a measurement is off by is a share of all that was measured: a small network tells most of the rest.

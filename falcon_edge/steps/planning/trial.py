@@ -62,9 +62,10 @@ class Outcome:
 
 
 class Trial:
-    """An original, whose compressed ones are measured.
+    """Measures compressed networks beside their original: what they cost on a device, and what they lose by a metric.
 
-    latency: of what; without it networks are judged in memory, by quality alone.
+    Used as a context: files that were exported stay until it ends. latency: of what; without it networks are judged
+    in memory, by quality alone.
     """
 
     def __init__(
@@ -162,7 +163,10 @@ class Trial:
 
 
 def _of_images(lost: Callable[[np.ndarray], float], count: int, metric: str, unit: str, sign: int) -> Drop:
-    """With its interval over images."""
+    """What is lost of a metric in a unit, with its interval over images.
+
+    lost: (places of images) -> what is lost on these. count: of all images. sign: 1 where less of the metric is worse.
+    """
     times = sign * (PERCENT if unit == "share" else 1)
     value, interval = lost(np.arange(count)), over_images(lost, count)
     ends = None if interval is None else sorted(times * end for end in interval)

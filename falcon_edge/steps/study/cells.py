@@ -25,9 +25,10 @@ SVD: Init = "svd"
 class Cell(Document):
     """One network of a study, and all that decides what becomes of it.
 
-    kind: form, unit or standard. recipe: its fields, seed and epochs among them. data: the name of the data, digest: of
-    what it holds. macs_of:
-    the form and rank whose MACs it has. begins: the name of the standard network that it begins with or learns from.
+    data: the name of the data; digest: of what it holds. kind: form, unit or standard; what: its name. macs_of: the
+    form and rank whose MACs it has, as falcon-1. taught: a unit that learns from a standard network, too. begins: the
+    name of the standard network's cell that it begins with or learns from. recipe: its fields, seed and epochs among
+    them.
     """
 
     model: str

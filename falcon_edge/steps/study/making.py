@@ -97,7 +97,7 @@ def make(task: Task, progress: Progress = silent) -> Record:
     """Make a cell's bundle, or go on with it, and write its record; whoever calls writes those of failures.
 
     A bundle that is there already, whose record says that this cell was begun, is taken as it is; one without a record
-    is of nobody knows what, and goes.
+    is removed, since nothing says what it holds.
     """
     begun, cell = time.monotonic(), task.cell
     bundle = cell_bundle(task.folder, cell.name)
