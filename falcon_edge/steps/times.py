@@ -15,7 +15,6 @@ from converters.passes.rewrites.rules import Cpu, Recorded
 from falcon_edge.documents import canonical_json
 from falcon_edge.errors import BadInput
 from falcon_edge.falcon import surgery
-from falcon_edge.falcon.forms.form import Replacement
 from falcon_edge.falcon.forward import full_precision
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.network import Network
@@ -23,7 +22,7 @@ from falcon_edge.notices import notice
 from falcon_edge.outputs import flattened
 from falcon_edge.place import locked
 from falcon_edge.progress import Progress, silent
-from falcon_edge.steps.planning.timed_layers import Layers, Replaced, Version, versions_of
+from falcon_edge.steps.planning.timed_layers import Layers, Replaced, Version, replaced_in, versions_of
 from falcon_edge.steps.planning.units import Small, export, reference_module, small, small_module
 from falcon_edge.times import (
     WAYS,
@@ -240,12 +239,7 @@ class _Run:
         self._references = {each.reference: each for each in self._series.references}
         self._units = {each.unit: each for each in self._series.units}
         self._networks = {
-            _key(
-                each.outline,
-                each.parameters,
-                {name: Replacement(*given) for name, given in each.replaced.items()},
-            ): each
-            for each in self._series.networks
+            _key(each.outline, each.parameters, replaced_in(each)): each for each in self._series.networks
         }
 
     def _file(self, of: Reference | Small) -> Path:

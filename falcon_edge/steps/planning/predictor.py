@@ -13,7 +13,7 @@ from falcon_edge.falcon.forms.form import Replacement
 from falcon_edge.falcon.plan import Coupled, Plan
 from falcon_edge.falcon.search import Rest
 from falcon_edge.network import Network
-from falcon_edge.steps.planning.timed_layers import Layers, Replaced
+from falcon_edge.steps.planning.timed_layers import Layers, Replaced, replaced_in
 from falcon_edge.times import Series, TimedNetwork, Times, Unit, Way
 from runtime_bench.runtimes import runtime_named
 
@@ -123,7 +123,7 @@ class Predictor:
 
     def _rest(self, whole: Sequence[TimedNetwork]) -> Rest:
         """What a network takes beside its layers, by their weights, as the networks that were timed whole tell it."""
-        weights = np.array([self._alone(_replaced(each)) for each in whole])
+        weights = np.array([self._alone(replaced_in(each)) for each in whole])
         rests = np.array([self._rest_of(each) for each in whole])
         # What a measurement is off by is a share of all that was measured: a small network tells most of the rest.
         trust = np.array([self._whole(each) for each in whole]) ** -2.0
@@ -134,7 +134,7 @@ class Predictor:
 
     def _is_of(self, whole: TimedNetwork) -> bool:
         """Whether it is this network: others may give the same shapes, or have other names for its layers."""
-        replaced = _replaced(whole)
+        replaced = replaced_in(whole)
         return (
             whole.outline == self.layers.outline.digest
             and self.layers.can_become(replaced)
@@ -149,12 +149,8 @@ class Predictor:
     def _rest_of(self, whole: TimedNetwork) -> float:
         """What a network takes beyond its layers."""
         return self._whole(whole) - sum(
-            self._value(unit, name) for name, unit in self.layers.units_of(_replaced(whole))
+            self._value(unit, name) for name, unit in self.layers.units_of(replaced_in(whole))
         )
-
-
-def _replaced(whole: TimedNetwork) -> Replaced:
-    return {name: Replacement(*given) for name, given in whole.replaced.items()}
 
 
 def predicted(

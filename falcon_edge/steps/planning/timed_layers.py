@@ -14,7 +14,7 @@ from falcon_edge.falcon.observe import Observed, Outline, observe, outlined
 from falcon_edge.falcon.plan import LANES, Coupled, Plan, default_layers
 from falcon_edge.network import Network
 from falcon_edge.steps.planning.units import unit_of
-from falcon_edge.times import Unit
+from falcon_edge.times import TimedNetwork, Unit
 
 RANKS = (1, 2, 3)
 SHARES = (0.06, 0.125, 0.25, 0.5)  # of a layer's MACs
@@ -119,6 +119,11 @@ class Layers:
         conv = self.convs[name]
         assert isinstance(conv, nn.Conv2d)
         return conv
+
+
+def replaced_in(whole: TimedNetwork) -> dict[str, Replacement]:
+    """The forms that stood in a network that was timed as a whole."""
+    return {name: Replacement(*given) for name, given in whole.replaced.items()}
 
 
 def timed_sizes(form: Form, conv: nn.Conv2d) -> list[Sizes]:

@@ -20,7 +20,7 @@ from falcon_edge.steps.modules import from_module
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.planning import units
 from falcon_edge.steps.planning.predictor import Predictor, predicted
-from falcon_edge.steps.planning.timed_layers import Layers, timed_sizes
+from falcon_edge.steps.planning.timed_layers import Layers, replaced_in, timed_sizes
 from falcon_edge.steps.times import TimesRequest, time_layers
 from falcon_edge.times import Series, TimedNetwork, TimedReference, TimedUnit, Times, read_times
 from runtime_bench.devices.local import LocalDevice
@@ -278,7 +278,7 @@ def test_rests_are_what_whole_networks_took_beyond_their_layers(timed, network):
     predictor, cold, rests = Predictor(network, series), Predictor(network, series, "cold"), []
     warm, found, wholes = [], [], []
     for each in series.networks:
-        replaced = {name: Replacement(*given) for name, given in each.replaced.items()}
+        replaced = replaced_in(each)
         warm.append(each.value("back to back") - sum(predictor.predict(replaced).layers.values()))
         found.append(predictor.predict(replaced).rest)
         rests.append(each.value("cold") - sum(cold.predict(replaced).layers.values()))
