@@ -27,7 +27,7 @@ from falcon_edge.manifest import (
 from falcon_edge.notices import notice
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Made:
     """A file that was made and proved.
 
