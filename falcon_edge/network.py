@@ -18,7 +18,8 @@ class Network:
 
     plan: which layers are FALCON, where the network is compressed or came from a bundle. lineage: where it came from,
     if it came from a bundle. images: raw ones, of the golden vectors of that bundle. guessed: a word on its
-    normalisation, where nobody said which one it was trained with. called: its bundle's path, for errors.
+    normalisation, where nobody said which one it was trained with. called: its bundle's path, for errors. fresh:
+    whether its weights are known to be random ones, so that it has learned from no image yet.
 
     step, parent, quality, training: of what was done to it since: the step, the model that it was made from, what was
     measured then, and every epoch as a line of JSON.
@@ -35,6 +36,7 @@ class Network:
     images: tuple[np.ndarray, ...] = ()
     guessed: str | None = None
     called: str | None = None
+    fresh: bool = False
     step: Step | None = None
     parent: Parent | None = None
     quality: tuple[MeasuredQuality, ...] = ()
@@ -72,4 +74,4 @@ class Network:
 
     def after(self, step: Step, **changes: Any) -> "Network":
         """The network that a step made of this one, which is its parent unless `changes` say otherwise."""
-        return replace(self, **{"step": step, "parent": self.as_parent} | changes)
+        return replace(self, **{"step": step, "parent": self.as_parent, "fresh": False} | changes)

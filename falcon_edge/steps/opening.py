@@ -26,7 +26,7 @@ from falcon_edge.falcon.units.unit import Unit
 from falcon_edge.manifest import Architecture, Output, PlacedUnit
 from falcon_edge.models.initialise import initialise
 from falcon_edge.models.ordinary import ordinary
-from falcon_edge.models.sources import BUILTIN, MAXIMUM_NETWORK, build
+from falcon_edge.models.sources import BUILTIN, MAXIMUM_NETWORK, build, code_of
 from falcon_edge.models.weight_files import read_state
 from falcon_edge.models.weights import largest_file, load_weights
 from falcon_edge.network import Network
@@ -171,6 +171,7 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
     )
     torch.manual_seed(choice.seed)
     network, done = _built(architecture, shape)
+    fresh = choice.weights is None and _fresh(network, architecture, shape, choice.seed)
     advice = "" if choice.input_shape is not None else "; if it takes another one, say so with `input_shape`"
     if choice.unit is not None:
         answer(choice.model, network, shape, advice)
@@ -194,7 +195,8 @@ def _from_source(choice: Choice, dataset: Dataset | None, class_map: ClassMap | 
             "no bundle would keep them: hold its layers in an nn.ModuleList or nn.ModuleDict"
         )
     name = choice.model.replace(":", "-").replace("/", "-")
-    return _met(Built(network, name, architecture, shape, outputs), choice, names, dataset, class_map)
+    built = Built(network, name, architecture, shape, outputs, fresh)
+    return _met(built, choice, names, dataset, class_map)
 
 
 def _from_graph(
@@ -228,6 +230,7 @@ class Built:
     architecture: Architecture
     shape: tuple[int, int, int]
     outputs: tuple[Output, ...]
+    fresh: bool = False
 
 
 def _met(
@@ -244,7 +247,8 @@ def _met(
     except ValueError as error:
         raise BadInput(f"{choice.model} and the data do not fit: {error}") from error
     guessed = guess(chosen) if chosen.whose else None
-    return Network(built.module, built.name, built.architecture, spec, labels, built.outputs, guessed=guessed), dataset
+    opened = Network(built.module, built.name, built.architecture, spec, labels, built.outputs, guessed=guessed)
+    return replace(opened, fresh=built.fresh), dataset
 
 
 def _input_shape(choice: Choice, dataset: Dataset | None) -> tuple[int, int, int]:
@@ -316,6 +320,23 @@ def _built(architecture: Architecture, shape: tuple[int, int, int]) -> tuple[nn.
     if any(isinstance(parameter, nn.UninitializedParameter) for parameter in network.parameters()):
         answer(source, network, shape)  # lazy modules take their shapes from the first input
     return network, done
+
+
+def _fresh(network: nn.Module, architecture: Architecture, shape: tuple[int, int, int], seed: int) -> bool:
+    """Whether a network that was built under `seed` has random weights alone: under another seed all are others.
+
+    A function of the user's may read trained ones.
+    """
+    if code_of(architecture.source) is None:
+        return True
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 1)
+        other = dict(_built(architecture, shape)[0].named_parameters())
+    weights = {name: each for name, each in network.named_parameters() if each.requires_grad and each.ndim > 1}
+    return not any(
+        name in other and torch.equal(each, other[name]) and bool((each != each.flatten()[0]).any())
+        for name, each in weights.items()
+    )
 
 
 def _with_unit(network: nn.Module, placed: PlacedUnit) -> nn.Module:

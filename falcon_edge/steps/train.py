@@ -39,7 +39,7 @@ def train(
     """
     require_trainable(network, dataset, recipe)
     taught: dict[str, Any] = {}
-    learned = [] if network.lineage is None else [network]
+    learned = [] if network.fresh else [network]
     if teacher is not None:
         learned.append(teacher)
         _require_alike(network, teacher)

@@ -96,6 +96,76 @@ def test_training_goes_on_with_the_same_images(trained, unsplit, short):
     assert again.step.options[HELD_OUT] == network.steps[0].options[HELD_OUT]
 
 
+# Networks of a user's own for the stripes; each: what is written in the place of BODY.
+BODY = "nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))"
+FRESH = {
+    "by chance": f"def net(): return {BODY}",
+    "begins with an answer of zeros": f"""
+        def net():
+            made = {BODY}
+            nn.init.zeros_(made[-1].weight)
+            return made
+    """,
+}
+GIVEN = {
+    "trained ones": f"""
+        TRAINED = {BODY}.state_dict()
+
+        def net():
+            made = {BODY}
+            made.load_state_dict(TRAINED)
+            return made
+    """,
+    "all but the last layer's": f"""
+        TRAINED = {BODY}[:-1].state_dict()
+
+        def net():
+            made = {BODY}
+            made.load_state_dict(TRAINED, strict=False)
+            return made
+    """,
+    "one network": f"""
+        made = {BODY}
+
+        def net(): return made
+    """,
+}
+
+
+def said_by_training(choice, unsplit, short, output):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", Notice)
+        manifest = train_bundle(choice, str(unsplit), output, short)
+    said = [str(each.message) for each in caught if UNKNOWN in str(each.message)]
+    return said, manifest.lineage.steps[-1].options[HELD_OUT]
+
+
+@pytest.mark.parametrize("way", FRESH)
+def test_fresh_weights_have_learned_nothing(user_module, way, unsplit, short, tmp_path):
+    user_module(FRESH[way])
+    said, held_out = said_by_training(
+        Choice("users_own:net", input_shape=(1, 12, 12)), unsplit, short, tmp_path / "net"
+    )
+    assert said == []
+    assert held_out is not None
+
+
+@pytest.mark.parametrize("way", ["a file", *GIVEN, "a graph"])
+def test_weights_that_are_given_may_know_all_images(user_module, trained, way, unsplit, short, choice, tmp_path):
+    if way == "a graph":
+        exported = shutil.copytree(trained, tmp_path / "exported.falcon")
+        export_bundle(exported, ("onnx",))
+        given = Choice(str(exported / "exports" / "model.fp32.onnx"))
+    elif way == "a file":
+        given = replace(choice, weights=trained / "weights.safetensors")
+    else:
+        user_module(GIVEN[way])
+        given = Choice("users_own:net", input_shape=(1, 12, 12))
+    said, held_out = said_by_training(given, unsplit, short, tmp_path / "net")
+    assert len(said) == 1
+    assert held_out is None
+
+
 def test_validation_images_of_the_data_are_nobodys_training(choice, stripes, short):
     network, dataset = open_with_data(choice, str(stripes))
     made, said = compressed(network, dataset, short)
