@@ -6,14 +6,18 @@ from typing import Annotated
 import typer
 
 from falcon_edge.cli import completion, options
-from falcon_edge.cli.next_command import Given, to_export
+from falcon_edge.cli.grouping import grouped
+from falcon_edge.cli.groups import Images
+from falcon_edge.cli.next_command import to_export
 from falcon_edge.cli.render import manifest_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput
 from falcon_edge.place import bundle_path
 
 
+@grouped
 def adopt(
+    *,
     standard: Annotated[
         str,
         typer.Argument(metavar="STANDARD", autocompletion=completion.bundle, help="The bundle of the network before."),
@@ -25,9 +29,7 @@ def adopt(
         Path | None,
         typer.Option("--plan", metavar="FILE", help="Which layers are FALCON; by default as the weights' names say."),
     ] = None,
-    data: options.Data = None,
-    class_map: options.ClassMap = None,
-    metric: options.Metric = None,
+    images: Images,
     trust_code: options.TrustCode = False,
     force: options.Force = False,
     as_json: Json = False,
@@ -41,17 +43,16 @@ def adopt(
         from falcon_edge.steps.adopt import adopt_bundle as run
         from falcon_edge.steps.opening import Choice
 
-        options.check_metric(metric, data)
         manifest = run(
             Choice(standard, trust_code=trust_code),
             weights,
             output,
             plan_file=plan,
             weights_key=weights_key,
-            data=data,
-            class_map=options.class_map(class_map, data),
-            metric=metric,
+            data=images.data,
+            class_map=images.classes(),
+            metric=images.metric,
             force=force,
         )
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))
-        out.next(to_export(bundle_path(output), Given(data, class_map, metric)))
+        out.next(to_export(bundle_path(output), images))

@@ -1,12 +1,15 @@
 """falcon-edge bench."""
 
 from contextlib import ExitStack, closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from falcon_edge.cli import completion, options
+from falcon_edge.cli.grouping import grouped
+from falcon_edge.cli.groups import Bursts, Chosen, Images, Phones
 from falcon_edge.cli.profile_tables import profile_tables
 from falcon_edge.cli.results_tables import results_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
@@ -20,7 +23,9 @@ if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at on
     from runtime_bench.results import Results
 
 
+@grouped
 def bench(
+    *,
     models: Annotated[
         list[Path] | None,
         typer.Argument(metavar="[BUNDLE|FILE]...", autocompletion=completion.file, help="What to measure."),
@@ -30,26 +35,15 @@ def bench(
         typer.Option("--device", help="local (the default), arm64[:CPU], ssh://[user@]host, adb[:SERIAL]; repeat it."),
     ] = None,
     clean: Annotated[bool, typer.Option("--clean", help="Leave nothing on the device that was sent to it.")] = False,
-    runner: options.Runner = None,
-    ort_aar: options.OrtAar = None,
-    litert_aar: options.LitertAar = None,
-    runtime: Annotated[list[str] | None, typer.Option("--runtime", help="onnxruntime (ort), litert (tflite).")] = None,
-    target: Annotated[list[str] | None, typer.Option("--target", help="Only these formats.")] = None,
-    precision: Annotated[list[str] | None, typer.Option("--precision", help="Only these precisions.")] = None,
+    phones: Phones,
+    selected: Chosen,
     threads: Annotated[str, typer.Option("--threads", metavar="N,...", help="One or several numbers.")] = "1",
     cpus: Annotated[
         str, typer.Option("--cpus", metavar="fastest|any|N,...", help="Run on these CPUs only, as in 0,1.")
     ] = "fastest",
-    data: options.Data = None,
-    class_map: options.ClassMap = None,
-    metric: options.Metric = None,
-    samples: Annotated[
-        int | None, typer.Option("--samples", min=1, help="Images for quality; by default all, 200 if emulated.")
-    ] = None,
-    runs: Annotated[int, typer.Option("--runs", min=1, help="Samples a model, at least.")] = 50,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="Of samples a model, at least.")] = 5.0,
-    processes: Annotated[int, typer.Option("--processes", min=1, help="Fresh processes a model.")] = 5,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Bursts a process, interleaved with the others.")] = 2,
+    images: Images,
+    samples: options.Samples = None,
+    bursts: Bursts,
     every: options.Every = None,
     ticks: Annotated[
         int | None, typer.Option("--ticks", min=1, help="Paced or cold samples a model, at least; by default 60.")
@@ -84,7 +78,7 @@ def bench(
     """Measure latency (back to back, and paced as an app has it), memory and quality, models in turns."""
     with session(as_json, debug, quiet) as out:
         from falcon_edge.bundle import find_bundle
-        from falcon_edge.steps.bench import BenchRequest, Selection
+        from falcon_edge.steps.bench import BenchRequest
         from falcon_edge.steps.several import bench_each, file_of
         from runtime_bench import calibration as calibrations
         from runtime_bench.bench import Protocol
@@ -100,10 +94,7 @@ def bench(
             )
         protocol = Protocol(
             threads=_numbers("--threads", threads),
-            runs=runs,
-            seconds=seconds,
-            processes=processes,
-            rounds=rounds,
+            **asdict(bursts),
             timeout=timeout,
             cpus="fastest" if cpus == "fastest" else None if cpus == "any" else _numbers("--cpus", cpus),
             seed=seed,
@@ -114,26 +105,26 @@ def bench(
         names = list(device or ["local"])
         if resume is not None and len(names) > 1:
             raise BadInput("--resume goes on with one device: name that alone")
-        if samples is not None and data is None:
+        if samples is not None and images.data is None:
             raise BadInput("--samples: how many images of --data DATA; without that there are none")
-        options.check_metric(metric, data)
+        classes = images.classes()
         chosen = models or [find_bundle(None)]
         several, made = len(names) > 1, ((output, save), (csv, _write_csv), (benchmark_json, _write_benchmark))
         outputs = [file_of(file, name) if several else file for file, _ in made if file is not None for name in names]
-        inputs = filter(None, (calibration, _file(data), ort_aar, *(litert_aar or ())))
+        inputs = filter(None, (calibration, _file(images.data), *phones.archives))
         check_outputs(outputs, [*chosen, *inputs])
         request = BenchRequest(
             protocol,
-            selection=Selection(runtime or (), target or (), precision or ()),
-            data=data,
-            class_map=options.class_map(class_map, data),
-            metric=metric,
+            selection=selected.selection(),
+            data=images.data,
+            class_map=classes,
+            metric=images.metric,
             samples=samples,
             earlier=None if resume is None else load(resume),
             profile=profile,
             calibration=None if calibration is None else calibrations.load(calibration),
         )
-        devices = options.devices(names, runner=runner, ort_aar=ort_aar, litert_aar=litert_aar, clean=clean)
+        devices = phones.devices(names, clean=clean)
         with ExitStack() as opened, held():  # interrupted, it writes what was measured
             for each in devices:
                 opened.enter_context(closing(each))

@@ -9,13 +9,17 @@ from typing import Annotated
 import typer
 
 from falcon_edge.cli import completion, options
+from falcon_edge.cli.grouping import grouped
+from falcon_edge.cli.groups import Chosen, Images, Phones
 from falcon_edge.cli.hosts import refuse_on_windows
 from falcon_edge.cli.render import findings_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput, BelowAsked, Inconclusive
 
 
+@grouped
 def check(
+    *,
     new: Annotated[
         Path,
         typer.Argument(
@@ -59,15 +63,9 @@ def check(
     device: Annotated[
         str | None, typer.Option("--device", help="Where to measure, as in bench; by default local.")
     ] = None,
-    runner: options.Runner = None,
-    ort_aar: options.OrtAar = None,
-    litert_aar: options.LitertAar = None,
-    runtime: Annotated[list[str] | None, typer.Option("--runtime", help="onnxruntime (ort), litert (tflite).")] = None,
-    target: Annotated[list[str] | None, typer.Option("--target", help="Only these formats.")] = None,
-    precision: Annotated[list[str] | None, typer.Option("--precision", help="Only these precisions.")] = None,
-    data: options.Data = None,
-    class_map: options.ClassMap = None,
-    metric: options.Metric = None,
+    phones: Phones,
+    selected: Chosen,
+    images: Images,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="What was measured.")] = None,
     markdown: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE", help="The findings as a job summary.")
@@ -79,7 +77,6 @@ def check(
 ) -> None:
     """Say whether NEW is worse than OLD: pass (0), regression (1), inconclusive (3), or no verdict (4)."""
     with session(as_json, debug, quiet) as out:
-        from falcon_edge.steps.bench import Selection
         from falcon_edge.steps.check import PROTOCOL, RESULTS, check_models, refuse_for_results
         from runtime_bench import ci
         from runtime_bench.files import check_outputs, write
@@ -92,18 +89,17 @@ def check(
         if tolerance is not None:
             share = _share(tolerance)
             allowed = Tolerances(latency=share, paced=share, cold=share, memory=share, size=share, counts=share)
-        measuring: dict[str, object] = {"device": device, "data": data, "class_map": class_map, "metric": metric}
+        measuring: dict[str, object] = {"device": device, **vars(images)}
         measuring |= {"output": output, "confirm": confirm, "patience": patience, "every": every}
-        measuring |= {"cold": cold or None, "runner": runner, "ort_aar": ort_aar, "litert_aar": litert_aar or None}
+        measuring |= {"cold": cold or None, **{name: given or None for name, given in vars(phones).items()}}
         refuse_for_results(new, baseline, measuring)
         if new.suffix.lower() != RESULTS:
             refuse_on_windows()
-        options.check_metric(metric, data)
+        classes = images.classes()
         seconds = None if patience is None else options.seconds("--patience", patience)
-        inputs = filter(None, (tolerances, ort_aar, *(litert_aar or ())))
+        inputs = filter(None, (tolerances, *phones.archives))
         check_outputs((history, output, markdown, junit), [new, baseline, *inputs])
-        named = [device or "local"]
-        (where,) = options.devices(named, runner=runner, ort_aar=ort_aar, litert_aar=litert_aar)
+        (where,) = phones.devices([device or "local"])
         with closing(where), out.progress() as progress:
             checked = check_models(
                 new,
@@ -111,10 +107,10 @@ def check(
                 allowed,
                 protocol=replace(PROTOCOL, every=options.every(every, cold), cold=cold),
                 device=None if device is None else where,
-                selection=Selection(runtime or (), target or (), precision or ()),
-                data=data,
-                class_map=options.class_map(class_map, data),
-                metric=metric,
+                selection=selected.selection(),
+                data=images.data,
+                class_map=classes,
+                metric=images.metric,
                 confirm=confirm,
                 patience=seconds,
                 allow_missing=allow_missing,

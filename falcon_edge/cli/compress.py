@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from falcon_edge.cli import completion, options
-from falcon_edge.cli.export import Cpu
-from falcon_edge.cli.next_command import Given, to_export
+from falcon_edge.cli.grouping import grouped
+from falcon_edge.cli.groups import OF_LATENCY, Images, OfLatency, Source, Training
+from falcon_edge.cli.next_command import to_export
 from falcon_edge.cli.render import manifest_table, plan_table
 from falcon_edge.cli.session import Debug, Json, Quiet, Session, session
 from falcon_edge.errors import BadInput, BelowAsked
@@ -19,19 +20,17 @@ if TYPE_CHECKING:
 
 Init = Literal["svd", "whitened", "sequential", "random"]
 MIXED = "mixed"
-OF_LATENCY = "--times, --runtime, --precision, --device, --threads, --cpu and --paced"
-TimesCpu = Annotated[Cpu, typer.Option("--cpu", help="Of a latency: the kind of CPU that its int8 files are for.")]
 OWN = {"learning_rate": 0.05, "batch_size": 64, "weight_decay": 5e-4}
 
 
+@grouped
 def compress(
+    *,
     model: options.Model,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="BUNDLE", help="The bundle to write.")
     ] = None,
-    data: options.Data = None,
-    class_map: options.ClassMap = None,
-    metric: options.Metric = None,
+    images: Images,
     rank: Annotated[
         str | None,
         typer.Option("--rank", metavar="K", help="The same rank for every layer; evbmf: in each what its kernel has."),
@@ -50,13 +49,7 @@ def compress(
         float | None,
         typer.Option("--max-drop", metavar="POINTS", help="Measure it all, and lose at most so much; else plan anew."),
     ] = None,
-    times: options.Times = None,
-    runtime: options.TimesRuntime = None,
-    precision: options.TimesPrecision = None,
-    device: options.TimesDevice = None,
-    threads: options.TimesThreads = 1,
-    cpu: TimesCpu = Cpu.any,
-    paced: options.Paced = False,
+    timed: OfLatency,
     form: Annotated[
         str | None,
         typer.Option(
@@ -77,28 +70,9 @@ def compress(
         typer.Option("--init", help="Fit to kernels, to outputs on DATA, to those layer by layer; or fresh."),
     ] = "svd",
     finetune_epochs: Annotated[int | None, typer.Option("--finetune-epochs", min=0, show_default="0")] = None,
-    recipe: options.Recipes = None,
-    lr: options.LearningRate = None,
-    batch_size: options.BatchSize = None,
-    weight_decay: options.WeightDecay = None,
-    temperature: options.Temperature = None,
-    distillation: options.Distillation = None,
-    crop_padding: options.CropPadding = None,
-    flip: options.Flip = None,
-    accelerator: options.Accelerator = "cpu",
-    workers: options.Workers = 0,
-    curves: options.Curves = None,
+    training: Training,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
-    model_args: options.ModelArgs = None,
-    weights: options.Weights = None,
-    weights_key: options.WeightsKey = None,
-    input_shape: options.Input = None,
-    num_classes: options.Classes = None,
-    width: options.Width = 1.0,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    seed: options.RecipeSeed = None,
-    trust_code: options.TrustCode = False,
+    source: Source,
     force: options.Force = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -111,37 +85,10 @@ def compress(
         from falcon_edge.steps.compress import compress_bundle as run
         from falcon_edge.steps.compress import plan_of
         from falcon_edge.steps.goals import Goal
-        from falcon_edge.training.running import Running
 
-        options.check_metric(metric, data)
-        how = options.recipe(
-            recipe,
-            OWN | {"epochs": 0},
-            epochs=finetune_epochs,
-            learning_rate=lr,
-            batch_size=batch_size,
-            weight_decay=weight_decay,
-            temperature=temperature,
-            distillation=distillation,
-            crop_padding=crop_padding,
-            flip=flip,
-            seed=seed,
-        )
-        choice = options.choice(
-            model,
-            weights,
-            input_shape,
-            num_classes,
-            width,
-            mean,
-            std,
-            how.seed,
-            weights_key,
-            model_args=model_args,
-            trust_code=trust_code,
-        )
-        classes = options.class_map(class_map, data)
-        timed = options.OfLatency(times, runtime, precision, device, threads, cpu.value, paced)
+        how = training.how(OWN | {"epochs": 0}, finetune_epochs)
+        choice = source.choice(model, how.seed)
+        classes = images.classes()
         wanted = options.rank(rank)
         macs = target_macs if form == MIXED else None
         budget = _budget(timed, target_latency, target_size, macs, form, max_drop)
@@ -150,17 +97,16 @@ def compress(
         if dry_run or output is None:
             goal = Goal(wanted, target_macs, plan, form, cap_rank, budget)
             with out.progress() as progress:
-                made = plan_of(choice, goal, init=init, data=data, class_map=classes, progress=progress)
+                made = plan_of(choice, goal, init=init, data=images.data, class_map=classes, progress=progress)
             out.result(made.model_dump(mode="json"), lambda: plan_table(made))
             return
-        if recipe and not how.epochs:
+        if training.recipe and not how.epochs:
             raise BadInput("--recipe says how to fine-tune, but not for how many epochs: give --finetune-epochs")
-        running = Running(accelerator, workers, curves)
-        with out.team(output, accelerator) as place, out.progress() as progress:
+        with out.team(output, training.accelerator) as place, out.progress() as progress:
             manifest = run(
                 choice,
                 place,
-                data=data,
+                data=images.data,
                 class_map=classes,
                 rank=wanted,
                 target_macs=target_macs,
@@ -170,14 +116,14 @@ def compress(
                 budget=budget,
                 init=init,
                 recipe=how,
-                running=running,
-                metric=metric,
+                running=training.running(),
+                metric=images.metric,
                 force=force,
                 progress=progress,
             )
         out.result(manifest.model_dump(mode="json"), lambda: manifest_table(manifest))
         _tell_contract(out, manifest)
-        out.next(to_export(bundle_path(output), Given(data, class_map, metric)))
+        out.next(to_export(bundle_path(output), images))
 
 
 def _tell_contract(out: Session, manifest: "Manifest") -> None:
@@ -196,7 +142,7 @@ def _tell_contract(out: Session, manifest: "Manifest") -> None:
 
 
 def _budget(
-    timed: options.OfLatency,
+    timed: OfLatency,
     target_latency: str | None,
     target_size: float | None,
     target_macs: float | None,

@@ -10,7 +10,9 @@ import typer
 
 from converters.formats import FORMATS, ONNX, PRECISIONS
 from falcon_edge.cli import completion, options
-from falcon_edge.cli.next_command import Given, after_export
+from falcon_edge.cli.grouping import grouped
+from falcon_edge.cli.groups import Images
+from falcon_edge.cli.next_command import after_export
 from falcon_edge.cli.render import manifest_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.errors import BadInput
@@ -50,14 +52,9 @@ class Activations(StrEnum):
     int8 = "int8"
 
 
-class Cpu(StrEnum):
-    """What int8 files are to run on."""
-
-    any = "any"
-    x86_vnni = "x86-vnni"
-
-
+@grouped
 def export(
+    *,
     bundle: Annotated[
         Path | None,
         typer.Argument(
@@ -77,18 +74,14 @@ def export(
     precision: Annotated[
         list[Precision] | None, typer.Option("--precision", help="Repeat for several; by default fp32.")
     ] = None,
-    data: options.Data = None,
-    class_map: options.ClassMap = None,
-    metric: options.Metric = None,
+    images: Images,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Images of DATA that int8 is calibrated on.")] = 512,
     calibration: Annotated[Calibration, typer.Option("--calibration", help="Of the int8 ranges.")] = Calibration.minmax,
     io: Annotated[InputOutput, typer.Option("--io", help="Input and output of int8 files.")] = InputOutput.float,
     activations: Annotated[
         Activations, typer.Option("--activations", help="Of an int8 .onnx; int8 where a device is faster with it.")
     ] = Activations.uint8,
-    cpu: Annotated[
-        Cpu, typer.Option("--cpu", help="What int8 files are to run on: of one kind more of the graph is rewritten.")
-    ] = Cpu.any,
+    cpu: options.FilesCpu = options.Cpu.any,
     times: Annotated[
         Path | None,
         typer.Option(
@@ -136,7 +129,7 @@ def export(
     """Add the network as files for the runtimes to its bundle, after their answers were found equal."""
     with session(as_json, debug, quiet) as out:
         precisions = [chosen.value for chosen in dict.fromkeys(precision or [Precision(PRECISIONS[0])])]
-        if "int8" in precisions and data is None:
+        if "int8" in precisions and images.data is None:
             raise BadInput("--precision int8 needs images to calibrate with: --data DATA")
         from converters.passes.rewrites.rules import Recorded
         from falcon_edge.bundle import bundle_path, find_bundle
@@ -145,13 +138,12 @@ def export(
         from falcon_edge.steps.quantize import Int8
 
         found = find_bundle(bundle)
-        options.check_metric(metric, data)
-        classes = options.class_map(class_map, data)
+        classes = images.classes()
         targets = [chosen.value for chosen in dict.fromkeys(target or map(Target, DEFAULT_TARGETS))]
         int8 = None
-        if data is not None:
+        if images.data is not None:
             int8 = Int8(
-                data,
+                images.data,
                 samples,
                 calibration.value,
                 integer_io=io is InputOutput.int8,
@@ -161,7 +153,7 @@ def export(
                 accept_loss=accept_loss,
                 measure=measure,
                 class_map=classes,
-                metric=metric,
+                metric=images.metric,
                 rules=Recorded(cpu.value),
                 times=times,
                 device=device,
@@ -187,4 +179,4 @@ def export(
         for advice in manifest.advice:
             out.say(f"{advice.file}: {advice.text}")
         chosen = [each.value for each in target or ()], [each.value for each in precision or ()]
-        out.next(after_export(found, manifest, Given(data, class_map, metric), *chosen))
+        out.next(after_export(found, manifest, images, *chosen))

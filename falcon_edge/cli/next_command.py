@@ -2,51 +2,36 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from falcon_edge.errors import BadInput
 
 if TYPE_CHECKING:
+    from falcon_edge.cli.groups import Images
     from falcon_edge.manifest import Manifest
 
 Words = list[object]
 EPOCHS = 10
 
 
-@dataclass(frozen=True)
-class Given:
-    """What the next verb is given as the present one was."""
-
-    data: str | None = None
-    class_map: Path | None = None
-    metric: str | None = None
-
-    @property
-    def words(self) -> Words:
-        """As options."""
-        options = ("--data", self.data), ("--class-map", self.class_map), ("--metric", self.metric)
-        return [word for name, value in options if value is not None for word in (name, value)]
-
-
-def after_packing(bundle: Path, given: Given) -> Words:
+def after_packing(bundle: Path, images: "Images") -> Words:
     """Compress it, and tune it."""
-    data: Words = [] if given.data is not None else ["--data", "DATA"]
+    data: Words = [] if images.data is not None else ["--data", "DATA"]
     how: Words = ["--rank", 1, "--finetune-epochs", EPOCHS]
-    return ["compress", bundle, *given.words, *data, *how, "-o", f"{bundle.with_suffix('')}-rank1"]
+    return ["compress", bundle, *images.words, *data, *how, "-o", f"{bundle.with_suffix('')}-rank1"]
 
 
-def to_export(bundle: Path, given: Given, targets: Sequence[str] = (), precisions: Sequence[str] = ()) -> Words:
+def to_export(bundle: Path, images: "Images", targets: Sequence[str] = (), precisions: Sequence[str] = ()) -> Words:
     """With int8 where there are images for it, unless precisions were chosen."""
-    chosen = precisions or (("fp32", "int8") if given.data is not None else ())
+    chosen = precisions or (("fp32", "int8") if images.data is not None else ())
     formats: Words = [word for name in targets for word in ("--target", name)]
     formats += [word for name in chosen for word in ("--precision", name)]
-    return ["export", bundle, *formats, *given.words]
+    return ["export", bundle, *formats, *images.words]
 
 
 def after_export(
-    bundle: Path, manifest: "Manifest", given: Given, targets: Sequence[str], precisions: Sequence[str]
+    bundle: Path, manifest: "Manifest", images: "Images", targets: Sequence[str], precisions: Sequence[str]
 ) -> Words:
     """Measure it beside the network that it was compressed from, or those that came from it, where they lie beside it.
 
@@ -59,20 +44,20 @@ def after_export(
             for path, its in beside.items()
             if its.exports and its.lineage.parent and its.lineage.parent.identity == manifest.lineage.identity
         ]
-        return to_bench([bundle, *came], given)
+        return to_bench([bundle, *came], images)
     standards = [path for path, its in beside.items() if its.lineage.identity == parent.identity]
     path = min(standards, key=lambda path: path.stem != parent.name, default=None)
     if path is None:
-        return to_bench([bundle], given)
+        return to_bench([bundle], images)
     files = {export.file for export in beside[path].exports}
     if not {export.file for export in manifest.exports} <= files:
-        return to_export(path, given, targets, precisions)
-    return to_bench([path, bundle], given)
+        return to_export(path, images, targets, precisions)
+    return to_bench([path, bundle], images)
 
 
-def to_bench(bundles: Sequence[Path], given: Given) -> Words:
+def to_bench(bundles: Sequence[Path], images: "Images") -> Words:
     """In one run: models are measured in turns."""
-    return ["bench", *bundles, *given.words, "-o", "results.json"]
+    return ["bench", *bundles, *images.words, "-o", "results.json"]
 
 
 def _beside(bundle: Path) -> "dict[Path, Manifest]":

@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,13 +14,9 @@ from falcon_edge.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from converters.passes.rewrites.rules import Cpu
     from falcon_edge.falcon.units.unit import Unit
     from falcon_edge.steps.goals import Rank
-    from falcon_edge.steps.opening import Choice
-    from falcon_edge.steps.planning.budgets import Latency
     from falcon_edge.training.recipe import Recipe
-    from runtime_bench.devices.device import Device
 
 Model = Annotated[
     str,
@@ -101,6 +97,29 @@ TimesRuntime = Annotated[
 ]
 TimesPrecision = Annotated[str | None, typer.Option("--precision", help="Of a latency: fp32 or int8.")]
 TimesThreads = Annotated[int, typer.Option("--threads", min=1, help="Of a latency.")]
+
+
+class Cpu(StrEnum):
+    """What int8 files are to run on."""
+
+    any = "any"
+    x86_vnni = "x86-vnni"
+
+
+FilesCpu = Annotated[
+    Cpu, typer.Option("--cpu", help="What int8 files are to run on: of one kind more of the graph is rewritten.")
+]
+TimesCpu = Annotated[Cpu, typer.Option("--cpu", help="Of a latency: the kind of CPU that its int8 files are for.")]
+RuntimesMeasured = Annotated[list[str] | None, typer.Option("--runtime", help="onnxruntime (ort), litert (tflite).")]
+TargetsMeasured = Annotated[list[str] | None, typer.Option("--target", help="Only these formats.")]
+PrecisionsMeasured = Annotated[list[str] | None, typer.Option("--precision", help="Only these precisions.")]
+Runs = Annotated[int, typer.Option("--runs", min=1, help="Samples a file, at least.")]
+Seconds = Annotated[float, typer.Option("--seconds", min=0.0, help="Of samples a file, at least.")]
+Processes = Annotated[int, typer.Option("--processes", min=1, help="Fresh processes a file.")]
+Rounds = Annotated[int, typer.Option("--rounds", min=1, help="Bursts a process, interleaved with the others.")]
+Samples = Annotated[
+    int | None, typer.Option("--samples", min=1, help="Images for quality; by default all, 200 if emulated.")
+]
 Paced = Annotated[
     bool, typer.Option("--paced", help="A latency as an app has it, by times of layers with emptied caches.")
 ]
@@ -271,61 +290,6 @@ def class_map(path: Path | None, data: str | None) -> "dict[str, str | int | Non
     return read_class_map(path)
 
 
-def check_metric(metric: str | None, data: str | None) -> None:
-    """Raise BadInput for a --metric of no data."""
-    if metric is not None and data is None:
-        raise BadInput(f"--metric {metric}: is measured on --data DATA, which is not there")
-
-
-def devices(
-    names: "Sequence[str]",
-    *,
-    runner: str | None,
-    ort_aar: Path | None,
-    litert_aar: "Sequence[Path] | None",
-    clean: bool = False,
-) -> "list[Device]":
-    """The devices of names, and what runs files on the phones among them; without a phone that is BadInput."""
-    from runtime_bench.devices import archives
-    from runtime_bench.devices.names import device_named, is_phone
-
-    named = {"onnxruntime": [ort_aar] if ort_aar else [], "litert": list(litert_aar or [])}
-    given = {"--runner": runner, archives.OPTIONS["onnxruntime"]: ort_aar, archives.OPTIONS["litert"]: litert_aar}
-    option = next((option for option, value in given.items() if value), None)
-    if not any(map(is_phone, names)):
-        if option is not None:
-            raise BadInput(f"{option}: is for phones; name one by --device adb")
-        return [device_named(name, clean=clean) for name in names]
-    found = archives.known(named)
-    return [device_named(name, clean=clean, runner=runner, archives=found) for name in names]
-
-
-@dataclass(frozen=True)
-class OfLatency:
-    """What was said of what a latency is."""
-
-    times: Path | None = None
-    runtime: str | None = None
-    precision: str | None = None
-    device: str | None = None
-    threads: int = 1
-    cpu: "Cpu" = "any"
-    paced: bool = False
-
-    @property
-    def said(self) -> bool:
-        """Whether anything was."""
-        return self != OfLatency()
-
-    def latency(self) -> "Latency":
-        """Raises BadInput where not enough was said."""
-        from falcon_edge.steps.planning.budgets import Latency
-
-        if self.times is None or self.runtime is None or self.precision is None:
-            raise BadInput("a latency needs --times (made by falcon-edge times), --runtime and --precision")
-        return Latency(self.times, self.runtime, self.precision, self.device, self.threads, self.cpu, self.paced)
-
-
 def every(text: str | None, cold: bool) -> float:
     """The seconds between ticks: by default 33 ms, and none where cold inferences stand for them."""
     from runtime_bench.measurement import EVERY
@@ -356,40 +320,6 @@ def numbers(text: str | None, option: str) -> tuple[float, ...] | None:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise BadInput(f"{option} {text}: write numbers with commas between them") from error
-
-
-def choice(
-    model: str,
-    weights: Path | None,
-    input_shape: str | None,
-    num_classes: int | None,
-    width: float,
-    mean: str | None,
-    std: str | None,
-    seed: int,
-    weights_key: str | None,
-    *,
-    model_args: "Sequence[str] | None",
-    trust_code: bool = False,
-    unit: "Unit | None" = None,
-) -> "Choice":
-    """The options that say which network is meant, read."""
-    from falcon_edge.steps.opening import Choice
-
-    return Choice(
-        model,
-        weights,
-        shape(input_shape),
-        num_classes,
-        width,
-        numbers(mean, "--mean"),
-        numbers(std, "--std"),
-        seed,
-        weights_key,
-        trust_code,
-        arguments(model_args),
-        unit,
-    )
 
 
 def rank(text: str | None) -> "Rank | None":

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from falcon_edge.cli import options
-from falcon_edge.cli.compress import OF_LATENCY, OWN, TimesCpu
-from falcon_edge.cli.export import Cpu
+from falcon_edge.cli.compress import OWN
+from falcon_edge.cli.grouping import grouped
+from falcon_edge.cli.groups import OF_LATENCY, Images, OfLatency, Source
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.cli.tables import Table
 
@@ -23,11 +24,12 @@ By = Literal["latency", "macs", "size"]
 Force = Annotated[bool, typer.Option("--force", help="Replace the plans that are there.")]
 
 
+@grouped
 def plan(
+    *,
     model: options.Model,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the plans go, a file each.")],
-    data: options.Data = None,
-    class_map: options.ClassMap = None,
+    images: Images,
     by: Annotated[By, typer.Option("--by", help="What plans are to save.")] = "latency",
     count: Annotated[int, typer.Option("--count", min=1, help="How many plans, evenly apart in ratio.")] = 20,
     down_to: Annotated[
@@ -41,24 +43,9 @@ def plan(
         typer.Option("--verify", metavar="N", min=1, help="Tune N of the plans briefly, export and measure them."),
     ] = None,
     finetune_epochs: Annotated[int, typer.Option("--finetune-epochs", min=0, help="Of each plan of --verify.")] = 1,
-    metric: options.Metric = None,
-    times: options.Times = None,
-    runtime: options.TimesRuntime = None,
-    precision: options.TimesPrecision = None,
-    device: options.TimesDevice = None,
-    threads: options.TimesThreads = 1,
-    cpu: TimesCpu = Cpu.any,
-    paced: options.Paced = False,
-    model_args: options.ModelArgs = None,
-    weights: options.Weights = None,
-    weights_key: options.WeightsKey = None,
+    timed: OfLatency,
+    source: Source,
     seed: options.Seed = 0,
-    input_shape: options.Input = None,
-    num_classes: options.Classes = None,
-    width: options.Width = 1.0,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    trust_code: options.TrustCode = False,
     force: Force = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -70,34 +57,19 @@ def plan(
         from falcon_edge.steps.planning.frontier import Verified, write_frontier
         from falcon_edge.training.recipe import recipe_of
 
-        timed = options.OfLatency(times, runtime, precision, device, threads, cpu.value, paced)
         if by != "latency" and timed.said:
             raise BadInput(f"{OF_LATENCY} say of what a latency is")
-        options.check_metric(metric, data)
         recipe = recipe_of(OWN | {"epochs": finetune_epochs, "find_rate": True, "seed": seed})
-        choice = options.choice(
-            model,
-            weights,
-            input_shape,
-            num_classes,
-            width,
-            mean,
-            std,
-            seed,
-            weights_key,
-            model_args=model_args,
-            trust_code=trust_code,
-        )
         with out.progress() as progress:
             found = write_frontier(
-                *(choice, data, output),
+                *(source.choice(model, seed), images.data, output),
                 what=timed.latency() if by == "latency" else by,
-                class_map=options.class_map(class_map, data),
+                class_map=images.classes(),
                 count=count,
                 down_to=down_to,
                 report=report,
                 verified=None if verify is None else Verified(verify, recipe),
-                metric=metric,
+                metric=images.metric,
                 force=force,
                 progress=progress,
             )

@@ -1,6 +1,7 @@
 """falcon-edge study."""
 
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +9,8 @@ import typer
 from typer.core import TyperGroup
 
 from falcon_edge.cli import options
+from falcon_edge.cli.grouping import grouped
+from falcon_edge.cli.groups import Bursts, Phones
 from falcon_edge.cli.hosts import loads_models
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.cli.tables import Table
@@ -69,7 +72,9 @@ def run(
         out.next(["study", "measure", output])
 
 
+@grouped
 def measure(
+    *,
     folder: Folder,
     data: Annotated[
         str | None, typer.Option("--data", metavar="DATA", help="In the place of what the study says.")
@@ -77,16 +82,9 @@ def measure(
     device: Annotated[str, typer.Option("--device", help="local, arm64[:CPU], ssh://[user@]host, adb[:SERIAL].")] = (
         "local"
     ),
-    runner: options.Runner = None,
-    ort_aar: options.OrtAar = None,
-    litert_aar: options.LitertAar = None,
-    samples: Annotated[
-        int | None, typer.Option("--samples", min=1, help="Images for quality; by default all, 200 if emulated.")
-    ] = None,
-    runs: Annotated[int, typer.Option("--runs", min=1, help="Samples a file, at least.")] = 50,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="Of samples a file, at least.")] = 5.0,
-    processes: Annotated[int, typer.Option("--processes", min=1, help="Fresh processes a file.")] = 5,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Bursts a process, interleaved with the others.")] = 2,
+    phones: Phones,
+    samples: options.Samples = None,
+    bursts: Bursts,
     every: options.Every = None,
     ticks: Annotated[int, typer.Option("--ticks", min=1, help="Paced samples a file, at least.")] = 60,
     as_json: Json = False,
@@ -99,15 +97,8 @@ def measure(
         from falcon_edge.steps.study.measure import measure_study
         from runtime_bench.bench import Protocol
 
-        protocol = Protocol(
-            runs=runs,
-            seconds=seconds,
-            processes=processes,
-            rounds=rounds,
-            every=options.every(every, False),
-            ticks=ticks,
-        )
-        (opened,) = options.devices([device], runner=runner, ort_aar=ort_aar, litert_aar=litert_aar)
+        protocol = Protocol(**asdict(bursts), every=options.every(every, False), ticks=ticks)
+        (opened,) = phones.devices([device])
         with closing(opened), out.progress() as progress:
             results, failed = measure_study(
                 *(folder, protocol), data=data, device=opened, samples=samples, progress=progress

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from falcon_edge.cli import options
-from falcon_edge.cli.export import Cpu
+from falcon_edge.cli.grouping import grouped
+from falcon_edge.cli.groups import Phones, Source
 from falcon_edge.cli.session import Debug, Json, Quiet, session
 from falcon_edge.cli.tables import Table
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at on
     from falcon_edge.times import Series
 
 
+@grouped
 def times(
+    *,
     model: options.Model,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The times; what is in it already is kept.")
@@ -26,9 +29,7 @@ def times(
     device: Annotated[
         str, typer.Option("--device", help="local, arm64[:CPU] (estimated cycles), ssh://[user@]host, adb[:SERIAL].")
     ] = "local",
-    runner: options.Runner = None,
-    ort_aar: options.OrtAar = None,
-    litert_aar: options.LitertAar = None,
+    phones: Phones,
     runtime: Annotated[
         list[str] | None, typer.Option("--runtime", help="onnxruntime (ort), litert (tflite); by default both.")
     ] = None,
@@ -42,9 +43,7 @@ def times(
         list[float] | None,
         typer.Option("--widths", metavar="SHARE", help="Of narrower networks too: a share of the channels; repeat it."),
     ] = None,
-    cpu: Annotated[
-        Cpu, typer.Option("--cpu", help="What int8 files are to run on: of one kind more of the graph is rewritten.")
-    ] = Cpu.any,
+    cpu: options.FilesCpu = options.Cpu.any,
     rewrites: Annotated[
         bool, typer.Option("--rewrites", help="Time exact rewrites of the network in int8 instead of its layers.")
     ] = False,
@@ -71,7 +70,7 @@ def times(
 
         runtimes = list(runtime or (each.name for each in RUNTIMES if each.by_default))
         plans = tuple(read_document(path, Plan) for path in plan or ())
-        if rewrites and (plans or widths or cpu is not Cpu.any or precision not in (None, ["int8"])):
+        if rewrites and (plans or widths or cpu is not options.Cpu.any or precision not in (None, ["int8"])):
             raise BadInput(
                 "--rewrites are of int8 files and of the network as it is: leave out --plan, --widths, --cpu and "
                 "--precision"
@@ -82,21 +81,9 @@ def times(
             for name in runtimes
             for each in precisions
         ]
-        choice = options.choice(
-            model,
-            None,
-            input_shape,
-            num_classes,
-            width,
-            None,
-            None,
-            0,
-            None,
-            model_args=model_args,
-            trust_code=trust_code,
-        )
-        network = open_network(choice)
-        (opened,) = options.devices([device], runner=runner, ort_aar=ort_aar, litert_aar=litert_aar)
+        source = Source(model_args, None, None, input_shape, num_classes, width, trust_code=trust_code)
+        network = open_network(source.choice(model))
+        (opened,) = phones.devices([device])
         with closing(opened), out.progress() as progress:
             run = time_rewrites if rewrites else time_layers
             found = [run(network, output, request, device=opened, progress=progress) for request in requests]
