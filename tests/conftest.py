@@ -18,6 +18,21 @@ hypothesis.settings.load_profile("tests")
 torch.set_num_threads(1)
 
 
+# What many files share and takes long to make, and the group of the tests that use it.
+TOGETHER = {"flow": "flow", "again": "flow", "exported": "exported"}
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
+def pytest_collection_modifyitems(items):
+    """Tests that share what is made once run in one process of xdist, which otherwise makes it in each."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            shared = [each[-1].scope for each in item._fixtureinfo.name2fixturedefs.values()]
+            own = [item.location[0]] if "module" in shared else []
+            for group in [*(TOGETHER[name] for name in item.fixturenames if name in TOGETHER), *own][:1]:
+                item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _state():
     yield

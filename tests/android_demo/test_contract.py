@@ -19,7 +19,7 @@ from program import run
 from waiting import Amid, gone, killed_at_work
 
 import falcon_edge
-from falcon_edge.cli import options
+from falcon_edge.cli.groups import Phones
 from falcon_edge.errors import BadInput
 from runtime_bench.bench import Candidate, Protocol, bench
 from runtime_bench.devices.adb import AdbDevice
@@ -143,16 +143,15 @@ def test_devices_says_how_files_can_be_run(phone, java, tmp_path):
 def test_options_that_mean_nothing(exported):
     done = run(f"{BENCH} --device adb --ort-aar none.aar", exported)
     assert (done.code, done.err) == (2, "error: none.aar: cannot be read (No such file or directory)\n")
-    given = {"runner": None, "ort_aar": None, "litert_aar": None}
     for option, value, said in (
         ("ort_aar", Path("none.aar"), "`ort_aar`: is for phones; name one by --device adb"),
         ("litert_aar", [Path("none.aar")], "`litert_aar`: is for phones; name one by --device adb"),
         ("runner", "app", "--runner: is for phones; name one by --device adb"),
     ):
         with pytest.raises(BadInput, match=said):
-            options.devices(["local"], **given | {option: value})
+            Phones(**{option: value}).devices(["local"])
     with pytest.raises(BenchInputError, match="fast: no such runner; known are app, app_process, python"):
-        options.devices(["local", "adb"], **given | {"runner": "fast"})
+        Phones(runner="fast").devices(["local", "adb"])
 
 
 # -- what goes wrong with the app --

@@ -11,7 +11,6 @@ from program import run
 import falcon_edge
 from runtime_bench.results import load
 
-pytestmark = pytest.mark.xdist_group("flow")  # one process of xdist makes the flow
 SAMPLE = Path(falcon_edge.__file__).parent / "data/sample"
 KINDS = [f"{precision}.{target}" for precision in ("fp32", "int8") for target in ("onnx", "ort", "tflite")]
 BENCH = "bench standard.falcon falcon.falcon --device arm64 --target tflite --data stripes.npz --samples 4"

@@ -13,8 +13,6 @@ import torch
 from PIL import Image
 from program import listing
 
-pytestmark = pytest.mark.xdist_group("flow")  # one process of xdist makes the flow
-
 NETWORKS = """
 import torch
 from torch import nn

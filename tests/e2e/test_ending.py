@@ -20,7 +20,6 @@ from runtime_bench import worker as worker_module
 from runtime_bench.devices import ssh as ssh_module
 from runtime_bench.results import load
 
-pytestmark = pytest.mark.xdist_group("flow")  # one process of xdist makes the flow
 SENT = "data/falcon-edge"  # on a phone
 LONG = "--seconds 0 --ticks 4 --runs 40000 --processes 1 --rounds 20000 --timeout 60"
 

@@ -103,7 +103,10 @@ def test_an_example_is_read_in_minutes(name):
     ("script", "started", "options"),
     [
         ("own_loop", [], []),
-        ("timm_loop", ["-c", WITH_TORCHVISION], ["--model", "test_resnet", "--size", "12", "--epochs", "12"]),
+        pytest.param(
+            *("timm_loop", ["-c", WITH_TORCHVISION], ["--model", "test_resnet", "--size", "12", "--epochs", "12"]),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_module_in_memory_gives_bundles_that_compare_by_themselves(stripes, tmp_path, script, started, options):

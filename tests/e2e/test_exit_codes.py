@@ -16,8 +16,6 @@ from program import LIMIT, Done, listing, start
 
 from runtime_bench.results import load
 
-pytestmark = pytest.mark.xdist_group("flow")  # one process of xdist makes the flow
-
 MOODY = """
 import torch
 from torch import nn

@@ -8,8 +8,6 @@ from torch import nn
 from falcon_edge.bundle import open_bundle
 from runtime_bench.results import load
 
-pytestmark = pytest.mark.xdist_group("flow")  # one process of xdist makes the flow
-
 FILES = ("exports/model.fp32.onnx", "exports/model.fp32.tflite")
 NETWORK = """
 from torch import nn

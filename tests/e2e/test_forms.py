@@ -11,7 +11,6 @@ from falcon_edge.falcon.forms import FORMS
 from falcon_edge.falcon.plan import Plan
 from falcon_edge.steps.opening import Choice, open_network
 
-pytestmark = pytest.mark.xdist_group("flow")
 OTHERS = [form for form in FORMS if form != "falcon"]
 QUICK = "--runs 3 --processes 1 --every 0"
 

@@ -108,6 +108,7 @@ if sys.argv[1:] != ["child"]:
     assert [json.loads(line) for line in lines] == [expected, expected]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "pinned"])
 def test_every_verb_does_what_it_does(flow, name):
     _, done = flow
@@ -116,6 +117,7 @@ def test_every_verb_does_what_it_does(flow, name):
     assert "Traceback" not in done[name].err
 
 
+@pytest.mark.slow
 def test_figures_are_there_and_what_is_not_known_is_null(flow):
     folder, done = flow
     results = load(folder / "results.json")
@@ -144,12 +146,14 @@ def test_figures_are_there_and_what_is_not_known_is_null(flow):
     assert "unpinned" in done["bench"].err
 
 
+@pytest.mark.slow
 def test_cpus_that_are_named_are_refused_in_one_line(flow):
     _, done = flow
     assert done["pinned"].code == 4
     assert "this system puts no process on CPUs of its own: leave --cpus out" in done["pinned"].err
 
 
+@pytest.mark.slow
 def test_a_report_says_what_was_not_measured(flow):
     folder, _ = flow
     page = (folder / "report.html").read_text()
@@ -203,6 +207,7 @@ except ConversionError as error:
     assert done.out == "a.onnx: describing it takes more than 200 MiB\n", done
 
 
+@pytest.mark.slow
 def test_nothing_but_what_was_asked_for_is_left(flow):
     """Bundles were replaced in two steps, as where two folders cannot be exchanged in one."""
     folder, _ = flow

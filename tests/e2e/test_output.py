@@ -16,8 +16,6 @@ from program import ENVIRONMENT, PROGRAM, listing, run
 
 import falcon_edge
 
-pytestmark = pytest.mark.xdist_group("flow")  # one process of xdist makes the flow
-
 QUICK = "--runs 2 --seconds 0 --ticks 4 --processes 1 --rounds 1"
 VERBS = (
     "demo",

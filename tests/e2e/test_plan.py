@@ -8,8 +8,6 @@ from program import listing
 from falcon_edge.bundle import open_bundle
 from falcon_edge.falcon.plan import Plan
 
-pytestmark = pytest.mark.xdist_group("flow")  # one process of xdist makes the flow
-
 
 @pytest.mark.parametrize("choice", ["--rank 1", "--rank 9", "--rank 2 --init whitened --data stripes.npz"])
 def test_a_plan_given_back_is_the_same_plan(flow, warm, tmp_path, choice):

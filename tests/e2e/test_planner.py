@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("flow")]  # one process of xdist makes the flow
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

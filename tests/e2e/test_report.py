@@ -11,8 +11,6 @@ from browser import PROGRAM, Browser
 from runtime_bench.report.contents import contents
 from runtime_bench.results import load
 
-pytestmark = pytest.mark.xdist_group("flow")  # one process of xdist makes the flow
-
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 DRAWN = "document.documentElement.dataset.plotsDrawn !== undefined"
 PLOTS = """

@@ -15,8 +15,6 @@ from falcon_edge.bundle import sha256
 from falcon_edge.steps.embed import ARCHIVE
 from falcon_edge.steps.serve import LIBRARY
 
-pytestmark = pytest.mark.xdist_group("flow")  # one process of xdist makes the flow
-
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "results.json"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from falcon_edge.times import Times, read_times
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("flow")]  # one process of xdist makes the flow
+pytestmark = pytest.mark.slow
 TIMES = "times standard.falcon --plan plan.json --runtime tflite --precision int8 --rounds 1 -o times.json"
 
 

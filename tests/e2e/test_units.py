@@ -4,7 +4,6 @@ import shutil
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("flow")
 WORDS = "--width 0.25 --data stripes.npz --epochs 1 --batch-size 32 --lr 0.05"
 
 

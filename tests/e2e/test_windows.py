@@ -15,8 +15,6 @@ from systems import System
 from falcon_edge.cli.main import VERBS, WITHOUT_MODELS
 from falcon_edge.steps.serve import LIBRARY
 
-pytestmark = pytest.mark.xdist_group("flow")  # one process of xdist makes the flow
-
 BUNDLE, RESULTS = "C:\\models\\falcon.falcon", "C:\\models\\results.json"
 PAGE, SITE = "C:\\page", "C:\\site"
 ANYTHING = {

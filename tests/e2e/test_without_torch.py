@@ -17,8 +17,6 @@ sys.meta_path.insert(0, Missing())
 """
 QUICK = "--runs 4 --seconds 0 --ticks 4 --processes 1 --rounds 1 -q"
 
-pytestmark = pytest.mark.xdist_group("flow")  # one process of xdist makes the flow
-
 
 @pytest.fixture
 def bare(flow, tmp_path):

@@ -115,7 +115,9 @@ def test_ticks_come_when_they_are_due_and_those_that_have_passed_are_left_out(pe
 
 def test_models_take_turns_and_none_meets_another_at_work(tmp_path, files):
     notes = tmp_path / "notes"
-    results = bench(candidates(files, "vgg.onnx", "falcon.onnx", "vgg.tflite"), noting(notes), QUICK)
+    results = bench(
+        candidates(files, "vgg.onnx", "falcon.onnx", "vgg.tflite"), noting(notes), replace(QUICK, cold=False)
+    )
     assert [entry.failure for entry in results.entries] == [None] * 3
     rows = sorted(tuple(map(int, line.split())) for line in notes.read_text().splitlines())
     assert len(rows) == 3 * 8

@@ -22,7 +22,8 @@ def model(tmp_path):
 
 def bench(model, *options):
     return CliRunner().invoke(
-        app, ["bench", str(model), "-q", "--seconds", "0", "--ticks", "2", "--rounds", "2", *options]
+        app,
+        ["bench", str(model), "-q", "--seconds", "0", "--ticks", "2", "--processes", "2", "--rounds", "2", *options],
     )
 
 

@@ -29,7 +29,6 @@ from runtime_bench.errors import BenchInputError
 from runtime_bench.profile import APART_RUNS, CALL_EVERY, TURNS
 from runtime_bench.why import cold_cost, sections
 
-pytestmark = pytest.mark.xdist_group("exported")  # one process makes the exported bundles
 QUICK = Protocol(runs=3, processes=1, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, every=0)
 ONNX, TFLITE = "exports/model.fp32.onnx", "exports/model.fp32.tflite"
 
@@ -261,7 +260,7 @@ def test_nothing_is_left_beside_the_bundles(measured, exported):
 
 @pytest.fixture(scope="module")
 def profiled(exported):
-    return bench(exported, BenchRequest(replace(QUICK, cold=True, ticks=8), profile=True))
+    return bench(exported, BenchRequest(QUICK, profile=True))
 
 
 def test_every_file_is_profiled_as_a_whole(profiled):
@@ -292,40 +291,41 @@ def test_the_peak_is_that_of_this_machine(profiled):
     assert profiled.peaks.bytes_per_second > 1e8
 
 
-def test_where_it_is_not_measured_cold_why_is_found_paced(exported):
+def test_where_it_is_measured_back_to_back_alone_nothing_is_said_of_why(profiled):
+    for entry in profiled.entries:
+        assert entry.profile.apart is None
+        assert entry.profile.call is None
+        assert cold_cost(entry, profiled.peaks) is None
+
+
+# To empty a server's caches takes a third of a second, and LiteRT's layers are found by many inferences.
+@pytest.mark.parametrize(
+    ("way", "runtime"),
+    [
+        *(("paced", "onnxruntime"), ("paced", "litert"), ("cold", "onnxruntime")),
+        pytest.param("cold", "litert", marks=pytest.mark.slow),
+    ],
+)
+def test_why_an_inference_apart_takes_longer_is_found_apart_from_how_much(exported, way, runtime):
     """The layers, and the call, of inferences that are as far apart as those of which it is to be told."""
-    started = time.monotonic()
-    protocol = replace(QUICK, every=0.02, ticks=8)
-    found = bench(exported[:1], BenchRequest(protocol, selection=Selection(runtimes=["onnxruntime"]), profile=True))
-    (entry,) = found.entries
+    started, selection = time.monotonic(), Selection(runtimes=[runtime])
+    protocol = replace(QUICK, ticks=8, **{"cold": True} if way == "cold" else {"every": 0.02})
+    results = bench(exported[1:], BenchRequest(protocol, selection=selection, profile=True))
+    (entry,) = results.entries
     inferences = (2 + 2 / CALL_EVERY) * TURNS * APART_RUNS  # of both models, as a whole and what is within
     assert time.monotonic() - started > inferences * protocol.every
-    assert (entry.profile.apart, entry.cold) == ("paced", None)
+    assert (entry.profile.apart, entry.cold is None) == (way, way == "paced")
+    # LiteRT's call is a few microseconds, less than two measurements are apart on a busy machine.
+    assert (way, runtime) != ("cold", "onnxruntime") or entry.profile.call.ns < entry.profile.call.cold_ns
     assert all(layer.cold_ns is not None for layer in entry.profile.layers)
-    assert entry.profile.longer_ns is not None
-
-
-def test_where_it_is_measured_back_to_back_alone_nothing_is_said_of_why(exported):
-    selection = Selection(runtimes=["onnxruntime"])
-    found = bench(exported[:1], BenchRequest(replace(QUICK, every=0), selection=selection, profile=True))
-    assert found.entries[0].profile.apart is None
-    assert found.entries[0].profile.call is None
-    assert cold_cost(found.entries[0], found.peaks) is None
-
-
-def test_why_a_cold_inference_takes_longer_is_found_apart_from_how_much(profiled):
-    for entry in profiled.entries:
-        # LiteRT's call is a few microseconds, less than two measurements are apart on a busy machine.
-        assert entry.runtime.name == "litert" or entry.profile.call.ns < entry.profile.call.cold_ns
-        assert all(layer.cold_ns is not None for layer in entry.profile.layers)
-        weights = sum(layer.weights or 0 for layer in entry.profile.layers)
-        # Batch norms were folded, and a .tflite gives each convolution a bias.
-        assert 3 * entry.model.parameters < weights < 5 * entry.model.parameters
-        found = cold_cost(entry, profiled.peaks)
-        assert (found is None) == (entry.profile.longer_ns == 0)
-        if found is not None:
-            assert min(found.call, found.memory) >= 0
-            assert found.whole == entry.profile.longer_ns
+    weights = sum(layer.weights or 0 for layer in entry.profile.layers)
+    # Batch norms were folded, and a .tflite gives each convolution a bias.
+    assert 3 * entry.model.parameters < weights < 5 * entry.model.parameters
+    found = cold_cost(entry, results.peaks)
+    assert (found is None) == (entry.profile.longer_ns == 0)
+    if found is not None:
+        assert min(found.call, found.memory) >= 0
+        assert found.whole == entry.profile.longer_ns
 
 
 @pytest.mark.slow

@@ -18,7 +18,6 @@ from falcon_edge.steps.shipped import copy_sample_network
 from runtime_bench.bench import Protocol
 from runtime_bench.devices.local import LocalDevice
 
-pytestmark = pytest.mark.xdist_group("exported")  # one process makes the exported bundles
 QUICK = Protocol(runs=2, processes=1, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, every=0)
 
 

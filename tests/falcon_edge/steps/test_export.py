@@ -21,7 +21,6 @@ from falcon_edge.steps.export import export_bundle, golden_samples
 from falcon_edge.steps.opening import Choice, open_network
 from falcon_edge.steps.pack import pack_bundle
 
-pytestmark = pytest.mark.xdist_group("exported")  # one process makes the exported bundles
 ONNX, TFLITE = "exports/model.fp32.onnx", "exports/model.fp32.tflite"
 
 

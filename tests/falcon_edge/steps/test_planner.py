@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from falcon_edge.cli.compress import _budget
-from falcon_edge.cli.options import OfLatency
+from falcon_edge.cli.groups import OfLatency
 from falcon_edge.documents import canonical_json, read_document
 from falcon_edge.errors import BadInput, BelowAsked
 from falcon_edge.falcon.forms import FALCON

@@ -17,7 +17,6 @@ from runtime_bench.devices.local import LocalDevice
 from runtime_bench.errors import BenchInputError, DeviceError
 from runtime_bench.results import Results
 
-pytestmark = pytest.mark.xdist_group("exported")  # one process makes the exported bundles
 QUICK = Protocol(runs=3, processes=1, seconds=0.0, rounds=2, warm_up_runs=1, warm_up_seconds=0.0, every=0)
 
 

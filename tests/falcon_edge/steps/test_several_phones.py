@@ -21,7 +21,6 @@ from runtime_bench.results import load
 
 if ADB is None and "CI" not in os.environ:
     pytest.skip("adb is not installed", allow_module_level=True)
-pytestmark = pytest.mark.xdist_group("exported")  # one process makes the exported bundles
 QUICK = Protocol(runs=3, processes=2, seconds=0.0, rounds=1, warm_up_runs=1, warm_up_seconds=0.0, every=0)
 SERIALS = "emulator-9999", "10.0.0.7:5555"
 
