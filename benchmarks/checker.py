@@ -22,11 +22,11 @@ from falcon_edge.steps.export import export_bundle
 from falcon_edge.steps.opening import Choice
 from falcon_edge.steps.quantize import Int8
 from falcon_edge.steps.shipped import copy_sample_network
-from runtime_bench import units
 from runtime_bench.bench import Candidate, Protocol, bench
 from runtime_bench.devices.local import LocalDevice
 from runtime_bench.runtimes import runtime_named
 from runtime_bench.stats import paired_ratio
+from runtime_bench.ways import BACK_TO_BACK
 
 PROTOCOL = Protocol(seconds=10.0, processes=8, rounds=10, warm_up_seconds=0.5, every=0)
 APART = Protocol(seconds=0.2, processes=8, rounds=10, warm_up_seconds=0.2, ticks=240, cold=True)
@@ -161,7 +161,7 @@ def rows(file: Path, runtime: str, *, apart: bool) -> Iterator[str]:
             raise SystemExit(f"{entry.model.name}: {entry.failure.message}")
     # Until a worker was asked for the last time: behind that, figures are computed.
     wall, cpu = (moments[-2][axis] - moments[0][axis] for axis in (0, 1))
-    for way in ("paced", "cold") if apart else (units.BACK_TO_BACK,):
+    for way in ("paced", "cold") if apart else (BACK_TO_BACK,):
         one, other = ours.timings[way], bare.timings[way]
         ratio, (low, high) = paired_ratio(one.bursts, other.bursts)
         p50s = " | ".join(f"{each.summary.p50_ns / 1e6:.4f} ms" for each in (one, other))

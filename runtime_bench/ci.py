@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from runtime_bench import text, units
+from runtime_bench import text
 from runtime_bench.regression import Finding, Verdict
 from runtime_bench.results import Entry, Results, Summary
+from runtime_bench.ways import APART, BACK_TO_BACK
 
 FIGURES = {"p50_ns", "p90_ns"}
 SIGNS = {Verdict.passed: "✅", Verdict.regression: "❌", Verdict.inconclusive: "❔", None: "⚠️"}
@@ -64,7 +65,7 @@ def benchmark_json(results: Results) -> str:
     rows = []
     for entry in results.entries:
         for way, timing in entry.timings.items():
-            figure = "p50" if way == units.BACK_TO_BACK else f"{way} p50"
+            figure = "p50" if way == BACK_TO_BACK else f"{way} p50"
             row = {"name": f"{_name(entry)}: {figure}", "unit": "ns", "value": timing.summary.p50_ns}
             if timing.intervals is not None:
                 low, high = timing.intervals.p50_ns
@@ -137,7 +138,7 @@ def _row(entry: Entry) -> dict[str, Any]:
 def _apart(entry: Entry) -> dict[str, Any]:
     """What is not back to back."""
     found: dict[str, Any] = {"paced_every_ms": None if entry.paced is None else entry.paced.every_ms}
-    for way in units.APART:
+    for way in APART:
         timing = entry.timings.get(way)
         low, high = (None, None) if timing is None or timing.intervals is None else timing.intervals.p50_ns
         figures = {"p50_ns": None, "p90_ns": None} if timing is None else timing.summary.model_dump(include=FIGURES)

@@ -8,6 +8,7 @@ from runtime_bench import units
 from runtime_bench.errors import BenchInputError
 from runtime_bench.results import Entry, Results
 from runtime_bench.stats import Interval, ratio_interval
+from runtime_bench.ways import BACK_TO_BACK
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,16 @@ class Row:
         """Of the speedup back to back."""
         return None if self._warm is None else self._warm.realised_share
 
+    def said(self, way: str = BACK_TO_BACK) -> str:
+        """The speedup in a way, with its interval, as in '5.30x (5.06..5.61)'; empty where there is none."""
+        found = self.speedups.get(way)
+        if found is None or self.standard is self.entry:
+            return units.ratio(None if found is None else found.ratio)
+        return f"{units.ratio(found.ratio)} {units.bounds(found.interval, 1, 2)}"
+
     @property
     def _warm(self) -> Speedup | None:
-        return self.speedups.get(units.BACK_TO_BACK)
+        return self.speedups.get(BACK_TO_BACK)
 
 
 ACROSS = ("machine", "device", "emulation", "threads", "precision")

@@ -24,6 +24,7 @@ from runtime_bench.regression import Finding, Tolerances, Verdict, failure_of, f
 from runtime_bench.results import MAXIMUM_BYTES, Entry, Part, Results
 from runtime_bench.stats import paired_ratio
 from runtime_bench.system import alone
+from runtime_bench.ways import APART
 
 SHORTEST = 5  # lines that make a level: fewer cannot differ for certain (see SURE)
 SURE = 0.01  # how unlikely it must be by chance that the newest level is so much worse
@@ -119,7 +120,7 @@ def lines(results: Results, new: Sequence[Entry], old: Sequence[Entry], commit: 
 def _apart(entry: Entry, baseline: Entry | None) -> dict[str, Any]:
     """Latency that is not back to back."""
     found: dict[str, Any] = {}
-    for way in units.APART:
+    for way in APART:
         timing, other = entry.timings.get(way), None if baseline is None else baseline.timings.get(way)
         if timing is not None:
             found[f"{way}_ns"] = timing.summary.p50_ns

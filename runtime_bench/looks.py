@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median_low
 
-from runtime_bench import units
 from runtime_bench.regression import LATENCIES, ROUNDING, Finding, Tolerances, Verdict, check, failure_of, worst
 from runtime_bench.results import Burst, Entry, Memory, Paced, Timing
 from runtime_bench.stats import CONFIDENCE, with_summary
+from runtime_bench.ways import APART
 
 MOST = 8  # looks, of which the last is after 128 runs
 
@@ -140,7 +140,7 @@ def _pooled(entries: Sequence[Entry]) -> Entry:
     if len(entries) == 1 or any(entry.summary is None for entry in entries):
         return last
     found = with_summary(_numbered([entry.bursts for entry in entries]))
-    for way in units.APART:
+    for way in APART:
         timings = [entry.timings.get(way) for entry in entries]
         known = [timing for timing in timings if timing is not None]
         if len(known) == len(timings):

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 
-from runtime_bench import units
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
 from runtime_bench.files import read_document
@@ -21,6 +20,7 @@ from runtime_bench.measurement import wrong_outputs
 from runtime_bench.pairs import pairs, place, said, title
 from runtime_bench.results import Entry, Failure, ModelInfo, Quality, Results
 from runtime_bench.stats import CONFIDENCE, Interval, paired_ratio, ratio_interval
+from runtime_bench.ways import APART, BACK_TO_BACK
 
 MAXIMUM_BYTES = 1024**2
 ROUNDING = 1e-9  # 1050 / 1000 - 1 is a little more than 0.05
@@ -30,7 +30,7 @@ OF_THE_FILE = ("wrong-outputs", "runtime", "memory")
 CRASHES = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV")
 # Flags of a run on a machine that was not at rest: what slowed it down may be gone in another.
 UNRESTFUL = ("noisy", "drift", "load", "frequency", "throttled")
-LATENCIES = ("latency", *units.APART)
+LATENCIES = ("latency", *APART)
 FAILURE, MISSING, NEW = "failure", "missing", "new"  # what stands in a figure's place where there is none
 
 
@@ -264,7 +264,7 @@ def _measured(new: Entry, old: Entry, terms: _Terms) -> list[Finding]:
     if (new.emulated and old.emulated) or (new.counts is not None and old.counts is not None):
         found = [_instructions(name, new, old, tolerances.counts)]
     else:
-        ways = [units.BACK_TO_BACK, *(way for way in units.APART if way in old.timings)]
+        ways = [BACK_TO_BACK, *(way for way in APART if way in old.timings)]
         found = [_latency(way, new, old, terms) for way in ways]
     peak, former = (None if entry.memory is None else entry.memory.peak for entry in (new, old))
     found += _exact(name, "memory", peak, former, tolerances.memory, terms.doubt)
@@ -292,7 +292,7 @@ def _instructions(name: str, new: Entry, old: Entry, tolerance: float) -> Findin
 
 def _latency(way: str, new: Entry, old: Entry, terms: _Terms) -> Finding:
     """The median of latency measured in one way."""
-    figure = "latency" if way == units.BACK_TO_BACK else way
+    figure = "latency" if way == BACK_TO_BACK else way
     one, other = new.timings.get(way), old.timings.get(way)
     tolerance: float = getattr(terms.tolerances, figure)
     found = Finding(title(new), figure, None, None, None, None, tolerance, Verdict.inconclusive)

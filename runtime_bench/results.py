@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from runtime_bench import units
 from runtime_bench.environment import Environment
 from runtime_bench.errors import BenchInputError
 from runtime_bench.files import read_document, write
 from runtime_bench.ranges import Amount, Count, Cpu, Difference, Duration, Ends, Interval, Positive, Several, Share
 from runtime_bench.text import in_lines
+from runtime_bench.ways import BACK_TO_BACK
 
 SCHEMA_VERSION = 6
 MAXIMUM_BYTES = 256 * 1024**2  # ten million samples
@@ -380,7 +380,7 @@ class Entry(Part):
         warm = None
         if self.summary is not None:
             warm = Timing.model_construct(bursts=self.bursts, summary=self.summary, intervals=self.intervals)
-        found = {units.BACK_TO_BACK: warm, "paced": self.paced, "cold": self.cold}
+        found = {BACK_TO_BACK: warm, "paced": self.paced, "cold": self.cold}
         return {way: timing for way, timing in found.items() if timing is not None}
 
 

@@ -4,14 +4,13 @@ import math
 from typing import TYPE_CHECKING
 
 from runtime_bench.runtimes import RUNTIMES
+from runtime_bench.ways import APART
 
 if TYPE_CHECKING:  # numpy and pydantic are not needed for texts, and --help must answer at once
     from collections.abc import Sequence
 
-    from runtime_bench.compare import Row
     from runtime_bench.results import Entry, Estimate, Quality
 
-BACK_TO_BACK, APART = "back to back", ("paced", "cold")  # the ways of measuring latency
 METRICS = {
     "top1": "top-1",
     "top5": "top-5",
@@ -76,14 +75,6 @@ def ratio(value: float | None) -> str:
 def percent(share: float | None) -> str:
     """As in '70%'."""
     return "" if share is None else f"{100 * share:.0f}%"
-
-
-def speedup(row: "Row", way: str = BACK_TO_BACK) -> str:
-    """Measured in that way, with its interval, as in '5.30x (5.06..5.61)'."""
-    found = row.speedups.get(way)
-    if found is None or row.standard is row.entry:
-        return ratio(None if found is None else found.ratio)
-    return f"{ratio(found.ratio)} {bounds(found.interval, 1, 2)}"
 
 
 def metric(name: str) -> str:

@@ -8,7 +8,7 @@ import typer
 from falcon_edge.cli import options
 from falcon_edge.cli.results_tables import comparison_table
 from falcon_edge.cli.session import Debug, Json, Quiet, session
-from runtime_bench import units
+from runtime_bench.ways import APART
 
 if TYPE_CHECKING:
     from runtime_bench.compare import Row
@@ -36,7 +36,7 @@ def compare(
 
 def _row(row: "Row") -> dict[str, object]:
     """Back to back as since the first version, the other ways by their names."""
-    apart = {way: row.speedups.get(way) for way in units.APART}
+    apart = {way: row.speedups.get(way) for way in APART}
     return {
         "entry": row.entry.model_dump(mode="json", exclude={"bursts": True, **{way: {"bursts"} for way in apart}}),
         "standard": None if row.standard is None else row.standard.model.name,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from falcon_edge.cli.tables import Table
 from runtime_bench import units
+from runtime_bench.ways import APART
 
 if TYPE_CHECKING:  # rich is imported where it is used: --help must answer at once
     from collections.abc import Sequence
@@ -151,7 +152,7 @@ def _figure(finding: "Finding", value: float | None) -> str:
         return ""
     if finding.unit is not None:
         return units.measure(value, finding.unit)
-    if kind in ("latency", *units.APART):
+    if kind in ("latency", *APART):
         return units.milliseconds(value)
     return units.megabytes(int(value)) if kind in ("memory", "size") else f"{value:,.0f}"
 

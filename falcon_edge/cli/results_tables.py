@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from falcon_edge.cli.tables import Table
 from runtime_bench import units
 from runtime_bench.text import terminal
+from runtime_bench.ways import APART, BACK_TO_BACK
 
 if TYPE_CHECKING:  # rich and numpy are imported where they are used: --help must answer at once
     from collections.abc import Mapping, Sequence
@@ -66,7 +67,7 @@ def comparison_table(rows: "Sequence[Row]") -> "Group":
     speeds = [
         {
             "p50": _p50(row.entry),
-            "speedup": _speedup(row, units.BACK_TO_BACK),
+            "speedup": _speedup(row, BACK_TO_BACK),
             "instructions ratio": units.ratio(row.instructions_ratio),
             **_promise(row),
         }
@@ -75,7 +76,7 @@ def comparison_table(rows: "Sequence[Row]") -> "Group":
     places = dict.fromkeys(entry.device for entry in entries if entry.emulated)
     notes = [f"{place}, emulated: instructions of one inference, no times" for place in places]
     every = [row.entry for row in rows]
-    ways = [way for way in units.APART if any(way in entry.timings for entry in entries)]
+    ways = [way for way in APART if any(way in entry.timings for entry in entries)]
     if not ways:
         return _group([one | other for one, other in zip(known, speeds, strict=True)], notes, every)
     for cells, found, row in zip(known, speeds, working, strict=True):
@@ -154,7 +155,7 @@ def _times(entry: "Entry") -> "dict[str, Cell]":
         "p50": _p50(entry),
         "p90": units.milliseconds(None if entry.summary is None else entry.summary.p90_ns),
         "samples": _sparkline(entry),
-        **{way: _median(entry, way) for way in units.APART},
+        **{way: _median(entry, way) for way in APART},
         "memory": _memory(entry),
     }
 
@@ -228,7 +229,7 @@ def _speedup(row: "Row", way: str) -> "Cell":
     if found is None or row.standard is row.entry:
         return units.ratio(None if found is None else found.ratio)
     low, high = found.interval
-    return Text(units.speedup(row, way), style="green" if low > 1 else "red" if high < 1 else "yellow")
+    return Text(row.said(way), style="green" if low > 1 else "red" if high < 1 else "yellow")
 
 
 def _promise(row: "Row") -> "dict[str, Cell]":

@@ -13,6 +13,7 @@ from runtime_bench.report.figures import Figure
 from runtime_bench.report.headline import Headline, headlines
 from runtime_bench.report.tables import Cell, Column, Table, field, headers, identity, of_entries
 from runtime_bench.results import Flag, Peaks, Quality, Results
+from runtime_bench.ways import APART, BACK_TO_BACK
 from runtime_bench.why import cold_cost, counted_peaks, hindrances, peak_share
 
 Part = TypeVar("Part")
@@ -92,7 +93,7 @@ def _comparison(found: Sequence[ShownEntry]) -> Section:
         Column("realised share", lambda each: each.row.realised_share, units.percent),
         *(
             column
-            for way in units.APART
+            for way in APART
             for column in (
                 Column(f"{way} p50", partial(_p50, way=way)),
                 Column(f"{way} speedup", partial(_speedup, way=way)),
@@ -127,7 +128,7 @@ def _latency(found: Sequence[ShownEntry]) -> Section:
         Column("samples", field("summary.count")),
         Column("min", field("summary.min_ns"), units.milliseconds),
         *map(_quantile, ("p50", "p90", "p95", "p99")),
-        *(_quantile(name, way) for way in units.APART for name in ("p50", "p90")),
+        *(_quantile(name, way) for way in APART for name in ("p50", "p90")),
         Column("missed ticks", lambda each: each.entry.paced.missed if each.entry.paced is not None else None),
         Column("MHz before, at and after a tick", _clock),
         Column("IQR / p50", _spread, units.percent),
@@ -350,7 +351,7 @@ def _clock(each: ShownEntry) -> str | None:
     return None if paced is None or paced.mhz is None else ", ".join(f"{mhz:.0f}" for mhz in paced.mhz)
 
 
-def _quantile(name: str, way: str = units.BACK_TO_BACK) -> Column:
+def _quantile(name: str, way: str = BACK_TO_BACK) -> Column:
     """A quantile of the latency, with its interval."""
 
     def value(each: ShownEntry) -> Cell | None:
@@ -361,10 +362,10 @@ def _quantile(name: str, way: str = units.BACK_TO_BACK) -> Column:
         bounds = None if timing.intervals is None else getattr(timing.intervals, f"{name}_ns")
         return Cell(units.milliseconds(found), found, "" if bounds is None else units.bounds(bounds, 1e-6, 3))
 
-    return Column(name if way == units.BACK_TO_BACK else f"{way} {name}", value)
+    return Column(name if way == BACK_TO_BACK else f"{way} {name}", value)
 
 
-def _p50(each: ShownEntry, way: str = units.BACK_TO_BACK) -> Cell | None:
+def _p50(each: ShownEntry, way: str = BACK_TO_BACK) -> Cell | None:
     """The median latency; of an emulated entry there is none."""
     timing = each.entry.timings.get(way)
     if each.entry.emulated or timing is None:
@@ -372,7 +373,7 @@ def _p50(each: ShownEntry, way: str = units.BACK_TO_BACK) -> Cell | None:
     return Cell(units.milliseconds(timing.summary.p50_ns), timing.summary.p50_ns)
 
 
-def _speedup(each: ShownEntry, way: str = units.BACK_TO_BACK) -> Cell | None:
+def _speedup(each: ShownEntry, way: str = BACK_TO_BACK) -> Cell | None:
     found = each.row.speedups.get(way)
     if found is None:
         return None

@@ -30,6 +30,7 @@ from runtime_bench.report.marks import (
 )
 from runtime_bench.results import Entry, Layer, Peaks
 from runtime_bench.stats import histogram
+from runtime_bench.ways import APART, BACK_TO_BACK
 from runtime_bench.why import sections
 
 ROW, LOW_ROW, EDGES, CLOUD = 34, 28, 80, 420  # pixels: of a row, around all rows, and of a plot without rows
@@ -54,7 +55,7 @@ def speedups(entries: Sequence[ShownEntry]) -> Figure | None:
     shown = [each for each in entries if each.standard is not None and each.row.speedups]
     if not shown:
         return None
-    ways = [way for way in (*units.APART, units.BACK_TO_BACK) if any(way in each.row.speedups for each in shown)]
+    ways = [way for way in (*APART, BACK_TO_BACK) if any(way in each.row.speedups for each in shown)]
     symbols = dict(zip(reversed(ways), ("circle", "diamond", "square"), strict=False))
     promised = [each.row.macs_ratio for each in shown]
     data = []
@@ -63,7 +64,7 @@ def speedups(entries: Sequence[ShownEntry]) -> Figure | None:
         found = [row.speedups[way] for _, row in group]
         values = [each.ratio for each in found]
         name = "speedup, with its 95% interval" if len(ways) == 1 else f"speedup {way}"
-        words = [(f"{way}: {units.speedup(row, way)}",) for _, row in group]
+        words = [(f"{way}: {row.said(way)}",) for _, row in group]
         marker = {"size": 9, "color": ACCENT, "symbol": symbols[way]}
         marks = points(name, values, [place for place, _ in group], words, **marker)
         data.append(marks | {"error_x": interval(values, [each.interval for each in found], ACCENT, 3)})
@@ -126,7 +127,7 @@ def trades(entries: Sequence[ShownEntry]) -> tuple[Figure, ...]:
 def _trade(shown: Sequence[ShownEntry], name: str) -> Figure:
     """By the latency that an app has, where all were measured so."""
     judged = shown[0].entry.quality[0]
-    way = next(way for way in (*units.APART, units.BACK_TO_BACK) if all(way in each.entry.timings for each in shown))
+    way = next(way for way in (*APART, BACK_TO_BACK) if all(way in each.entry.timings for each in shown))
     kinds = list(dict.fromkeys(_kind(each) for each in shown))
     known = {id(each.entry) for each in shown}
     data: list[Mark] = []

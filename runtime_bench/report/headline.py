@@ -7,6 +7,7 @@ from runtime_bench import units
 from runtime_bench.compare import Speedup
 from runtime_bench.report.entries import ShownEntry
 from runtime_bench.results import Entry, Quality
+from runtime_bench.ways import APART, BACK_TO_BACK
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def _says(pairs: Sequence[_Pair], entries: Sequence[ShownEntry]) -> str:
     who, are = (names[0], "is") if len(names) == 1 else (f"{len(names)} models", "are")
     standard = standards[0] if len(standards) == 1 else "their standards"
     # What a user feels comes first, and never stands alone.
-    ways = [way for way in (*units.APART, units.BACK_TO_BACK) if any(way in row.speedups for row in rows)]
+    ways = [way for way in (*APART, BACK_TO_BACK) if any(way in row.speedups for row in rows)]
     if ways:
         first, *others = [[row.speedups[way] for row in rows if way in row.speedups] for way in ways]
         said = _compared(first, f"{who} {are}", standard, f" {ways[0]}" if others else "")
@@ -116,7 +117,7 @@ def _sides(found: Sequence[Speedup]) -> tuple[int, int]:
 def _speeds(pairs: Sequence[_Pair]) -> Iterator[Fact]:
     """One for every way of measuring."""
     rows = [pair.shown.row for pair in pairs]
-    ways = [way for way in (*units.APART, units.BACK_TO_BACK) if any(way in row.speedups for row in rows)]
+    ways = [way for way in (*APART, BACK_TO_BACK) if any(way in row.speedups for row in rows)]
     for way in ways:
         known = [(row, row.speedups[way]) for row in rows if way in row.speedups]
         says = _intervals([each.interval for _, each in known], "{:.2f}")
@@ -125,9 +126,9 @@ def _speeds(pairs: Sequence[_Pair]) -> Iterator[Fact]:
         if shares:
             fewer, became = units.span(promised, "{:.2f}x"), units.span(shares, "{:.0%}")
             says += f"; {fewer} fewer MACs, of which {became} became speed"
-        if way in units.APART:
+        if way in APART:
             says = f"{units.way([row.entry for row, _ in known], way)}; {says}"
-        name = "Speedup" if ways == [units.BACK_TO_BACK] else f"Speedup {way}"
+        name = "Speedup" if ways == [BACK_TO_BACK] else f"Speedup {way}"
         yield _fact(name, [each.ratio for _, each in known], "{:.2f}x", says)
 
 

@@ -31,7 +31,7 @@ from runtime_bench.measurement import EVERY
 from runtime_bench.results import Entry, Timing
 from runtime_bench.runtimes import runtime_named
 from runtime_bench.stats import Interval, ratio_interval
-from runtime_bench.units import BACK_TO_BACK
+from runtime_bench.ways import BACK_TO_BACK
 
 PERCENT = 100
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from falcon_edge.steps.study.making import TOP1
-from runtime_bench.units import APART, BACK_TO_BACK
+from runtime_bench.ways import APART, BACK_TO_BACK
 
 
 class File(NamedTuple):
