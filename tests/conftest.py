@@ -40,9 +40,20 @@ def _state():
 
 
 @pytest.fixture(autouse=True)
-def _seeded() -> None:
+def _seeded():
+    seed()
+
+
+def seed():
     torch.manual_seed(0)
     np.random.seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef):
+    """What tests share is the same whichever of them asks for it first."""
+    if fixturedef.scope != "function":
+        seed()
 
 
 @pytest.fixture(scope="session")

@@ -201,3 +201,4 @@ class Bursts:
     seconds: options.Seconds = 5.0
     processes: options.Processes = 5
     rounds: options.Rounds = 2
+    warm_up_seconds: options.WarmUp = 1.0

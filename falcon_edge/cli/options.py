@@ -115,6 +115,10 @@ TargetsMeasured = Annotated[list[str] | None, typer.Option("--target", help="Onl
 PrecisionsMeasured = Annotated[list[str] | None, typer.Option("--precision", help="Only these precisions.")]
 Runs = Annotated[int, typer.Option("--runs", min=1, help="Samples a file, at least.")]
 Seconds = Annotated[float, typer.Option("--seconds", min=0.0, help="Of samples a file, at least.")]
+WarmUp = Annotated[
+    float,
+    typer.Option("--warm-up", min=0.0, metavar="S", help="Seconds, at least, then until it is steady; 0: five runs."),
+]
 Processes = Annotated[int, typer.Option("--processes", min=1, help="Fresh processes a file.")]
 Rounds = Annotated[int, typer.Option("--rounds", min=1, help="Bursts a process, interleaved with the others.")]
 Samples = Annotated[

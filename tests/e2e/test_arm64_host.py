@@ -34,7 +34,7 @@ NEEDED = {
 }
 FILES = [("onnx", "fp32"), ("onnx", "int8"), ("tflite", "fp32"), ("tflite", "int8")]
 SAMPLES = 20
-QUICK = "--runs 4 --seconds 0 --processes 1 --rounds 1 --ticks 2"
+QUICK = "--runs 4 --seconds 0 --warm-up 0 --processes 1 --rounds 1 --ticks 2"
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,7 @@ def no_network():
 TRAIN = "train vgg8 --width 0.25 --data stripes.npz --epochs 1"
 COMPRESS = "compress standard.falcon --rank 1"
 CLASSES = ("rows", "columns", "noise")
-BENCH = "bench good.onnx --runs 1 --seconds 0 --ticks 4 --processes 1 --rounds 1"
+BENCH = "bench good.onnx --runs 1 --seconds 0 --warm-up 0 --ticks 4 --processes 1 --rounds 1"
 
 CASES = [
     # data

@@ -80,7 +80,7 @@ def test_an_own_loop_gives_bundles_that_are_measured(folder, script, data, metri
     asked = ["--data", f"{data}.npz", "--metric", metric]
     for name in names:
         run([*command, "export", name, "--precision", "fp32", "--precision", "int8", *asked, "--accept-loss"], folder)
-    quick = ["--runs", "2", "--seconds", "0", "--processes", "1", "--ticks", "4"]
+    quick = ["--runs", "2", "--seconds", "0", "--warm-up", "0", "--processes", "1", "--ticks", "4"]
     results = json.loads(run([*command, "bench", *names, *asked, *quick, "--json"], folder))
     assert len(results["entries"]) == 8
     for entry in results["entries"]:

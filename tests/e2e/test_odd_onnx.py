@@ -19,7 +19,7 @@ VERBS = {
 }
 LOOKED_AT = {
     "inspect": "inspect {file}",
-    "bench": "bench {file} --runs 1 --seconds 0 --every 0 --processes 1 --rounds 1",
+    "bench": "bench {file} --runs 1 --seconds 0 --warm-up 0 --every 0 --processes 1 --rounds 1",
 }
 REFUSED = {name: (made, said) for name, made, said in odd_onnx.refused()}
 NETWORKS = dict(odd_onnx.networks())

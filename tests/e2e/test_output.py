@@ -16,7 +16,7 @@ from program import ENVIRONMENT, PROGRAM, listing, run
 
 import falcon_edge
 
-QUICK = "--runs 2 --seconds 0 --ticks 4 --processes 1 --rounds 1"
+QUICK = "--runs 2 --seconds 0 --warm-up 0 --ticks 4 --processes 1 --rounds 1"
 VERBS = (
     "demo",
     "train",

@@ -17,7 +17,7 @@ from runtime_bench.results import load
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("adb")]
 README = Path(__file__).parents[2] / "README.md"
-QUICK = " --runs 2 --seconds 0 --ticks 4 --processes 1 --rounds 1"
+QUICK = " --runs 2 --seconds 0 --warm-up 0 --ticks 4 --processes 1 --rounds 1"
 VERBS = ["pack", "compress", "export", "export", "bench", "compare", "bench", "report", "embed"]
 
 

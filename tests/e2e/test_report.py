@@ -60,7 +60,7 @@ def folder(flow, warm, tmp_path_factory):
     """profiled.json: the flow's models once more, with layers; emulated.json and hostile.json: made from it."""
     folder = tmp_path_factory.mktemp("report")
     models = " ".join(str(flow.folder / f"{name}.falcon") for name in ("standard", "falcon"))
-    options = "--target onnx --runs 20 --seconds 0 --ticks 4 --processes 2 --profile"
+    options = "--target onnx --runs 20 --seconds 0 --warm-up 0 --ticks 4 --processes 2 --profile"
     done = warm(f"bench {models} {options} --data {flow.folder}/stripes.npz -o profiled.json -q", folder)
     assert done.code == 0, done
     document = json.loads((folder / "profiled.json").read_text())

@@ -49,7 +49,7 @@ def test_a_study_is_made_measured_and_reported(warm, folder):
     made = warm("study study.toml -o made --json", folder)
     assert made.code == 0, made.err
     assert [record["cell"]["what"] for record in made.document] == ["standard"] * 2 + ["falcon"] * 2
-    words = "--runs 3 --seconds 0 --processes 1 --rounds 1 --every 5ms --ticks 3 --samples 20"
+    words = "--runs 3 --seconds 0 --warm-up 0 --processes 1 --rounds 1 --every 5ms --ticks 3 --samples 20"
     measured = warm(f"study measure made {words} --json", folder)
     assert measured.code == 0, measured.err
     names = [entry["model"]["name"] for entry in measured.document["entries"]]

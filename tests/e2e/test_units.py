@@ -26,7 +26,9 @@ def test_a_unit_goes_the_whole_way(warm, folder):
     done = warm(f"export net.falcon {words} --json", folder)
     assert done.code == 0, done.err
     assert len(done.document["exports"]) == 4
-    measured = warm("bench net.falcon --runs 3 --seconds 0 --processes 1 --every 0 -o results.json --json", folder)
+    measured = warm(
+        "bench net.falcon --runs 3 --seconds 0 --warm-up 0 --processes 1 --every 0 -o results.json --json", folder
+    )
     assert measured.code == 0, measured.err
     assert [bool(entry["bursts"]) for entry in measured.document["entries"]] == [True] * 4
     inspected = warm("inspect net.falcon/exports/model.fp32.onnx --json", folder)

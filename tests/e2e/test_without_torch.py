@@ -15,7 +15,7 @@ class Missing:
 
 sys.meta_path.insert(0, Missing())
 """
-QUICK = "--runs 4 --seconds 0 --ticks 4 --processes 1 --rounds 1 -q"
+QUICK = "--runs 4 --seconds 0 --warm-up 0 --ticks 4 --processes 1 --rounds 1 -q"
 
 
 @pytest.fixture

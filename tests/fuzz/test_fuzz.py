@@ -191,10 +191,12 @@ def test_tflite(readers, program, models, tmp_path):
     assert min(counts[0], counts[2]) > 100, counts
     for path in picked(paths, answers, 2):
         assert answered(program, f"inspect {path}", tmp_path) == 2
-        assert answered(program, f"bench {path} -q --runs 1 --seconds 0 --rounds 1", tmp_path) == 2
+        assert answered(program, f"bench {path} -q --runs 1 --seconds 0 --warm-up 0 --rounds 1", tmp_path) == 2
     for path in picked(paths, answers, 0):
         assert answered(program, f"inspect {path}", tmp_path) == 0
-        assert answered(program, f"bench {path} -q --runs 1 --seconds 0 --rounds 1 --timeout 20", tmp_path) in (0, 4)
+        assert answered(
+            program, f"bench {path} -q --runs 1 --seconds 0 --warm-up 0 --rounds 1 --timeout 20", tmp_path
+        ) in (0, 4)
 
 
 def test_onnx(readers, program, models, tmp_path):
@@ -208,7 +210,9 @@ def test_onnx(readers, program, models, tmp_path):
         assert answered(program, f"inspect {path}", tmp_path) == 2
     for path in picked(paths, answers, 0):
         assert answered(program, f"inspect {path}", tmp_path) == 0
-        assert answered(program, f"bench {path} -q --runs 1 --seconds 0 --rounds 1 --timeout 20", tmp_path) in (0, 4)
+        assert answered(
+            program, f"bench {path} -q --runs 1 --seconds 0 --warm-up 0 --rounds 1 --timeout 20", tmp_path
+        ) in (0, 4)
 
 
 def packed_weights(name, program, tmp_path):

@@ -23,7 +23,22 @@ def model(tmp_path):
 def bench(model, *options):
     return CliRunner().invoke(
         app,
-        ["bench", str(model), "-q", "--seconds", "0", "--ticks", "2", "--processes", "2", "--rounds", "2", *options],
+        [
+            "bench",
+            str(model),
+            "-q",
+            "--seconds",
+            "0",
+            "--warm-up",
+            "0",
+            "--ticks",
+            "2",
+            "--processes",
+            "2",
+            "--rounds",
+            "2",
+            *options,
+        ],
     )
 
 

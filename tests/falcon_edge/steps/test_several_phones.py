@@ -85,7 +85,9 @@ def bench_command(exported, folder, *options):
 
 
 def test_one_command_writes_a_file_for_each_phone_which_are_read_together(two, exported, tmp_path):
-    done, files = bench_command(exported, tmp_path, "--runs", "4", "--seconds", "0", "--target", "onnx")
+    done, files = bench_command(
+        exported, tmp_path, "--runs", "4", "--seconds", "0", "--warm-up", "0", "--target", "onnx"
+    )
     assert (done.exit_code, done.stderr) == (0, "")
     for serial, file in zip(SERIALS, files, strict=True):
         assert f"adb:{serial}" in done.stdout
@@ -105,7 +107,7 @@ def test_a_phone_unplugged_in_the_middle_is_failed_entries_and_the_other_goes_on
 
     thread = threading.Thread(target=pull_the_cable)
     thread.start()
-    done, (one, other) = bench_command(exported[:1], tmp_path, "--runs", "4", "--seconds", "2")
+    done, (one, other) = bench_command(exported[:1], tmp_path, "--runs", "4", "--seconds", "2", "--warm-up", "0")
     thread.join()
     assert done.exit_code == 4
     (line,) = done.stderr.splitlines()
