@@ -34,7 +34,8 @@ if not jvm.SUPPORTED:
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("java")]
 SAMPLE = Path(falcon_edge.__file__).parent / "data/sample/vgg8.falcon"
 KINDS = [f"{precision}.{target}" for precision in ("fp32", "int8") for target in ("onnx", "tflite")]
-BENCH = "bench vgg8.falcon --data sample --samples 200 --runs 4 --seconds 0 --warm-up 0 --ticks 4 --every 50ms --cold --processes 1"
+SHORT = "--runs 4 --seconds 0 --warm-up 0 --ticks 4 --processes 1"
+BENCH = "bench vgg8.falcon --data sample --samples 200 --every 50ms --cold " + SHORT
 # The program with a folder of this machine for the phone's.
 PROGRAM = """
 import sys

@@ -16,8 +16,8 @@ COMMANDS = {
     "compress": "compress standard.falcon --data stripes.npz --rank 1 --finetune-epochs 2 --batch-size 32 -o falcon",
     "export standard": "export standard.falcon",
     "export": "export falcon.falcon",
-    "bench": "bench standard.falcon falcon.falcon --data stripes.npz --runs 6 --seconds 0 --warm-up 0 --ticks 4 --processes 1 "
-    "-o results.json",
+    "bench": "bench standard.falcon falcon.falcon --data stripes.npz --runs 6 --seconds 0 --warm-up 0 "
+    "--ticks 4 --processes 1 -o results.json",
     "compare": "compare results.json",
     "inspect": "inspect falcon.falcon",
 }

@@ -18,7 +18,8 @@ if NATIVE:
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("arm64 sessions")]  # one process of xdist makes the machine
 SAMPLE = Path(falcon_edge.__file__).parent / "data/sample/vgg8.falcon"
 KINDS = [f"{precision}.{target}" for precision in ("fp32", "int8") for target in ("onnx", "ort", "tflite")]
-BENCH = "bench falcon.falcon --data sample --samples 50 --runs 2 --seconds 0 --warm-up 0 --ticks 4 --processes 1 --rounds 1 --json"
+SHORT = "--runs 2 --seconds 0 --warm-up 0 --ticks 4 --processes 1 --rounds 1"
+BENCH = f"bench falcon.falcon --data sample --samples 50 {SHORT} --json"
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from runtime_bench.devices import ssh as ssh_module
 from runtime_bench.results import load
 
 SENT = "data/falcon-edge"  # on a phone
+QUICK = "--seconds 0 --warm-up 0 --ticks 4 --runs 3 --processes 1 --rounds 1"
 LONG = "--seconds 0 --warm-up 0 --ticks 4 --runs 40000 --processes 1 --rounds 20000 --timeout 60"
 
 
@@ -140,7 +141,7 @@ def test_over_ssh_no_connection_no_worker_and_no_folder_stays(folder, board, by,
     if by is signal.SIGKILL:
         assert gone(board.sessions, ssh_module.PERSIST_SECONDS + 30)
         assert len(list((board.home / ".cache/falcon-edge").glob("run.*"))) == 1
-        command = "bench good.onnx --seconds 0 --warm-up 0 --ticks 4 --runs 2 --processes 1 --rounds 1 --device ssh://board -q"
+        command = f"bench good.onnx {QUICK} --device ssh://board -q"
         environment = ENVIRONMENT | {"TMPDIR": str(folder / "tmp"), "PATH": f"{board.path}:{os.environ['PATH']}"}
         assert subprocess.run([*PROGRAM, *command.split()], cwd=folder, env=environment).returncode == 0
     else:
@@ -182,7 +183,7 @@ def test_on_phones_no_worker_and_no_folder_stays(folder, workers, options, by):
 @pytest.mark.slow
 def test_a_phone_is_profiled_by_the_app_which_goes_then(folder):
     with phones(folder, None) as ((phone,), program, environment):
-        command = "bench good.onnx --seconds 0 --warm-up 0 --ticks 4 --runs 3 --processes 1 --rounds 1 --profile --clean --device adb"
+        command = f"bench good.onnx {QUICK} --profile --clean --device adb"
         environment |= {"TMPDIR": str(folder / "tmp")}
         done = run(f"{command} -o results.json --json", folder, program=program, **environment)
         assert done.code == 0, done.err

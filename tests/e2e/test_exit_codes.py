@@ -27,7 +27,8 @@ class Moody(nn.Module):
 def moody():
     return Moody()
 """
-QUICK = "--runs 2 --seconds 0 --warm-up 0 --ticks 4 --processes 1 --rounds 1"
+SHORT = "--seconds 0 --warm-up 0 --ticks 4 --processes 1"
+QUICK = f"{SHORT} --runs 2 --rounds 1"
 
 
 def onnx_that_fails_when_run(path):
@@ -113,7 +114,7 @@ def test_a_worker_that_is_killed(folder):
     def kill_the_first_worker(pid):
         os.kill(children(pid)[0], signal.SIGKILL)
 
-    command = "bench good.onnx good.tflite --seconds 0 --warm-up 0 --ticks 4 --runs 4 --processes 1 --rounds 2 -o results.json --json"
+    command = f"bench good.onnx good.tflite {SHORT} --runs 4 --rounds 2 -o results.json --json"
     done = disturbed(command, folder, at="loading .*litert", by=kill_the_first_worker)
     assert done.code == 4
     line = done.err.splitlines()[-1]
@@ -129,7 +130,7 @@ def test_a_worker_that_is_killed(folder):
 
 
 def test_interrupted_measuring_keeps_what_was_measured(folder):
-    command = "bench good.onnx --seconds 0 --warm-up 0 --ticks 4 --runs 4000 --processes 1 --rounds 2000 -o results.json --json"
+    command = f"bench good.onnx {SHORT} --runs 4000 --rounds 2000 -o results.json --json"
     done = disturbed(command, folder, at="round 4 of", by=interrupt)
     assert done.code == 130
     assert done.err.splitlines()[-1] == "interrupted"

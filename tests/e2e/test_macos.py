@@ -20,8 +20,8 @@ COMMANDS = {
     "export": "export small.falcon --target onnx --target ort --precision fp32",
     "inspect": "inspect standard.falcon",
     "inspect file": "inspect small.falcon/exports/model.fp32.onnx --json",
-    "bench": "bench standard.falcon small.falcon --data stripes.npz --runs 6 --seconds 0 --warm-up 0 --ticks 4 --processes 1 "
-    "-o results.json",
+    "bench": "bench standard.falcon small.falcon --data stripes.npz --runs 6 --seconds 0 --warm-up 0 "
+    "--ticks 4 --processes 1 -o results.json",
     "compare": "compare results.json",
     "check": "check results.json --baseline results.json --history history.jsonl",
     "report": "report results.json -o report.html",
